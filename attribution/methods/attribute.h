@@ -1,0 +1,89 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// One unit of attribution: the scores of a chunk of prompt pairs over a range of layers, summed over
+// the pairs, with what each pair says of its own error.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "attribution/methods/effects.h"
+#include "attribution/methods/paths.h"
+#include "attribution/methods/table.h"
+
+namespace tributary {
+
+/// The network to attribute in its own dtype, and one for end-point differences: float32 where the first is bfloat16
+/// (whose differences are rounding noise: formulas.md section 3), else the same.
+struct Networks {
+  const Transformer* working = nullptr;
+  const Transformer* exact = nullptr;
+};
+
+/// Prompts of one token length.
+struct Prompts {
+  at::Tensor clean;           //!< [pair, pos] int64
+  at::Tensor counterfactual;  //!< [pair, pos] int64; undefined when unpaired
+  MetricTokens tokens;        //!< of y and y' [pair, 2] or y [pair, 1]; undefined: the top_k best of the clean run
+  std::int64_t top_k = 0;
+};
+
+/// Means over a set of prompts, for Baseline::mean.
+struct MeanState {
+  at::Tensor embeddings;   //!< [pos, d_model]
+  at::Tensor activations;  //!< [layer, pos, neuron]
+};
+
+struct LayerRange {
+  std::int64_t first = 0, end = 0;
+};
+
+struct UnitOptions {
+  LayerRange layers;
+  Batching batching;
+  MeanState mean;                        //!< Baseline::mean only
+  std::vector<Neuron> sample;            //!< ScoreKind::exact only
+  std::uint64_t seed = 0;                //!< ScoreKind::noise only
+  enum class Gap { measure, skip } gap = Gap::measure;  //!< whether one-point methods pay for their linearisation gap
+  std::vector<char> audit;               //!< [pair] pairs to recompute with twice the points; empty: none
+  std::vector<Quadrature> layer_rules;   //!< [layer] quadrature pilot: the rule of each layer (one entry on embedding paths)
+  std::vector<int> layer_points;         //!< [layer] … and its number of points
+  std::function<void()> between_batches;  //!< called now and then; may throw to abandon the unit
+};
+
+/// Per pair and layer of the unit unless said. Undefined where the method has none.
+struct UnitScores {
+  at::Tensor scores;       //!< SUM over the pairs [layer, pos or 1, neuron], float64; input-ig: [1, pos or 1, 1]
+  at::Tensor residual;     //!< [pair, layer] float64 logits; [pair, 1] on embedding paths
+  at::Tensor gap;          //!< linearisation gap, the same shapes
+  at::Tensor evaluations;  //!< [pair, layer] float64: gradient evaluations spent
+  at::Tensor converged;    //!< [pair, layer] 1 or 0, where quadrature is adaptive
+  at::Tensor audit;        //!< [pair, layer] relative L1 error against twice the points; NaN where not audited
+  at::Tensor metric;       //!< [pair, 2] m on clean and counterfactual (NaN when unpaired)
+  at::Tensor inputs;       //!< [pair, pos] input IG per token, on embedding paths
+};
+
+/// Computes one unit. Threads: one call a thread, any number at once.
+UnitScores attribute(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options);
+
+/// Counts the rules that enter the graph of one full pass over the first pair.
+Fired count_fired(const Transformer& model, const Prompts& prompts, Rules rules);
+
+/// A rule the quadrature pilot may choose: for each candidate, in order of cost, whether |residual| stays within tolerance.
+struct PilotCandidate {
+  Quadrature rule;
+  int points;
+};
+const std::vector<PilotCandidate>& pilot_candidates();
+
+/// Index of the cheapest candidate that met the tolerance (the last one when none did): [pair, layer], [pair, 1] on embedding paths.
+at::Tensor pilot(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options);
+
+/// The metric's tokens of each pair: given, or the top_k best logits of the clean prompts' last position.
+MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, const Batching& batching);
+
+}  // namespace tributary

@@ -1,0 +1,68 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Integrals along a path: mean gradients and conductances, by a fixed rule or adaptively.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+#include "attribution/methods/path.h"
+#include "attribution/methods/quadrature.h"
+
+namespace tributary {
+
+/// How conductance sums gradient × change of the neuron over an interval: the gradient at its baseline side, at its clean
+/// side, or their mean.
+enum class IntervalGradient { left, right, mean };
+
+/// A fixed sweep: where to evaluate, the weights of the mean gradient, and how intervals are summed.
+struct SweepPlan {
+  Nodes nodes;
+  IntervalGradient interval = IntervalGradient::mean;
+};
+
+/// n intervals with points j/n, j = 0 … n; weights of the matching rule (left, right, trapezoid).
+SweepPlan interval_sweep(Quadrature rule, int n);
+/// Captum's LayerConductance: the rule's own points for n + 1, left gradient × forward difference.
+SweepPlan captum_sweep(Quadrature rule, int n);
+
+/// The integrals of one example.
+struct PathIntegral {
+  at::Tensor gradient;        //!< mean gradient Σ_k w_k dm/dv [tap, pos, neuron]
+  at::Tensor input_gradient;  //!< Σ_k w_k dm/de [pos, d_model], where the path moves the embeddings
+  at::Tensor conductance;     //!< ∫ dm/dv dv [tap, pos, neuron]
+  at::Tensor first_value;     //!< v at the smallest alpha evaluated [tap, pos, neuron]
+  at::Tensor last_value;      //!< v at the largest
+  int evaluations = 0;
+  bool converged = true;  //!< adaptive: whether the tolerance was met within the points allowed
+};
+
+/// Integrates some examples by a fixed sweep; results in the order of `examples`.
+std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples, const SweepPlan& plan);
+
+/// What an adaptive integral of one example is held against (formulas.md, section 3).
+struct Target {
+  double difference = 0;  //!< the true end-point difference that the sum of scores tends to
+  double scale = 0;       //!< max(|difference|, 0.01 |m(x) - m(x')|): what the tolerance is relative to
+};
+
+struct AdaptiveOptions {
+  double tolerance = 0.01;
+  int max_points = 65;
+  enum class Agreement { sum, conductance } agreement = Agreement::sum;  //!< what two levels must agree in
+};
+
+/// The sum of scores that an estimate stands for.
+using SumOf = std::function<double(std::size_t example, const PathIntegral& estimate)>;
+
+/// Nested equispaced points with both ends: 0, 1; then 1/2; then 1/4, 3/4; … Each level re-uses all earlier ones; estimates are trapezoid,
+/// Simpson, Boole, then trapezoid. An example stops at the first level >= 1 whose residual |sum - difference| <= tolerance × scale
+/// and which agrees with the level before: its sum to 10 × tolerance × scale (the coarser level's error, not the finer's), or its
+/// conductance to tolerance in relative L1.
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<Target>& targets, const SumOf& sum_of,
+                                             const AdaptiveOptions& options);
+
+}  // namespace tributary

@@ -1,0 +1,197 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/table.h"
+
+#include <algorithm>
+
+#include "common/errors.h"
+#include "common/text.h"
+
+namespace tributary {
+namespace {
+
+Rules without(Rule rule) { return Rules::all().without(rule); }
+Rules only(Rule rule) { return Rules().with(rule); }
+
+const std::vector<RulePreset>& presets() {
+  static const std::vector<RulePreset> rows = {
+      {"relp", Rules::all()},
+      {"relp-jafari", without(Rule::attention)},
+      {"relp-transluce-release", without(Rule::attention)},
+      {"no-half", without(Rule::half)},
+      {"norm-only", only(Rule::norm)},
+      {"activation-only", only(Rule::activation)},
+      {"half-only", only(Rule::half)},
+      {"attention-only", only(Rule::attention)},
+  };
+  return rows;
+}
+
+std::vector<MethodRow> make_table() {
+  using enum Quadrature;
+  constexpr auto standard = ConductanceForm::standard;
+  constexpr auto captum = ConductanceForm::captum;
+  std::vector<MethodRow> rows = {
+      {"input-ig", PathKind::embeddings, ScoreKind::input, {}, midpoint, 50, Baseline::pair, standard,
+       "integrated gradients of the token embeddings, per token (Sundararajan et al. 2017)"},
+      {"ig-inputs", PathKind::embeddings, ScoreKind::delta, {}, right, 10, Baseline::pair, standard,
+       "end-point difference × mean gradient along the embedding path (EAP-IG inputs, Hanna et al. 2024)"},
+      {"conductance", PathKind::embeddings, ScoreKind::conductance, {}, trapezoid, 20, Baseline::pair, standard,
+       "integral of the gradient along the neuron's own change (Dhamdhere et al. 2018)"},
+      {"ig-acts", PathKind::activations, ScoreKind::delta, {}, adaptive, 0, Baseline::pair, standard,
+       "one layer's neurons moved jointly from baseline to clean, layer by layer (EAP-IG activations)"},
+      {"atp", PathKind::none, ScoreKind::delta, {}, std::nullopt, 0, Baseline::pair, standard,
+       "attribution patching: difference × gradient at the clean prompt"},
+      {"gradient-x-activation", PathKind::none, ScoreKind::delta, {}, std::nullopt, 0, Baseline::zero, standard,
+       "(activation − its mean or 0) × gradient at the clean prompt"},
+      {"exact-patching", PathKind::none, ScoreKind::exact, {}, std::nullopt, 0, Baseline::pair, standard,
+       "the oracle: one forward pass a neuron, on a seeded sample of neurons; the others are NaN"},
+      {"delta", PathKind::none, ScoreKind::magnitude, {}, std::nullopt, 0, Baseline::pair, standard,
+       "|difference of activations|: a comparison every report should show"},
+      {"random", PathKind::none, ScoreKind::noise, {}, std::nullopt, 0, Baseline::pair, standard, "seeded noise: likewise"},
+      {"eap-ig-inputs", PathKind::embeddings, ScoreKind::delta, {}, left, 10, Baseline::pair, standard,
+       "ig-inputs as EAP-IG's edge version sums it (left)"},
+      {"transluce-ig-acts", PathKind::activations, ScoreKind::delta, {}, right, 10, Baseline::pair, standard,
+       "ig-acts as the transluce and feature-circuits releases sum it (their clean→patch k = 0 … n−1 is right here)"},
+      {"captum-ig", PathKind::embeddings, ScoreKind::input, {}, gauss_legendre, 50, Baseline::pair, standard,
+       "input-ig with Captum's defaults"},
+      {"captum-conductance", PathKind::embeddings, ScoreKind::conductance, {}, gauss_legendre, 50, Baseline::pair, captum,
+       "Captum's LayerConductance with its defaults"},
+  };
+  for (const RulePreset& preset : presets()) {
+    rows.push_back({preset.name, PathKind::none, ScoreKind::delta, preset.rules, std::nullopt, 0, Baseline::pair, standard,
+                    "attribution patching through the replacement model (RelP, Jafari et al. 2025)"});
+  }
+  return rows;
+}
+
+bool evaluates_zero(const Method& method) {
+  const Quadrature rule = *method.quadrature;
+  if (rule == Quadrature::adaptive || rule == Quadrature::pilot) return true;
+  const int fixed = fixed_points(rule);
+  return nodes_of(rule, fixed != 0 ? fixed : std::max(method.steps, 2)).alpha.front() == 0;
+}
+
+/// Collects what does not fit; each check names the key to change.
+class Checks {
+ public:
+  void require(bool fits, const std::string& key, const std::string& text) {
+    if (!fits) problems_.push_back({"attribution." + key, text});
+  }
+  void finish() const {
+    if (!problems_.empty()) throw UserError(problems_);
+  }
+
+ private:
+  std::vector<Problem> problems_;
+};
+
+void check_quadrature(const Method& method, const MethodRequest& request, Checks& checks) {
+  if (!method.quadrature) {
+    checks.require(!request.quadrature, "quadrature", "'" + method.name + "' evaluates one point (it has no path), so it takes no quadrature");
+    checks.require(!request.steps, "steps", "'" + method.name + "' evaluates one point (it has no path), so it takes no steps");
+    return;
+  }
+  const Quadrature rule = *method.quadrature;
+  const bool chooses = rule == Quadrature::adaptive || rule == Quadrature::pilot;
+  checks.require(!(chooses && request.steps), "steps",
+                 "quadrature '" + name_of(rule) + "' chooses its own points; remove steps, or set attribution.max_points");
+  const int fixed = fixed_points(rule);
+  checks.require(fixed == 0 || !request.steps || *request.steps == fixed, "steps",
+                 "quadrature '" + name_of(rule) + "' has exactly " + std::to_string(fixed) + " points");
+  const bool trapezoid = rule == Quadrature::trapezoid || rule == Quadrature::trapezoid_captum;
+  checks.require(!trapezoid || method.score == ScoreKind::conductance || method.steps >= 2, "steps",
+                 "the trapezoid rule needs at least 2 points (both ends)");
+  if (method.score == ScoreKind::conductance && method.form == ConductanceForm::standard) {
+    checks.require(rule == Quadrature::left || rule == Quadrature::right || rule == Quadrature::trapezoid || chooses, "quadrature",
+                   "conductance sums over intervals: left, right, trapezoid, adaptive or pilot (other rules have only Captum's form: 'form: captum')");
+  }
+  checks.require(!(method.form == ConductanceForm::captum && chooses), "quadrature", "Captum's form has no adaptive rule");
+  if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
+    // Standard conductance drops the point; the weights of a mean gradient cannot.
+    const bool drops = method.score == ScoreKind::conductance && method.form == ConductanceForm::standard && !chooses;
+    checks.require(drops || chooses || !evaluates_zero(method), "quadrature",
+                   "'" + name_of(rule) + "' evaluates the all-zero embedding, where the norms are undefined; take right, midpoint or gauss-legendre");
+    checks.require(!chooses, "quadrature",
+                   "'" + name_of(rule) + "' needs the all-zero embedding as an end point, where the norms are undefined; take right, midpoint or gauss-legendre");
+  }
+}
+
+}  // namespace
+
+const std::vector<MethodRow>& method_table() {
+  static const std::vector<MethodRow> table = make_table();
+  return table;
+}
+
+std::vector<std::string> method_names() {
+  std::vector<std::string> names;
+  for (const MethodRow& row : method_table()) names.push_back(row.name);
+  return names;
+}
+
+const std::vector<RulePreset>& rule_presets() { return presets(); }
+
+Method resolve_method(const MethodRequest& request) {
+  const auto& table = method_table();
+  const auto row = std::find_if(table.begin(), table.end(), [&](const MethodRow& r) { return r.name == request.method; });
+  if (row == table.end()) {
+    throw UserError("attribution.method", "unknown method '" + request.method + "'" + did_you_mean(request.method, method_names()) +
+                                              "; known ones: " + join(method_names()));
+  }
+  Method method;
+  method.name = row->name;
+  method.path = row->path;
+  method.score = row->score;
+  method.rules = row->rules;
+  if (request.rule_preset) {
+    const auto preset = std::find_if(presets().begin(), presets().end(), [&](const RulePreset& p) { return p.name == *request.rule_preset; });
+    TRIBUTARY_EXPECT(preset != presets().end(), "the config's choices are the presets");
+    method.rules = preset->rules;
+  }
+  for (const auto& [rule, on] : request.rules) {
+    method.rules = on ? method.rules.with(rule) : method.rules.without(rule);
+    if (on) method.asked.push_back(rule);
+  }
+  method.form = request.form.value_or(row->form);
+  method.quadrature = row->quadrature;
+  if (request.quadrature && row->quadrature) method.quadrature = request.quadrature;
+  if (method.quadrature) {
+    const int fixed = fixed_points(*method.quadrature);
+    method.steps = fixed != 0 ? fixed : request.steps.value_or(row->steps != 0 ? row->steps : 10);
+  }
+  method.baseline = request.baseline.value_or(request.paired ? row->baseline : Baseline::zero);
+  method.tolerance = request.tolerance;
+  method.max_points = request.max_points;
+  method.direction = request.direction;
+  method.aggregate = request.aggregate;
+  method.positions = request.positions;
+
+  Checks checks;
+  const bool uses_gradient = method.score == ScoreKind::input || method.score == ScoreKind::delta || method.score == ScoreKind::conductance;
+  checks.require(uses_gradient || (request.rules.empty() && !request.rule_preset), "rules",
+                 "'" + method.name + "' takes no gradient, so replacement rules cannot act");
+  checks.require(method.form == ConductanceForm::standard || method.score == ScoreKind::conductance, "form",
+                 "'captum' is a form of conductance; '" + method.name + "' has only the standard one");
+  checks.require(method.direction == Direction::clean || method.path != PathKind::embeddings, "direction",
+                 "'denoise' has no meaning on an embedding path (the whole network moves); '" + method.name + "' runs on one");
+  checks.require(request.paired || method.direction == Direction::clean, "direction",
+                 "'denoise' runs on the counterfactual prompts, and these prompts have none");
+  checks.require(request.paired || method.baseline != Baseline::pair, "baseline",
+                 "'pair' needs counterfactual prompts (patch_prefix), and these prompts have none; take zero or mean");
+  checks.require(method.direction == Direction::clean || method.baseline == Baseline::pair, "direction",
+                 "'denoise' moves a layer from the counterfactual run to the clean one, so its baseline is 'pair'");
+  check_quadrature(method, request, checks);
+  checks.finish();
+  return method;
+}
+
+std::string name_of(Baseline baseline) {
+  return baseline == Baseline::pair ? "pair" : baseline == Baseline::zero ? "zero" : "mean";
+}
+std::string name_of(Direction direction) { return direction == Direction::clean ? "clean" : "denoise"; }
+std::string name_of(ConductanceForm form) { return form == ConductanceForm::standard ? "standard" : "captum"; }
+std::string name_of(Aggregate aggregate) { return aggregate == Aggregate::mean ? "mean" : "mean-abs"; }
+std::string name_of(Positions positions) { return positions == Positions::keep ? "keep" : "sum"; }
+
+}  // namespace tributary

@@ -1,0 +1,80 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The model families we know, each a description: which config.json keys hold the sizes, which
+// tensors hold the weights, which building blocks it uses. A new family is a new row in families.cpp.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "attribution/model/architecture.h"
+
+namespace tributary {
+
+/// What a weight is for. Slots before layer_slots_begin occur once in a model, the others once a layer.
+enum class Slot {
+  embedding,           // [vocabulary, d_model]
+  position_embedding,  // [max_positions, d_model]
+  final_norm_weight,
+  final_norm_bias,
+  unembedding,  // [vocabulary, d_model]
+  attention_norm_weight,
+  attention_norm_bias,
+  query_weight,  // [heads * d_head, d_model]
+  query_bias,
+  key_weight,  // [kv_heads * d_head, d_model]
+  key_bias,
+  value_weight,
+  value_bias,
+  output_weight,  // [d_model, heads * d_head]
+  output_bias,
+  mlp_norm_weight,
+  mlp_norm_bias,
+  gate_weight,  // [neurons, d_model]; gated MLPs only
+  gate_bias,
+  up_weight,  // [neurons, d_model]; the one input matrix of a plain MLP
+  up_bias,
+  down_weight,  // [d_model, neurons]
+  down_bias,
+};
+inline constexpr Slot layer_slots_begin = Slot::attention_norm_weight;
+
+/// How a stored matrix lies: as torch.nn.Linear has it [out, in], or as GPT-2's Conv1D [in, out].
+enum class Layout { linear, conv1d };
+
+/// Where a slot's numbers are stored.
+struct TensorRow {
+  Slot slot;
+  std::string name;  //!< with {} for the layer
+  Layout layout = Layout::linear;
+  int part = 0;           //!< which of `parts` equal slices along the output dimension
+  int parts = 1;
+  std::string only_if{};  //!< a boolean config key: required when true, absent when false; empty: always required
+};
+
+struct Family {
+  std::string model_type;  //!< config.json's model_type
+  std::vector<TensorRow> tensors;
+  std::vector<std::string> prefixes;  //!< prefixes that a checkpoint may put before every name; "" is always tried
+  std::vector<std::string> ignored;   //!< endings of stored names that carry no weights (masks, tables)
+};
+
+/// Names of the families, in table order, for messages.
+std::vector<std::string> known_families();
+
+/// The row of a config.json's model_type. Throws UserError listing the known ones when it is none of them.
+const Family& family_of(const nlohmann::json& config, const std::string& where);
+
+/// Reads the sizes and choices of a config.json. `where` names the file in messages.
+/// Throws UserError: unknown family, a key missing or of the wrong type, sizes that do not fit each other, an activation,
+/// rotary scaling or option that we do not compute.
+Architecture describe_architecture(const nlohmann::json& config, const std::string& where);
+
+/// Whether the config switches a tensor on (TensorRow::only_if).
+bool wants_tensor(const TensorRow& row, const nlohmann::json& config);
+
+}  // namespace tributary

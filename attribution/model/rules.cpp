@@ -1,0 +1,23 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/model/rules.h"
+
+#include "common/errors.h"
+
+namespace tributary {
+
+std::string name_of(Rule rule) {
+  switch (rule) {
+    case Rule::norm:
+      return "norm";
+    case Rule::activation:
+      return "activation";
+    case Rule::half:
+      return "half";
+    case Rule::attention:
+      return "attention";
+  }
+  throw ContractViolation("a rule outside the enumeration");
+}
+
+}  // namespace tributary

@@ -1,0 +1,51 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replacement rules of RelP (Jafari et al. 2025, arXiv 2508.21258; formulas.md section 4): they change
+// derivatives only, never a forward value. Each is a switch of its own.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace tributary {
+
+enum class Rule { norm, activation, half, attention };
+inline constexpr std::array<Rule, 4> all_rules = {Rule::norm, Rule::activation, Rule::half, Rule::attention};
+
+/// "norm", "activation", "half", "attention"
+std::string name_of(Rule rule);
+
+/// Which rules are on.
+class Rules {
+ public:
+  Rules() = default;
+  [[nodiscard]] static Rules all() { return Rules().with(Rule::norm).with(Rule::activation).with(Rule::half).with(Rule::attention); }
+
+  [[nodiscard]] bool has(Rule rule) const { return on_.at(static_cast<std::size_t>(rule)); }
+  [[nodiscard]] bool any() const { return has(Rule::norm) || has(Rule::activation) || has(Rule::half) || has(Rule::attention); }
+  [[nodiscard]] Rules with(Rule rule) const { return set(rule, true); }
+  [[nodiscard]] Rules without(Rule rule) const { return set(rule, false); }
+  friend bool operator==(const Rules&, const Rules&) = default;
+
+ private:
+  [[nodiscard]] Rules set(Rule rule, bool value) const {
+    Rules changed = *this;
+    changed.on_.at(static_cast<std::size_t>(rule)) = value;
+    return changed;
+  }
+  std::array<bool, 4> on_{};
+};
+
+/// How many times each rule entered the autograd graph of one pass.
+class Fired {
+ public:
+  void count(Rule rule) { ++counts_.at(static_cast<std::size_t>(rule)); }
+  [[nodiscard]] std::int64_t of(Rule rule) const { return counts_.at(static_cast<std::size_t>(rule)); }
+
+ private:
+  std::array<std::int64_t, 4> counts_{};
+};
+
+}  // namespace tributary

@@ -1,0 +1,50 @@
+# A room is one static library made of the sources in its folder, and one test binary made of tests/<room>/.
+
+# Warnings and sanitizers of all that we build ourselves.
+function(tributary_flags target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+  if(TRIBUTARY_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(TRIBUTARY_SANITIZE)
+    # No vptr check: it wants type information that the torch wheel does not export.
+    target_compile_options(${target} PRIVATE
+      -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=address,undefined)
+  endif()
+endfunction()
+
+# tributary_room(NAME libraries…): names of other rooms stand for their libraries.
+function(tributary_room name)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${name}/*.cpp")
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(NOT sources)
+    message(STATUS "room ${name}/ is empty")
+    return()
+  endif()
+  add_library(tributary_${name} STATIC ${sources})
+  target_include_directories(tributary_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  foreach(library ${ARGN})
+    if(TARGET tributary_${library})
+      target_link_libraries(tributary_${name} PUBLIC tributary_${library})
+    else()
+      target_link_libraries(tributary_${name} PUBLIC ${library})
+    endif()
+  endforeach()
+  tributary_flags(tributary_${name})
+endfunction()
+
+# tributary_tests(ROOM): tests/<room>/**/*_test.cpp, run by ctest under the label `unit`.
+function(tributary_tests room)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${room}/*_test.cpp")
+  if(NOT sources OR NOT TARGET tributary_${room})
+    message(STATUS "no tests of ${room}/")
+    return()
+  endif()
+  add_executable(${room}_tests ${sources})
+  target_link_libraries(${room}_tests PRIVATE tributary_${room} GTest::gmock GTest::gtest GTest::gtest_main)
+  tributary_flags(${room}_tests)
+  add_dependencies(unit_tests ${room}_tests)
+  add_test(NAME ${room} COMMAND ${room}_tests WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  set_tests_properties(${room} PROPERTIES LABELS unit TIMEOUT 900 ENVIRONMENT "${TRIBUTARY_TEST_ENVIRONMENT}")
+endfunction()

@@ -1,0 +1,130 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "common/text.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include "common/errors.h"
+
+namespace tributary {
+namespace {
+
+struct Utf8Form {
+  unsigned char lead_mask, lead_bits;  //!< which lead bytes announce this form
+  std::size_t length;                  //!< bytes of the whole character
+  std::uint32_t smallest_code_point;   //!< anything below is an overlong form
+};
+
+constexpr Utf8Form kUtf8Forms[] = {
+    {0x80, 0x00, 1, 0x0}, {0xE0, 0xC0, 2, 0x80}, {0xF0, 0xE0, 3, 0x800}, {0xF8, 0xF0, 4, 0x10000}};
+
+bool is_scalar_value(std::uint32_t code_point) {
+  return code_point <= 0x10FFFF && (code_point < 0xD800 || code_point > 0xDFFF);
+}
+
+/// Length of the valid character at the front of `text`, or 0 when there is none.
+std::size_t valid_character_length(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  for (const Utf8Form& form : kUtf8Forms) {
+    if ((lead & form.lead_mask) != form.lead_bits) continue;
+    if (text.size() < form.length) return 0;
+    std::uint32_t code_point = lead & static_cast<unsigned char>(~form.lead_mask);
+    for (std::size_t i = 1; i < form.length; ++i) {
+      const auto byte = static_cast<unsigned char>(text[i]);
+      if ((byte & 0xC0) != 0x80) return 0;
+      code_point = (code_point << 6) | (byte & 0x3Fu);
+    }
+    return code_point >= form.smallest_code_point && is_scalar_value(code_point) ? form.length : 0;
+  }
+  return 0;
+}
+
+char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+/// Optimal string alignment distance: like Levenshtein's, with a swap of neighbours as one edit.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  const auto same = [](char x, char y) { return ascii_lower(x) == ascii_lower(y); };
+  std::vector<std::size_t> before_last(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    before_last.swap(last);
+    last.swap(row);
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = last[j - 1] + (same(a[i - 1], b[j - 1]) ? 0 : 1);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, replaced});
+      const bool swapped = i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]);
+      if (swapped) row[j] = std::min(row[j], before_last[j - 2] + 1);
+    }
+  }
+  return row[b.size()];
+}
+
+[[noreturn]] void refuse_file(const std::string& path, const std::error_code& error) {
+  throw UserError(path, "cannot read this file (" + error.message() + "); check the path and its permissions");
+}
+
+std::error_code last_error() { return {errno, std::generic_category()}; }
+
+}  // namespace
+
+std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = valid_character_length(text.substr(at));
+    if (length == 0) return at;
+    at += length;
+  }
+  return std::nullopt;
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t best_distance = std::string::npos;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    const std::size_t allowed = std::max(word.size(), candidate.size()) / 3;
+    if (distance <= allowed && distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::string guess = nearest(word, candidates);
+  return guess.empty() ? "" : " (did you mean '" + guess + "'?)";
+}
+
+std::string join(const std::vector<std::string>& words, std::string_view separator) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i > 0) text += separator;
+    text += words[i];
+  }
+  return text;
+}
+
+std::string read_file(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    throw UserError(path, "this is a folder, but a file is needed; give the path of the file inside it");
+  }
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
+  if (!file) refuse_file(path, last_error());
+  std::string contents;
+  std::vector<char> buffer(std::size_t{1} << 16);
+  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
+    contents.append(buffer.data(), count);
+  }
+  if (std::ferror(file.get()) != 0) refuse_file(path, last_error());
+  return contents;
+}
+
+}  // namespace tributary

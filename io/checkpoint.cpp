@@ -1,0 +1,244 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "io/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/errors.h"
+#include "common/text.h"
+#include "io/detail/content_hash.h"
+#include "io/detail/json_text.h"
+#include "io/detail/mapped_file.h"
+#include "io/detail/safetensors.h"
+
+namespace tributary {
+
+struct Checkpoint::Impl {
+  std::filesystem::path folder;
+  std::string config_text;
+  nlohmann::json config;
+  std::vector<detail::MappedFile> files;
+  std::map<std::string, StoredTensor> tensors;
+};
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* single_file = "model.safetensors";
+constexpr const char* index_file = "model.safetensors.index.json";
+
+struct ForeignWeights {
+  std::string_view suffix;
+  std::string_view advice;
+};
+
+/// What people have when they have no safetensors, and the way out.
+constexpr std::array<ForeignWeights, 8> foreign_weights{{
+    {".safetensors", "rename it to model.safetensors if it holds the whole model"},
+    {".gguf", "load it with transformers (gguf_file=…) and write the float weights with the safetensors package"},
+    {".bin", "convert it: load the folder with transformers and call save_pretrained, which writes safetensors"},
+    {".bin.index.json",
+     "convert it: load the folder with transformers and call save_pretrained, which writes safetensors"},
+    {".pt", "convert it: load it with torch and write the state_dict with the safetensors package"},
+    {".pth", "convert it: load it with torch and write the state_dict with the safetensors package"},
+    {".h5", "convert it: load the folder with transformers (from_tf=True) and call save_pretrained"},
+    {".msgpack", "convert it: load the folder with transformers (from_flax=True) and call save_pretrained"},
+}};
+
+bool present(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+std::string advice_on_missing_weights(const fs::path& folder) {
+  std::set<std::string> names;
+  std::error_code ignored;
+  for (fs::directory_iterator it(folder, ignored), end; it != end; it.increment(ignored)) {
+    names.insert(it->path().filename().string());
+  }
+  for (const ForeignWeights& foreign : foreign_weights) {
+    for (const std::string& name : names) {
+      if (name.ends_with(foreign.suffix)) return fmt::format("it has {}: {}", name, foreign.advice);
+    }
+  }
+  return "give the folder of a Hugging Face checkpoint";
+}
+
+nlohmann::json parse_object(const std::string& text, const std::string& file) {
+  const detail::JsonSource source{text, file};
+  nlohmann::json root = detail::parse_json(source).root;
+  if (!root.is_object()) throw UserError(source.where(0), "is not a JSON object; fetch the file again");
+  return root;
+}
+
+/// weight_map of the index: tensor name → file name.
+std::map<std::string, std::string> read_index(const fs::path& file) {
+  const nlohmann::json index = parse_object(read_file(file.string()), file.string());
+  const auto found = index.find("weight_map");
+  if (found == index.end() || !found->is_object() || found->empty()) {
+    throw UserError(file.string(),
+                    "has no \"weight_map\" object that says which tensor lies in which file; fetch it again");
+  }
+  std::map<std::string, std::string> shard_of;
+  for (const auto& [tensor, shard] : found->items()) {
+    const std::string name = shard.is_string() ? shard.get<std::string>() : std::string();
+    // A folder's files stay inside it: an index must not make us read elsewhere.
+    if (name.empty() || name == "." || name == ".." ||
+        name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
+      throw UserError(file.string(),
+                      fmt::format("names {} for tensor '{}' (only a plain file name in the same folder is "
+                                  "allowed); correct the index",
+                                  shard.dump(), tensor));
+    }
+    shard_of.emplace(tensor, name);
+  }
+  return shard_of;
+}
+
+/// The weight files of a folder and, when there is an index, what it promises.
+struct WeightFiles {
+  std::set<std::string> names;
+  std::map<std::string, std::string> shard_of;
+};
+
+WeightFiles find_weights(const fs::path& folder) {
+  WeightFiles weights;
+  if (present(folder / single_file)) {
+    weights.names.insert(single_file);
+    return weights;
+  }
+  if (!present(folder / index_file)) {
+    throw UserError(folder.string(), fmt::format("has neither {} nor {}; {}", single_file, index_file,
+                                                 advice_on_missing_weights(folder)));
+  }
+  weights.shard_of = read_index(folder / index_file);
+  for (const auto& [tensor, shard] : weights.shard_of) weights.names.insert(shard);
+  std::vector<Problem> missing;
+  for (const std::string& name : weights.names) {
+    if (!present(folder / name)) {
+      missing.push_back({(folder / name).string(), fmt::format("is missing ({} names it); fetch it", index_file)});
+    }
+  }
+  if (!missing.empty()) throw UserError(std::move(missing));
+  return weights;
+}
+
+using FileOfTensor = std::map<std::string, std::string>;
+
+/// Notes that `tensor` lies in `file`; refuses a second file with the same tensor.
+void note(FileOfTensor& seen, const std::string& tensor, const std::string& file) {
+  const auto [first, inserted] = seen.emplace(tensor, file);
+  if (inserted) return;
+  throw UserError(
+      file, fmt::format("tensor '{}' lies in '{}' too (which of the two is meant is unknown); keep one of them", tensor,
+                        first->second));
+}
+
+void check_promises(const fs::path& folder, const WeightFiles& weights, const FileOfTensor& seen) {
+  for (const auto& [tensor, shard] : weights.shard_of) {
+    const std::string promised = (folder / shard).string();
+    const auto found = seen.find(tensor);
+    if (found != seen.end() && found->second == promised) continue;
+    throw UserError(
+        promised, fmt::format("lacks tensor '{}', which {} says it holds{}; fetch both files again", tensor, index_file,
+                              found == seen.end() ? "" : " (it lies in " + found->second + ")"));
+  }
+}
+
+}  // namespace
+
+std::size_t size_of(StoredType type) {
+  switch (type) {
+    case StoredType::float64:
+      return 8;
+    case StoredType::float32:
+      return 4;
+    case StoredType::float16:
+    case StoredType::bfloat16:
+      return 2;
+  }
+  violate_contract(__FILE__, __LINE__, "a StoredType", "the value is outside the enumeration");
+}
+
+std::string name_of(StoredType type) {
+  switch (type) {
+    case StoredType::float64:
+      return "F64";
+    case StoredType::float32:
+      return "F32";
+    case StoredType::float16:
+      return "F16";
+    case StoredType::bfloat16:
+      return "BF16";
+  }
+  violate_contract(__FILE__, __LINE__, "a StoredType", "the value is outside the enumeration");
+}
+
+Checkpoint Checkpoint::open(const fs::path& folder) {
+  std::error_code ignored;
+  if (!present(folder))
+    throw UserError(folder.string(), "no such folder; give the folder of a Hugging Face checkpoint");
+  if (!fs::is_directory(folder, ignored)) {
+    throw UserError(folder.string(), "is a file; give the folder that holds config.json and the weights");
+  }
+  const fs::path config = folder / "config.json";
+  if (!present(config)) {
+    throw UserError(folder.string(),
+                    "has no config.json (it says what kind of model this is); give the folder of a Hugging "
+                    "Face checkpoint");
+  }
+  auto impl = std::make_shared<Impl>();
+  impl->folder = folder;
+  impl->config_text = read_file(config.string());
+  impl->config = parse_object(impl->config_text, config.string());
+
+  const WeightFiles weights = find_weights(folder);
+  FileOfTensor seen;
+  for (const std::string& name : weights.names) {
+    impl->files.emplace_back(folder / name);
+    detail::SafetensorsContent content = detail::read_safetensors(impl->files.back());
+    for (const auto& [tensor, stored] : content.tensors) note(seen, tensor, stored.file);
+    for (const std::string& tensor : content.skipped) note(seen, tensor, impl->files.back().name());
+    impl->tensors.merge(content.tensors);
+  }
+  check_promises(folder, weights, seen);
+  if (impl->tensors.empty()) {
+    throw UserError(folder.string(), "its weight files hold no floating-point tensor; fetch or write them again");
+  }
+  Checkpoint checkpoint;
+  checkpoint.impl_ = std::move(impl);
+  return checkpoint;
+}
+
+const fs::path& Checkpoint::folder() const { return impl_->folder; }
+const nlohmann::json& Checkpoint::config() const { return impl_->config; }
+const std::map<std::string, StoredTensor>& Checkpoint::tensors() const { return impl_->tensors; }
+
+const StoredTensor* Checkpoint::find(const std::string& name) const {
+  const auto found = impl_->tensors.find(name);
+  return found == impl_->tensors.end() ? nullptr : &found->second;
+}
+
+std::string Checkpoint::hash() const {
+  detail::ContentHash hash;
+  hash.add(impl_->config_text);
+  for (const auto& [name, tensor] : impl_->tensors) {
+    hash.add(name);
+    hash.add(name_of(tensor.type));
+    hash.add(static_cast<std::int64_t>(tensor.shape.size()));
+    for (const std::int64_t extent : tensor.shape) hash.add(extent);
+    // Name order is not file order; without advice each tensor would start with small reads.
+    detail::prefetch(tensor.data, tensor.bytes);
+    hash.add(tensor.data, tensor.bytes);
+  }
+  return hash.hex();
+}
+
+}  // namespace tributary

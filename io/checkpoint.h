@@ -1,0 +1,62 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// A Hugging Face checkpoint folder: config.json and one or many safetensors files, memory-mapped
+// read-only. Knows bytes, shapes and dtypes; nothing of what the tensors mean.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace tributary {
+
+enum class StoredType { float64, float32, float16, bfloat16 };
+
+/// Bytes of one element.
+std::size_t size_of(StoredType type);
+/// The safetensors name of a dtype ("F32").
+std::string name_of(StoredType type);
+
+/// One tensor of the checkpoint, in row-major order, inside the mapping. Read-only: writing faults.
+struct StoredTensor {
+  StoredType type = StoredType::float32;
+  std::vector<std::int64_t> shape;
+  const std::byte* data = nullptr;
+  std::size_t bytes = 0;
+  std::string file;  //!< the file it lies in, for messages
+};
+
+/// Handle on an opened folder; copies share the mappings, which live as long as any copy.
+class Checkpoint {
+ public:
+  /// Opens folder/config.json and folder/model.safetensors, or the files that
+  /// folder/model.safetensors.index.json lists.
+  /// Throws UserError: folder, config or weights missing; JSON broken (with line and column); header longer
+  /// than the file, offsets that overlap, leave holes, or run past the end, sizes that do not match
+  /// shape × dtype; a shard the index names is missing, or lacks a tensor it promises; duplicate tensors; a dtype we
+  /// cannot read (integer buffers such as attention masks are skipped, not refused).
+  static Checkpoint open(const std::filesystem::path& folder);
+
+  [[nodiscard]] const std::filesystem::path& folder() const;
+  [[nodiscard]] const nlohmann::json& config() const;
+  /// By name, in name order.
+  [[nodiscard]] const std::map<std::string, StoredTensor>& tensors() const;
+  /// Null when absent.
+  [[nodiscard]] const StoredTensor* find(const std::string& name) const;
+  /// XXH3-128 over config.json and every tensor's name, dtype, shape and bytes in name order, as 32
+  /// hex digits: the model's identity, independent of how it is cut into files.
+  [[nodiscard]] std::string hash() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
+};
+
+}  // namespace tributary

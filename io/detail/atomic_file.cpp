@@ -1,0 +1,140 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "io/detail/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "common/errors.h"
+
+namespace tributary::detail {
+namespace {
+
+struct Cure {
+  int error;
+  const char* why;
+  const char* what_to_do;
+};
+
+constexpr std::array kCures{
+    Cure{EROFS, "the file system is read-only", "choose an output folder on a file system you can write to"},
+    Cure{EACCES, "you have no permission to write in this folder",
+         "choose an output folder of your own, or ask its owner for write permission"},
+    Cure{EPERM, "the system forbids changing this folder or file",
+         "choose another output folder, or remove the file's protection (chattr, another owner in a sticky folder)"},
+    Cure{ENOSPC, "no space is left on the disk", "free some space, or choose an output folder on another disk"},
+    Cure{EDQUOT, "your disk quota is used up", "remove files of yours, or choose an output folder under another quota"},
+    Cure{ENOENT, "the folder does not exist", "create it first, or correct the path"},
+    Cure{ENOTDIR, "a part of the path is a file, not a folder", "correct the path, or remove that file"},
+    Cure{EISDIR, "a folder has this name", "remove that folder, or choose another file name"},
+    Cure{ENAMETOOLONG, "the file system does not take names this long", "choose a shorter name or path"},
+};
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+
+  [[nodiscard]] int get() const { return number_; }
+
+  /// Closes now; 0 or errno. Network file systems report a full disk only here.
+  int close() { return ::close(std::exchange(number_, -1)) == 0 ? 0 : errno; }
+
+ private:
+  int number_;
+};
+
+/// A file that unlinks itself unless it is renamed. `path` is the target, and only named in errors.
+class TemporaryFile {
+ public:
+  TemporaryFile(int folder, const std::filesystem::path& path) : folder_(folder), path_(path), file_(create()) {}
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    if (!renamed_) ::unlinkat(folder_, name_.c_str(), 0);
+  }
+
+  void fill(std::string_view bytes) {
+    const std::string doing = "write " + std::to_string(bytes.size()) + " bytes";
+    require(write_fully(file_.get(), bytes), doing);
+    require(::fsync(file_.get()) == 0 ? 0 : errno, doing);
+    require(file_.close(), doing);
+  }
+
+  void rename_to(const std::filesystem::path& name) {
+    require(::renameat(folder_, name_.c_str(), folder_, name.c_str()) == 0 ? 0 : errno, "rename the finished file");
+    renamed_ = true;
+  }
+
+ private:
+  // O_EXCL and not the counter is what makes the name ours: on a shared disk another node may have our process id.
+  Descriptor create() {
+    for (unsigned counter = 0;; ++counter) {
+      name_ = ".tributary-" + std::to_string(::getpid()) + "-" + std::to_string(counter) + ".part";
+      const int number = ::openat(folder_, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (number >= 0) return Descriptor(number);
+      if (errno != EEXIST && errno != EINTR) throw_write_error(path_, "create a file", errno);
+    }
+  }
+
+  void require(int error, const std::string& doing) const {
+    if (error != 0) throw_write_error(path_, doing, error);
+  }
+
+  int folder_;
+  const std::filesystem::path& path_;
+  std::string name_;
+  Descriptor file_;
+  bool renamed_ = false;
+};
+
+Descriptor open_folder(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const int number = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (number < 0) throw_write_error(path, "open the folder", errno);
+  return Descriptor(number);
+}
+
+}  // namespace
+
+int write_fully(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    if (written == 0) return EIO;  // no progress and no reason: never loop on it
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+void throw_write_error(const std::filesystem::path& path, const std::string& doing, int error) {
+  const auto* cure = std::find_if(kCures.begin(), kCures.end(), [&](const Cure& c) { return c.error == error; });
+  if (cure != kCures.end()) {
+    throw UserError(path.string(), "cannot " + doing + " (" + cure->why + "); " + cure->what_to_do);
+  }
+  throw RuntimeFailure(path.string() + ": cannot " + doing + " (" + std::generic_category().message(error) +
+                       "); check the file system, then try again");
+}
+
+void write_atomically(const std::filesystem::path& path, std::string_view bytes) {
+  if (!path.has_filename()) throw_write_error(path, "write a file", EISDIR);
+  const Descriptor folder = open_folder(path);
+  TemporaryFile temporary(folder.get(), path);
+  temporary.fill(bytes);
+  temporary.rename_to(path.filename());
+  // Some network file systems cannot sync a folder and say EINVAL: the rename is as durable there as it gets.
+  if (::fsync(folder.get()) != 0 && errno != EINVAL) throw_write_error(path, "make the new name durable", errno);
+}
+
+}  // namespace tributary::detail

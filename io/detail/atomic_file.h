@@ -1,0 +1,26 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Files that appear whole or not at all: written under a temporary name beside the target, made durable, renamed.
+// A reader never sees half a file, and a crash or a full disk leaves the old one as it was.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace tributary::detail {
+
+/// Makes `path` hold exactly `bytes`, on the disk, before it returns. The folder must exist. Leaves no temporary
+/// file behind unless the process is killed (then a hidden ".tributary-….part").
+/// Throws UserError when the user can cure it (read-only, no permission, disk full, no such folder …: says what to
+/// do), RuntimeFailure otherwise.
+void write_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+/// Writes all bytes, however few the system takes at a time. Returns 0, or the errno of what went wrong.
+int write_fully(int descriptor, std::string_view bytes);
+
+/// Throws UserError or RuntimeFailure for an errno met while `doing` ("create a file", "write 12 bytes") for `path`.
+[[noreturn]] void throw_write_error(const std::filesystem::path& path, const std::string& doing, int error);
+
+}  // namespace tributary::detail

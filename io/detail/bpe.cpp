@@ -1,0 +1,239 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "io/detail/bpe.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <queue>
+#include <utility>
+
+#include "common/errors.h"
+#include "io/detail/byte_level.h"
+
+namespace tributary::detail {
+namespace {
+
+std::uint64_t pair_key(std::uint32_t left, std::uint32_t right) { return (std::uint64_t{left} << 32) | right; }
+
+/// "a b" (older files) or ["a", "b"].
+std::optional<std::pair<std::string, std::string>> merge_parts(const nlohmann::json& merge) {
+  if (merge.is_string()) {
+    const auto& text = merge.get_ref<const std::string&>();
+    const std::size_t space = text.find(' ');
+    if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) return std::nullopt;
+    return std::pair(text.substr(0, space), text.substr(space + 1));
+  }
+  if (!merge.is_array() || merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string()) return std::nullopt;
+  return std::pair(merge[0].get<std::string>(), merge[1].get<std::string>());
+}
+
+/// Older files carry the first line of a merges.txt along; it has no rank.
+bool is_header(const nlohmann::json& merge) {
+  return merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version");
+}
+
+void refuse_unsupported_settings(const JsonView& description) {
+  if (const auto type = description.find("type"); type && type->text() != "BPE") {
+    type->refuse_unknown("model", type->text(), {"BPE"});
+  }
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    const auto affix = description.find(key);
+    if (affix && !affix->text().empty()) affix->refuse("is not supported; byte-level BPE does not use it");
+  }
+  if (description.flag("byte_fallback", false)) {
+    description.at("byte_fallback").refuse("is not supported; byte-level BPE does not use it");
+  }
+  const auto dropout = description.find("dropout");
+  if (dropout && dropout->value() != 0.0) dropout->refuse("makes ids random; set it to null");
+}
+
+}  // namespace
+
+/// A merge that was possible when it was found.
+struct BpeModel::Candidate {
+  std::uint32_t rank;
+  std::size_t left;
+  std::uint32_t merged;
+
+  /// For the priority queue, which puts the largest first: lowest rank, then leftmost.
+  bool operator<(const Candidate& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
+};
+
+/// The symbols of a word as a linked list, merged best candidate first: O(n log n).
+class BpeModel::Word {
+ public:
+  Word(const BpeModel& model, const std::vector<std::uint32_t>& ids) : model_(model) {
+    symbols_.reserve(ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      symbols_.push_back({ids[i], i == 0 ? kNone : i - 1, i + 1 == ids.size() ? kNone : i + 1, State::alive});
+    }
+    for (std::size_t i = 0; i + 1 < symbols_.size(); ++i) propose(i);
+  }
+
+  void merge_all() {
+    while (!candidates_.empty()) {
+      const Candidate best = candidates_.top();
+      candidates_.pop();
+      if (is_current(best)) merge(best);
+    }
+  }
+
+  void append_to(std::vector<std::int64_t>& ids) const {
+    for (std::size_t at = symbols_.empty() ? kNone : 0; at != kNone; at = symbols_[at].next) {
+      ids.push_back(symbols_[at].id);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  enum class State { alive, swallowed };
+  struct Symbol {
+    std::uint32_t id;
+    std::size_t previous, next;
+    State state;
+  };
+
+  [[nodiscard]] const Merge* merge_at(std::size_t left) const {
+    return model_.find_merge(symbols_[left].id, symbols_[symbols_[left].next].id);
+  }
+
+  void propose(std::size_t left) {
+    if (const Merge* merge = merge_at(left)) candidates_.push({merge->rank, left, merge->merged});
+  }
+
+  /// Merges made since may have taken a part of the candidate.
+  [[nodiscard]] bool is_current(const Candidate& candidate) const {
+    const Symbol& left = symbols_[candidate.left];
+    if (left.state == State::swallowed || left.next == kNone) return false;
+    const Merge* merge = merge_at(candidate.left);
+    return merge != nullptr && merge->merged == candidate.merged;
+  }
+
+  void merge(const Candidate& candidate) {
+    Symbol& left = symbols_[candidate.left];
+    Symbol& right = symbols_[left.next];
+    left.id = candidate.merged;
+    left.next = right.next;
+    right.state = State::swallowed;
+    if (left.next != kNone) symbols_[left.next].previous = candidate.left;
+    if (left.previous != kNone) propose(left.previous);
+    if (left.next != kNone) propose(candidate.left);
+  }
+
+  const BpeModel& model_;
+  std::vector<Symbol> symbols_;
+  std::priority_queue<Candidate> candidates_;
+};
+
+BpeModel::BpeModel(const JsonView& description) {
+  refuse_unsupported_settings(description);
+  read_vocabulary(description.at("vocab"));
+  read_merges(description.at("merges"));
+  read_unknown(description);
+  whole_words_first_ = description.flag("ignore_merges", false);
+}
+
+void BpeModel::read_vocabulary(const JsonView& vocabulary) {
+  if (!vocabulary.value().is_object()) vocabulary.refuse("expected an object of tokens and ids; is this file whole?");
+  vocabulary_.reserve(vocabulary.value().size());
+  tokens_.reserve(vocabulary.value().size());
+  for (const auto& [token, id] : vocabulary.value().items()) {
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > 0xFFFFFFFF) {
+      vocabulary.refuse("the token '" + token + "' has no id between 0 and 2^32 - 1; is this file whole?");
+    }
+    const auto entry = vocabulary_.emplace(token, id.get<std::uint32_t>()).first;
+    if (!tokens_.emplace(entry->second, entry->first).second) {
+      vocabulary.refuse("the tokens '" + token + "' and '" + std::string(tokens_[entry->second]) +
+                        "' have the same id " + std::to_string(entry->second) + "; correct the file");
+    }
+  }
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    const char character = static_cast<char>(byte);
+    const auto entry = vocabulary_.find(to_byte_level({&character, 1}));
+    if (entry != vocabulary_.end()) byte_ids_[byte] = entry->second;
+  }
+}
+
+std::uint32_t BpeModel::merge_part(const JsonView& merges, std::size_t rank, const std::string& part) const {
+  const auto entry = vocabulary_.find(part);
+  if (entry == vocabulary_.end()) {
+    merges.elements()[rank].refuse("the vocabulary has no token '" + part + "'; correct the file");
+  }
+  return entry->second;
+}
+
+void BpeModel::read_merges(const JsonView& merges) {
+  if (!merges.value().is_array()) merges.refuse("expected a list; is this file whole?");
+  merges_.reserve(merges.value().size());
+  std::uint32_t rank = 0;
+  for (const nlohmann::json& merge : merges.value()) {
+    if (is_header(merge)) continue;
+    const auto parts = merge_parts(merge);
+    if (!parts) merges.elements()[rank].refuse("a merge is \"a b\" or [\"a\", \"b\"]; correct the file");
+    const auto& [left, right] = *parts;
+    const std::uint64_t key = pair_key(merge_part(merges, rank, left), merge_part(merges, rank, right));
+    // The last of several equal merges counts, as in the `tokenizers` package.
+    merges_[key] = {rank, merge_part(merges, rank, left + right)};
+    ++rank;
+  }
+}
+
+void BpeModel::read_unknown(const JsonView& description) {
+  const auto token = description.find("unk_token");
+  if (!token) return;
+  const auto id = id_of(token->text());
+  if (!id) {
+    // GPT-2 names "": harmless while every byte is a token.
+    if (std::all_of(byte_ids_.begin(), byte_ids_.end(), [](const auto& byte) { return byte.has_value(); })) return;
+    token->refuse("the vocabulary has no token '" + token->text() + "'; correct the file");
+  }
+  unknown_id_ = static_cast<std::uint32_t>(*id);
+  unknown_ = description.flag("fuse_unk", false) ? Unknown::fused : Unknown::each;
+}
+
+const BpeModel::Merge* BpeModel::find_merge(std::uint32_t left, std::uint32_t right) const {
+  const auto merge = merges_.find(pair_key(left, right));
+  return merge == merges_.end() ? nullptr : &merge->second;
+}
+
+std::optional<std::int64_t> BpeModel::id_of(std::string_view token) const {
+  const auto entry = vocabulary_.find(token);
+  if (entry == vocabulary_.end()) return std::nullopt;
+  return entry->second;
+}
+
+std::optional<std::string_view> BpeModel::token_of(std::int64_t id) const {
+  const auto entry = tokens_.find(static_cast<std::uint32_t>(id));
+  if (id < 0 || id > 0xFFFFFFFF || entry == tokens_.end()) return std::nullopt;
+  return entry->second;
+}
+
+/// A byte without a token of its own becomes the unknown token, or vanishes where there is none.
+std::vector<std::uint32_t> BpeModel::byte_ids_of(std::string_view word) const {
+  const auto bytes = from_byte_level(word);
+  TRIBUTARY_EXPECT(bytes.has_value(), "words are written in the byte-level alphabet");
+  std::vector<std::uint32_t> ids;
+  ids.reserve(bytes->size());
+  bool after_unknown = false;
+  for (const char byte : *bytes) {
+    const auto id = byte_ids_[static_cast<unsigned char>(byte)];
+    if (id) {
+      ids.push_back(*id);
+    } else if (unknown_id_ && !(after_unknown && unknown_ == Unknown::fused)) {
+      ids.push_back(*unknown_id_);
+    }
+    after_unknown = !id;
+  }
+  return ids;
+}
+
+void BpeModel::append_ids(std::string_view word, std::vector<std::int64_t>& ids) const {
+  if (whole_words_first_) {
+    if (const auto id = id_of(word)) return ids.push_back(*id);
+  }
+  Word symbols(*this, byte_ids_of(word));
+  symbols.merge_all();
+  symbols.append_to(ids);
+}
+
+}  // namespace tributary::detail

@@ -1,0 +1,66 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Byte-pair encoding: a vocabulary and an ordered list of merges.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "io/detail/json_view.h"
+
+namespace tributary::detail {
+
+/// Immutable; may be used from several threads at once.
+class BpeModel {
+ public:
+  /// Throws UserError for another kind of model, and for settings of BPE that are not supported.
+  explicit BpeModel(const JsonView& description);
+  BpeModel(const BpeModel&) = delete;
+  BpeModel& operator=(const BpeModel&) = delete;
+
+  /// Appends the ids of one word in the byte-level alphabet.
+  void append_ids(std::string_view word, std::vector<std::int64_t>& ids) const;
+
+  [[nodiscard]] std::optional<std::int64_t> id_of(std::string_view token) const;
+  /// Nothing when the vocabulary has no such id.
+  [[nodiscard]] std::optional<std::string_view> token_of(std::int64_t id) const;
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(vocabulary_.size()); }
+
+ private:
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  struct Merge {
+    std::uint32_t rank;
+    std::uint32_t merged;
+  };
+  struct Candidate;
+  class Word;
+  enum class Unknown { each, fused };  //!< a token for each unknown byte, or one for a run of them
+
+  void read_vocabulary(const JsonView& vocabulary);
+  void read_merges(const JsonView& merges);
+  void read_unknown(const JsonView& description);
+  std::uint32_t merge_part(const JsonView& merges, std::size_t rank, const std::string& part) const;
+  [[nodiscard]] const Merge* find_merge(std::uint32_t left, std::uint32_t right) const;
+  [[nodiscard]] std::vector<std::uint32_t> byte_ids_of(std::string_view word) const;
+
+  std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> vocabulary_;
+  std::unordered_map<std::uint32_t, std::string_view> tokens_;  //!< view the keys of vocabulary_
+  std::unordered_map<std::uint64_t, Merge> merges_;
+  std::array<std::optional<std::uint32_t>, 256> byte_ids_;
+  std::optional<std::uint32_t> unknown_id_;
+  Unknown unknown_ = Unknown::each;
+  bool whole_words_first_ = false;  //!< "ignore_merges": a word that is a token needs no merging
+};
+
+}  // namespace tributary::detail

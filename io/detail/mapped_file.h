@@ -1,0 +1,38 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// A whole file mapped into memory, read-only and shared with every process that maps it.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+namespace tributary::detail {
+
+/// Owns the mapping; moving keeps the address.
+class MappedFile {
+ public:
+  /// Throws UserError when the file is missing, unreadable or not a regular file; RuntimeFailure when it cannot be
+  /// mapped.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::byte* data() const { return data_; }  //!< null for an empty file
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  std::string name_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Asks the system to start reading these mapped bytes; returns at once and may do nothing.
+void prefetch(const std::byte* data, std::size_t bytes);
+
+}  // namespace tributary::detail

@@ -1,0 +1,34 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The normaliser of a tokenizer.json: what happens to the text before it is split.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/detail/json_view.h"
+
+namespace tributary::detail {
+
+/// Immutable; may be used from several threads at once.
+class Normalizer {
+ public:
+  /// No description, no normalisation. Throws UserError for a kind it does not know.
+  explicit Normalizer(const std::optional<JsonView>& description);
+
+  /// `text` must be valid UTF-8.
+  [[nodiscard]] std::string normalize(std::string_view text) const;
+
+ private:
+  using Step = std::function<std::string(std::string_view)>;
+
+  void add_steps(const JsonView& description);
+
+  std::vector<Step> steps_;
+};
+
+}  // namespace tributary::detail

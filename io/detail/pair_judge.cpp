@@ -1,0 +1,182 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "io/detail/pair_judge.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "common/errors.h"
+
+namespace tributary::detail {
+namespace {
+
+using Ids = std::vector<std::int64_t>;
+
+/// The text in quotes on one line; of a long text its end, where the answer goes.
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t longest = 48;
+  std::string shown;
+  if (text.size() > longest) {
+    text.remove_prefix(text.size() - longest);
+    while ((static_cast<unsigned char>(text.front()) & 0xC0U) == 0x80U) text.remove_prefix(1);
+    shown = "…";
+  }
+  for (const char c : text) shown += c == '\n' ? "\\n" : std::string(1, c);
+  return "'" + shown + "'";
+}
+
+bool begins_with(const Ids& ids, const Ids& start) {
+  return ids.size() >= start.size() && std::equal(start.begin(), start.end(), ids.begin());
+}
+
+std::string merge_reason(std::string_view prompt, std::string_view answer) {
+  std::string reason = fmt::format(
+      "the answer {} merges with the end of the prompt {} (so there is no position that "
+      "predicts it); ",
+      in_quotes(answer), in_quotes(prompt));
+  if (prompt.ends_with(' ')) return reason + "end the prompt without the space and begin the answer with it";
+  if (!answer.starts_with(' ')) return reason + "begin the answer with a space if a new word is meant";
+  return reason + "choose a prompt that ends on a token boundary";
+}
+
+}  // namespace
+
+PairJudge::PairJudge(const PairOptions& options, const Tokenizer& tokenizer)
+    : options_(options), tokenizer_(tokenizer) {
+  const std::size_t bare = tokenizer.encode("a", SpecialTokens::omit).size();
+  if (tokenizer.encode("a", SpecialTokens::add).size() != tokenizer.prefix_ids().size() + bare) {
+    throw UserError("",
+                    "the tokenizer puts special tokens after every text (no answer can follow a prompt then); use a "
+                    "tokenizer.json whose post_processor adds them at the beginning only");
+  }
+}
+
+Judgement PairJudge::judge(const PromptPair& text) const {
+  Judgement judgement;
+  TokenPair& pair = judgement.pair;
+  pair.text = text;
+  judgement.reason = missing_part(text);
+  if (judgement.reason.empty()) judgement.reason = encode_prompts(pair);
+  if (judgement.reason.empty()) judgement.reason = encode_answers(pair);
+  if (judgement.reason.empty()) judgement.reason = outside_vocabulary(pair);
+  return judgement;
+}
+
+std::string PairJudge::missing_part(const PromptPair& text) const {
+  if (options_.counterfactual == Needs::it && !text.patch_prefix) {
+    return "there is no \"patch_prefix\" (this run compares with a counterfactual prompt); add it, or use baseline: "
+           "zero or "
+           "mean";
+  }
+  if (options_.patch_answer == Needs::it && !text.patch_answer) {
+    return "there is no \"patch_answer\" (this run's metric compares two answers); add it, or use metric: logit";
+  }
+  if (text.patch_prefix == text.clean_prefix) {
+    return "clean and counterfactual prompt are the same (no difference to attribute); change one of them";
+  }
+  return {};
+}
+
+std::string PairJudge::encode_prompts(TokenPair& pair) const {
+  const PromptPair& text = pair.text;
+  pair.clean = tokenizer_.encode(text.clean_prefix, SpecialTokens::add);
+  refuse_doubled_bos(text, pair.clean);
+  if (pair.clean.empty()) return "the clean prompt has no tokens; give it a text";
+  if (options_.max_length > 0 && pair.length() > options_.max_length) {
+    return fmt::format("the prompt has {} tokens where the model takes {}; shorten it", pair.length(),
+                       options_.max_length);
+  }
+  if (!text.patch_prefix) return {};
+  pair.counterfactual = tokenizer_.encode(*text.patch_prefix, SpecialTokens::add);
+  refuse_doubled_bos(text, pair.counterfactual);
+  if (pair.clean.size() != pair.counterfactual.size()) {
+    return fmt::format(
+        "clean has {} tokens, counterfactual {} (they are compared position by position); choose words that "
+        "give both the same number",
+        pair.clean.size(), pair.counterfactual.size());
+  }
+  if (pair.clean == pair.counterfactual) {
+    return "clean and counterfactual prompt have the same tokens (no difference to attribute); change one of them";
+  }
+  return {};
+}
+
+std::string PairJudge::encode_answers(TokenPair& pair) const {
+  if (std::string reason = encode_answer(pair, pair.text.clean_answer, pair.clean_answer); !reason.empty())
+    return reason;
+  if (!pair.text.patch_answer) return {};
+  if (std::string reason = encode_answer(pair, *pair.text.patch_answer, pair.patch_answer); !reason.empty())
+    return reason;
+  if (options_.patch_answer == Needs::it && pair.clean_answer == pair.patch_answer) {
+    return fmt::format("both answers are the token {} (their difference is always 0); give two different answers",
+                       in_quotes(tokenizer_.text_of(pair.clean_answer)));
+  }
+  return {};
+}
+
+std::string PairJudge::encode_answer(const TokenPair& pair, const std::string& answer, std::int64_t& id) const {
+  const PromptPair& text = pair.text;
+  if (std::string reason = answer_after(text.clean_prefix, pair.clean, answer, id); !reason.empty()) return reason;
+  if (!text.patch_prefix) return {};
+  std::int64_t other = -1;
+  if (std::string reason = answer_after(*text.patch_prefix, pair.counterfactual, answer, other); !reason.empty()) {
+    return reason;
+  }
+  if (other == id) return {};
+  return fmt::format(
+      "the answer {} is token {} after the clean prompt but {} after the counterfactual; end both prompts "
+      "alike",
+      in_quotes(answer), id, other);
+}
+
+std::string PairJudge::answer_after(std::string_view prompt, const Ids& ids, const std::string& answer,
+                                    std::int64_t& id) const {
+  const Ids joined = tokenizer_.encode(std::string(prompt) + answer, SpecialTokens::add);
+  if (!begins_with(joined, ids)) return merge_reason(prompt, answer);
+  const std::size_t added = joined.size() - ids.size();
+  if (added != 1) {
+    return fmt::format("the answer {} is {} tokens after {} (one is needed); choose a shorter answer",
+                       in_quotes(answer), added, in_quotes(prompt));
+  }
+  id = joined.back();
+  return {};
+}
+
+std::string PairJudge::outside_vocabulary(const TokenPair& pair) const {
+  if (options_.vocabulary <= 0) return {};
+  Ids all = pair.clean;
+  all.insert(all.end(), pair.counterfactual.begin(), pair.counterfactual.end());
+  all.push_back(pair.clean_answer);
+  all.push_back(pair.patch_answer);
+  const std::int64_t largest = *std::max_element(all.begin(), all.end());
+  if (largest < options_.vocabulary) return {};
+  return fmt::format(
+      "token {} ({}) is outside the model's vocabulary of {}; use the tokenizer.json that belongs to the model",
+      largest, in_quotes(tokenizer_.text_of(largest)), options_.vocabulary);
+}
+
+void PairJudge::refuse_doubled_bos(const PromptPair& text, const Ids& ids) const {
+  const Ids& prefix = tokenizer_.prefix_ids();
+  if (ids.size() <= prefix.size()) return;
+  const std::int64_t first = ids[prefix.size()];
+  if (std::find(prefix.begin(), prefix.end(), first) == prefix.end()) return;
+  throw UserError(
+      fmt::format("{}:{}", text.file, text.line),
+      fmt::format("the prompt begins with {}, which the tokenizer adds anyway (the model would see it twice); take "
+                  "it out of the prompts of this file",
+                  in_quotes(tokenizer_.text_of(first))));
+}
+
+std::string length_reason(const TokenPair& pair, std::int64_t length) {
+  if (pair.length() == length) return {};
+  return fmt::format(
+      "{} tokens where this run takes {} (positions: keep); leave the pair out, choose it by pairs.length, or "
+      "use positions: sum",
+      pair.length(), length);
+}
+
+}  // namespace tributary::detail

@@ -1,0 +1,48 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tokenises one prompt pair and says whether a run can use it, or why not and what to do about it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "io/pairs.h"
+
+namespace tributary::detail {
+
+/// A pair is fit when `reason` is empty; otherwise `pair` is half filled and not to be used.
+struct Judgement {
+  TokenPair pair;
+  std::string reason;
+};
+
+/// Refers to options and tokenizer, which must outlive it.
+class PairJudge {
+ public:
+  /// Throws UserError when the tokenizer ends every text with special tokens: no answer could follow a prompt.
+  PairJudge(const PairOptions& options, const Tokenizer& tokenizer);
+
+  /// Judges a pair on its own; whether its length is the run's is another question (length_reason).
+  /// Throws UserError for a doubled BOS.
+  [[nodiscard]] Judgement judge(const PromptPair& text) const;
+
+ private:
+  [[nodiscard]] std::string missing_part(const PromptPair& text) const;
+  [[nodiscard]] std::string encode_prompts(TokenPair& pair) const;
+  [[nodiscard]] std::string encode_answers(TokenPair& pair) const;
+  [[nodiscard]] std::string encode_answer(const TokenPair& pair, const std::string& answer, std::int64_t& id) const;
+  [[nodiscard]] std::string answer_after(std::string_view prompt, const std::vector<std::int64_t>& ids,
+                                         const std::string& answer, std::int64_t& id) const;
+  [[nodiscard]] std::string outside_vocabulary(const TokenPair& pair) const;
+  void refuse_doubled_bos(const PromptPair& text, const std::vector<std::int64_t>& ids) const;
+
+  const PairOptions& options_;
+  const Tokenizer& tokenizer_;
+};
+
+/// Why a fit pair cannot stand beside pairs of `length` tokens, or empty.
+std::string length_reason(const TokenPair& pair, std::int64_t length);
+
+}  // namespace tributary::detail

@@ -1,0 +1,119 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "io/detail/pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <array>
+#include <new>
+#include <optional>
+
+#include "common/errors.h"
+#include "io/detail/regex_dialect.h"
+#include "io/detail/unicode_additions.h"
+#include "io/detail/utf8.h"
+
+namespace tributary::detail {
+namespace {
+
+// Oniguruma's ^ and $ match at every line, whatever the newline PCRE2 was built for.
+constexpr std::uint32_t kCompileOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE;
+
+std::string error_message(int code) {
+  std::array<PCRE2_UCHAR, 256> text{};
+  pcre2_get_error_message(code, text.data(), text.size());
+  return std::string(reinterpret_cast<const char*>(text.data()));
+}
+
+PCRE2_SPTR units(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
+
+struct Match {
+  std::size_t begin, end;
+};
+
+/// Searches one text again and again.
+class Searcher {
+ public:
+  Searcher(const pcre2_code* code, const std::string& source, std::string_view text)
+      : code_(code), source_(source), text_(text), data_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free) {
+    if (!data_) throw std::bad_alloc();
+  }
+
+  [[nodiscard]] std::optional<Match> search(std::size_t from) const {
+    int outcome = run(from, PCRE2_NO_UTF_CHECK);
+    // Compiled matching has a small fixed stack; the interpreter takes its memory from the heap.
+    if (outcome == PCRE2_ERROR_JIT_STACKLIMIT) outcome = run(from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT);
+    if (outcome == PCRE2_ERROR_NOMATCH) return std::nullopt;
+    if (outcome < 0) {
+      throw RuntimeFailure("cannot match the tokenizer's pattern '" + source_ + "' against a text of " +
+                           std::to_string(text_.size()) + " bytes (" + error_message(outcome) +
+                           "); split the text or check the pattern");
+    }
+    const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(data_.get());
+    return Match{offsets[0], offsets[1]};
+  }
+
+ private:
+  [[nodiscard]] int run(std::size_t from, std::uint32_t options) const {
+    return pcre2_match(code_, units(text_), text_.size(), from, options, data_.get(), nullptr);
+  }
+
+  const pcre2_code* code_;
+  const std::string& source_;
+  std::string_view text_;
+  std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data_;
+};
+
+}  // namespace
+
+Pattern Pattern::from_regex(std::string_view regex, const std::string& where) {
+  return Pattern(onig_to_pcre2(regex, where), where);
+}
+
+Pattern Pattern::from_text(std::string_view text, const std::string& where) {
+  return Pattern(escape_for_regex(text), where);
+}
+
+Pattern::Pattern(const std::string& pcre2_pattern, const std::string& where) : source_(pcre2_pattern) {
+  const std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(
+      pcre2_compile_context_create(nullptr), pcre2_compile_context_free);
+  if (!context) throw std::bad_alloc();
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* code = pcre2_compile(units(source_), source_.size(), kCompileOptions, &error, &offset, context.get());
+  if (code == nullptr) {
+    throw UserError(where, "the pattern '" + source_ + "' is not a regular expression (" + error_message(error) +
+                               " at byte " + std::to_string(offset) + "); correct it");
+  }
+  code_.reset(code, pcre2_code_free);
+  // Where there is no compiled matching the same pattern runs interpreted, only slower.
+  static_cast<void>(pcre2_jit_compile(code, PCRE2_JIT_COMPLETE));
+}
+
+std::vector<Span> Pattern::spans(std::string_view text) const {
+  std::string storage;
+  const std::string_view subject = with_stand_ins(text, storage);
+  const Searcher searcher(code_.get(), source_, subject);
+  std::vector<Span> spans;
+  std::size_t covered = 0;
+  std::optional<std::size_t> last_match_end;
+  for (std::size_t from = 0; from <= subject.size();) {
+    const auto match = searcher.search(from);
+    if (!match) break;
+    // An empty match right behind the last match would find itself for ever: go on one character later.
+    if (match->begin == match->end && last_match_end == match->end) {
+      from += from < subject.size() ? utf8_length(subject[from]) : 1;
+      continue;
+    }
+    if (covered < match->begin) spans.push_back({covered, match->begin, Span::Kind::gap});
+    spans.push_back({match->begin, match->end, Span::Kind::match});
+    covered = from = match->end;
+    last_match_end = match->end;
+  }
+  if (covered < text.size()) spans.push_back({covered, text.size(), Span::Kind::gap});
+  return spans;
+}
+
+}  // namespace tributary::detail

@@ -1,0 +1,43 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// A compiled regular expression that cuts text into matches and the gaps between them.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct pcre2_real_code_8;  // pcre2.h stays out of headers: it wants a macro before every inclusion
+
+namespace tributary::detail {
+
+/// A stretch of the text, in bytes.
+struct Span {
+  enum class Kind { match, gap };
+  std::size_t begin, end;
+  Kind kind;
+};
+
+/// Immutable; may be used from several threads at once.
+class Pattern {
+ public:
+  /// A regular expression in Oniguruma's spelling. Throws UserError(where, …) when it is broken or not supported.
+  static Pattern from_regex(std::string_view regex, const std::string& where);
+  /// Matches exactly this text.
+  static Pattern from_text(std::string_view text, const std::string& where);
+
+  /// Matches and gaps, in order, that together cover the whole text (valid UTF-8). Matches can be empty.
+  /// Throws RuntimeFailure when matching exceeds its limits: a match is never given up silently.
+  [[nodiscard]] std::vector<Span> spans(std::string_view text) const;
+
+ private:
+  Pattern(const std::string& pcre2_pattern, const std::string& where);
+
+  std::string source_;
+  std::shared_ptr<const pcre2_real_code_8> code_;
+};
+
+}  // namespace tributary::detail

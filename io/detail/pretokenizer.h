@@ -1,0 +1,42 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pre-tokeniser of a byte-level tokenizer.json: cuts text into the words that merging never crosses.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "io/detail/json_view.h"
+#include "io/detail/split_rule.h"
+
+namespace tributary::detail {
+
+/// Immutable; may be used from several threads at once.
+class PreTokenizer {
+ public:
+  /// Throws UserError for a kind it does not know, and when no step is ByteLevel.
+  explicit PreTokenizer(const JsonView& description);
+
+  /// The words of valid UTF-8 text, in order, in the byte-level alphabet.
+  [[nodiscard]] std::vector<std::string> words(std::string_view text) const;
+
+ private:
+  struct ByteLevel {
+    enum class Prefix { none, space };
+    Prefix prefix;
+    std::optional<SplitRule> rule;
+  };
+  using Step = std::variant<SplitRule, ByteLevel>;
+
+  static std::vector<std::string> apply(const SplitRule& rule, const std::string& piece);
+  static std::vector<std::string> apply(const ByteLevel& step, const std::string& piece);
+  void add_steps(const JsonView& description);
+
+  std::vector<Step> steps_;
+};
+
+}  // namespace tributary::detail

@@ -1,0 +1,28 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pairs that share their two prompts stay on one side of a split; the order of the groups is a seed's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/pairs.h"
+
+namespace tributary::detail {
+
+using Pairs = std::vector<PromptPair>;
+using PromptKey = std::pair<std::string, std::string>;
+
+/// The two prompts without their order: a pair and its reverse share a key.
+PromptKey key_of(const PromptPair& pair);
+
+/// Pairs with the same key, keys in the order of their first pair.
+std::vector<Pairs> group_by_prompts(const Pairs& pairs);
+
+/// Fisher–Yates from the last group down, driven by mt19937_64: the same order on every machine.
+void shuffle(std::vector<Pairs>& groups, std::uint64_t seed);
+
+}  // namespace tributary::detail

@@ -1,0 +1,20 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Patterns in tokenizer.json are written for Oniguruma; we run PCRE2. Both read the common core alike,
+// but some spellings differ silently (\h, \w, nested classes, {,n}, (?i) inside a group). This lets
+// through what means the same in both and refuses the rest, so that no pattern splits differently unnoticed.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace tributary::detail {
+
+/// The pattern in PCRE2's spelling. Throws UserError(where, …) naming the construct that is not supported.
+std::string onig_to_pcre2(std::string_view pattern, const std::string& where);
+
+/// A pattern that matches exactly this text.
+std::string escape_for_regex(std::string_view text);
+
+}  // namespace tributary::detail

@@ -1,0 +1,25 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// One safetensors file: 8 bytes with the header's length (little-endian), the header (JSON: name → dtype,
+// shape, byte range), then the tensors' bytes without gaps. Everything is checked before anything is used.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "io/checkpoint.h"
+#include "io/detail/mapped_file.h"
+
+namespace tributary::detail {
+
+struct SafetensorsContent {
+  std::map<std::string, StoredTensor> tensors;  //!< point into the mapping
+  std::set<std::string> skipped;                //!< integer and boolean buffers
+};
+
+/// Throws UserError naming the file, the tensor and the numbers.
+SafetensorsContent read_safetensors(const MappedFile& file);
+
+}  // namespace tributary::detail

@@ -1,0 +1,31 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+
+#include "io/config.h"
+#include "io/detail/key_table.h"
+
+namespace tributary {
+namespace {
+
+std::string default_text(const Key& key) {
+  if (key.presence == Key::Presence::required) return "required";
+  return key.fallback.empty() ? "no default" : "default " + key.fallback;
+}
+
+}  // namespace
+
+std::string describe(const std::vector<Key>& table) {
+  const detail::KeyTable known(table);
+  std::string text;
+  for (const Key& key : table) {
+    if (!text.empty()) text += '\n';
+    text += key.path + ": " + detail::allowed(key) + "; " + default_text(key) + "\n";
+    if (!key.meaning.empty()) text += "    " + key.meaning + "\n";
+    if (known.is_group(key.path)) text += "    Or its parts, as a mapping; on top of a word they change parts of it.\n";
+    if (key.effect == Effect::speed) text += "    Changes how the result is computed, not the result.\n";
+  }
+  return text;
+}
+
+}  // namespace tributary

@@ -1,0 +1,133 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <type_traits>
+
+#include "common/errors.h"
+#include "io/config.h"
+#include "io/detail/key_table.h"
+#include "io/detail/yaml_text.h"
+
+namespace tributary {
+namespace {
+
+const Key& row(const std::vector<Key>& table, const std::string& path) {
+  const auto found = std::find_if(table.begin(), table.end(), [&](const Key& key) { return key.path == path; });
+  TRIBUTARY_EXPECT(found != table.end(), "the table has no key '" + path + "'");
+  return *found;
+}
+
+/// Whether a key may hold a T at all; asking for another type would never give anything.
+template <typename T>
+bool may_hold(const Key& key) {
+  if constexpr (std::is_same_v<T, std::filesystem::path>) return key.kind == Kind::path;
+  if constexpr (std::is_same_v<T, std::string>) {
+    return key.kind == Kind::text || (!key.choices.empty() && key.kind != Kind::texts);
+  }
+  if constexpr (std::is_same_v<T, std::int64_t>) return key.kind == Kind::integer;
+  if constexpr (std::is_same_v<T, double>) return key.kind == Kind::number;
+  if constexpr (std::is_same_v<T, bool>) return key.kind == Kind::boolean;
+  if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) return key.kind == Kind::integers;
+  if constexpr (std::is_same_v<T, std::vector<double>>) return key.kind == Kind::numbers;
+  if constexpr (std::is_same_v<T, std::vector<std::string>>) return key.kind == Kind::texts;
+}
+
+std::string indented(std::size_t depth) { return std::string(2 * depth, ' '); }
+
+}  // namespace
+
+bool Settings::given(const std::string& path) const {
+  row(*table_, path);
+  const auto held = held_.find(path);
+  return held != held_.end() && held->second.given;
+}
+
+bool Settings::has(const std::string& path) const {
+  row(*table_, path);
+  return held_.contains(path);
+}
+
+std::string Settings::where(const std::string& path) const {
+  row(*table_, path);
+  const auto held = held_.find(path);
+  return held == held_.end() ? "default" : held->second.where;
+}
+
+template <typename T>
+std::optional<T> Settings::get(const std::string& path) const {
+  TRIBUTARY_EXPECT(may_hold<T>(row(*table_, path)), "'" + path + "' is asked for as a type that it never holds");
+  const auto held = held_.find(path);
+  if (held == held_.end()) return std::nullopt;
+  using Stored = std::conditional_t<std::is_same_v<T, std::filesystem::path>, std::string, T>;
+  const auto* value = std::get_if<Stored>(&held->second.value);
+  return value == nullptr ? std::nullopt : std::optional<T>(*value);
+}
+
+template <typename T>
+T Settings::at(const std::string& path) const {
+  const std::optional<T> value = get<T>(path);
+  TRIBUTARY_EXPECT(value.has_value(), "'" + path + "' has no such value; ask with get");
+  return *value;
+}
+
+std::string Settings::resolved() const {
+  const detail::KeyTable table(*table_);
+  std::string text;
+  const auto write_key = [&](const Key& key, const std::string& group, std::size_t depth) {
+    if (!has(key.path)) return;
+    const std::string name = group.empty() ? key.path : key.path.substr(group.size() + 1);
+    text += indented(depth) + name + ": " + detail::yaml_text(held_.at(key.path).value) + "\n";
+  };
+  const auto write_group = [&](const auto& self, const std::string& group, std::size_t depth) -> void {
+    for (const std::string& member : table.members(group)) {
+      const std::string path = detail::join_path(group, member);
+      const Key* key = table.find(path);
+      if (key != nullptr) write_key(*key, group, depth);
+      if (!table.is_group(path)) continue;
+      const bool any = std::any_of(table_->begin(), table_->end(), [&](const Key& below) {
+        return below.path.starts_with(path + ".") && has(below.path);
+      });
+      if (!any) continue;
+      if (key == nullptr) {
+        text += indented(depth) + member + ":\n";
+        self(self, path, depth + 1);
+        continue;
+      }
+      // The word and the values below it cannot both be nested under one name.
+      for (const Key& below : *table_) {
+        if (below.path.starts_with(path + ".")) write_key(below, group, depth);
+      }
+    }
+  };
+  write_group(write_group, "", 0);
+  return text.empty() ? "{}\n" : text;
+}
+
+std::string Settings::identity_text() const {
+  std::string text;
+  for (const Key& key : *table_) {
+    if (key.effect == Effect::speed || key.kind == Kind::path || !has(key.path)) continue;
+    text += key.path + " = " + detail::yaml_text(held_.at(key.path).value) + "\n";
+  }
+  return text;
+}
+
+template std::optional<std::string> Settings::get(const std::string&) const;
+template std::optional<std::int64_t> Settings::get(const std::string&) const;
+template std::optional<double> Settings::get(const std::string&) const;
+template std::optional<bool> Settings::get(const std::string&) const;
+template std::optional<std::vector<std::int64_t>> Settings::get(const std::string&) const;
+template std::optional<std::vector<double>> Settings::get(const std::string&) const;
+template std::optional<std::vector<std::string>> Settings::get(const std::string&) const;
+template std::optional<std::filesystem::path> Settings::get(const std::string&) const;
+
+template std::string Settings::at(const std::string&) const;
+template std::int64_t Settings::at(const std::string&) const;
+template double Settings::at(const std::string&) const;
+template bool Settings::at(const std::string&) const;
+template std::vector<std::int64_t> Settings::at(const std::string&) const;
+template std::vector<double> Settings::at(const std::string&) const;
+template std::vector<std::string> Settings::at(const std::string&) const;
+template std::filesystem::path Settings::at(const std::string&) const;
+
+}  // namespace tributary

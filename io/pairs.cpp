@@ -1,0 +1,136 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "io/pairs.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/errors.h"
+#include "common/text.h"
+#include "io/detail/json_text.h"
+#include "io/detail/problem_list.h"
+
+namespace tributary {
+namespace {
+
+enum class Presence { required, optional };
+enum class Emptiness { refused, allowed };
+
+/// One key of a line: what it may be and where it goes.
+struct Field {
+  const char* key;
+  Presence presence;
+  Emptiness emptiness;
+  void (*store)(PromptPair&, std::string);
+};
+
+const std::array<Field, 5> fields{{
+    {"clean_prefix", Presence::required, Emptiness::refused,
+     [](PromptPair& pair, std::string text) { pair.clean_prefix = std::move(text); }},
+    {"patch_prefix", Presence::optional, Emptiness::refused,
+     [](PromptPair& pair, std::string text) { pair.patch_prefix = std::move(text); }},
+    {"clean_answer", Presence::required, Emptiness::refused,
+     [](PromptPair& pair, std::string text) { pair.clean_answer = std::move(text); }},
+    {"patch_answer", Presence::optional, Emptiness::refused,
+     [](PromptPair& pair, std::string text) { pair.patch_answer = std::move(text); }},
+    {"case", Presence::optional, Emptiness::allowed,
+     [](PromptPair& pair, std::string text) { pair.case_label = std::move(text); }},
+}};
+
+std::vector<std::string> known_keys() {
+  std::vector<std::string> keys;
+  for (const Field& field : fields) keys.emplace_back(field.key);
+  return keys;
+}
+
+/// What is wrong with a key's value, or empty.
+std::string value_problem(const Field& field, const nlohmann::json& value) {
+  if (!value.is_string()) {
+    return fmt::format(
+        "\"{}\" is {} (every value is a text); {}", field.key, value.type_name(),
+        value.is_null() && field.presence == Presence::optional ? "leave the key out" : "write it as \"…\"");
+  }
+  const auto& text = value.get_ref<const std::string&>();
+  if (text.empty() && field.emptiness == Emptiness::refused) {
+    return fmt::format("\"{}\" is empty; {}", field.key,
+                       field.presence == Presence::optional ? "leave the key out or give it a text" : "give it a text");
+  }
+  if (text.find('\0') != std::string::npos) {
+    return fmt::format("\"{}\" holds the character U+0000 (results files cannot keep it); take it out", field.key);
+  }
+  return {};
+}
+
+PromptPair parse_pair(const detail::JsonSource& line, detail::ProblemList& problems) {
+  PromptPair pair;
+  const detail::JsonDocument document = detail::parse_json(line);
+  if (!document.root.is_object()) {
+    problems.add(line.where(0), fmt::format("is {} (every line is one object {{…}}); give one pair a line",
+                                            document.root.type_name()));
+    return pair;
+  }
+  // In the order of the line, so that messages come in the order in which a reader meets them.
+  std::vector<std::pair<std::size_t, std::string>> keys;
+  for (const auto& [key, byte] : document.key_bytes) keys.emplace_back(byte, key);
+  std::sort(keys.begin(), keys.end());
+  for (const auto& [byte, key] : keys) {
+    const auto* const field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.key == key; });
+    const nlohmann::json& value = document.root.at(key);
+    if (field == fields.end()) {
+      problems.add(line.where(byte), fmt::format("unknown key \"{}\"{}; known are {}", key,
+                                                 did_you_mean(key, known_keys()), join(known_keys())));
+    } else if (std::string problem = value_problem(*field, value); !problem.empty()) {
+      problems.add(line.where(byte), std::move(problem));
+    } else {
+      field->store(pair, value.get<std::string>());
+    }
+  }
+  for (const Field& field : fields) {
+    if (field.presence == Presence::required && !document.root.contains(field.key)) {
+      problems.add(line.where(0), fmt::format("\"{}\" is missing; add it", field.key));
+    }
+  }
+  return pair;
+}
+
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+
+}  // namespace
+
+std::vector<PromptPair> read_pairs(const std::filesystem::path& file) {
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  const std::string content = read_file(file.string());
+  std::string_view rest = content;
+  if (rest.starts_with(byte_order_mark)) rest.remove_prefix(byte_order_mark.size());
+
+  std::vector<PromptPair> pairs;
+  detail::ProblemList problems;
+  for (int number = 1; !rest.empty(); ++number) {
+    const std::string_view text = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(text.size() + 1, rest.size()));
+    if (is_blank(text)) continue;
+    const detail::JsonSource line{text, file.string(), static_cast<std::size_t>(number)};
+    try {
+      PromptPair pair = parse_pair(line, problems);
+      pair.file = file.string();
+      pair.line = number;
+      pairs.push_back(std::move(pair));
+    } catch (const UserError& error) {
+      problems.add_all(error);
+    }
+  }
+  problems.throw_if_any();
+  if (pairs.empty()) {
+    throw UserError(file.string(),
+                    "holds no pairs; give one JSON object a line: {\"clean_prefix\": …, \"patch_prefix\": …, "
+                    "\"clean_answer\": …, \"patch_answer\": …}");
+  }
+  return pairs;
+}
+
+}  // namespace tributary

@@ -1,0 +1,96 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Prompt pairs: read from JSON lines, tokenised, checked, split into training and test pairs. Every
+// pair that cannot be used is named with its reason; nothing is dropped silently.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/tokenizer.h"
+
+namespace tributary {
+
+/// One line of a pairs file. Unpaired prompts have no patch_prefix.
+struct PromptPair {
+  std::string clean_prefix;
+  std::optional<std::string> patch_prefix;  //!< the counterfactual prompt
+  std::string clean_answer;
+  std::optional<std::string> patch_answer;
+  std::string case_label;  //!< "case" in the file; empty when absent
+  std::string file;
+  int line = 0;  //!< 1-based
+};
+
+/// Reads one JSON object a line; blank lines, CRLF and a UTF-8 byte order mark at the start are tolerated. Throws
+/// UserError with every broken line (file:line:column; the first 50, then "… and N more"): JSON errors, invalid UTF-8,
+/// missing, unknown, duplicate or non-string keys, an empty prompt or answer, the character U+0000, an empty file.
+std::vector<PromptPair> read_pairs(const std::filesystem::path& file);
+
+/// A pair ready for the network.
+struct TokenPair {
+  PromptPair text;
+  std::vector<std::int64_t> clean;           //!< [pos] ids of the clean prompt, specials included
+  std::vector<std::int64_t> counterfactual;  //!< [pos] same length; empty when unpaired
+  std::int64_t clean_answer = -1;            //!< y
+  std::int64_t patch_answer = -1;            //!< y'; -1 when there is none
+
+  [[nodiscard]] std::int64_t length() const { return static_cast<std::int64_t>(clean.size()); }
+};
+
+enum class Unfit { refuse, skip };
+enum class Overlap { refuse, allow };
+/// What the metric and the baseline need of each pair.
+enum class Needs { nothing, it };
+
+/// How pairs are chosen; field names are the config's keys under `pairs`.
+struct PairOptions {
+  std::filesystem::path file;         //!< one file split by prompt pair with `seed`, or …
+  std::filesystem::path train_file;   //!< … two files, taken in file order
+  std::filesystem::path test_file;    //!< may be empty: no held-out pairs
+  std::optional<std::int64_t> train;  //!< so many fitting pairs; nothing: all (with `file`: what `test` leaves)
+  std::optional<std::int64_t> test;   //!< the same (with `file` and no `train` either: none)
+  std::uint64_t seed = 0;
+  Unfit unfit = Unfit::refuse;
+  Overlap overlap = Overlap::refuse;
+  bool one_length = true;              //!< positions: keep. All pairs must have one token length
+  std::optional<std::int64_t> length;  //!< with one_length: that length; nothing: the first fitting pair's
+  Needs counterfactual = Needs::it;    //!< whether a pair without patch_prefix is unfit
+  Needs patch_answer = Needs::it;      //!< whether a pair without patch_answer is unfit
+  std::int64_t vocabulary = 0;         //!< ids at or above this are unfit (0: not checked)
+  std::int64_t max_length = 0;         //!< longer prompts are unfit (0: not checked)
+};
+
+struct SkippedPair {
+  std::string file;
+  int line = 0;
+  std::string reason;
+};
+
+struct PairSet {
+  std::vector<TokenPair> train;
+  std::vector<TokenPair> test;
+  std::vector<SkippedPair> skipped;  //!< unfit ones met on the way, with `unfit: skip`
+  std::int64_t overlapping = 0;      //!< test pairs whose prompts (also reversed) are training prompts
+  std::string hash;  //!< XXH3-128 of texts, case labels and ids in order, 32 hex digits: the data's identity
+};
+
+/// Tokenises, checks and splits. A pair is fit when clean and counterfactual differ but have one token length, and
+/// ids(prompt + answer) is ids(prompt) plus exactly one token, for y after both prompts and y' after both prompts, the
+/// same token after either, and y is not y'. What a pair has is checked even where the run does not need it.
+/// With one `file`: pairs are grouped by their unordered prompt pair, groups shuffled by `seed` (mt19937_64 and our own
+/// Fisher–Yates, so that the split is the same everywhere), training pairs taken first, then test pairs from the groups
+/// left; without `train`, the last groups that make up `test` are held out and the others train.
+/// Under `skip` pairs are judged only until enough are found, under `refuse` all of them.
+/// Throws UserError: unfit pairs (each named with its reason) under `refuse`; overlap under `refuse`; fewer fitting
+/// pairs than `train` or `test` asks for; no training pair at all; both or neither of `file` and `train_file`; a
+/// tokenizer that puts special tokens after the text; a doubled BOS (the prompt's text begins with the special token
+/// that the tokenizer adds anyway).
+PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer);
+
+}  // namespace tributary

@@ -1,0 +1,15 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whether bits hold here: that a pair's metric and gradients do not depend on what else is in a batch, tried on
+// the model's own shapes at start-up.
+#pragma once
+
+#include "runner/job.h"
+
+namespace tributary {
+
+/// Compares the first training pair computed alone with the same pair among others, bit by bit.
+bool bits_hold(const Job& job);
+
+}  // namespace tributary

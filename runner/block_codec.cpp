@@ -1,0 +1,81 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+
+#include "runner/block_codec.h"
+
+#include "runner/detail/bytes.h"
+
+namespace tributary {
+
+using detail::ByteReader;
+using detail::ByteWriter;
+
+std::vector<std::byte> encode(const Block& block) {
+  ByteWriter out;
+  for (const std::int64_t value : {block.id, block.lane, block.first, block.count}) out.put(value);
+  return out.take();
+}
+
+Block decode_block(std::span<const std::byte> bytes) {
+  ByteReader in(bytes);
+  Block block;
+  for (std::int64_t* value : {&block.id, &block.lane, &block.first, &block.count}) *value = in.get<std::int64_t>();
+  in.expect_end();
+  return block;
+}
+
+std::vector<std::byte> encode(const BlockResult& result) {
+  ByteWriter out;
+  out.put(result.block);
+  out.put(result.seconds);
+  out.put(static_cast<std::uint64_t>(result.nodes.size()));
+  for (const Node& node : result.nodes) {
+    out.put(node.lane);
+    out.put(std::int32_t{node.level});
+    out.put(node.index);
+    out.put(node.sum);
+  }
+  out.put(static_cast<std::uint64_t>(result.rows.size()));
+  for (const UnitRows& rows : result.rows) {
+    out.put(rows.unit);
+    out.put(rows.values);
+  }
+  out.put(static_cast<std::uint64_t>(result.failed.size()));
+  for (const FailedUnit& failure : result.failed) {
+    out.put(failure.unit);
+    out.put(std::int32_t{failure.rank});
+    out.put(failure.text);
+  }
+  out.put(result.unstarted);
+  return out.take();
+}
+
+BlockResult decode_block_result(std::span<const std::byte> bytes) {
+  ByteReader in(bytes);
+  BlockResult result;
+  result.block = in.get<std::int64_t>();
+  result.seconds = in.get<double>();
+  result.nodes.resize(in.get_size(28));
+  for (Node& node : result.nodes) {
+    node.lane = in.get<std::int64_t>();
+    node.level = in.get<std::int32_t>();
+    node.index = in.get<std::int64_t>();
+    node.sum = in.get_vector<double>();
+  }
+  result.rows.resize(in.get_size(16));
+  for (UnitRows& rows : result.rows) {
+    rows.unit = in.get<std::int64_t>();
+    rows.values = in.get_vector<double>();
+  }
+  result.failed.resize(in.get_size(20));
+  for (FailedUnit& failure : result.failed) {
+    failure.unit = in.get<std::int64_t>();
+    failure.rank = in.get<std::int32_t>();
+    failure.text = in.get_string();
+  }
+  result.unstarted = in.get_vector<std::int64_t>();
+  in.expect_end();
+  return result;
+}
+
+}  // namespace tributary

@@ -1,0 +1,147 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/circuit_stage.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "attribution/circuit/curve.h"
+#include "common/errors.h"
+#include "runner/stopping.h"
+
+namespace tributary {
+namespace {
+
+using Side = CircuitPoint::Side;
+
+struct Selection {
+  std::string name;
+  std::int64_t count;
+};
+
+/// The circuits asked for, as node counts, smallest first; a count asked for twice stands once.
+std::vector<Selection> selections_of(const CircuitConfig& circuit, const std::vector<float>& scores) {
+  const auto nodes = static_cast<std::int64_t>(scores.size());
+  std::vector<Selection> selections;
+  const auto add = [&](const std::string& name, std::int64_t count) {
+    if (count > nodes) {
+      throw UserError("circuit.counts", fmt::format("asks for {} nodes where there are {} (layers × positions × neurons); lower it", count, nodes));
+    }
+    selections.push_back({name, count});
+  };
+  for (const std::int64_t count : circuit.counts) add(fmt::format("count {}", count), count);
+  for (const double f : circuit.fractions) add(fmt::format("fraction {}", f), count_of_fraction(f, nodes));
+  for (const double t : circuit.thresholds) add(fmt::format("threshold {}", t), count_of_threshold(scores, t, circuit.ranking));
+  for (const double m : circuit.mass) add(fmt::format("mass {}", m), count_of_mass(scores, m, circuit.ranking));
+  std::stable_sort(selections.begin(), selections.end(), [](const Selection& a, const Selection& b) { return a.count < b.count; });
+  return selections;
+}
+
+at::Tensor places_tensor(const std::vector<float>& scores, Ranking ranking, const std::vector<std::int64_t>& shape, const at::Device& device) {
+  const std::vector<std::int32_t> place = places(ranked(scores, ranking));
+  at::Tensor tensor = at::empty(shape, at::kInt);
+  std::copy(place.begin(), place.end(), tensor.data_ptr<std::int32_t>());
+  return tensor.to(device);
+}
+
+/// The points of a curve: both sides of every selection, then CPR's circuits, then CMD's.
+std::vector<CircuitPoint> points_of(const std::vector<Selection>& selections, std::int64_t nodes, Ranking ranking) {
+  constexpr std::int64_t absolute = 0;  // places of |score|
+  constexpr std::int64_t by_sign = 1;   // places of the signed score
+  const std::int64_t chosen = ranking == Ranking::absolute ? absolute : by_sign;
+  std::vector<CircuitPoint> points;
+  for (const Side side : {Side::circuit, Side::complement}) {
+    for (const Selection& selection : selections) points.push_back({chosen, selection.count, side});
+  }
+  for (const std::int64_t which : {by_sign, absolute}) {
+    for (const double fraction : area_fractions) points.push_back({which, count_of_fraction(fraction, nodes), Side::circuit});
+  }
+  return points;
+}
+
+AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t first, const std::vector<CircuitPoint>& points,
+                  const ReferenceMetrics& reference, bool distance) {
+  AreaCurve curve;
+  for (std::size_t i = 0; i < std::size(area_fractions); ++i) {
+    const double faithfulness = normalised(mean_of(metrics[first + i]), reference);
+    curve.count.push_back(points[first + i].count);
+    curve.value.push_back(distance ? std::abs(1 - faithfulness) : faithfulness);
+  }
+  curve.area = trapezoid_area(area_fractions, curve.value);
+  return curve;
+}
+
+CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::vector<CircuitPoint>& points,
+                          const std::vector<std::vector<double>>& metrics, std::vector<double> full, std::vector<double> empty) {
+  const ReferenceMetrics reference{mean_of(full), mean_of(empty)};
+  CircuitOutcome outcome;
+  outcome.measurable = measurable(reference);
+  for (std::size_t i = 0; i < selections.size(); ++i) {
+    outcome.count.push_back(selections[i].count);
+    outcome.selection.push_back(selections[i].name);
+    outcome.metric_circuit.push_back(metrics[i]);
+    outcome.metric_complement.push_back(metrics[selections.size() + i]);
+    outcome.faithfulness.push_back(normalised(mean_of(outcome.metric_circuit.back()), reference));
+    outcome.completeness.push_back(normalised(mean_of(outcome.metric_complement.back()), reference));
+  }
+  const std::size_t first = 2 * selections.size();
+  outcome.cpr = area_of(metrics, first, points, reference, false);
+  outcome.cmd = area_of(metrics, first + std::size(area_fractions), points, reference, true);
+  outcome.metric_full = std::move(full);
+  outcome.metric_empty = std::move(empty);
+  return outcome;
+}
+
+}  // namespace
+
+CircuitOutcome run_circuits(const Execution& execution, const Job& job, const AttributionOutcome& attribution) {
+  const CircuitConfig& circuit = job.config.circuit;
+  const std::vector<Selection> selections = selections_of(circuit, attribution.scores);
+  std::map<std::int64_t, MeanState> means;
+  if (circuit.ablation == Ablation::mean) {
+    means = run_means(execution, job, "ablation means", circuit.means_from == CircuitConfig::MeansFrom::test ? job.pairs.test : job.pairs.train);
+  }
+  CurveInputs inputs;
+  inputs.ablation = circuit.ablation;
+  inputs.places = {places_tensor(attribution.scores, Ranking::absolute, attribution.shape, job.device),
+                   places_tensor(attribution.scores, Ranking::signed_score, attribution.shape, job.device)};
+  inputs.points = points_of(selections, static_cast<std::int64_t>(attribution.scores.size()), circuit.ranking);
+
+  const StagePlan plan = plan_curve(job);
+  const StageResult result = run_plan(execution, "circuits", plan, [&](const Chunk& chunk) {
+    const Prompts prompts = prompts_of(job, job.pairs.test, chunk.members);
+    CurveInputs unit = inputs;
+    if (circuit.ablation == Ablation::mean) {
+      const auto mean = means.find(prompts.clean.size(1));
+      if (mean == means.end()) throw std::runtime_error("no training pair has this held-out pair's token length, so there is no mean to ablate with; set circuit.ablation_pairs: test");
+      unit.mean = mean->second.activations;
+    }
+    const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching);
+    RowWriter rows;  // [pair, 2 + points]
+    rows.add(at::cat({curve.full.unsqueeze(1), curve.empty.unsqueeze(1), curve.points.t()}, 1));
+    return UnitResult{{}, rows.take()};
+  });
+  if (execution.comm.rank() != 0) return {};
+
+  std::vector<double> full(job.pairs.test.size());
+  std::vector<double> empty(job.pairs.test.size());
+  std::vector<std::vector<double>> metrics(inputs.points.size(), std::vector<double>(job.pairs.test.size()));
+  for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
+    const std::vector<std::int64_t>& members = plan.chunks[unit].members;
+    RowReader reader(result.rows[unit], static_cast<std::int64_t>(members.size()));
+    const std::vector<std::vector<double>> rows = reader.next();
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      const auto pair = static_cast<std::size_t>(members[i]);
+      full[pair] = rows[i][0];
+      empty[pair] = rows[i][1];
+      for (std::size_t point = 0; point < metrics.size(); ++point) metrics[point][pair] = rows[i][2 + point];
+    }
+  }
+  return outcome_of(selections, inputs.points, metrics, std::move(full), std::move(empty));
+}
+
+}  // namespace tributary

@@ -1,0 +1,33 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Circuits on the held-out pairs: ranking, ablation means, the curve, and the areas CPR and CMD.
+#pragma once
+
+#include <vector>
+
+#include "runner/attribution_stage.h"
+
+namespace tributary {
+
+/// An area under a curve over fractions of nodes.
+struct AreaCurve {
+  std::vector<std::int64_t> count;
+  std::vector<double> value;  //!< faithfulness (CPR) or |1 - faithfulness| (CMD)
+  double area = 0;
+};
+
+struct CircuitOutcome {
+  std::vector<std::int64_t> count;          //!< [point]
+  std::vector<std::string> selection;       //!< [point] what asked for it ("count 30", "mass 0.5")
+  std::vector<double> faithfulness, completeness;
+  std::vector<std::vector<double>> metric_circuit, metric_complement;  //!< [point][pair]
+  std::vector<double> metric_full, metric_empty;                       //!< [pair]
+  bool measurable = true;                                              //!< |F(M) - F(empty)| is large enough for the ratios
+  AreaCurve cpr, cmd;
+};
+
+/// Meaningful on rank 0; every rank takes part.
+CircuitOutcome run_circuits(const Execution& execution, const Job& job, const AttributionOutcome& attribution);
+
+}  // namespace tributary

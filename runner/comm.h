@@ -1,0 +1,97 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ranks of a run. A null communicator (the default) is one process alone: everything works and no
+// MPI function is ever called. MPI is used here and in messages.cpp, nowhere else, and only by the
+// thread that created ScopedMpi. Waiting sleeps between polls, so a waiting rank leaves its core free.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tributary {
+
+class Communicator {
+ public:
+  Communicator() = default;
+
+  [[nodiscard]] bool is_null() const { return ranks_ == nullptr; }
+  [[nodiscard]] int rank() const;
+  [[nodiscard]] int size() const;
+  [[nodiscard]] int local_rank() const;  //!< among the ranks on this node
+  [[nodiscard]] int local_size() const;  //!< ranks on this node
+
+  // Collective: every rank calls them, in the same order. All throw RuntimeFailure when MPI fails.
+
+  /// Makes every rank's `values` those of rank 0, sizes included; any length.
+  void broadcast(std::vector<std::byte>& values) const;
+  void broadcast(std::vector<double>& values) const;
+  void broadcast(std::vector<float>& values) const;
+  void broadcast(std::vector<std::int32_t>& values) const;
+  void broadcast(std::vector<std::int64_t>& values) const;
+  void broadcast(std::string& text) const;
+
+  /// True on every rank when every rank says true. What a rank calls after a set-up that may have
+  /// failed, so that the others do not wait for it for ever.
+  [[nodiscard]] bool agree(bool ok) const;
+
+  /// What every rank passed, by rank, on rank 0; empty elsewhere.
+  [[nodiscard]] std::vector<std::string> gather(const std::string& text) const;
+  [[nodiscard]] std::vector<std::int64_t> gather(std::int64_t value) const;
+
+  void barrier() const;
+
+  /// Ends all ranks at once with this exit code. For the top of the program only.
+  [[noreturn]] void abort(int exit_code) const;
+
+  /// The integer (Fortran) form of the MPI communicator: the one form every MPI implements as a plain
+  /// integer, so this header need not include MPI's.
+  [[nodiscard]] int handle() const;
+
+ private:
+  friend class ScopedMpi;
+  struct Ranks;
+  void broadcast_bytes(void* data, std::size_t size) const;
+  template <class Container>
+  void broadcast_container(Container& values) const;
+
+  std::shared_ptr<const Ranks> ranks_;
+};
+
+/// How this process was started.
+enum class Launch {
+  Alone,
+  Mpi,             //!< by mpirun, or by srun with PMIx
+  ManyWithoutMpi,  //!< by srun as one of several tasks, but without PMIx: they cannot find each other
+};
+using Environment = std::function<const char*(const char* name)>;  //!< like getenv
+Launch launched_by(const Environment& environment);
+
+/// Starts MPI when the process was launched by mpirun or srun, and ends it with the scope; does nothing
+/// in a process started alone. Throws UserError for Launch::ManyWithoutMpi.
+class ScopedMpi {
+ public:
+  ScopedMpi();
+  ~ScopedMpi();
+  ScopedMpi(const ScopedMpi&) = delete;
+  ScopedMpi& operator=(const ScopedMpi&) = delete;
+
+  [[nodiscard]] const Communicator& world() const { return world_; }
+
+ private:
+  Communicator world_;
+  int exceptions_at_start_;
+};
+
+/// Throws RuntimeFailure with MPI's own text unless `code` is MPI_SUCCESS.
+void check_mpi(int code, const char* call);
+
+/// Polls until `done` says so: first only yielding, then sleeping 0.2 ms between polls, so that short
+/// waits are short and long ones leave the core free.
+void wait_until(const std::function<bool()>& done);
+
+}  // namespace tributary

@@ -1,0 +1,86 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+
+#include "runner/detail/follower.h"
+
+#include <string>
+
+#include "common/errors.h"
+#include "runner/block_codec.h"
+
+namespace tributary::detail {
+namespace {
+
+constexpr int kCoordinator = 0;
+constexpr std::chrono::milliseconds kTickEvery{200};
+
+}  // namespace
+
+Follower::Follower(const StageContext& context) : context_(context), mailbox_(context.comm) {}
+
+StageResult Follower::run() {
+  std::optional<Ending> ending;
+  while (!ending) {
+    send_stop();
+    send_results();
+    send_tick();
+    ending = receive();
+    if (!ending) context_.workers.wait(kPollEvery);
+  }
+  mailbox_.send(kCoordinator, MessageKind::Bye);
+  if (ending->broken) {
+    throw RuntimeFailure("stage '" + context_.options.name +
+                         "' was given up (rank 0 failed); see the message of rank 0");
+  }
+  StageResult result;
+  result.any_failed = ending->any_failed;
+  result.stopped = ending->stopped;
+  return result;
+}
+
+std::optional<Ending> Follower::receive() {
+  while (const std::optional<Message> message = mailbox_.poll()) {
+    switch (message->kind) {
+      case MessageKind::Work:
+        context_.workers.push(decode_block(message->payload));
+        break;
+      case MessageKind::Stop:
+        context_.request_stop();
+        context_.workers.cancel();
+        stop_sent_ = true;
+        break;
+      case MessageKind::Finish:
+        return decode_ending(message->payload);
+      case MessageKind::Result:
+      case MessageKind::Tick:
+      case MessageKind::Bye:
+        throw RuntimeFailure("rank 0 sent a message out of turn; start again");
+    }
+  }
+  return std::nullopt;
+}
+
+void Follower::send_results() {
+  while (const std::optional<BlockResult> result = context_.workers.pop()) {
+    mailbox_.send(kCoordinator, MessageKind::Result, encode(*result));
+  }
+}
+
+void Follower::send_stop() {
+  if (stop_sent_ || !context_.stop_requested()) return;
+  stop_sent_ = true;
+  context_.workers.cancel();
+  mailbox_.send(kCoordinator, MessageKind::Stop);
+}
+
+void Follower::send_tick() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_tick_) return;
+  next_tick_ = now + kTickEvery;
+  const Amount computed = context_.workers.computed();
+  if (computed.units == ticked_.units) return;
+  ticked_ = computed;
+  mailbox_.send(kCoordinator, MessageKind::Tick, encode(computed));
+}
+
+}  // namespace tributary::detail

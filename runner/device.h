@@ -1,0 +1,26 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a rank computes. The CUDA library is loaded only where a card is present: it costs memory and start-up time.
+#pragma once
+
+#include <string>
+
+#include <c10/core/Device.h>
+
+namespace tributary {
+
+/// The device of this rank for `model.device`: cpu; or the card number local_rank modulo the visible cards.
+/// Throws UserError: cuda asked for where there is no card.
+c10::Device choose_device(const std::string& wanted, int local_rank);
+
+/// Makes this thread compute with one intra-op thread: more would make bits depend on their number.
+void use_one_thread();
+
+/// Asks MKL for results that do not depend on memory alignment or matrix height. Before anything else touches MKL.
+void fix_cpu_arithmetic();
+
+/// Worker threads for `threads: auto`: the cores this process may use, divided among the ranks of the node that share them; 1 on a card.
+int automatic_threads(const c10::Device& device, int local_size);
+
+}  // namespace tributary

@@ -1,0 +1,66 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// What all stages of a run share: the ranks, the options, and how tensors travel as plain numbers.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "attribution/methods/paths.h"
+#include "runner/comm.h"
+#include "runner/plan.h"
+#include "runner/stage.h"
+
+namespace tributary {
+
+/// Some units of a stage failed for good: the run has no result, the others go on (exit 3).
+class UnitsFailed : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct Execution {
+  const Communicator& comm;
+  StageOptions options;  //!< of every stage; the name is filled in
+  Batching batching;
+};
+
+/// Computes a plan's chunks on all ranks. Throws on every rank: Stopped, UnitsFailed with the failed units' texts.
+StageResult run_plan(const Execution& execution, const std::string& name, const StagePlan& plan,
+                     const std::function<UnitResult(const Chunk&)>& compute);
+
+/// A tensor's elements as float64 in row-major order; empty when undefined.
+std::vector<double> numbers_of(const at::Tensor& tensor);
+/// The other way round. ContractViolation when the count does not fit the shape.
+at::Tensor tensor_of(const std::vector<double>& numbers, at::IntArrayRef shape, at::ScalarType type);
+
+/// Several tensors in one list of numbers, each preceded by its number of columns (0: undefined, and nothing follows).
+class RowWriter {
+ public:
+  /// rows [pair, column] or undefined
+  void add(const at::Tensor& rows);
+  [[nodiscard]] std::vector<double> take() { return std::move(numbers_); }
+
+ private:
+  std::vector<double> numbers_;
+};
+
+/// Reads what RowWriter wrote for `pairs` pairs.
+class RowReader {
+ public:
+  RowReader(const std::vector<double>& numbers, std::int64_t pairs) : numbers_(numbers), pairs_(pairs) {}
+  /// The next tensor's rows, [pair][column]; empty when it was undefined.
+  std::vector<std::vector<double>> next();
+
+ private:
+  const std::vector<double>& numbers_;
+  std::int64_t pairs_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace tributary

@@ -1,0 +1,15 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exit codes that scripts and Slurm templates rely on.
+#pragma once
+
+namespace tributary {
+
+inline constexpr int exit_done = 0;
+inline constexpr int exit_internal = 1;      // our bug, or the machine failed
+inline constexpr int exit_usage = 2;         // what the user gave cannot be used
+inline constexpr int exit_failed_units = 3;  // finished, but some units failed
+inline constexpr int exit_stopped = 75;      // stopped for a signal; the same command goes on (EX_TEMPFAIL)
+
+}  // namespace tributary

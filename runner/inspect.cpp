@@ -1,0 +1,62 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/inspect.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "common/errors.h"
+#include "io/results.h"
+#include "io/tokenizer.h"
+#include "runner/execution.h"
+#include "runner/model.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::int64_t shown_tokens = 5;
+
+void describe_model(const Architecture& a, const Checkpoint& checkpoint) {
+  std::cout << fmt::format("{}\n  family      {}\n  layers      {}\n  d_model     {}\n  heads       {} ({} for keys and values) of {}\n  neurons     {} a layer, {} in all\n"
+                           "  vocabulary  {}\n  positions   {}\n  tensors     {}\n  hash        {}\n",
+                           checkpoint.folder().string(), a.family, a.layers, a.d_model, a.heads, a.kv_heads, a.d_head, a.neurons, a.layers * a.neurons,
+                           a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
+}
+
+}  // namespace
+
+void inspect_command(const InspectArguments& arguments) {
+  const at::NoGradGuard no_gradients;
+  const Checkpoint checkpoint = Checkpoint::open(arguments.model);
+  const auto model = load_transformer(checkpoint, dtype_named(arguments.dtype), at::Device(at::kCPU));
+  describe_model(model->architecture(), checkpoint);
+  if (arguments.prompt.empty()) return;
+
+  const Tokenizer tokenizer = Tokenizer::load(arguments.model / "tokenizer.json");
+  const std::vector<std::int64_t> ids = tokenizer.encode(arguments.prompt, SpecialTokens::add);
+  const auto length = static_cast<std::int64_t>(ids.size());
+  if (length == 0 || length > model->architecture().max_positions) {
+    throw UserError("--prompt", fmt::format("has {} tokens (the model takes 1 to {})", length, model->architecture().max_positions));
+  }
+  const at::Tensor stream = model->run(model->embed(at::tensor(ids).unsqueeze(0)), {});
+  const at::Tensor logits = model->all_logits(stream, {1, length})[0];  // [pos, vocabulary]
+  std::cout << "  prompt     ";
+  for (const std::int64_t id : ids) std::cout << fmt::format(" {}:'{}'", id, tokenizer.text_of(id));
+  const auto [best, best_ids] = at::topk(logits[length - 1].to(at::kDouble), shown_tokens);
+  std::cout << "\n  next token\n";
+  for (std::int64_t i = 0; i < shown_tokens; ++i) {
+    const auto id = best_ids[i].item<std::int64_t>();
+    std::cout << fmt::format("    {:>8.4f}  {}:'{}'\n", best[i].item<double>(), id, tokenizer.text_of(id));
+  }
+  if (!arguments.logits.empty()) {
+    ResultsFile file;
+    file.datasets.push_back({"/ids", {"pos"}, {length}, ids, "token ids of the prompt", "", {}});
+    file.datasets.push_back({"/logits", {"pos", "vocabulary"}, {length, logits.size(1)}, numbers_of(logits), "logits of the next token", "logits", {}});
+    write_results(arguments.logits, file);
+  }
+}
+
+}  // namespace tributary

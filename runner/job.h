@@ -1,0 +1,54 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// One run made ready on this rank: configuration, networks, pairs as tensors, and the identity that its
+// results carry. Every rank builds the same job from the same files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attribution/methods/attribute.h"
+#include "io/checkpoint.h"
+#include "io/pairs.h"
+#include "runner/keys.h"
+
+namespace tributary {
+
+/// Pairs of one token length, as tensors, with their places in the list they came from.
+struct Bucket {
+  std::int64_t length = 0;
+  std::vector<std::int64_t> members;  //!< indices into the list of pairs, ascending
+};
+
+struct Job {
+  RunConfig config;
+  std::string resolved;  //!< the configuration as YAML
+  PairSet pairs;
+  std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length
+  std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same
+  at::Device device = at::Device(at::kCPU);
+  std::string model_hash;
+  std::string identity;  //!< of the numbers: keys that change them, model, pairs, code
+  std::int64_t train_length = 0;  //!< positions: keep: token length; sum: 1
+  Fired fired;
+
+  [[nodiscard]] const Architecture& architecture() const { return working->architecture(); }
+  [[nodiscard]] Networks networks() const { return {working.get(), exact.get()}; }
+  /// Positions of a node: the prompts' length, or 1 when summed.
+  [[nodiscard]] std::int64_t node_positions() const { return train_length; }
+  [[nodiscard]] bool has_circuit() const;
+};
+
+/// Reads model, tokenizer and pairs. Throws UserError for anything the user must mend.
+Job prepare_job(const Settings& settings, int local_rank);
+
+/// By token length, shortest first.
+std::vector<Bucket> buckets_of(const std::vector<TokenPair>& pairs);
+
+/// Some pairs of one length as tensors on the job's device.
+Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members);
+
+}  // namespace tributary

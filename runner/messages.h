@@ -1,0 +1,49 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Typed messages between ranks: a small header (magic, kind, size) and a payload of any size, sent in
+// pieces that MPI's int counts can hold. Only the thread that runs MPI may use them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "runner/comm.h"
+
+namespace tributary {
+
+enum class MessageKind : std::uint32_t {
+  Work = 1,    //!< rank 0 → rank: a block to compute
+  Result = 2,  //!< rank → rank 0: what became of it; says at the same time that a worker is free
+  Tick = 3,    //!< rank → rank 0: units computed so far, for the progress display
+  Stop = 4,    //!< both ways: someone asked to stop
+  Finish = 5,  //!< rank 0 → rank: the stage is over, and how it ended
+  Bye = 6,     //!< rank → rank 0: nothing more will come from here in this stage
+};
+
+struct Message {
+  int source = 0;
+  MessageKind kind = MessageKind::Work;
+  std::vector<std::byte> payload;
+};
+
+/// Sends and receives messages over a communicator, which must not be null.
+class Mailbox {
+ public:
+  /// `piece` is the largest number of bytes in one MPI call; tests make it small.
+  explicit Mailbox(const Communicator& comm, std::size_t piece = std::size_t{1} << 30);
+
+  void send(int rank, MessageKind kind, std::span<const std::byte> payload = {});
+
+  /// The next message if one has arrived, without waiting. Throws RuntimeFailure on a damaged one.
+  std::optional<Message> poll();
+
+ private:
+  int handle_;
+  std::size_t piece_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,67 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/output_folder.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "common/errors.h"
+#include "io/results.h"
+
+namespace tributary {
+namespace {
+
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error || !std::filesystem::is_directory(folder)) {
+    throw UserError(folder.string(), "cannot be made (" + (error ? error.message() : std::string("it is not a folder")) + "); name another with --out");
+  }
+}
+
+/// Takes the space that results will need and gives it back: a full or read-only disk is found before the work, not after.
+void require_writable(const std::filesystem::path& folder, std::uint64_t bytes) {
+  const std::string probe = (folder / (".room-" + std::to_string(getpid()))).string();
+  const int file = open(probe.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  int reason = file < 0 ? errno : 0;
+  if (file >= 0) {
+    reason = posix_fallocate(file, 0, static_cast<off_t>(bytes));
+    if (reason == EINVAL || reason == EOPNOTSUPP) reason = 0;  // a file system that cannot reserve: the write will tell
+    close(file);
+    unlink(probe.c_str());
+  }
+  if (reason == 0) return;
+  const std::string size = std::to_string(bytes / 1024 + 1) + " kB";
+  throw UserError(folder.string(), reason == ENOSPC || reason == EDQUOT
+                                       ? "the disk has no room for the results (about " + size + "); free some, or name another folder with --out"
+                                       : std::string("cannot be written (") + std::strerror(reason) + "); name another folder with --out");
+}
+
+std::string identity_in(const ResultsFile& results) {
+  const auto group = results.group_attributes.find("/provenance");
+  if (group == results.group_attributes.end()) return "";
+  const auto found = group->second.find("identity");
+  return found == group->second.end() ? "" : std::get<std::string>(found->second);
+}
+
+}  // namespace
+
+std::filesystem::path results_path(const std::filesystem::path& folder) { return folder / "results.h5"; }
+
+Found open_output(const std::filesystem::path& folder, const std::string& identity, std::uint64_t bytes, Fresh fresh) {
+  make_folder(folder);
+  const std::filesystem::path results = results_path(folder);
+  if (std::filesystem::exists(results) && fresh == Fresh::no) {
+    if (identity_in(read_results(results)) == identity) return Found::same_results;
+    throw UserError(results.string(),
+                    "holds results of another configuration, model or pairs (they would be overwritten); name another folder with --out, or say --fresh to replace them");
+  }
+  require_writable(folder, bytes);
+  return Found::nothing;
+}
+
+}  // namespace tributary

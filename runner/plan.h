@@ -1,0 +1,40 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a run is cut into units: fixed by the configuration and the pairs, never by ranks or threads, because the cut is
+// part of what fixes the bits.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runner/job.h"
+#include "runner/units.h"
+
+namespace tributary {
+
+/// Some pairs of one length, and a range of layers.
+struct Chunk {
+  std::vector<std::int64_t> members;  //!< indices into the list of pairs
+  LayerRange layers;
+};
+
+/// A stage's chunks with the units that stand for them: unit u computes chunks[u].
+struct StagePlan {
+  std::vector<Chunk> chunks;
+  std::vector<UnitSpec> units;
+};
+
+/// Attribution: a lane a layer range, its units the chunks of training pairs.
+StagePlan plan_attribution(const Job& job);
+/// Means over the prompts of a list of pairs: a lane a token length.
+StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs);
+/// Circuit curve over the held-out pairs; one lane with nothing to fold.
+StagePlan plan_curve(const Job& job);
+/// Pilot: one unit a seeded training pair.
+StagePlan plan_pilot(const Job& job);
+
+/// `count` seeded members of 0 … n−1, ascending (all of them when there are fewer).
+std::vector<std::int64_t> seeded_members(std::int64_t n, std::int64_t count, std::uint64_t seed);
+
+}  // namespace tributary

@@ -1,0 +1,57 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/provenance.h"
+
+#include <ATen/Version.h>
+#include <ATen/cpu/Utils.h>
+#include <torch/headeronly/version.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "runner/version.h"
+
+namespace tributary {
+namespace {
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+std::string cpu_model() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+Provenance provenance_of(const Job& job, const Communicator& comm, const RunFacts& facts) {
+  const std::vector<std::string> hosts = comm.gather(host_name());
+  const std::vector<std::string> devices = comm.gather(job.device.str());
+  return {
+      {"identity", job.identity},
+      {"configuration", job.resolved},
+      {"model_hash", job.model_hash},
+      {"pairs_hash", job.pairs.hash},
+      {"version", std::string(version)},
+      {"numbers_version", std::string(numbers_version)},
+      {"build_type", std::string(build_type)},
+      {"compiler", std::string(__VERSION__)},
+      {"torch", std::string(TORCH_VERSION)},
+      {"cpu", cpu_model()},
+      {"cpu_capability", at::get_cpu_capability()},
+      {"hosts", hosts},
+      {"devices", devices},
+      {"ranks", static_cast<std::int64_t>(comm.size())},
+      {"threads", static_cast<std::int64_t>(facts.threads)},
+      {"bits_hold", static_cast<std::int64_t>(facts.bits_hold ? 1 : 0)},
+      {"started", facts.started},
+      {"finished", facts.finished},
+  };
+}
+
+}  // namespace tributary

@@ -1,0 +1,23 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// What was run, where and with which versions: the facts of /provenance.
+#pragma once
+
+#include <string>
+
+#include "runner/comm.h"
+#include "runner/results_table.h"
+
+namespace tributary {
+
+struct RunFacts {
+  std::string started, finished;  //!< UTC
+  bool bits_hold = true;          //!< the start-up check's answer
+  int threads = 1;                //!< worker threads of rank 0
+};
+
+/// Collective: hosts and devices are gathered from all ranks. Filled in on rank 0.
+Provenance provenance_of(const Job& job, const Communicator& comm, const RunFacts& facts);
+
+}  // namespace tributary

@@ -1,0 +1,34 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// `tributary run` and its dry cousins: from a sweep file to results, on one rank or many.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "runner/comm.h"
+#include "runner/output_folder.h"
+#include "runner/stage.h"
+
+namespace tributary {
+
+struct RunArguments {
+  std::filesystem::path file;
+  std::vector<std::string> overrides;  //!< "key.path=value"
+  std::filesystem::path out;           //!< empty: results/<name>
+  Fresh fresh = Fresh::no;
+  Order order = Order::Planned;  //!< a test switch: no bit depends on it
+  std::uint64_t order_seed = 0;
+};
+
+/// Runs every run of the sweep, prints its table on rank 0. Returns the exit code (0, 1, 2, 3 or 75), the same on every rank.
+int run_command(const RunArguments& arguments, const Communicator& comm);
+
+/// Reads and checks everything a run would, computes nothing, and prints what would be done. Throws UserError.
+void plan_command(const RunArguments& arguments);
+void validate_command(const RunArguments& arguments);
+
+}  // namespace tributary

@@ -1,0 +1,208 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+
+#include "runner/scheduler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "common/errors.h"
+
+namespace tributary {
+namespace {
+
+// Blocks a worker gets at the least, were all of one size: a slow one can be evened out by the others.
+constexpr std::int64_t kBlocksPerWorker = 4;
+constexpr std::size_t kAttempts = 3;
+constexpr std::size_t kAttemptsAlone = 2;  // the same machine again: one more try is enough
+
+/// SplitMix64's mixing step.
+std::uint64_t mix(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15ULL;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+  return x ^ (x >> 31);
+}
+
+std::int64_t power_of_two_up(std::int64_t n) {
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(n)));
+}
+
+std::int64_t power_of_two_down(std::int64_t n) {
+  return static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(n)));
+}
+
+}  // namespace
+
+bool Scheduler::GoesFirst::operator()(const Run& a, const Run& b) const {
+  return std::tuple(-a.priority, a.lane, a.first) < std::tuple(-b.priority, b.lane, b.first);
+}
+
+Scheduler::Scheduler(const UnitTable& table, const SchedulerOptions& options)
+    : table_(table),
+      options_(options),
+      largest_block_(power_of_two_down(
+          std::max<std::int64_t>(1, table.size() / std::max<std::int64_t>(1, options.workers * kBlocksPerWorker)))),
+      done_before_(table.lanes()),
+      seconds_per_cost_(std::max(0, options.ranks)),
+      units_left_(table.size()) {
+  TRIBUTARY_EXPECT(options.ranks > 0 && options.workers > 0, "a stage needs ranks and workers");
+  TRIBUTARY_EXPECT(options.block_seconds > 0, "blocks need some time");
+  for (std::int64_t lane = 0; lane < table.lanes(); ++lane) done_before_[lane].resize(table.lane_size(lane));
+}
+
+void Scheduler::mark_done(std::int64_t lane, std::int64_t first, std::int64_t last) {
+  TRIBUTARY_EXPECT(!started_, "units can be marked done only before the first block is handed out");
+  TRIBUTARY_EXPECT(lane >= 0 && lane < table_.lanes() && 0 <= first && first < last && last <= table_.lane_size(lane),
+                   "no such units");
+  for (std::int64_t index = first; index < last; ++index) {
+    TRIBUTARY_EXPECT(!done_before_[lane][index], "a unit is marked done twice");
+    done_before_[lane][index] = true;
+    --units_left_;
+  }
+}
+
+void Scheduler::free_pending_units() {
+  started_ = true;
+  for (std::int64_t lane = 0; lane < table_.lanes(); ++lane) {
+    for (std::int64_t first = 0; first < table_.lane_size(lane); first += largest_block_) {
+      free_aligned(lane, first, largest_block_, done_before_[lane]);
+    }
+  }
+  done_before_.clear();
+}
+
+void Scheduler::free_aligned(std::int64_t lane, std::int64_t first, std::int64_t span, const std::vector<bool>& done) {
+  const std::int64_t last = std::min(first + span, std::ssize(done));
+  if (first >= last) return;
+  const auto done_units = std::count(done.begin() + first, done.begin() + last, true);
+  if (done_units == last - first) return;
+  if (done_units == 0) {
+    free_run(lane, first, last - first);
+  } else {
+    free_aligned(lane, first, span / 2, done);
+    free_aligned(lane, first + span / 2, span / 2, done);
+  }
+}
+
+void Scheduler::free_run(std::int64_t lane, std::int64_t first, std::int64_t count) {
+  Run run{lane, first, count};
+  double dearest = 0;
+  for (std::int64_t index = first; index < first + count; ++index) {
+    const double cost = table_.spec(table_.unit_at(lane, index)).cost;
+    run.cost += cost;
+    dearest = std::max(dearest, cost);
+  }
+  run.priority = options_.order == Order::Shuffled ? static_cast<double>(hash(run) >> 11) : dearest;
+  free_units_ += count;
+  free_cost_ += run.cost;
+  free_.insert(run);
+}
+
+std::uint64_t Scheduler::hash(const Run& run) const {
+  std::uint64_t value = mix(options_.seed);
+  for (const std::int64_t part : {run.lane, run.first, run.count})
+    value = mix(value ^ static_cast<std::uint64_t>(part));
+  return value;
+}
+
+bool Scheduler::fits(const Run& run, int rank) const {
+  if (run.count == 1) return true;
+  if (options_.order == Order::Shuffled) return hash(run) % 3 == 0;
+  const double share = free_cost_ / static_cast<double>(options_.workers * kBlocksPerWorker);
+  if (run.cost > share) return false;
+  if (std::isinf(options_.block_seconds)) return true;
+  const double pace = seconds_per_cost_[rank];
+  return pace > 0 && run.cost * pace <= options_.block_seconds;
+}
+
+std::optional<Block> Scheduler::next(int rank, Demand demand) {
+  TRIBUTARY_EXPECT(rank >= 0 && rank < options_.ranks, "no such rank");
+  if (stopped_) return std::nullopt;
+  if (!started_) free_pending_units();
+  if (demand == Demand::Prefetch && free_units_ + std::ssize(retries_) < options_.workers) return std::nullopt;
+  if (std::optional<Block> retry = next_retry(rank)) return retry;
+  if (free_.empty()) return std::nullopt;
+  for (;;) {
+    const Run run = *free_.begin();
+    const bool whole = fits(run, rank);
+    free_.erase(free_.begin());
+    free_units_ -= run.count;
+    free_cost_ -= run.cost;
+    if (whole) return hand_out(rank, run.lane, run.first, run.count);
+    const std::int64_t half = power_of_two_up(run.count) / 2;
+    free_run(run.lane, run.first, half);
+    free_run(run.lane, run.first + half, run.count - half);
+  }
+}
+
+std::optional<Block> Scheduler::next_retry(int rank) {
+  const auto unit = std::find_if(retries_.begin(), retries_.end(), [&](auto u) { return may_retry(u, rank); });
+  if (unit == retries_.end()) return std::nullopt;
+  const UnitSpec& spec = table_.spec(*unit);
+  retries_.erase(unit);
+  return hand_out(rank, spec.lane, spec.index, 1);
+}
+
+bool Scheduler::may_retry(std::int64_t unit, int rank) const {
+  if (options_.ranks == 1) return true;
+  const std::vector<int>& failed_on = attempts_.at(unit);
+  if (std::find(failed_on.begin(), failed_on.end(), rank) == failed_on.end()) return true;
+  const std::set<int> tried(failed_on.begin(), failed_on.end());
+  return std::ssize(tried) == options_.ranks && rank != failed_on.back();
+}
+
+Block Scheduler::hand_out(int rank, std::int64_t lane, std::int64_t first, std::int64_t count) {
+  const Block block{next_id_++, lane, first, count};
+  out_.emplace(block.id, Handed{rank, block});
+  return block;
+}
+
+std::vector<FailedUnit> Scheduler::finish(int rank, const BlockResult& result) {
+  const auto handed = out_.find(result.block);
+  TRIBUTARY_EXPECT(handed != out_.end() && handed->second.rank == rank,
+                   "block " + std::to_string(result.block) + " is not out on rank " + std::to_string(rank));
+  const Block block = handed->second.block;
+  const std::int64_t computed = block.count - std::ssize(result.failed) - std::ssize(result.unstarted);
+  TRIBUTARY_EXPECT(computed >= 0, "a block came back with more units than it had");
+  out_.erase(handed);
+  units_left_ -= computed;
+  learn_speed(rank, block, result);
+
+  for (const std::int64_t unit : result.unstarted) free_run(block.lane, table_.spec(unit).index, 1);
+  std::vector<FailedUnit> given_up;
+  const std::size_t attempts_allowed = options_.ranks == 1 ? kAttemptsAlone : kAttempts;
+  for (const FailedUnit& failure : result.failed) {
+    std::vector<int>& failed_on = attempts_[failure.unit];
+    failed_on.push_back(rank);
+    if (failed_on.size() < attempts_allowed) {
+      retries_.push_back(failure.unit);
+    } else {
+      given_up.push_back(failure);
+      --units_left_;
+    }
+  }
+  return given_up;
+}
+
+void Scheduler::learn_speed(int rank, const Block& block, const BlockResult& result) {
+  double cost = 0;
+  for (std::int64_t index = block.first; index < block.first + block.count; ++index) {
+    cost += table_.spec(table_.unit_at(block.lane, index)).cost;
+  }
+  for (const std::int64_t unit : result.unstarted) cost -= table_.spec(unit).cost;
+  if (cost <= 0 || result.seconds <= 0) return;
+  double& pace = seconds_per_cost_[rank];
+  pace = pace > 0 ? (pace + result.seconds / cost) / 2 : result.seconds / cost;
+}
+
+bool Scheduler::finished() const {
+  if (!out_.empty()) return false;
+  return stopped_ || units_left_ == 0;
+}
+
+}  // namespace tributary

@@ -1,0 +1,58 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs a stage: a set of independent units computed by the worker threads of all ranks, folded by lane
+// so that every bit of the result is the same for any number of ranks and threads, any order and any
+// number of retries. The main thread of each rank does all MPI; rank 0's also decides who does what.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runner/comm.h"
+#include "runner/progress.h"
+#include "runner/scheduler.h"
+#include "runner/stopping.h"
+#include "runner/units.h"
+#include "runner/workers.h"
+
+namespace tributary {
+
+struct StageOptions {
+  std::string name;  //!< shown in progress and messages
+  int threads = 1;   //!< worker threads of this rank, ≥ 1; may differ between ranks
+  Order order = Order::Planned;
+  std::uint64_t seed = 0;                 //!< for Order::Shuffled
+  double block_seconds = 10;              //!< longest block, see SchedulerOptions
+  StopFlag* stop = nullptr;               //!< a stop raised on one rank is raised on all
+  std::function<void()> on_thread_start;  //!< run once in each worker thread before its first unit
+
+  // Rank 0 only, called by its main thread.
+  std::function<void(const Progress&)> on_progress;
+  /// Called for each block result that holds new sums or rows, before they are folded: the place to
+  /// journal it. What it throws ends the stage on all ranks.
+  std::function<void(const BlockResult&)> on_block;
+  /// Called before the start until it gives nothing: results an earlier start has journalled.
+  std::function<std::optional<BlockResult>()> restore;
+};
+
+struct StageResult {
+  // Filled on rank 0 only.
+  std::vector<std::vector<double>> sums;  //!< by lane; empty for a lane that a stop left incomplete
+  std::vector<std::vector<double>> rows;  //!< by unit; empty for units that failed or were not reached
+  std::vector<FailedUnit> failed;         //!< by unit id; their lanes are folded without them
+
+  // The same on all ranks.
+  bool any_failed = false;
+  bool stopped = false;  //!< units are missing because of a stop
+};
+
+/// Collective: all ranks pass the same units. Throws on every rank when a rank cannot start, when the
+/// ranks were given different units, or when rank 0 fails (its own exception there, RuntimeFailure elsewhere).
+StageResult run_stage(const Communicator& comm, const std::vector<UnitSpec>& units, const ComputeUnit& compute,
+                      const StageOptions& options);
+
+}  // namespace tributary

@@ -1,0 +1,104 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "attribution/circuit/ranking.h"
+#include "common/text.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::size_t top_neurons = 10;
+
+using Attributes = std::map<std::string, Attribute>;
+
+template <typename T>
+T attribute(const ResultsFile& results, const std::string& group, const std::string& name) {
+  return std::get<T>(results.group_attributes.at(group).at(name));
+}
+
+template <typename T>
+const std::vector<T>& values(const Dataset& dataset) {
+  return std::get<std::vector<T>>(dataset.values);
+}
+
+std::string headline(const ResultsFile& results) {
+  const auto text = [&](const std::string& name) { return attribute<std::string>(results, "/attribution", name); };
+  std::string line = "method       " + text("method");
+  if (text("quadrature") != "none") {
+    const auto steps = attribute<std::int64_t>(results, "/attribution", "steps");
+    line += ", " + text("quadrature") + (steps > 0 && text("quadrature") != "adaptive" && text("quadrature") != "pilot" ? " " + std::to_string(steps) : "");
+  }
+  const auto rules = attribute<std::vector<std::string>>(results, "/attribution", "rules");
+  if (!rules.empty()) {
+    std::vector<std::string> fired;
+    for (const std::string& rule : rules) fired.push_back(fmt::format("{} ×{}", rule, attribute<std::int64_t>(results, "/attribution", "fired_" + rule)));
+    line += "; rules " + join(fired);
+  }
+  return line + fmt::format("; baseline {}, metric {}\n", text("baseline"), text("metric"));
+}
+
+std::string pairs_line(const ResultsFile& results) {
+  const auto count = [&](const std::string& name) { return attribute<std::int64_t>(results, "/pairs", name); };
+  std::string line = fmt::format("pairs        {} training, {} held out", count("train"), count("test"));
+  if (count("skipped") > 0) line += fmt::format(", {} skipped as unfit", count("skipped"));
+  if (count("overlapping") > 0) line += fmt::format(", {} held-out prompts also in training", count("overlapping"));
+  return line + "\n";
+}
+
+/// Mean |residual| (or gap) over pairs and layers.
+std::string error_line(const ResultsFile& results) {
+  for (const auto& [name, label] : {std::pair{"residual", "residual     "}, {"linearisation_gap", "gap          "}}) {
+    const Dataset* table = results.find(std::string("/attribution/") + name);
+    if (table == nullptr) continue;
+    double sum = 0;
+    for (const float value : values<float>(*table)) sum += std::abs(static_cast<double>(value));
+    return fmt::format("{}mean |sum of scores − true difference| {:.4g} logits\n", label, sum / static_cast<double>(values<float>(*table).size()));
+  }
+  return "";
+}
+
+std::string top_table(const ResultsFile& results) {
+  const Dataset& scores = *results.find("/attribution/scores");
+  const std::vector<float>& score = values<float>(scores);
+  const auto order = ranked(score, Ranking::absolute);
+  std::string text = "\n  rank  layer  position  neuron     score\n";
+  for (std::size_t i = 0; i < std::min(top_neurons, order.size()); ++i) {
+    const std::int64_t flat = order[i];
+    const std::int64_t neuron = flat % scores.shape[2];
+    const std::int64_t position = flat / scores.shape[2] % scores.shape[1];
+    const std::int64_t layer = flat / scores.shape[2] / scores.shape[1];
+    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}\n", i + 1, layer, scores.shape[1] == 1 ? "all" : std::to_string(position), neuron,
+                        score[static_cast<std::size_t>(flat)]);
+  }
+  return text;
+}
+
+std::string circuit_table(const ResultsFile& results) {
+  const Dataset* count = results.find("/circuit/count");
+  if (count == nullptr) return "";
+  std::string text = "\n       k  faithfulness  completeness\n";
+  const auto& faithfulness = values<double>(*results.find("/circuit/faithfulness"));
+  const auto& completeness = values<double>(*results.find("/circuit/completeness"));
+  for (std::size_t i = 0; i < faithfulness.size(); ++i) {
+    text += fmt::format("  {:>6}  {:>12.3f}  {:>12.3f}\n", values<std::int64_t>(*count)[i], faithfulness[i], completeness[i]);
+  }
+  if (attribute<std::int64_t>(results, "/circuit", "measurable") == 0) {
+    return text + "  ablating every neuron changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
+  }
+  return text + fmt::format("  CPR {:.3f} (ideal 0.999), CMD {:.3f} (ideal 0); ablation {}\n", attribute<double>(results, "/circuit", "cpr"),
+                            attribute<double>(results, "/circuit", "cmd"), attribute<std::string>(results, "/circuit", "ablation"));
+}
+
+}  // namespace
+
+std::string summary_of(const ResultsFile& results) {
+  return headline(results) + pairs_line(results) + error_line(results) + top_table(results) + circuit_table(results);
+}
+
+}  // namespace tributary

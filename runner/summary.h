@@ -1,0 +1,16 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// A results file as a table that a person reads on a terminal.
+#pragma once
+
+#include <string>
+
+#include "io/results.h"
+
+namespace tributary {
+
+/// Method, pairs, residual, top neurons, and k → faithfulness / completeness.
+std::string summary_of(const ResultsFile& results);
+
+}  // namespace tributary

@@ -1,0 +1,11 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/version.h"
+
+namespace tributary {
+
+const char* const version = TRIBUTARY_VERSION;
+const char* const build_type = TRIBUTARY_BUILD_TYPE;
+const char* const numbers_version = "1";
+
+}  // namespace tributary

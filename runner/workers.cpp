@@ -1,0 +1,166 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+
+#include "runner/workers.h"
+
+#include <exception>
+#include <latch>
+#include <utility>
+
+#include "common/errors.h"
+#include "runner/fold.h"
+#include "runner/stopping.h"
+
+namespace tributary {
+namespace {
+
+/// The text of the exception being handled.
+std::string current_exception_text() {
+  try {
+    throw;
+  } catch (const std::exception& problem) {
+    return problem.what();
+  } catch (...) {
+    return "an exception that is no std::exception";
+  }
+}
+
+}  // namespace
+
+Workers::Workers(const UnitTable& table, const ComputeUnit& compute, int rank, int threads,
+                 const std::function<void()>& on_thread_start)
+    : table_(table), compute_(compute), rank_(rank) {
+  TRIBUTARY_EXPECT(threads >= 1, "a rank needs at least one worker thread");
+  try {
+    start(threads, on_thread_start);
+  } catch (...) {
+    join();
+    throw;
+  }
+}
+
+Workers::~Workers() { join(); }
+
+void Workers::start(int threads, const std::function<void()>& on_thread_start) {
+  std::vector<std::exception_ptr> problems(threads);
+  std::latch started(threads);
+  for (int worker = 0; worker < threads; ++worker) {
+    threads_.emplace_back([this, worker, &on_thread_start, &started, &problem = problems[worker]] {
+      try {
+        if (on_thread_start) on_thread_start();
+      } catch (...) {
+        problem = std::current_exception();
+      }
+      started.count_down();
+      work(worker);
+    });
+  }
+  started.wait();
+  for (const std::exception_ptr& problem : problems) {
+    if (problem) std::rethrow_exception(problem);
+  }
+}
+
+void Workers::join() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+    cancelled_ = true;
+    todo_.clear();
+  }
+  work_arrived_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Workers::push(const Block& block) {
+  {
+    const std::lock_guard lock(mutex_);
+    todo_.push_back(block);
+  }
+  work_arrived_.notify_one();
+}
+
+std::optional<BlockResult> Workers::pop() {
+  const std::lock_guard lock(mutex_);
+  if (finished_.empty()) return std::nullopt;
+  BlockResult result = std::move(finished_.front());
+  finished_.pop_front();
+  return result;
+}
+
+void Workers::wait(std::chrono::microseconds longest) {
+  std::unique_lock lock(mutex_);
+  block_finished_.wait_for(lock, longest, [this] { return !finished_.empty(); });
+}
+
+void Workers::cancel() {
+  const std::lock_guard lock(mutex_);
+  cancelled_ = true;
+}
+
+bool Workers::cancelled() const {
+  const std::lock_guard lock(mutex_);
+  return cancelled_;
+}
+
+Amount Workers::computed() const {
+  const std::lock_guard lock(mutex_);
+  return computed_;
+}
+
+void Workers::work(int worker) {
+  while (const std::optional<Block> block = take_block()) {
+    BlockResult result = compute_block(*block, worker);
+    {
+      const std::lock_guard lock(mutex_);
+      finished_.push_back(std::move(result));
+    }
+    block_finished_.notify_one();
+  }
+}
+
+std::optional<Block> Workers::take_block() {
+  std::unique_lock lock(mutex_);
+  work_arrived_.wait(lock, [this] { return closing_ || !todo_.empty(); });
+  if (closing_) return std::nullopt;
+  const Block block = todo_.front();
+  todo_.pop_front();
+  return block;
+}
+
+BlockResult Workers::compute_block(const Block& block, int worker) {
+  const auto start = std::chrono::steady_clock::now();
+  BlockResult result;
+  result.block = block.id;
+  LaneFold fold(block.lane, table_.lane_size(block.lane));
+  bool going = true;
+  for (std::int64_t index = block.first; index < block.first + block.count; ++index) {
+    const std::int64_t unit = table_.unit_at(block.lane, index);
+    going = going && !cancelled() && compute_unit(unit, worker, fold, result);
+    if (!going) result.unstarted.push_back(unit);
+  }
+  result.nodes = fold.take_partials();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+/// False when the unit was left undone because of a stop.
+bool Workers::compute_unit(std::int64_t unit, int worker, LaneFold& fold, BlockResult& result) {
+  const UnitSpec& spec = table_.spec(unit);
+  try {
+    UnitResult computed = compute_(unit, worker);
+    fold.add({spec.lane, 0, spec.index, std::move(computed.sum)});
+    if (!computed.rows.empty()) result.rows.push_back({unit, std::move(computed.rows)});
+  } catch (const Stopped&) {
+    return false;
+  } catch (...) {
+    result.failed.push_back({unit, rank_, current_exception_text()});
+    return true;
+  }
+  const std::lock_guard lock(mutex_);
+  ++computed_.units;
+  computed_.cost += spec.cost;
+  return true;
+}
+
+}  // namespace tributary

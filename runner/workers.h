@@ -1,0 +1,78 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The worker threads of one rank: blocks go in, finished blocks come out. Knows no MPI and no scheduling.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "runner/units.h"
+
+namespace tributary {
+
+/// Computes one unit in worker thread `worker` (0 … threads − 1); called by several threads at once.
+/// What it throws fails the unit (anything at all), except Stopped, which leaves it undone.
+using ComputeUnit = std::function<UnitResult(std::int64_t unit, int worker)>;
+
+/// An amount of work done.
+struct Amount {
+  std::int64_t units = 0;
+  double cost = 0;
+};
+
+class Workers {
+ public:
+  /// Starts the threads; each runs `on_thread_start` (may be empty) first. Returns when all have, and
+  /// throws what the hook threw. The table and the functions must outlive the workers.
+  Workers(const UnitTable& table, const ComputeUnit& compute, int rank, int threads,
+          const std::function<void()>& on_thread_start);
+  ~Workers();  //!< waits for blocks in flight; drops those not begun
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  void push(const Block& block);
+
+  /// A finished block, if there is one.
+  std::optional<BlockResult> pop();
+
+  /// Sleeps until a block is finished, at most this long.
+  void wait(std::chrono::microseconds longest);
+
+  /// Units begun are finished, all others come back as unstarted.
+  void cancel();
+
+  /// All that has been computed so far, blocks in flight included.
+  [[nodiscard]] Amount computed() const;
+
+ private:
+  void start(int threads, const std::function<void()>& on_thread_start);
+  void join();
+  void work(int worker);
+  std::optional<Block> take_block();
+  BlockResult compute_block(const Block& block, int worker);
+  bool compute_unit(std::int64_t unit, int worker, class LaneFold& fold, BlockResult& result);
+  [[nodiscard]] bool cancelled() const;
+
+  const UnitTable& table_;
+  const ComputeUnit& compute_;
+  int rank_;
+  mutable std::mutex mutex_;  // guards everything below but the threads
+  std::condition_variable work_arrived_;
+  std::condition_variable block_finished_;
+  std::deque<Block> todo_;
+  std::deque<BlockResult> finished_;
+  Amount computed_;
+  bool cancelled_ = false;
+  bool closing_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,96 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// A folder, a table of keys and short ways to read settings, for the tests of io/config.h.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "common/errors.h"
+#include "io/config.h"
+
+namespace tributary {
+
+/// A small table with every kind, a word that is also a group, words beside numbers, and one required key.
+inline std::vector<Key> small_table() {
+  using enum Kind;
+  return {
+      {.path = "name", .kind = text, .meaning = "Name of the sweep.", .presence = Key::Presence::required},
+      {.path = "model.path", .kind = path, .meaning = "The checkpoint folder."},
+      {.path = "model.dtype", .kind = text, .fallback = "float32", .choices = {"float32", "bfloat16"}},
+      {.path = "attribution.method", .kind = text, .fallback = "relp", .choices = {"relp", "atp", "ig-acts"}},
+      {.path = "attribution.steps", .kind = integer, .fallback = "10", .meaning = "Points.", .least = 1, .most = 1000},
+      {.path = "attribution.tolerance", .kind = number, .least = 0},
+      {.path = "attribution.rules", .kind = text, .choices = {"relp", "none"}},
+      {.path = "attribution.rules.norm", .kind = boolean},
+      {.path = "attribution.rules.half", .kind = boolean},
+      {.path = "pairs.seed", .kind = integer, .fallback = "0"},
+      {.path = "pairs.file", .kind = path, .fallback = "pairs.jsonl"},
+      {.path = "circuit.counts", .kind = integers, .fallback = "[10, 30]", .least = 1},
+      {.path = "circuit.fractions", .kind = numbers, .least = 0, .most = 1},
+      {.path = "circuit.notes", .kind = texts},
+      {.path = "threads",
+       .kind = integer,
+       .fallback = "auto",
+       .choices = {"auto"},
+       .least = 1,
+       .effect = Effect::speed},
+      {.path = "fused", .kind = boolean, .fallback = "true", .effect = Effect::speed},
+  };
+}
+
+class ConfigTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = std::filesystem::temp_directory_path() / "config_test_XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder = pattern;
+    file = folder / "sweep.yaml";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  void write(const std::string& yaml) const { std::ofstream(file, std::ios::binary) << yaml; }
+
+  /// The runs of a file that holds `yaml`.
+  [[nodiscard]] std::vector<Settings> read_all(const std::string& yaml,
+                                               const std::vector<std::string>& overrides = {}) const {
+    write(yaml);
+    return read_settings(table, file, overrides);
+  }
+
+  /// Its only run; the required name is put in front.
+  [[nodiscard]] Settings read_one(const std::string& yaml, const std::vector<std::string>& overrides = {}) const {
+    const std::vector<Settings> runs = read_all("name: x\n" + yaml, overrides);
+    EXPECT_EQ(runs.size(), 1u);
+    return runs.at(0);
+  }
+
+  /// Its problems as "line:column: text" or "command line: text"; none when it is accepted.
+  [[nodiscard]] std::vector<std::string> problems(const std::string& yaml,
+                                                  const std::vector<std::string>& overrides = {}) const {
+    std::vector<std::string> lines;
+    try {
+      (void)read_all(yaml, overrides);
+    } catch (const UserError& error) {
+      for (const Problem& problem : error.problems()) {
+        const std::string prefix = file.string() + ":";
+        const bool in_file = problem.where.starts_with(prefix);
+        lines.push_back((in_file ? problem.where.substr(prefix.size()) : problem.where) + ": " + problem.text);
+      }
+    }
+    return lines;
+  }
+
+  std::vector<Key> table = small_table();
+  std::filesystem::path folder;
+  std::filesystem::path file;
+};
+
+}  // namespace tributary

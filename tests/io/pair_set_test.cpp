@@ -1,0 +1,333 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Preparing pairs: ids by hand-made vocabulary, every reason for leaving a pair out, splits, overlap, identity.
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "io/pairs.h"
+#include "tests/io/temporary_folder.h"
+#include "tests/io/tiny_tokenizer.h"
+
+namespace tributary {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+std::string line(const std::string& clean, const std::string& patch, const std::string& y, const std::string& other) {
+  return nlohmann::json{{"clean_prefix", clean}, {"patch_prefix", patch}, {"clean_answer", y}, {"patch_answer", other}}
+             .dump() +
+         "\n";
+}
+
+class PreparePairsTest : public TemporaryFolder {
+ protected:
+  [[nodiscard]] Tokenizer tokenizer(TinyVocabulary::Template post_processor = TinyVocabulary::Template::none) const {
+    return Tokenizer::load(write("tokenizer.json", vocabulary_.json(post_processor)));
+  }
+  /// Options for a file with this content, taken in file order.
+  [[nodiscard]] PairOptions in_order(const std::string& content) const {
+    PairOptions options;
+    options.train_file = write("train.jsonl", content);
+    return options;
+  }
+  [[nodiscard]] PairOptions one_file(const std::string& content) const {
+    PairOptions options;
+    options.file = write("all.jsonl", content);
+    return options;
+  }
+  /// Why the second pair of a file is left out, the first one being good.
+  [[nodiscard]] std::string reason_for(const std::string& second, PairOptions options = {}) const {
+    options.train_file = write("train.jsonl", good_ + second);
+    options.unfit = Unfit::skip;
+    const PairSet set = prepare_pairs(options, tokenizer());
+    if (set.train.size() != 1 || set.skipped.size() != 1 || set.skipped[0].line != 2) return "not skipped";
+    return set.skipped[0].reason;
+  }
+  [[nodiscard]] std::string refusal_of(const PairOptions& options) const {
+    return message_of([&] { prepare_pairs(options, tokenizer()); });
+  }
+
+  TinyVocabulary vocabulary_;
+  std::string good_ = line("The cat", "The cats", " is", " are");
+};
+
+std::vector<std::string> clean_prompts(const std::vector<TokenPair>& pairs) {
+  std::vector<std::string> prompts;
+  for (const TokenPair& pair : pairs) prompts.push_back(pair.text.clean_prefix);
+  return prompts;
+}
+
+TEST_F(PreparePairsTest, GivesIdsInPlace) {
+  const PairSet set = prepare_pairs(in_order(good_), tokenizer());
+  ASSERT_EQ(set.train.size(), 1U);
+  const TokenPair& pair = set.train[0];
+  EXPECT_THAT(pair.clean, ElementsAre(vocabulary_.id("The"), vocabulary_.id("Ġcat")));
+  EXPECT_THAT(pair.counterfactual, ElementsAre(vocabulary_.id("The"), vocabulary_.id("Ġcats")));
+  EXPECT_EQ(pair.clean_answer, vocabulary_.id("Ġis"));
+  EXPECT_EQ(pair.patch_answer, vocabulary_.id("Ġare"));
+  EXPECT_EQ(pair.length(), 2);
+  EXPECT_THAT(set.test, IsEmpty());
+  EXPECT_THAT(set.skipped, IsEmpty());
+  EXPECT_EQ(set.overlapping, 0);
+}
+
+TEST_F(PreparePairsTest, SpecialsAreAddedOnceAndADoubledOneIsRefused) {
+  const Tokenizer with_bos = tokenizer(TinyVocabulary::Template::bos_first);
+  const PairSet set = prepare_pairs(in_order(good_), with_bos);
+  EXPECT_THAT(set.train[0].clean, ElementsAre(vocabulary_.bos(), vocabulary_.id("The"), vocabulary_.id("Ġcat")));
+  EXPECT_EQ(set.train[0].clean_answer, vocabulary_.id("Ġis"));
+
+  PairOptions doubled = in_order(good_ + line("<bos>The cat", "<bos>The cats", " is", " are"));
+  doubled.unfit = Unfit::skip;
+  EXPECT_THAT(message_of([&] { prepare_pairs(doubled, with_bos); }),
+              AllOf(HasSubstr("train.jsonl:2: the prompt begins with '<bos>'"), HasSubstr("twice")));
+  // A tokenizer that adds none leaves the user's own alone.
+  doubled.one_length = false;
+  EXPECT_EQ(prepare_pairs(doubled, tokenizer()).train.size(), 2U);
+}
+
+TEST_F(PreparePairsTest, ATokenizerThatClosesEveryTextIsRefused) {
+  const Tokenizer closing = tokenizer(TinyVocabulary::Template::bos_last);
+  EXPECT_THAT(message_of([&] { prepare_pairs(in_order(good_), closing); }), HasSubstr("after every text"));
+}
+
+TEST_F(PreparePairsTest, EveryReasonNamesTheTroubleAndTheWayOut) {
+  EXPECT_THAT(reason_for(line("The cat", "The cats by", " is", " are")),
+              HasSubstr("clean has 2 tokens, counterfactual 3"));
+  EXPECT_THAT(reason_for(line("The cat by", "The cats by", " is", " are")),
+              AllOf(HasSubstr("3 tokens where this run takes 2 (positions: keep)"), HasSubstr("positions: sum")));
+  EXPECT_THAT(reason_for(line("The cat", "The cats", " seven", " are")),
+              HasSubstr("the answer ' seven' is 6 tokens after 'The cat' (one is needed)"));
+  EXPECT_THAT(reason_for(line("The cat", "The cats", " is", " are hot")),
+              HasSubstr("the answer ' are hot' is 2 tokens after 'The cat'"));
+  EXPECT_THAT(reason_for(line("The ", "The\n", "hot", " cold")),
+              AllOf(HasSubstr("the answer 'hot' merges with the end of the prompt 'The '"),
+                    HasSubstr("end the prompt without the space and begin the answer with it")));
+  EXPECT_THAT(reason_for(line("The dog", "The cat", "s", " is")),
+              AllOf(HasSubstr("the answer 's' merges with the end of the prompt 'The dog'"),
+                    HasSubstr("begin the answer with a space")));
+  // The clean prompt takes the answer as one token; only the counterfactual does not.
+  EXPECT_THAT(reason_for(line("The\n", "The ", "hot", "hot")), HasSubstr("merges with the end of the prompt 'The '"));
+  EXPECT_THAT(reason_for(line("The cat", "The cat", " is", " are")), HasSubstr("are the same"));
+  EXPECT_THAT(reason_for(line("The cat", "The cats", " is", " is")),
+              HasSubstr("both answers are the token ' is' (their difference is always 0)"));
+  EXPECT_THAT(reason_for(R"({"clean_prefix": "The cat", "clean_answer": " is", "patch_answer": " are"})"),
+              AllOf(HasSubstr("no \"patch_prefix\""), HasSubstr("baseline: zero or mean")));
+  EXPECT_THAT(reason_for(R"({"clean_prefix": "The cat", "patch_prefix": "The cats", "clean_answer": " is"})"),
+              AllOf(HasSubstr("no \"patch_answer\""), HasSubstr("metric: logit")));
+}
+
+TEST_F(PreparePairsTest, TheModelBoundsVocabularyAndLength) {
+  PairOptions options;
+  options.vocabulary = vocabulary_.id("hot");
+  EXPECT_THAT(reason_for(line("hot cat", "hot cats", " is", " are"), options),
+              HasSubstr("token " + std::to_string(vocabulary_.id("hot")) +
+                        " ('hot') is outside the model's vocabulary of " + std::to_string(vocabulary_.id("hot"))));
+  options.vocabulary = vocabulary_.id("hot") + 1;
+  EXPECT_EQ(reason_for(line("hot cat", "hot cats", " is", " are"), options), "not skipped");
+
+  PairOptions longest;
+  longest.one_length = false;
+  longest.max_length = 2;
+  EXPECT_THAT(reason_for(line("The cat by", "The cats by", " is", " are"), longest),
+              HasSubstr("3 tokens where the model takes 2"));
+}
+
+TEST_F(PreparePairsTest, WhatARunDoesNotNeedMayBeMissing) {
+  PairOptions options = in_order(R"({"clean_prefix": "The cat", "clean_answer": " is"})");
+  options.counterfactual = Needs::nothing;
+  options.patch_answer = Needs::nothing;
+  const PairSet set = prepare_pairs(options, tokenizer());
+  ASSERT_EQ(set.train.size(), 1U);
+  EXPECT_THAT(set.train[0].counterfactual, IsEmpty());
+  EXPECT_EQ(set.train[0].clean_answer, vocabulary_.id("Ġis"));
+  EXPECT_EQ(set.train[0].patch_answer, -1);
+}
+
+TEST_F(PreparePairsTest, UnfitPairsAreRefusedAllAtOnceByDefault) {
+  PairOptions options =
+      in_order(good_ + line("The dog", "The cats by", " is", " are") + good_ +
+               line("The cat", "The cats", " seven", " are") + line("The cat by", "The dog by", " is", " are"));
+  options.train = 1;
+  EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("3 pairs cannot be used"), HasSubstr("pairs.unfit: skip"),
+                                         HasSubstr("train.jsonl:2: clean has"), HasSubstr("train.jsonl:4: the answer"),
+                                         HasSubstr("train.jsonl:5: 3 tokens")));
+}
+
+TEST_F(PreparePairsTest, SkippingStopsWhenEnoughAreFound) {
+  PairOptions options =
+      in_order(line("The dog", "The cats by", " is", " are") + good_ + line("The dog", "The dogs", " is", " are") +
+               line("The cat", "The dog by", " is", " are"));
+  options.unfit = Unfit::skip;
+  options.train = 2;
+  const PairSet set = prepare_pairs(options, tokenizer());
+  EXPECT_THAT(clean_prompts(set.train), ElementsAre("The cat", "The dog"));
+  ASSERT_EQ(set.skipped.size(), 1U);  // the fourth pair was never looked at
+  EXPECT_EQ(set.skipped[0].line, 1);
+  EXPECT_EQ(set.skipped[0].file, options.train_file.string());
+}
+
+TEST_F(PreparePairsTest, TooFewPairsAreRefusedWithReasons) {
+  PairOptions options = in_order(good_ + line("The dog", "The cats by", " is", " are"));
+  options.unfit = Unfit::skip;
+  options.train = 2;
+  EXPECT_THAT(refusal_of(options),
+              AllOf(HasSubstr("pairs.train asks for 2 pairs but only 1 are left that fit (1 were skipped)"),
+                    HasSubstr("train.jsonl:2: skipped: clean has")));
+  options = in_order(line("The dog", "The cats by", " is", " are"));
+  options.unfit = Unfit::skip;
+  EXPECT_THAT(refusal_of(options), HasSubstr("only 0 are left"));
+}
+
+TEST_F(PreparePairsTest, TheFirstFittingTrainingPairSetsTheLength) {
+  PairOptions options = in_order(line("The dog", "The cats by", " is", " are") +
+                                 line("The cat by", "The cats by", " is", " are") + good_);
+  options.test_file = write(
+      "test.jsonl", line("The dog", "The dogs", " is", " are") + line("The dog by", "The dogs by", " is", " are"));
+  options.unfit = Unfit::skip;
+  PairSet set = prepare_pairs(options, tokenizer());
+  EXPECT_THAT(clean_prompts(set.train), ElementsAre("The cat by"));
+  EXPECT_THAT(clean_prompts(set.test), ElementsAre("The dog by"));
+  EXPECT_EQ(set.skipped.size(), 3U);
+
+  options.length = 2;
+  set = prepare_pairs(options, tokenizer());
+  EXPECT_THAT(clean_prompts(set.train), ElementsAre("The cat"));
+  EXPECT_THAT(clean_prompts(set.test), ElementsAre("The dog"));
+
+  options.one_length = false;
+  set = prepare_pairs(options, tokenizer());
+  EXPECT_THAT(clean_prompts(set.train), ElementsAre("The cat by", "The cat"));
+  EXPECT_THAT(clean_prompts(set.test), ElementsAre("The dog", "The dog by"));
+}
+
+TEST_F(PreparePairsTest, OverlapIsRefusedOrCounted) {
+  PairOptions options = in_order(good_ + line("The dog", "The dogs", " is", " are"));
+  // The same prompts with other answers, the same reversed, and a pair that only shares one prompt.
+  options.test_file =
+      write("test.jsonl", line("The cat", "The cats", " by", " the") + line("The dogs", "The dog", " are", " is") +
+                              line("The cat", "The dog", " is", " are"));
+  EXPECT_THAT(refusal_of(options),
+              AllOf(HasSubstr("test.jsonl:1: this test pair has the prompts of the training pair " +
+                              options.train_file.string() + ":1"),
+                    HasSubstr("test.jsonl:2: "), HasSubstr("train.jsonl:2"), Not(HasSubstr("test.jsonl:3")),
+                    HasSubstr("pairs.overlap: allow")));
+  options.overlap = Overlap::allow;
+  const PairSet set = prepare_pairs(options, tokenizer());
+  EXPECT_EQ(set.overlapping, 2);
+  EXPECT_EQ(set.test.size(), 3U);
+}
+
+TEST_F(PreparePairsTest, SourcesMustBeOneFormOrTheOther) {
+  PairOptions options;
+  EXPECT_THAT(refusal_of(options), HasSubstr("no pairs are given"));
+  options = one_file(good_);
+  options.train_file = options.file;
+  EXPECT_THAT(refusal_of(options), HasSubstr("exclude each other"));
+  options = one_file(good_);
+  options.test_file = options.file;
+  EXPECT_THAT(refusal_of(options), HasSubstr("goes with pairs.train_file"));
+  options = in_order(good_);
+  options.test = 3;
+  EXPECT_THAT(refusal_of(options), HasSubstr("no pairs.test_file"));
+}
+
+/// Six pairs with different prompts, told apart by their clean prompts 0 … 5.
+std::string six_pairs() {
+  std::string content;
+  for (const char* const word : {"0", "1", "2", "3", "4", "5"}) {
+    content += line(std::string(word) + " cat", std::string(word) + " cats", " is", " are");
+  }
+  return content;
+}
+
+TEST_F(PreparePairsTest, OneFileIsShuffledByTheSeed) {
+  // Orders from an independent implementation of MT19937-64 and Fisher–Yates.
+  const std::vector<std::vector<std::string>> orders = {{"3 cat", "4 cat", "5 cat", "1 cat", "2 cat", "0 cat"},
+                                                        {"1 cat", "3 cat", "0 cat", "4 cat", "5 cat", "2 cat"}};
+  PairOptions options = one_file(six_pairs());
+  for (std::uint64_t seed = 0; seed < orders.size(); ++seed) {
+    options.seed = seed;
+    const std::vector<std::string>& order = orders[seed];
+    EXPECT_EQ(clean_prompts(prepare_pairs(options, tokenizer()).train), order);
+
+    options.train = 3;
+    options.test = 2;
+    PairSet set = prepare_pairs(options, tokenizer());
+    EXPECT_THAT(clean_prompts(set.train), ElementsAre(order[0], order[1], order[2]));
+    EXPECT_THAT(clean_prompts(set.test), ElementsAre(order[3], order[4]));
+
+    options.test.reset();
+    EXPECT_THAT(clean_prompts(prepare_pairs(options, tokenizer()).test), ElementsAre(order[3], order[4], order[5]));
+
+    options.train.reset();
+    options.test = 2;
+    set = prepare_pairs(options, tokenizer());
+    EXPECT_THAT(clean_prompts(set.train), ElementsAre(order[0], order[1], order[2], order[3]));
+    EXPECT_THAT(clean_prompts(set.test), ElementsAre(order[4], order[5]));
+    options.test.reset();
+  }
+  options.train = 5;
+  options.test = 2;
+  EXPECT_THAT(refusal_of(options), HasSubstr("pairs.test asks for 2 pairs but only 1 are left"));
+}
+
+TEST_F(PreparePairsTest, PairsThatShareTheirPromptsStayTogether) {
+  std::string content;
+  for (const char* const word : {"0", "1", "2", "3"}) {
+    const std::string singular = std::string(word) + " cat";
+    content += line(singular, singular + "s", " is", " are") + line(singular + "s", singular, " are", " is") +
+               line(singular, singular + "s", " by", " the");
+  }
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    PairOptions options = one_file(content);
+    options.seed = seed;
+    options.test = 2;
+    if (seed % 2 == 0) options.train = 4;  // cuts a group of three: its rest must not become test pairs
+    const PairSet set = prepare_pairs(options, tokenizer());
+    EXPECT_EQ(set.train.size(), seed % 2 == 0 ? 4U : 9U);
+    EXPECT_EQ(set.test.size(), 2U);
+    EXPECT_EQ(set.overlapping, 0);
+    std::set<char> trained;
+    for (const TokenPair& pair : set.train) trained.insert(pair.text.clean_prefix[0]);
+    for (const TokenPair& pair : set.test) EXPECT_FALSE(trained.contains(pair.text.clean_prefix[0]));
+  }
+}
+
+TEST_F(PreparePairsTest, IdentityIsTheDataNotItsPlace) {
+  const std::string dog = line("The dog", "The dogs", " is", " are");
+  const std::string base = prepare_pairs(in_order(good_ + dog), tokenizer()).hash;
+  EXPECT_EQ(base.size(), 32U);
+  EXPECT_EQ(base.find_first_not_of("0123456789abcdef"), std::string::npos);
+
+  PairOptions moved;
+  moved.train_file = write("elsewhere.jsonl", "\n\n" + good_ + "\n" + dog);
+  EXPECT_EQ(prepare_pairs(moved, tokenizer()).hash, base);
+
+  EXPECT_NE(prepare_pairs(in_order(dog + good_), tokenizer()).hash, base);
+  EXPECT_NE(prepare_pairs(in_order(good_), tokenizer()).hash, base);
+  EXPECT_NE(prepare_pairs(in_order(good_ + line("The dog", "The dogs", " is", " by")), tokenizer()).hash, base);
+  // The same texts under another tokenizer are other data.
+  EXPECT_NE(prepare_pairs(in_order(good_ + dog), tokenizer(TinyVocabulary::Template::bos_first)).hash, base);
+  // What is a training pair and what a test pair matters.
+  PairOptions split = in_order(good_);
+  split.test_file = write("test.jsonl", dog);
+  EXPECT_NE(prepare_pairs(split, tokenizer()).hash, base);
+}
+
+}  // namespace
+}  // namespace tributary

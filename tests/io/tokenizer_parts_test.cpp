@@ -1,0 +1,200 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The parts of the tokenizer on their own: patterns, splitting, normalisation, the byte-level alphabet.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/errors.h"
+#include "io/detail/byte_level.h"
+#include "io/detail/normalizer.h"
+#include "io/detail/pretokenizer.h"
+#include "io/detail/regex_dialect.h"
+#include "io/detail/split_rule.h"
+
+namespace tributary::detail {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
+
+std::vector<std::string_view> split(const std::string& regex, SplitBehavior behavior, std::string_view text,
+                                    SplitOn on = SplitOn::matches) {
+  return SplitRule{Pattern::from_regex(regex, "file"), behavior, on}.pieces(text);
+}
+
+// The example by which the documentation of the `tokenizers` package explains the five behaviours.
+TEST(SplitRule, DoesWithMatchesWhatTheBehaviorSays) {
+  const std::string_view text = "the-final--countdown";
+  EXPECT_THAT(split("-", SplitBehavior::removed, text), ElementsAre("the", "final", "countdown"));
+  EXPECT_THAT(split("-", SplitBehavior::isolated, text), ElementsAre("the", "-", "final", "-", "-", "countdown"));
+  EXPECT_THAT(split("-", SplitBehavior::merged_with_previous, text), ElementsAre("the-", "final-", "-", "countdown"));
+  EXPECT_THAT(split("-", SplitBehavior::merged_with_next, text), ElementsAre("the", "-final", "-", "-countdown"));
+  EXPECT_THAT(split("-", SplitBehavior::contiguous, text), ElementsAre("the", "-", "final", "--", "countdown"));
+  EXPECT_THAT(split("[a-z]+", SplitBehavior::removed, text, SplitOn::gaps), ElementsAre("the", "final", "countdown"));
+}
+
+TEST(SplitRule, EmptyMatchesSplitButDoNotLoop) {
+  EXPECT_THAT(split("(?=é)", SplitBehavior::isolated, "aéé"), ElementsAre("a", "é", "é"));
+  EXPECT_THAT(split("x*", SplitBehavior::isolated, "axxb"), ElementsAre("a", "xx", "b"));
+}
+
+TEST(Pattern, AnchorsMatchAtEveryLineAndTheDotStopsThere) {
+  EXPECT_THAT(split("^a", SplitBehavior::isolated, "ab\nab"), ElementsAre("a", "b\n", "a", "b"));
+  EXPECT_THAT(split(".+", SplitBehavior::removed, "ab\r\nc", SplitOn::gaps), ElementsAre("ab\r", "c"));
+}
+
+TEST(Pattern, ClassesAreThoseOfOnigurumaAlsoWherePcreIsOlder) {
+  // The Mongolian vowel separator is no space; a letter and a digit of Unicode 16 are letter and digit.
+  EXPECT_THAT(split("\\s", SplitBehavior::removed, "a\u180Eb\u3000c\u0085d"), ElementsAre("a\u180Eb", "c", "d"));
+  EXPECT_THAT(split("\\p{L}+", SplitBehavior::isolated, "-\u1C89a-"), ElementsAre("-", "\u1C89a", "-"));
+  EXPECT_THAT(split("\\p{Nd}+", SplitBehavior::isolated, "-\U00010D40\U00010D41"),
+              ElementsAre("-", "\U00010D40\U00010D41"));
+}
+
+TEST(Pattern, FailsLoudlyWhenMatchingTakesForEver) {
+  const std::string text = std::string(60, 'a') + "cb";
+  EXPECT_THROW(split("(a+)+b", SplitBehavior::isolated, text), RuntimeFailure);
+}
+
+TEST(Pattern, MatchesTextsTooDeepForTheCompiledMatcher) {
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += i % 3 == 0 ? "ab" : "c";
+  EXPECT_THAT(split("(?:(a)b|c)+", SplitBehavior::isolated, text + "-" + text), ElementsAre(text, "-", text));
+}
+
+TEST(RegexDialect, LetsThroughWhatMeansTheSame) {
+  for (const char* pattern : {R"((?i:'s|'re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}?|\s+(?!\S)|(?<=a)b(?<!c)(?>d))",
+                              R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+)", R"(a{2}b{2,}\x{1F600}\x7F)"}) {
+    EXPECT_EQ(onig_to_pcre2(pattern, "file"), pattern);
+  }
+  EXPECT_EQ(onig_to_pcre2(R"([\u4E00-\u9fa5])", "file"), R"([\x{4E00}-\x{9fa5}])");
+}
+
+TEST(RegexDialect, RefusesWhatTheTwoEnginesReadDifferently) {
+  const std::pair<const char*, const char*> cases[] = {{"\\w+", "\\w"},
+                                                       {"a\\b", "\\b"},
+                                                       {"\\h", "\\h"},
+                                                       {"(a)\\1", "\\1"},
+                                                       {"\\p{Han}", "\\p{Han}"},
+                                                       {"\\pL", "\\pL"},
+                                                       {"\\p{^L}", "{^L}"},
+                                                       {"[a[bc]]", "class inside"},
+                                                       {"[[:alpha:]]", "inside"},
+                                                       {"[a-z&&[^b]]", "&&"},
+                                                       {"[]a]", "[]"},
+                                                       {"[a", "never closed"},
+                                                       {"a{,3}", "{,3"},
+                                                       {"a{3", "{3"},
+                                                       {"a{1,2}+", "{1,2}+"},
+                                                       {"a{2}?", "{2}?"},
+                                                       {"a(?i)b", "(?i)"},
+                                                       {"(?<n>a)", "(?<n"},
+                                                       {"(*ACCEPT)", "(*AC"},
+                                                       {"\\xE9", "\\xE9"},
+                                                       {"\\u12", "hexadecimal"},
+                                                       {"a\\", "escape"},
+                                                       {"(a", "not a regular expression"}};
+  for (const auto& [pattern, named] : cases) {
+    try {
+      Pattern::from_regex(pattern, "tokenizer.json");
+      ADD_FAILURE() << pattern << " was accepted";
+    } catch (const UserError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(named)) << pattern;
+      EXPECT_EQ(error.problems().at(0).where, "tokenizer.json");
+    }
+  }
+}
+
+TEST(RegexDialect, EscapedTextMatchesItselfOnly) {
+  const std::string text = R"(a.b*[c]\d{2}(?:é|^$) #-)";
+  const SplitRule rule{Pattern::from_text(text, "file"), SplitBehavior::isolated, SplitOn::matches};
+  const std::string subject = "x" + text + "y";
+  EXPECT_THAT(rule.pieces(subject), ElementsAre("x", text, "y"));
+}
+
+std::vector<std::string> words(const char* description, std::string_view text) {
+  const nlohmann::json json = nlohmann::json::parse(description);
+  std::vector<std::string> bytes;
+  for (const std::string& word : PreTokenizer(JsonView(json, "file")).words(text)) {
+    bytes.push_back(from_byte_level(word).value_or("not byte-level"));
+  }
+  return bytes;
+}
+
+TEST(PreTokenizer, Gpt2Words) {
+  const char* gpt2 = R"({"type": "ByteLevel", "add_prefix_space": false})";
+  EXPECT_THAT(
+      words(gpt2, "They'll say  I'VE\n\n 3½ ideas…\u00A0ok "),
+      ElementsAre("They", "'ll", " say", " ", " I", "'", "VE", "\n\n", " 3½", " ideas", "…", "\u00A0", "ok", " "));
+  EXPECT_THAT(words(gpt2, ""), ElementsAre());
+  EXPECT_THAT(words(R"({"type": "ByteLevel", "add_prefix_space": true})", "a b"), ElementsAre(" a", " b"));
+  EXPECT_THAT(words(R"({"type": "ByteLevel", "add_prefix_space": true})", " a"), ElementsAre(" a"));
+}
+
+TEST(PreTokenizer, DigitsOneByOneOrTogether) {
+  const auto with_digits = [](const std::string& individual) {
+    return R"({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": )" + individual +
+           R"(}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})";
+  };
+  EXPECT_THAT(words(with_digits("true").c_str(), "ab12½ ٣c"), ElementsAre("ab", "1", "2", "½", " ", "٣", "c"));
+  EXPECT_THAT(words(with_digits("false").c_str(), "ab12½ ٣c"), ElementsAre("ab", "12½", " ", "٣", "c"));
+}
+
+std::string normalized(const char* description, std::string_view text) {
+  const nlohmann::json json = nlohmann::json::parse(description);
+  return Normalizer(JsonView(json, "file")).normalize(text);
+}
+
+TEST(Normalizer, UnicodeForms) {
+  EXPECT_EQ(normalized(R"({"type": "NFC"})", "e\u0301 ﬁ"), "é ﬁ");
+  EXPECT_EQ(normalized(R"({"type": "NFD"})", "é"), "e\u0301");
+  EXPECT_EQ(normalized(R"({"type": "NFKC"})", "e\u0301 ﬁ ①"), "é fi 1");
+  EXPECT_EQ(normalized(R"({"type": "NFKD"})", "é ﬁ"), "e\u0301 fi");
+  EXPECT_EQ(normalized(R"({"type": "NFC"})", std::string_view("\0a", 2)), std::string("\0a", 2));
+}
+
+TEST(Normalizer, CharactersYoungerThanThePeersTablesStayAsTheyAre) {
+  EXPECT_EQ(normalized(R"({"type": "NFKC"})", "\u32FF"), "\u32FF");  // square era name Reiwa, Unicode 12.1
+}
+
+TEST(Normalizer, StepsFollowEachOther) {
+  const char* steps =
+      R"({"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"Regex": "b+"}, "content": "e"},
+      {"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": "."}, "content": "\u0301"},
+      {"type": "NFC"}]})";
+  EXPECT_EQ(normalized(steps, "abb."), "_aé");
+  EXPECT_EQ(normalized(steps, ""), "");
+}
+
+TEST(ByteLevel, IsTheAlphabetOfGpt2) {
+  EXPECT_EQ(to_byte_level(" \n\t!~"), "ĠĊĉ!~");
+  EXPECT_EQ(to_byte_level(std::string_view("\0\x7F\x80\xA0\xA1\xAD\xFF", 7)), "ĀġĢł¡Ńÿ");
+  EXPECT_EQ(to_byte_level("é"), "Ã©");
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string text(1, static_cast<char>(byte));
+    EXPECT_EQ(from_byte_level(to_byte_level(text)), text);
+  }
+  EXPECT_EQ(from_byte_level("a b"), std::nullopt);
+  EXPECT_EQ(from_byte_level("\u0144"), std::nullopt);
+}
+
+// Expected values are those of Python's bytes.decode("utf-8", "replace").
+TEST(ReplaceInvalidUtf8, ReplacesLongestImpossiblePieces) {
+  const std::pair<std::string, std::string> cases[] = {{"ab", "ab"},
+                                                       {"\xE4\xB8", "\uFFFD"},
+                                                       {"\xE4\xB8z", "\uFFFDz"},
+                                                       {"\xB8\xAD", "\uFFFD\uFFFD"},
+                                                       {"\xF0\x9F\x98", "\uFFFD"},
+                                                       {"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD"},
+                                                       {"\xC0\x80", "\uFFFD\uFFFD"},
+                                                       {"\xF4\x90\x80", "\uFFFD\uFFFD\uFFFD"},
+                                                       {"é\xC3", "é\uFFFD"}};
+  for (const auto& [bytes, text] : cases) EXPECT_EQ(replace_invalid_utf8(bytes), text);
+}
+
+}  // namespace
+}  // namespace tributary::detail

@@ -1,0 +1,242 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "io/tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "common/errors.h"
+
+namespace tributary {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// Letters, a space, the bytes of é, and three merges: "hot" comes by "ot" first, "ho" never wins.
+json small_model() {
+  return json::parse(R"({
+    "version": "1.0", "truncation": null, "added_tokens": [], "normalizer": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    "post_processor": null,
+    "model": {"type": "BPE", "unk_token": null, "vocab": {"h": 0, "o": 1, "t": 2, "c": 3, "Ġ": 4, "Ã": 5, "©": 6,
+      "ot": 7, "hot": 8, "ho": 9, "Ġhot": 10, "oo": 11, "chot": 12},
+      "merges": [["o", "t"], ["h", "ot"], ["h", "o"], ["Ġ", "hot"], ["o", "o"]]}})");
+}
+
+json added(std::int64_t id, const std::string& content, const json& options = json::object()) {
+  json token = {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                {"rstrip", false}, {"normalized", false}, {"special", false}};
+  token.update(options);
+  return token;
+}
+
+class TokenizerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "tributary-tokenizer-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path write(const std::string& text) const {
+    std::ofstream(folder_ / "tokenizer.json", std::ios::binary) << text;
+    return folder_ / "tokenizer.json";
+  }
+  Tokenizer load(const json& description) const { return Tokenizer::load(write(description.dump())); }
+  std::vector<std::int64_t> ids(const json& description, const std::string& text) const {
+    return load(description).encode(text, SpecialTokens::add);
+  }
+  std::string refusal(const std::string& text) const {
+    try {
+      Tokenizer::load(write(text));
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(TokenizerTest, MergesByRankThenFromTheLeft) {
+  EXPECT_THAT(ids(small_model(), "hot hot"), ElementsAre(8, 10));
+  EXPECT_THAT(ids(small_model(), "hoho"), ElementsAre(9, 9));
+  EXPECT_THAT(ids(small_model(), "ooo"), ElementsAre(11, 1));
+  EXPECT_THAT(ids(small_model(), "ooot"), ElementsAre(11, 7));
+  EXPECT_THAT(ids(small_model(), "é"), ElementsAre(5, 6));
+  EXPECT_THAT(ids(small_model(), ""), ElementsAre());
+}
+
+TEST_F(TokenizerTest, ReadsMergesOfOlderFiles) {
+  json model = small_model();
+  model["model"]["merges"] = {"#version: 0.2", "o t", "h ot", "h o", "Ġ hot", "o o"};
+  EXPECT_THAT(ids(model, "hot hot"), ElementsAre(8, 10));
+  EXPECT_THAT(ids(model, "hoho"), ElementsAre(9, 9));
+}
+
+TEST_F(TokenizerTest, IgnoreMergesTakesWholeWordsFirst) {
+  json model = small_model();
+  EXPECT_THAT(ids(model, "chot"), ElementsAre(3, 8));
+  model["model"]["ignore_merges"] = true;
+  EXPECT_THAT(ids(model, "chot"), ElementsAre(12));
+  EXPECT_THAT(ids(model, "chott"), ElementsAre(3, 8, 2));
+}
+
+TEST_F(TokenizerTest, UnknownBytesVanishOrBecomeTheUnknownToken) {
+  json model = small_model();
+  EXPECT_THAT(ids(model, "oxxt"), ElementsAre(7));
+  model["model"]["unk_token"] = "c";
+  EXPECT_THAT(ids(model, "oxxt"), ElementsAre(1, 3, 3, 2));
+  model["model"]["fuse_unk"] = true;
+  EXPECT_THAT(ids(model, "oxxtx"), ElementsAre(1, 3, 2, 3));
+}
+
+TEST_F(TokenizerTest, MergesLongWordsInReasonableTime) {
+  const Tokenizer tokenizer = load(small_model());
+  const std::string word(400'001, 'o');
+  const auto start = std::chrono::steady_clock::now();
+  const auto result = tokenizer.encode(word, SpecialTokens::omit);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(result.size(), 200'001u);
+  EXPECT_LT(seconds.count(), 10.0);  // a quadratic merge takes minutes
+}
+
+TEST_F(TokenizerTest, PutsSpecialTokensAroundTheText) {
+  json model = small_model();
+  model["added_tokens"] = {added(13, "<s>"), added(14, "</s>")};
+  const json sequence = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const auto special = [](const char* name) { return json{{"SpecialToken", {{"id", name}, {"type_id", 0}}}}; };
+  model["post_processor"] = {
+      {"type", "Sequence"},
+      {"processors",
+       {{{"type", "ByteLevel"}},
+        {{"type", "TemplateProcessing"},
+         {"single", {special("<s>"), sequence, special("</s>")}},
+         {"special_tokens",
+          {{"<s>", {{"id", "<s>"}, {"ids", {13, 3}}}}, {"</s>", {{"id", "</s>"}, {"ids", {14}}}}}}}}}};
+  const Tokenizer tokenizer = load(model);
+  EXPECT_THAT(tokenizer.prefix_ids(), ElementsAre(13, 3));
+  EXPECT_THAT(tokenizer.encode("hot", SpecialTokens::add), ElementsAre(13, 3, 8, 14));
+  EXPECT_THAT(tokenizer.encode("", SpecialTokens::add), ElementsAre(13, 3, 14));
+  EXPECT_THAT(tokenizer.encode("<s>hot", SpecialTokens::omit), ElementsAre(13, 8));
+  EXPECT_THAT(load(small_model()).prefix_ids(), ElementsAre());
+}
+
+TEST_F(TokenizerTest, FindsTheLongestAddedToken) {
+  json model = small_model();
+  model["added_tokens"] = {added(13, "<a"), added(14, "<a><"), added(7, "ot")};
+  EXPECT_THAT(ids(model, "h<a><ah<ot"), ElementsAre(0, 14, 0, 7));
+  EXPECT_EQ(load(model).size(), 15);
+}
+
+TEST_F(TokenizerTest, AddedTokensTakeSpacesAndMindWords) {
+  json model = small_model();
+  model["added_tokens"] = {added(13, "<l>", {{"lstrip", true}}), added(14, "<r>", {{"rstrip", true}}),
+                           added(15, "co", {{"single_word", true}})};
+  EXPECT_THAT(ids(model, "h \u3000<l> h"), ElementsAre(0, 13, 4, 0));
+  EXPECT_THAT(ids(model, "h <r> \u2003\nh"), ElementsAre(0, 4, 14, 0));
+  EXPECT_THAT(ids(model, "co-co"), ElementsAre(15, 15));
+  EXPECT_THAT(ids(model, "coh"), ElementsAre(3, 9 - 8, 0));
+  EXPECT_THAT(ids(model, "\u0301co"), ElementsAre(3, 1));  // a combining mark belongs to a word
+}
+
+TEST_F(TokenizerTest, NormalizedTokensAreFoundInNormalizedText) {
+  json model = small_model();
+  model["normalizer"] = {{"type", "NFC"}};
+  model["added_tokens"] = {added(13, "e\u0301h", {{"normalized", true}}), added(14, "e\u0301t")};
+  EXPECT_THAT(ids(model, "\u00E9h"), ElementsAre(13));
+  EXPECT_THAT(ids(model, "e\u0301h"), ElementsAre(13));
+  EXPECT_THAT(ids(model, "e\u0301t"), ElementsAre(14));
+  EXPECT_THAT(ids(model, "\u00E9t"), ElementsAre(5, 6, 2));
+}
+
+TEST_F(TokenizerTest, GivesTheTextOfAnId) {
+  json model = small_model();
+  model["added_tokens"] = {added(13, "<|é|>")};
+  const Tokenizer tokenizer = load(model);
+  EXPECT_EQ(tokenizer.text_of(10), " hot");
+  EXPECT_EQ(tokenizer.text_of(5), "\uFFFD");
+  EXPECT_EQ(tokenizer.text_of(13), "<|é|>");
+  EXPECT_EQ(tokenizer.text_of(99), "");
+  EXPECT_EQ(tokenizer.text_of(-1), "");
+}
+
+TEST_F(TokenizerTest, InvalidUtf8IsOurBug) {
+  EXPECT_THROW(load(small_model()).encode("h\xFF", SpecialTokens::omit), ContractViolation);
+}
+
+TEST_F(TokenizerTest, BrokenJsonIsReportedWithLineAndColumn) {
+  EXPECT_THAT(refusal("{\n  \"version\": \"1.0\",\n  oops}"), HasSubstr("tokenizer.json:3:3: this is not valid JSON"));
+  EXPECT_THAT(refusal("{\"a\": [1, 2"), HasSubstr("tokenizer.json:1:12"));
+  EXPECT_THAT(refusal(""), HasSubstr("tokenizer.json:1:1"));
+  EXPECT_THROW(Tokenizer::load(folder_ / "missing.json"), UserError);
+}
+
+TEST_F(TokenizerTest, RefusesByNameWhatItDoesNotKnow) {
+  const struct {
+    const char* place;
+    const char* value;
+    const char* message;
+  } cases[] = {
+      {"/model/type", R"("Unigram")", "model.type: the model 'Unigram'"},
+      {"/model/byte_fallback", "true", "model.byte_fallback"},
+      {"/model/dropout", "0.1", "model.dropout"},
+      {"/model/end_of_word_suffix", R"("</w>")", "end_of_word_suffix"},
+      {"/model/continuing_subword_prefix", R"("##")", "continuing_subword_prefix"},
+      {"/model/unk_token", R"("<unk>")", "no token '<unk>'"},
+      {"/model/vocab/o", "0", "have the same id 0"},
+      {"/model/vocab/o", "-1", "the token 'o' has no id"},
+      {"/model/merges/1", R"(["h", "x"])", "model.merges[1]: the vocabulary has no token 'x'"},
+      {"/model/merges/1", R"(["t", "h"])", "model.merges[1]: the vocabulary has no token 'th'"},
+      {"/model/merges/0", R"("o t h")", "model.merges[0]: a merge is"},
+      {"/normalizer", R"({"type": "Lowercase"})", "'Lowercase' is not supported; this program knows NFC, NFD"},
+      {"/normalizer", R"({"type": "NFKX"})", "did you mean 'NFKC'"},
+      {"/pre_tokenizer", R"({"type": "Metaspace"})", "'Metaspace' is not supported; this program knows ByteLevel"},
+      {"/pre_tokenizer", R"({"type": "Digits", "individual_digits": true})", "only byte-level BPE is supported"},
+      {"/pre_tokenizer", "null", "'pre_tokenizer' is missing"},
+      {"/post_processor", R"({"type": "RobertaProcessing"})", "the post-processor 'RobertaProcessing'"},
+      {"/post_processor", R"({"type": "TemplateProcessing", "special_tokens": {}, "single": []})", "exactly once"},
+      {"/post_processor",
+       R"({"type": "TemplateProcessing", "special_tokens": {}, "single": [{"SpecialToken": {"id": "<s>"}}]})",
+       "no token '<s>'"},
+      {"/added_tokens", R"([{"id": 20, "content": "x", "single_word": false, "lstrip": false, "rstrip": false,
+                            "normalized": false}])",
+       "has the id 20 here, but by the vocabulary it is 13"},
+      {"/added_tokens", "{}", "added_tokens: expected a list, found object"},
+  };
+  for (const auto& test : cases) {
+    json model = small_model();
+    model[json::json_pointer(test.place)] = json::parse(test.value);
+    EXPECT_THAT(refusal(model.dump()), AllOf(HasSubstr("tokenizer.json: "), HasSubstr(test.message))) << test.place;
+  }
+}
+
+TEST_F(TokenizerTest, AnEmptyUnknownTokenIsHarmlessWhenEveryByteIsAToken) {
+  json model = small_model();
+  model["model"]["unk_token"] = "";
+  EXPECT_THAT(refusal(model.dump()), HasSubstr("unk_token"));
+  std::int64_t next = 13;
+  for (char32_t c = 0x21; c <= 0x143; ++c) {
+    const bool in_alphabet = c <= 0x7E || (c >= 0xA1 && c != 0xAD);
+    std::string character;
+    if (c < 0x80) {
+      character = static_cast<char>(c);
+    } else {
+      character = {static_cast<char>(0xC0 | (c >> 6)), static_cast<char>(0x80 | (c & 0x3F))};
+    }
+    if (in_alphabet && !model["model"]["vocab"].contains(character)) model["model"]["vocab"][character] = next++;
+  }
+  EXPECT_EQ(refusal(model.dump()), "accepted");
+}
+
+}  // namespace
+}  // namespace tributary

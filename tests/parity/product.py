@@ -1,0 +1,61 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the program on a sweep file and reads what it wrote."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+
+@dataclass
+class Results:
+    """results.h5 in memory: datasets by path, and attributes of groups by group path."""
+
+    datasets: dict[str, np.ndarray]
+    attributes: dict[str, dict[str, object]]
+
+    def __getitem__(self, path: str) -> np.ndarray:
+        return self.datasets[path]
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.datasets
+
+
+def read_results(file: Path) -> Results:
+    """Everything in a results file."""
+    results = Results({}, {})
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            results.datasets["/" + name] = item[()]
+        else:
+            results.attributes["/" + name] = dict(item.attrs)
+
+    with h5py.File(file) as stored:
+        stored.visititems(visit)
+    return results
+
+
+def run_product(binary: Path, folder: Path, settings: dict) -> Results:
+    """`tributary run` on `settings` (JSON is YAML too) in an empty folder of its own."""
+    sweep = folder / "sweep.yaml"
+    out = folder / "out"
+    sweep.write_text(json.dumps({"schema": 1, "name": "parity"} | settings, indent=1))
+    command = [str(binary), "run", str(sweep), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, f"exit {done.returncode}\n{sweep.read_text()}\n{done.stderr}"
+    return read_results(out / "results.h5")
+
+
+def assert_close(ours: np.ndarray, expected: np.ndarray, relative: float, what: str) -> None:
+    """Largest difference at most `relative` of the largest expected magnitude."""
+    assert ours.shape == expected.shape, f"{what}: shape {ours.shape}, expected {expected.shape}"
+    scale = np.abs(expected).max()
+    worst = np.abs(ours - expected).max() / scale
+    assert worst <= relative, f"{what}: off by {worst:.2e} of the largest value {scale:.3g}"
