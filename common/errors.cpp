@@ -26,8 +26,8 @@ UserError::UserError(std::string where, std::string text)
     : UserError(std::vector<Problem>{{std::move(where), std::move(text)}}) {}
 
 void violate_contract(const char* file, int line, const char* condition, const std::string& why) {
-  throw ContractViolation(std::string(file) + ":" + std::to_string(line) + ": expected " +
-                          condition + " (" + why + "); this is a bug in tributary, please report it");
+  throw ContractViolation(std::string(file) + ":" + std::to_string(line) + ": expected " + condition + " (" + why +
+                          "); this is a bug in tributary, please report it");
 }
 
 }  // namespace tributary

@@ -43,15 +43,14 @@ class RuntimeFailure : public std::runtime_error {
 };
 
 /// Throws ContractViolation naming the place; called by TRIBUTARY_EXPECT.
-[[noreturn]] void violate_contract(const char* file, int line, const char* condition,
-                                   const std::string& why);
+[[noreturn]] void violate_contract(const char* file, int line, const char* condition, const std::string& why);
 
 }  // namespace tributary
 
 /// Checks a contract in every build; `why` is only evaluated on failure.
-#define TRIBUTARY_EXPECT(condition, why)                                        \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      ::tributary::violate_contract(__FILE__, __LINE__, #condition, (why));     \
-    }                                                                           \
+#define TRIBUTARY_EXPECT(condition, why)                                    \
+  do {                                                                      \
+    if (!(condition)) {                                                     \
+      ::tributary::violate_contract(__FILE__, __LINE__, #condition, (why)); \
+    }                                                                       \
   } while (false)

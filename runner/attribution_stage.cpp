@@ -15,7 +15,8 @@ namespace {
 
 /// The tables of one outcome in the order in which units write them.
 std::vector<PairTable*> tables_of(AttributionOutcome& outcome) {
-  return {&outcome.metric, &outcome.residual, &outcome.gap, &outcome.evaluations, &outcome.converged, &outcome.audit, &outcome.inputs};
+  return {&outcome.metric,    &outcome.residual, &outcome.gap,   &outcome.evaluations,
+          &outcome.converged, &outcome.audit,    &outcome.inputs};
 }
 
 std::vector<at::Tensor> tables_of(const UnitScores& unit) {
@@ -27,7 +28,8 @@ bool by_layer(const std::vector<std::vector<double>>& rows, const Chunk& chunk) 
   return static_cast<std::int64_t>(rows.front().size()) == chunk.layers.end - chunk.layers.first;
 }
 
-void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, const Chunk& chunk, const Job& job, bool layered) {
+void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, const Chunk& chunk, const Job& job,
+                bool layered) {
   if (rows.empty()) return;
   table.rows.resize(job.pairs.train.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -49,7 +51,8 @@ UnitOptions shared_options(const Execution& execution, const Job& job) {
   options.gap = job.config.gap;
   if (job.config.method.score == ScoreKind::exact) {
     const Architecture& a = job.architecture();
-    options.sample = sample_neurons(a.layers, job.node_positions(), a.neurons, job.config.sample, job.config.seed, job.config.method.positions);
+    options.sample = sample_neurons(a.layers, job.node_positions(), a.neurons, job.config.sample, job.config.seed,
+                                    job.config.method.positions);
   }
   StopFlag* stop = execution.options.stop;
   options.between_batches = [stop] {
@@ -72,7 +75,8 @@ MeanState baseline_mean(const Execution& execution, const Job& job) {
   return run_means(execution, job, "baseline means", prompts).begin()->second;
 }
 
-/// Tries the candidate rules on a few pairs, and fills in each layer's cheapest one that met the tolerance on all of them.
+/// Tries the candidate rules on a few pairs, and fills in each layer's cheapest one that met the tolerance on all of
+/// them.
 void run_pilot(const Execution& execution, const Job& job, UnitOptions& options, std::vector<std::string>& names) {
   const StagePlan plan = plan_pilot(job);
   const Networks exact{job.exact.get(), job.exact.get()};  // in float32: residuals of bfloat16 are noise
@@ -81,7 +85,8 @@ void run_pilot(const Execution& execution, const Job& job, UnitOptions& options,
   const StageResult result = run_plan(execution, "pilot", plan, [&](const Chunk& chunk) {
     UnitOptions unit = options;
     unit.layers = chunk.layers;
-    return UnitResult{{}, numbers_of(pilot(exact, job.config.method, prompts_of(job, job.pairs.train, chunk.members), unit))};
+    return UnitResult{
+        {}, numbers_of(pilot(exact, job.config.method, prompts_of(job, job.pairs.train, chunk.members), unit))};
   });
   std::vector<std::int64_t> chosen(static_cast<std::size_t>(layers), 0);
   for (const std::vector<double>& row : result.rows) {
@@ -135,14 +140,16 @@ AttributionOutcome run_attribution(const Execution& execution, const Job& job) {
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
   std::vector<char> audited(job.pairs.train.size(), 0);
   const bool auditable = job.config.method.path != PathKind::none;
-  for (const std::int64_t member : seeded_members(pairs, auditable ? job.config.audit : 0, job.config.seed)) audited[static_cast<std::size_t>(member)] = 1;
+  for (const std::int64_t member : seeded_members(pairs, auditable ? job.config.audit : 0, job.config.seed))
+    audited[static_cast<std::size_t>(member)] = 1;
 
   const StagePlan plan = plan_attribution(job);
   StageResult result = run_plan(execution, "attribution", plan, [&](const Chunk& chunk) {
     UnitOptions unit = options;
     unit.layers = chunk.layers;
     for (const std::int64_t member : chunk.members) unit.audit.push_back(audited[static_cast<std::size_t>(member)]);
-    const UnitScores scores = attribute(job.networks(), job.config.method, prompts_of(job, job.pairs.train, chunk.members), unit);
+    const UnitScores scores =
+        attribute(job.networks(), job.config.method, prompts_of(job, job.pairs.train, chunk.members), unit);
     RowWriter rows;
     for (const at::Tensor& table : tables_of(scores)) rows.add(table);
     return UnitResult{numbers_of(scores.scores), rows.take()};
@@ -160,7 +167,8 @@ AttributionOutcome run_attribution(const Execution& execution, const Job& job) {
     RowReader reader(result.rows[unit], static_cast<std::int64_t>(chunk.members.size()));
     for (PairTable* table : tables_of(outcome)) {
       const std::vector<std::vector<double>> rows = reader.next();
-      const bool layered = table != &outcome.metric && table != &outcome.inputs && !rows.empty() && by_layer(rows, chunk);
+      const bool layered =
+          table != &outcome.metric && table != &outcome.inputs && !rows.empty() && by_layer(rows, chunk);
       store_rows(*table, rows, chunk, job, layered);
     }
   }

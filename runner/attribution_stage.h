@@ -1,7 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Neuron scores over the training pairs: baseline means and the quadrature pilot where the method needs them, then the units.
+// Neuron scores over the training pairs: baseline means and the quadrature pilot where the method needs them, then the
+// units.
 #pragma once
 
 #include <cstdint>
@@ -24,20 +25,20 @@ struct AttributionOutcome {
   std::vector<std::int64_t> shape;  //!< of scores: [layer, position, neuron]
   std::vector<float> scores;        //!< mean over training pairs; on every rank
   // On rank 0 only:
-  PairTable metric;       //!< [pair, 2]
-  PairTable residual;     //!< [pair, layer], or [pair, 1] on embedding paths
-  PairTable gap;          //!< the same
-  PairTable evaluations;  //!< [pair, layer]
-  PairTable converged;    //!< [pair, layer]
-  PairTable audit;        //!< [pair, layer]
-  PairTable inputs;       //!< [pair, position]
+  PairTable metric;                //!< [pair, 2]
+  PairTable residual;              //!< [pair, layer], or [pair, 1] on embedding paths
+  PairTable gap;                   //!< the same
+  PairTable evaluations;           //!< [pair, layer]
+  PairTable converged;             //!< [pair, layer]
+  PairTable audit;                 //!< [pair, layer]
+  PairTable inputs;                //!< [pair, position]
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
 };
 
 AttributionOutcome run_attribution(const Execution& execution, const Job& job);
 
-/// Means of embeddings and activations over prompts, by token length; on every rank. The counterfactual prompts of the pairs, or
-/// where unpaired the prompts themselves.
+/// Means of embeddings and activations over prompts, by token length; on every rank. The counterfactual prompts of the
+/// pairs, or where unpaired the prompts themselves.
 std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Job& job, const std::string& name,
                                             const std::vector<TokenPair>& pairs);
 

@@ -29,19 +29,24 @@ std::vector<Selection> selections_of(const CircuitConfig& circuit, const std::ve
   std::vector<Selection> selections;
   const auto add = [&](const std::string& name, std::int64_t count) {
     if (count > nodes) {
-      throw UserError("circuit.counts", fmt::format("asks for {} nodes where there are {} (layers × positions × neurons); lower it", count, nodes));
+      throw UserError(
+          "circuit.counts",
+          fmt::format("asks for {} nodes where there are {} (layers × positions × neurons); lower it", count, nodes));
     }
     selections.push_back({name, count});
   };
   for (const std::int64_t count : circuit.counts) add(fmt::format("count {}", count), count);
   for (const double f : circuit.fractions) add(fmt::format("fraction {}", f), count_of_fraction(f, nodes));
-  for (const double t : circuit.thresholds) add(fmt::format("threshold {}", t), count_of_threshold(scores, t, circuit.ranking));
+  for (const double t : circuit.thresholds)
+    add(fmt::format("threshold {}", t), count_of_threshold(scores, t, circuit.ranking));
   for (const double m : circuit.mass) add(fmt::format("mass {}", m), count_of_mass(scores, m, circuit.ranking));
-  std::stable_sort(selections.begin(), selections.end(), [](const Selection& a, const Selection& b) { return a.count < b.count; });
+  std::stable_sort(selections.begin(), selections.end(),
+                   [](const Selection& a, const Selection& b) { return a.count < b.count; });
   return selections;
 }
 
-at::Tensor places_tensor(const std::vector<float>& scores, Ranking ranking, const std::vector<std::int64_t>& shape, const at::Device& device) {
+at::Tensor places_tensor(const std::vector<float>& scores, Ranking ranking, const std::vector<std::int64_t>& shape,
+                         const at::Device& device) {
   const std::vector<std::int32_t> place = places(ranked(scores, ranking));
   at::Tensor tensor = at::empty(shape, at::kInt);
   std::copy(place.begin(), place.end(), tensor.data_ptr<std::int32_t>());
@@ -58,13 +63,14 @@ std::vector<CircuitPoint> points_of(const std::vector<Selection>& selections, st
     for (const Selection& selection : selections) points.push_back({chosen, selection.count, side});
   }
   for (const std::int64_t which : {by_sign, absolute}) {
-    for (const double fraction : area_fractions) points.push_back({which, count_of_fraction(fraction, nodes), Side::circuit});
+    for (const double fraction : area_fractions)
+      points.push_back({which, count_of_fraction(fraction, nodes), Side::circuit});
   }
   return points;
 }
 
-AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t first, const std::vector<CircuitPoint>& points,
-                  const ReferenceMetrics& reference, bool distance) {
+AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t first,
+                  const std::vector<CircuitPoint>& points, const ReferenceMetrics& reference, bool distance) {
   AreaCurve curve;
   for (std::size_t i = 0; i < std::size(area_fractions); ++i) {
     const double faithfulness = normalised(mean_of(metrics[first + i]), reference);
@@ -76,7 +82,8 @@ AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t f
 }
 
 CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::vector<CircuitPoint>& points,
-                          const std::vector<std::vector<double>>& metrics, std::vector<double> full, std::vector<double> empty) {
+                          const std::vector<std::vector<double>>& metrics, std::vector<double> full,
+                          std::vector<double> empty) {
   const ReferenceMetrics reference{mean_of(full), mean_of(empty)};
   CircuitOutcome outcome;
   outcome.measurable = measurable(reference);
@@ -103,7 +110,8 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
   const std::vector<Selection> selections = selections_of(circuit, attribution.scores);
   std::map<std::int64_t, MeanState> means;
   if (circuit.ablation == Ablation::mean) {
-    means = run_means(execution, job, "ablation means", circuit.means_from == CircuitConfig::MeansFrom::test ? job.pairs.test : job.pairs.train);
+    means = run_means(execution, job, "ablation means",
+                      circuit.means_from == CircuitConfig::MeansFrom::test ? job.pairs.test : job.pairs.train);
   }
   CurveInputs inputs;
   inputs.ablation = circuit.ablation;
@@ -117,7 +125,10 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
     CurveInputs unit = inputs;
     if (circuit.ablation == Ablation::mean) {
       const auto mean = means.find(prompts.clean.size(1));
-      if (mean == means.end()) throw std::runtime_error("no training pair has this held-out pair's token length, so there is no mean to ablate with; set circuit.ablation_pairs: test");
+      if (mean == means.end())
+        throw std::runtime_error(
+            "no training pair has this held-out pair's token length, so there is no mean to ablate with; set "
+            "circuit.ablation_pairs: test");
       unit.mean = mean->second.activations;
     }
     const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching);

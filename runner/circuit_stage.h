@@ -18,12 +18,12 @@ struct AreaCurve {
 };
 
 struct CircuitOutcome {
-  std::vector<std::int64_t> count;          //!< [point]
-  std::vector<std::string> selection;       //!< [point] what asked for it ("count 30", "mass 0.5")
+  std::vector<std::int64_t> count;     //!< [point]
+  std::vector<std::string> selection;  //!< [point] what asked for it ("count 30", "mass 0.5")
   std::vector<double> faithfulness, completeness;
   std::vector<std::vector<double>> metric_circuit, metric_complement;  //!< [point][pair]
   std::vector<double> metric_full, metric_empty;                       //!< [pair]
-  bool measurable = true;                                              //!< |F(M) - F(empty)| is large enough for the ratios
+  bool measurable = true;  //!< |F(M) - F(empty)| is large enough for the ratios
   AreaCurve cpr, cmd;
 };
 

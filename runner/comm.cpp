@@ -23,7 +23,8 @@ namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 30;  // bytes in one MPI call: counts are int
 constexpr int kPollsBeforeSleep = 200;
-constexpr std::chrono::microseconds kSleep{200};
+constexpr std::chrono::microseconds kShortestSleep{200};
+constexpr std::chrono::microseconds kLongestSleep{2000};
 
 /// Non-blocking calls and polls instead of blocking ones: those spin a core while they wait.
 void wait_for(MPI_Request request) {
@@ -195,11 +196,13 @@ void check_mpi(int code, const char* call) {
 }
 
 void wait_until(const std::function<bool()>& done) {
+  std::chrono::microseconds sleep = kShortestSleep;
   for (int polls = 0; !done(); ++polls) {
     if (polls < kPollsBeforeSleep) {
       std::this_thread::yield();
     } else {
-      std::this_thread::sleep_for(kSleep);
+      std::this_thread::sleep_for(sleep);
+      sleep = std::min(kLongestSleep, sleep + sleep / 4);
     }
   }
 }

@@ -90,7 +90,7 @@ class ScopedMpi {
 /// Throws RuntimeFailure with MPI's own text unless `code` is MPI_SUCCESS.
 void check_mpi(int code, const char* call);
 
-/// Polls until `done` says so: first only yielding, then sleeping 0.2 ms between polls, so that short
+/// Polls until `done` says so: first only yielding, then sleeping 0.2 to 2 ms between polls, so that short
 /// waits are short and long ones leave the core free.
 void wait_until(const std::function<bool()>& done);
 

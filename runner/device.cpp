@@ -39,7 +39,9 @@ c10::Device choose_device(const std::string& wanted, int local_rank) {
   const int cards = visible_cards();
   if (cards == 0) {
     if (wanted == "cuda") {
-      throw UserError("model.device", "cuda was asked for, but this rank sees no usable card; take auto or cpu, or check the driver and CUDA_VISIBLE_DEVICES");
+      throw UserError("model.device",
+                      "cuda was asked for, but this rank sees no usable card; take auto or cpu, or check the driver "
+                      "and CUDA_VISIBLE_DEVICES");
     }
     return c10::Device(c10::kCPU);
   }

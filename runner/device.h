@@ -20,7 +20,8 @@ void use_one_thread();
 /// Asks MKL for results that do not depend on memory alignment or matrix height. Before anything else touches MKL.
 void fix_cpu_arithmetic();
 
-/// Worker threads for `threads: auto`: the cores this process may use, divided among the ranks of the node that share them; 1 on a card.
+/// Worker threads for `threads: auto`: the cores this process may use, divided among the ranks of the node that share
+/// them; 1 on a card.
 int automatic_threads(const c10::Device& device, int local_size);
 
 }  // namespace tributary

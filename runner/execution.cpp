@@ -16,12 +16,14 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
   StageOptions options = execution.options;
   options.name = name;
   StageResult result = run_stage(
-      execution.comm, plan.units, [&](std::int64_t unit, int) { return compute(plan.chunks[static_cast<std::size_t>(unit)]); }, options);
+      execution.comm, plan.units,
+      [&](std::int64_t unit, int) { return compute(plan.chunks[static_cast<std::size_t>(unit)]); }, options);
   if (result.stopped) throw Stopped();
   if (result.any_failed) {
     std::string text = "units of the stage '" + name + "' failed:";
     for (const FailedUnit& failed : result.failed) {
-      text += "\n  unit " + std::to_string(failed.unit) + " on rank " + std::to_string(failed.rank) + ": " + failed.text;
+      text +=
+          "\n  unit " + std::to_string(failed.unit) + " on rank " + std::to_string(failed.rank) + ": " + failed.text;
     }
     throw UnitsFailed(text);
   }

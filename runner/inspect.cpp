@@ -20,10 +20,12 @@ namespace {
 constexpr std::int64_t shown_tokens = 5;
 
 void describe_model(const Architecture& a, const Checkpoint& checkpoint) {
-  std::cout << fmt::format("{}\n  family      {}\n  layers      {}\n  d_model     {}\n  heads       {} ({} for keys and values) of {}\n  neurons     {} a layer, {} in all\n"
-                           "  vocabulary  {}\n  positions   {}\n  tensors     {}\n  hash        {}\n",
-                           checkpoint.folder().string(), a.family, a.layers, a.d_model, a.heads, a.kv_heads, a.d_head, a.neurons, a.layers * a.neurons,
-                           a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
+  std::cout << fmt::format(
+      "{}\n  family      {}\n  layers      {}\n  d_model     {}\n  heads       {} ({} for keys and values) of {}\n  "
+      "neurons     {} a layer, {} in all\n"
+      "  vocabulary  {}\n  positions   {}\n  tensors     {}\n  hash        {}\n",
+      checkpoint.folder().string(), a.family, a.layers, a.d_model, a.heads, a.kv_heads, a.d_head, a.neurons,
+      a.layers * a.neurons, a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
 }
 
 }  // namespace
@@ -39,7 +41,8 @@ void inspect_command(const InspectArguments& arguments) {
   const std::vector<std::int64_t> ids = tokenizer.encode(arguments.prompt, SpecialTokens::add);
   const auto length = static_cast<std::int64_t>(ids.size());
   if (length == 0 || length > model->architecture().max_positions) {
-    throw UserError("--prompt", fmt::format("has {} tokens (the model takes 1 to {})", length, model->architecture().max_positions));
+    throw UserError("--prompt", fmt::format("has {} tokens (the model takes 1 to {})", length,
+                                            model->architecture().max_positions));
   }
   const at::Tensor stream = model->run(model->embed(at::tensor(ids).unsqueeze(0)), {});
   const at::Tensor logits = model->all_logits(stream, {1, length})[0];  // [pos, vocabulary]
@@ -54,7 +57,13 @@ void inspect_command(const InspectArguments& arguments) {
   if (!arguments.logits.empty()) {
     ResultsFile file;
     file.datasets.push_back({"/ids", {"pos"}, {length}, ids, "token ids of the prompt", "", {}});
-    file.datasets.push_back({"/logits", {"pos", "vocabulary"}, {length, logits.size(1)}, numbers_of(logits), "logits of the next token", "logits", {}});
+    file.datasets.push_back({"/logits",
+                             {"pos", "vocabulary"},
+                             {length, logits.size(1)},
+                             numbers_of(logits),
+                             "logits of the next token",
+                             "logits",
+                             {}});
     write_results(arguments.logits, file);
   }
 }

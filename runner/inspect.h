@@ -12,8 +12,9 @@ namespace tributary {
 struct InspectArguments {
   std::filesystem::path model;
   std::string dtype = "float32";
-  std::string prompt;            //!< empty: only describe the model
-  std::filesystem::path logits;  //!< write /ids [pos] and /logits [pos, vocabulary] float64 of the prompt to this HDF5 file
+  std::string prompt;  //!< empty: only describe the model
+  std::filesystem::path
+      logits;  //!< write /ids [pos] and /logits [pos, vocabulary] float64 of the prompt to this HDF5 file
 };
 
 /// Prints the description, and the prompt's tokens and most likely next ones. Throws UserError.

@@ -27,7 +27,8 @@ std::string hash_of(const std::string& text) {
 }
 
 /// Prompts of attribution.baseline_file that have the run's token length.
-std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, const Tokenizer& tokenizer, std::int64_t length) {
+std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, const Tokenizer& tokenizer,
+                                                     std::int64_t length) {
   std::vector<std::vector<std::int64_t>> prompts;
   for (const PromptPair& pair : read_pairs(config.baseline_file)) {
     const std::string& text = config.unpaired || !pair.patch_prefix ? pair.clean_prefix : *pair.patch_prefix;
@@ -35,8 +36,10 @@ std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, co
     if (static_cast<std::int64_t>(ids.size()) == length) prompts.push_back(std::move(ids));
   }
   if (prompts.empty()) {
-    throw UserError(config.baseline_file.string(), "no prompt has " + std::to_string(length) +
-                                                       " tokens (the mean is taken position by position, so they must be as long as the training pairs)");
+    throw UserError(
+        config.baseline_file.string(),
+        "no prompt has " + std::to_string(length) +
+            " tokens (the mean is taken position by position, so they must be as long as the training pairs)");
   }
   return prompts;
 }
@@ -44,8 +47,9 @@ std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, co
 void check_rules(const Job& job) {
   for (const Rule rule : job.config.method.asked) {
     if (job.fired.of(rule) == 0) {
-      throw UserError("attribution.rules." + name_of(rule), "the rule has no place to act in a " + job.architecture().family +
-                                                                " model (it fired 0 times); remove it");
+      throw UserError(
+          "attribution.rules." + name_of(rule),
+          "the rule has no place to act in a " + job.architecture().family + " model (it fired 0 times); remove it");
     }
   }
 }
@@ -73,7 +77,8 @@ Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const st
   for (std::int64_t i = 0; i < count; ++i) {
     const TokenPair& pair = pairs[static_cast<std::size_t>(members[static_cast<std::size_t>(i)])];
     std::copy(pair.clean.begin(), pair.clean.end(), clean[i].data_ptr<std::int64_t>());
-    if (paired) std::copy(pair.counterfactual.begin(), pair.counterfactual.end(), counterfactual[i].data_ptr<std::int64_t>());
+    if (paired)
+      std::copy(pair.counterfactual.begin(), pair.counterfactual.end(), counterfactual[i].data_ptr<std::int64_t>());
     tokens[i][0] = pair.clean_answer;
     if (answers == 2) tokens[i][1] = pair.patch_answer;
   }
@@ -107,18 +112,22 @@ Job prepare_job(const Settings& settings, int local_rank) {
   const bool kept = job.config.method.positions == Positions::keep;
   job.train_length = kept ? job.pairs.train.front().length() : 1;
   if (!kept && job.config.method.baseline == Baseline::mean && buckets_of(job.pairs.train).size() > 1) {
-    throw UserError("attribution.baseline", "a mean baseline is taken position by position, and the training pairs have several token lengths; set positions: keep");
+    throw UserError("attribution.baseline",
+                    "a mean baseline is taken position by position, and the training pairs have several token lengths; "
+                    "set positions: keep");
   }
   if (!job.config.baseline_file.empty()) {
     job.baseline_prompts = read_baseline(job.config, tokenizer, job.pairs.train.front().length());
   }
   // In bfloat16 residuals are rounding noise, so the points come from a float32 pilot.
-  if (type == at::kBFloat16 && job.config.method.quadrature == Quadrature::adaptive) job.config.method.quadrature = Quadrature::pilot;
+  if (type == at::kBFloat16 && job.config.method.quadrature == Quadrature::adaptive)
+    job.config.method.quadrature = Quadrature::pilot;
 
   job.fired = count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), job.config.method.rules);
   check_rules(job);
   job.model_hash = checkpoint.hash();
-  std::string everything = settings.identity_text() + "\nmodel " + job.model_hash + "\npairs " + job.pairs.hash + "\nnumbers " + numbers_version;
+  std::string everything = settings.identity_text() + "\nmodel " + job.model_hash + "\npairs " + job.pairs.hash +
+                           "\nnumbers " + numbers_version;
   for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) {
     everything += "\nbaseline";
     for (const std::int64_t id : prompt) everything += ' ' + std::to_string(id);

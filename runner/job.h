@@ -31,7 +31,7 @@ struct Job {
   std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same
   at::Device device = at::Device(at::kCPU);
   std::string model_hash;
-  std::string identity;  //!< of the numbers: keys that change them, model, pairs, code
+  std::string identity;           //!< of the numbers: keys that change them, model, pairs, code
   std::int64_t train_length = 0;  //!< positions: keep: token length; sum: 1
   Fired fired;
 

@@ -21,73 +21,107 @@ std::vector<std::string> preset_names() {
 }
 
 Key key(std::string path, Kind kind, std::string fallback, std::string meaning, std::vector<std::string> choices = {},
-        double least = -unbounded, double most = unbounded, Effect effect = Effect::numbers, Presence presence = Presence::optional) {
-  return {std::move(path), kind, std::move(fallback), std::move(meaning), std::move(choices), least, most, effect, presence};
+        double least = -unbounded, double most = unbounded, Effect effect = Effect::numbers,
+        Presence presence = Presence::optional) {
+  return {std::move(path), kind,    std::move(fallback), std::move(meaning), std::move(choices), least, most,
+          effect,          presence};
 }
 
 std::vector<Key> make_table() {
   const std::vector<std::string> none;
   return {
-      key("schema", Kind::integer, "", "version of this file's form; 1", none, 1, 1, Effect::numbers, Presence::required),
-      key("name", Kind::text, "", "name of the run: its results lie in results/<name> unless --out says otherwise", none, -unbounded,
-          unbounded, Effect::speed, Presence::required),
-      key("model.path", Kind::path, "", "Hugging Face checkpoint folder: config.json, safetensors, tokenizer.json", none, -unbounded,
-          unbounded, Effect::numbers, Presence::required),
-      key("model.dtype", Kind::text, "float32", "number type of the network; scores are float32 and folds float64 in any case",
+      key("schema", Kind::integer, "", "version of this file's form; 1", none, 1, 1, Effect::numbers,
+          Presence::required),
+      key("name", Kind::text, "", "name of the run: its results lie in results/<name> unless --out says otherwise",
+          none, -unbounded, unbounded, Effect::speed, Presence::required),
+      key("model.path", Kind::path, "", "Hugging Face checkpoint folder: config.json, safetensors, tokenizer.json",
+          none, -unbounded, unbounded, Effect::numbers, Presence::required),
+      key("model.dtype", Kind::text, "float32",
+          "number type of the network; scores are float32 and folds float64 in any case",
           {"float64", "float32", "bfloat16"}),
-      key("model.device", Kind::text, "auto", "where the network runs, chosen per rank; auto: a card where there is one",
-          {"auto", "cpu", "cuda"}),
-      key("pairs.file", Kind::path, "", "prompt pairs, one JSON object a line, split into training and test pairs by prompt pair with pairs.seed"),
+      key("model.device", Kind::text, "auto",
+          "where the network runs, chosen per rank; auto: a card where there is one", {"auto", "cpu", "cuda"}),
+      key("pairs.file", Kind::path, "",
+          "prompt pairs, one JSON object a line, split into training and test pairs by prompt pair with pairs.seed"),
       key("pairs.train_file", Kind::path, "", "training pairs, in file order (instead of pairs.file)"),
       key("pairs.test_file", Kind::path, "", "held-out pairs, in file order"),
       key("pairs.train", Kind::integer, "", "at most this many training pairs; default: all", none, 1),
-      key("pairs.test", Kind::integer, "", "at most this many held-out pairs; default: all; 0: no circuit is evaluated", none, 0),
+      key("pairs.test", Kind::integer, "", "at most this many held-out pairs; default: all; 0: no circuit is evaluated",
+          none, 0),
       key("pairs.seed", Kind::integer, "0", "seed of the split of pairs.file", none, 0),
-      key("pairs.unfit", Kind::text, "refuse", "pairs that cannot be used: refuse (listing every reason) or skip (and count)", {"refuse", "skip"}),
+      key("pairs.unfit", Kind::text, "refuse",
+          "pairs that cannot be used: refuse (listing every reason) or skip (and count)", {"refuse", "skip"}),
       key("pairs.overlap", Kind::text, "refuse", "test pairs whose prompts are training prompts", {"refuse", "allow"}),
-      key("pairs.length", Kind::integer, "first", "token length of the prompts with positions: keep; first: that of the first fitting training pair",
-          {"first"}, 1),
-      key("pairs.unpaired", Kind::boolean, "false", "prompts have no counterfactual (patch_prefix): baseline zero or mean, metric logit or sum-of-logits"),
+      key("pairs.length", Kind::integer, "first",
+          "token length of the prompts with positions: keep; first: that of the first fitting training pair", {"first"},
+          1),
+      key("pairs.unpaired", Kind::boolean, "false",
+          "prompts have no counterfactual (patch_prefix): baseline zero or mean, metric logit or sum-of-logits"),
       key("metric", Kind::text, "logit-difference",
-          "m, on the logits of the last position: logit(clean_answer) − logit(patch_answer), logit(clean_answer), or the sum of the metric_top best of the clean run",
+          "m, on the logits of the last position: logit(clean_answer) − logit(patch_answer), logit(clean_answer), or "
+          "the sum of the metric_top best of the clean run",
           {"logit-difference", "logit", "sum-of-logits"}),
       key("metric_top", Kind::integer, "5", "how many logits metric: sum-of-logits adds", none, 1, 1000),
       key("attribution.method", Kind::text, "", "how neurons are scored", method_names(), -unbounded, unbounded,
           Effect::numbers, Presence::required),
-      key("attribution.quadrature", Kind::text, "", "rule along the path; default: the method's own", quadrature_names()),
-      key("attribution.steps", Kind::integer, "", "n: gradient evaluations at the rule's n points; for conductance, n intervals", none, 1, 100000),
-      key("attribution.tolerance", Kind::number, "0.01", "adaptive and pilot: largest |residual|, as a fraction of the effect", none, 1e-9, 1),
-      key("attribution.max_points", Kind::integer, "65", "adaptive: most evaluations a pair and layer; 2^k + 1", none, 3, 4097),
-      key("attribution.pilot_pairs", Kind::integer, "4", "pilot: training pairs on which the rules are tried, in float32", none, 1),
-      key("attribution.rules", Kind::text, "", "replacement rules by a preset's name, or one by one below", preset_names()),
+      key("attribution.quadrature", Kind::text, "", "rule along the path; default: the method's own",
+          quadrature_names()),
+      key("attribution.steps", Kind::integer, "",
+          "n: gradient evaluations at the rule's n points; for conductance, n intervals", none, 1, 100000),
+      key("attribution.tolerance", Kind::number, "0.01",
+          "adaptive and pilot: largest |residual|, as a fraction of the effect", none, 1e-9, 1),
+      key("attribution.max_points", Kind::integer, "65", "adaptive: most evaluations a pair and layer; 2^k + 1", none,
+          3, 4097),
+      key("attribution.pilot_pairs", Kind::integer, "4",
+          "pilot: training pairs on which the rules are tried, in float32", none, 1),
+      key("attribution.rules", Kind::text, "", "replacement rules by a preset's name, or one by one below",
+          preset_names()),
       key("attribution.rules.norm", Kind::boolean, "", "the denominator of RMSNorm or LayerNorm is a constant"),
       key("attribution.rules.activation", Kind::boolean, "", "the coefficient act(z)/z is a constant"),
-      key("attribution.rules.half", Kind::boolean, "", "each factor of a gated MLP's product receives half of the gradient"),
+      key("attribution.rules.half", Kind::boolean, "",
+          "each factor of a gated MLP's product receives half of the gradient"),
       key("attribution.rules.attention", Kind::boolean, "", "the attention pattern is a constant"),
-      key("attribution.baseline", Kind::text, "", "what the clean run is compared with: the counterfactual, zero, or a mean; default: the method's own",
+      key("attribution.baseline", Kind::text, "",
+          "what the clean run is compared with: the counterfactual, zero, or a mean; default: the method's own",
           {"pair", "zero", "mean"}),
-      key("attribution.baseline_file", Kind::path, "", "pairs whose counterfactual prompts the mean baseline is taken over; default: the training pairs"),
-      key("attribution.direction", Kind::text, "clean", "clean: gradients on the clean run; denoise: on the counterfactual one", {"clean", "denoise"}),
-      key("attribution.form", Kind::text, "", "conductance: standard, or captum (left gradient × forward difference at the rule's own points)",
+      key("attribution.baseline_file", Kind::path, "",
+          "pairs whose counterfactual prompts the mean baseline is taken over; default: the training pairs"),
+      key("attribution.direction", Kind::text, "clean",
+          "clean: gradients on the clean run; denoise: on the counterfactual one", {"clean", "denoise"}),
+      key("attribution.form", Kind::text, "",
+          "conductance: standard, or captum (left gradient × forward difference at the rule's own points)",
           {"standard", "captum"}),
-      key("attribution.aggregate", Kind::text, "mean", "over training pairs: mean of signed scores, or of their absolute values", {"mean", "mean-abs"}),
-      key("attribution.inputs", Kind::boolean, "false", "store input IG per token of each pair (methods on the embedding path)"),
+      key("attribution.aggregate", Kind::text, "mean",
+          "over training pairs: mean of signed scores, or of their absolute values", {"mean", "mean-abs"}),
+      key("attribution.inputs", Kind::boolean, "false",
+          "store input IG per token of each pair (methods on the embedding path)"),
       key("attribution.linearisation_gap", Kind::text, "measure",
-          "methods without a residual: measure how far their layer sums are from the true effects (costs forward passes), or skip", {"measure", "skip"}),
+          "methods without a residual: measure how far their layer sums are from the true effects (costs forward "
+          "passes), or skip",
+          {"measure", "skip"}),
       key("attribution.audit", Kind::integer, "0", "seeded training pairs to recompute with twice the points", none, 0),
-      key("attribution.sample", Kind::integer, "1000", "exact-patching: neurons to patch, seeded, spread over all layers", none, 1),
-      key("attribution.seed", Kind::integer, "0", "seed of random, of sampled neurons and of audited and pilot pairs", none, 0),
-      key("positions", Kind::text, "keep", "nodes are (layer, position, neuron), or summed over positions: (layer, neuron)", {"keep", "sum"}),
+      key("attribution.sample", Kind::integer, "1000",
+          "exact-patching: neurons to patch, seeded, spread over all layers", none, 1),
+      key("attribution.seed", Kind::integer, "0", "seed of random, of sampled neurons and of audited and pilot pairs",
+          none, 0),
+      key("positions", Kind::text, "keep",
+          "nodes are (layer, position, neuron), or summed over positions: (layer, neuron)", {"keep", "sum"}),
       key("circuit.counts", Kind::integers, "[10, 30, 100, 300, 1000]", "circuits of the k first nodes", none, 0),
       key("circuit.fractions", Kind::numbers, "", "circuits of a fraction of all nodes", none, 0, 1),
-      key("circuit.thresholds", Kind::numbers, "", "circuits of the nodes with |score| (or score) at least this, in logits"),
-      key("circuit.mass", Kind::numbers, "", "circuits of the fewest nodes that hold this share of all |score|", none, 0, 1),
+      key("circuit.thresholds", Kind::numbers, "",
+          "circuits of the nodes with |score| (or score) at least this, in logits"),
+      key("circuit.mass", Kind::numbers, "", "circuits of the fewest nodes that hold this share of all |score|", none,
+          0, 1),
       key("circuit.ranking", Kind::text, "abs", "largest |score| first, or largest score", {"abs", "signed"}),
-      key("circuit.ablation", Kind::text, "mean", "what neurons outside are set to: the mean over counterfactual prompts, zero, or the pair's own counterfactual",
+      key("circuit.ablation", Kind::text, "mean",
+          "what neurons outside are set to: the mean over counterfactual prompts, zero, or the pair's own "
+          "counterfactual",
           {"mean", "zero", "resample"}),
       key("circuit.ablation_pairs", Kind::text, "test", "pairs the ablation mean is taken over", {"test", "train"}),
-      key("threads", Kind::integer, "auto", "worker threads per rank; changes no number", {"auto"}, 1, 1024, Effect::speed),
-      key("batch_rows", Kind::integer, "auto", "rows (pairs × steps × positions) in one network call; changes no number on the CPU", {"auto"}, 1, 1 << 24,
+      key("threads", Kind::integer, "auto", "worker threads per rank; changes no number", {"auto"}, 1, 1024,
+          Effect::speed),
+      key("batch_rows", Kind::integer, "auto",
+          "rows (pairs × steps × positions) in one network call; changes no number on the CPU", {"auto"}, 1, 1 << 24,
           Effect::speed),
       key("unit.pairs", Kind::integer, "auto", "pairs in one unit of work; part of what fixes the bits", {"auto"}, 1),
       key("unit.layers", Kind::integer, "auto", "layers in one unit of work (ig-acts and exact-patching)", {"auto"}, 1),
@@ -104,7 +138,8 @@ Enum chosen(const Settings& settings, const std::string& path, const std::vector
   throw ContractViolation("the key table allows a word that run_config does not know: " + path + " = " + word);
 }
 
-const std::vector<std::pair<std::string, Baseline>> baselines = {{"pair", Baseline::pair}, {"zero", Baseline::zero}, {"mean", Baseline::mean}};
+const std::vector<std::pair<std::string, Baseline>> baselines = {
+    {"pair", Baseline::pair}, {"zero", Baseline::zero}, {"mean", Baseline::mean}};
 
 MethodRequest method_request(const Settings& settings) {
   MethodRequest request;
@@ -113,16 +148,20 @@ MethodRequest method_request(const Settings& settings) {
   for (const Rule rule : all_rules) {
     if (const auto on = settings.get<bool>("attribution.rules." + name_of(rule))) request.rules[rule] = *on;
   }
-  if (const auto name = settings.get<std::string>("attribution.quadrature")) request.quadrature = quadrature_named(*name);
+  if (const auto name = settings.get<std::string>("attribution.quadrature"))
+    request.quadrature = quadrature_named(*name);
   if (const auto steps = settings.get<std::int64_t>("attribution.steps")) request.steps = static_cast<int>(*steps);
   if (settings.has("attribution.baseline")) request.baseline = chosen(settings, "attribution.baseline", baselines);
   if (settings.has("attribution.form")) {
-    request.form = chosen<ConductanceForm>(settings, "attribution.form", {{"standard", ConductanceForm::standard}, {"captum", ConductanceForm::captum}});
+    request.form = chosen<ConductanceForm>(
+        settings, "attribution.form", {{"standard", ConductanceForm::standard}, {"captum", ConductanceForm::captum}});
   }
   request.tolerance = settings.at<double>("attribution.tolerance");
   request.max_points = static_cast<int>(settings.at<std::int64_t>("attribution.max_points"));
-  request.direction = chosen<Direction>(settings, "attribution.direction", {{"clean", Direction::clean}, {"denoise", Direction::denoise}});
-  request.aggregate = chosen<Aggregate>(settings, "attribution.aggregate", {{"mean", Aggregate::mean}, {"mean-abs", Aggregate::mean_abs}});
+  request.direction = chosen<Direction>(settings, "attribution.direction",
+                                        {{"clean", Direction::clean}, {"denoise", Direction::denoise}});
+  request.aggregate = chosen<Aggregate>(settings, "attribution.aggregate",
+                                        {{"mean", Aggregate::mean}, {"mean-abs", Aggregate::mean_abs}});
   request.positions = chosen<Positions>(settings, "positions", {{"keep", Positions::keep}, {"sum", Positions::sum}});
   request.paired = !settings.at<bool>("pairs.unpaired");
   return request;
@@ -130,7 +169,9 @@ MethodRequest method_request(const Settings& settings) {
 
 PairOptions pair_options(const Settings& settings) {
   PairOptions pairs;
-  const auto path = [&settings](const std::string& name) { return settings.get<std::filesystem::path>(name).value_or(std::filesystem::path()); };
+  const auto path = [&settings](const std::string& name) {
+    return settings.get<std::filesystem::path>(name).value_or(std::filesystem::path());
+  };
   pairs.file = path("pairs.file");
   pairs.train_file = path("pairs.train_file");
   pairs.test_file = path("pairs.test_file");
@@ -167,11 +208,14 @@ class Checks {
 void check_pairs(const RunConfig& run, Checks& checks) {
   const PairOptions& pairs = run.pairs;
   const bool one = !pairs.file.empty();
-  checks.refuse_if(one && !(pairs.train_file.empty() && pairs.test_file.empty()), "pairs.file",
-                   "pairs come from one file (split by seed) or from train_file and test_file, not from both; remove one of them");
-  checks.refuse_if(!one && pairs.train_file.empty(), "pairs.train_file", "no pairs are named; give pairs.file, or pairs.train_file and pairs.test_file");
-  checks.refuse_if(run.unpaired && run.metric == MetricKind::logit_difference, "metric",
-                   "logit-difference needs a second answer, and unpaired prompts have none; take logit or sum-of-logits");
+  checks.refuse_if(
+      one && !(pairs.train_file.empty() && pairs.test_file.empty()), "pairs.file",
+      "pairs come from one file (split by seed) or from train_file and test_file, not from both; remove one of them");
+  checks.refuse_if(!one && pairs.train_file.empty(), "pairs.train_file",
+                   "no pairs are named; give pairs.file, or pairs.train_file and pairs.test_file");
+  checks.refuse_if(
+      run.unpaired && run.metric == MetricKind::logit_difference, "metric",
+      "logit-difference needs a second answer, and unpaired prompts have none; take logit or sum-of-logits");
   checks.refuse_if(run.unpaired && run.circuit.ablation == Ablation::resample, "circuit.ablation",
                    "resample needs counterfactual prompts, and these prompts have none; take mean or zero");
 }
@@ -192,28 +236,38 @@ RunConfig run_config(const Settings& settings) {
   run.device = settings.at<std::string>("model.device");
   run.pairs = pair_options(settings);
   run.unpaired = settings.at<bool>("pairs.unpaired");
-  run.metric = chosen<MetricKind>(settings, "metric", {{"logit-difference", MetricKind::logit_difference}, {"logit", MetricKind::logit},
-                                                       {"sum-of-logits", MetricKind::sum_of_logits}});
+  run.metric = chosen<MetricKind>(settings, "metric",
+                                  {{"logit-difference", MetricKind::logit_difference},
+                                   {"logit", MetricKind::logit},
+                                   {"sum-of-logits", MetricKind::sum_of_logits}});
   run.metric_top = settings.at<std::int64_t>("metric_top");
   run.pairs.counterfactual = run.unpaired ? Needs::nothing : Needs::it;
   run.pairs.patch_answer = run.metric == MetricKind::logit_difference ? Needs::it : Needs::nothing;
   run.store_inputs = settings.at<bool>("attribution.inputs");
-  run.gap = chosen<UnitOptions::Gap>(settings, "attribution.linearisation_gap", {{"measure", UnitOptions::Gap::measure}, {"skip", UnitOptions::Gap::skip}});
+  run.gap = chosen<UnitOptions::Gap>(settings, "attribution.linearisation_gap",
+                                     {{"measure", UnitOptions::Gap::measure}, {"skip", UnitOptions::Gap::skip}});
   run.audit = settings.at<std::int64_t>("attribution.audit");
   run.pilot_pairs = settings.at<std::int64_t>("attribution.pilot_pairs");
   run.sample = settings.at<std::int64_t>("attribution.sample");
   run.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("attribution.seed"));
-  run.baseline_file = settings.get<std::filesystem::path>("attribution.baseline_file").value_or(std::filesystem::path());
+  run.baseline_file =
+      settings.get<std::filesystem::path>("attribution.baseline_file").value_or(std::filesystem::path());
   run.circuit.counts = settings.get<std::vector<std::int64_t>>("circuit.counts").value_or(std::vector<std::int64_t>());
   run.circuit.fractions = settings.get<std::vector<double>>("circuit.fractions").value_or(std::vector<double>());
   run.circuit.thresholds = settings.get<std::vector<double>>("circuit.thresholds").value_or(std::vector<double>());
   run.circuit.mass = settings.get<std::vector<double>>("circuit.mass").value_or(std::vector<double>());
-  const bool other_selection = settings.given("circuit.fractions") || settings.given("circuit.thresholds") || settings.given("circuit.mass");
-  if (other_selection && !settings.given("circuit.counts")) run.circuit.counts.clear();  // the default is for those who choose nothing
-  run.circuit.ranking = chosen<Ranking>(settings, "circuit.ranking", {{"abs", Ranking::absolute}, {"signed", Ranking::signed_score}});
-  run.circuit.ablation = chosen<Ablation>(settings, "circuit.ablation", {{"mean", Ablation::mean}, {"zero", Ablation::zero}, {"resample", Ablation::resample}});
-  run.circuit.means_from = chosen<CircuitConfig::MeansFrom>(settings, "circuit.ablation_pairs",
-                                                            {{"test", CircuitConfig::MeansFrom::test}, {"train", CircuitConfig::MeansFrom::train}});
+  const bool other_selection =
+      settings.given("circuit.fractions") || settings.given("circuit.thresholds") || settings.given("circuit.mass");
+  if (other_selection && !settings.given("circuit.counts"))
+    run.circuit.counts.clear();  // the default is for those who choose nothing
+  run.circuit.ranking =
+      chosen<Ranking>(settings, "circuit.ranking", {{"abs", Ranking::absolute}, {"signed", Ranking::signed_score}});
+  run.circuit.ablation =
+      chosen<Ablation>(settings, "circuit.ablation",
+                       {{"mean", Ablation::mean}, {"zero", Ablation::zero}, {"resample", Ablation::resample}});
+  run.circuit.means_from = chosen<CircuitConfig::MeansFrom>(
+      settings, "circuit.ablation_pairs",
+      {{"test", CircuitConfig::MeansFrom::test}, {"train", CircuitConfig::MeansFrom::train}});
   run.threads = settings.get<std::int64_t>("threads").value_or(0);
   run.batch_rows = settings.get<std::int64_t>("batch_rows").value_or(0);
   run.unit_pairs = settings.get<std::int64_t>("unit.pairs").value_or(0);
@@ -224,7 +278,8 @@ RunConfig run_config(const Settings& settings) {
     checks.add(error);
   }
   check_pairs(run, checks);
-  checks.refuse_if(!run.baseline_file.empty() && run.method.baseline != Baseline::mean, "attribution.baseline_file", "is read for 'baseline: mean' only");
+  checks.refuse_if(!run.baseline_file.empty() && run.method.baseline != Baseline::mean, "attribution.baseline_file",
+                   "is read for 'baseline: mean' only");
   checks.refuse_if(run.store_inputs && run.method.path != PathKind::embeddings, "attribution.inputs",
                    "input IG comes from the embedding path, and '" + run.method.name + "' does not move along it");
   checks.finish();

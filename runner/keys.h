@@ -51,9 +51,9 @@ struct RunConfig {
   std::uint64_t seed = 0;
   std::filesystem::path baseline_file;
   CircuitConfig circuit;
-  std::int64_t threads = 0;     //!< worker threads a rank; 0: auto
-  std::int64_t batch_rows = 0;  //!< 0: auto
-  std::int64_t unit_pairs = 0;  //!< 0: auto
+  std::int64_t threads = 0;      //!< worker threads a rank; 0: auto
+  std::int64_t batch_rows = 0;   //!< 0: auto
+  std::int64_t unit_pairs = 0;   //!< 0: auto
   std::int64_t unit_layers = 0;  //!< 0: auto
 };
 

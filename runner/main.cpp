@@ -68,7 +68,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   CLI::App* run = app.add_subcommand("run", "run a sweep file, alone or under mpirun or srun");
   add_sweep_arguments(*run, line);
-  run->add_flag_callback("--fresh", [&line] { line.run.fresh = Fresh::yes; }, "replace results that are there already");
+  run->add_flag_callback(
+      "--fresh", [&line] { line.run.fresh = Fresh::yes; }, "replace results that are there already");
   run->add_option("--hand-out", line.hand_out, "order in which units are handed out; changes no number (a test switch)")
       ->check(CLI::IsMember({"planned", "shuffled"}));
   run->add_option("--hand-out-seed", line.run.order_seed, "seed of --hand-out shuffled");
@@ -77,7 +78,8 @@ int main(int argc, char** argv) {
   app.add_subcommand("schema", "print the keys of a sweep file: types, defaults, meanings");
   CLI::App* inspect = app.add_subcommand("inspect", "describe a model folder");
   inspect->add_option("model", line.inspect.model, "Hugging Face checkpoint folder")->required();
-  inspect->add_option("--dtype", line.inspect.dtype, "float64, float32 or bfloat16")->check(CLI::IsMember({"float64", "float32", "bfloat16"}));
+  inspect->add_option("--dtype", line.inspect.dtype, "float64, float32 or bfloat16")
+      ->check(CLI::IsMember({"float64", "float32", "bfloat16"}));
   inspect->add_option("--prompt", line.inspect.prompt, "show its tokens and the most likely next ones");
   inspect->add_option("--logits", line.inspect.logits, "write the prompt's logits to this HDF5 file");
   try {

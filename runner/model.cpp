@@ -30,7 +30,8 @@ at::ScalarType scalar_type(StoredType type) {
 at::Tensor mapped_tensor(const Checkpoint& checkpoint, const StoredTensor& stored) {
   // Never written to: weights are frozen, and the mapping is read-only.
   auto* data = const_cast<std::byte*>(stored.data);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
-  return at::from_blob(data, stored.shape, [checkpoint](void*) {}, at::TensorOptions(scalar_type(stored.type)));
+  return at::from_blob(
+      data, stored.shape, [checkpoint](void*) {}, at::TensorOptions(scalar_type(stored.type)));
 }
 
 }  // namespace
@@ -42,7 +43,8 @@ at::ScalarType dtype_named(const std::string& name) {
   throw ContractViolation("no dtype is named " + name);
 }
 
-std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type, const at::Device& device) {
+std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type,
+                                                    const at::Device& device) {
   const std::string config_file = (checkpoint.folder() / "config.json").string();
   Architecture architecture = describe_architecture(checkpoint.config(), config_file);
   TensorSource source;

@@ -19,6 +19,7 @@ at::ScalarType dtype_named(const std::string& name);
 
 /// The network of a checkpoint. Weights that are stored in `type` stay in the mapping; others are converted.
 /// Throws UserError: unknown architecture, missing, misshapen or unused tensors.
-std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type, const at::Device& device);
+std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type,
+                                                    const at::Device& device);
 
 }  // namespace tributary

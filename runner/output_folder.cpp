@@ -19,11 +19,14 @@ void make_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error || !std::filesystem::is_directory(folder)) {
-    throw UserError(folder.string(), "cannot be made (" + (error ? error.message() : std::string("it is not a folder")) + "); name another with --out");
+    throw UserError(folder.string(), "cannot be made (" +
+                                         (error ? error.message() : std::string("it is not a folder")) +
+                                         "); name another with --out");
   }
 }
 
-/// Takes the space that results will need and gives it back: a full or read-only disk is found before the work, not after.
+/// Takes the space that results will need and gives it back: a full or read-only disk is found before the work, not
+/// after.
 void require_writable(const std::filesystem::path& folder, std::uint64_t bytes) {
   const std::string probe = (folder / (".room-" + std::to_string(getpid()))).string();
   const int file = open(probe.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
@@ -36,9 +39,11 @@ void require_writable(const std::filesystem::path& folder, std::uint64_t bytes) 
   }
   if (reason == 0) return;
   const std::string size = std::to_string(bytes / 1024 + 1) + " kB";
-  throw UserError(folder.string(), reason == ENOSPC || reason == EDQUOT
-                                       ? "the disk has no room for the results (about " + size + "); free some, or name another folder with --out"
-                                       : std::string("cannot be written (") + std::strerror(reason) + "); name another folder with --out");
+  throw UserError(
+      folder.string(),
+      reason == ENOSPC || reason == EDQUOT
+          ? "the disk has no room for the results (about " + size + "); free some, or name another folder with --out"
+          : std::string("cannot be written (") + std::strerror(reason) + "); name another folder with --out");
 }
 
 std::string identity_in(const ResultsFile& results) {
@@ -58,7 +63,8 @@ Found open_output(const std::filesystem::path& folder, const std::string& identi
   if (std::filesystem::exists(results) && fresh == Fresh::no) {
     if (identity_in(read_results(results)) == identity) return Found::same_results;
     throw UserError(results.string(),
-                    "holds results of another configuration, model or pairs (they would be overwritten); name another folder with --out, or say --fresh to replace them");
+                    "holds results of another configuration, model or pairs (they would be overwritten); name another "
+                    "folder with --out, or say --fresh to replace them");
   }
   require_writable(folder, bytes);
   return Found::nothing;

@@ -26,7 +26,8 @@ std::vector<std::vector<std::int64_t>> chunks_of(const std::vector<std::int64_t>
   std::vector<std::vector<std::int64_t>> chunks;
   for (std::size_t first = 0; first < members.size(); first += static_cast<std::size_t>(size)) {
     const std::size_t end = std::min(members.size(), first + static_cast<std::size_t>(size));
-    chunks.emplace_back(members.begin() + static_cast<std::ptrdiff_t>(first), members.begin() + static_cast<std::ptrdiff_t>(end));
+    chunks.emplace_back(members.begin() + static_cast<std::ptrdiff_t>(first),
+                        members.begin() + static_cast<std::ptrdiff_t>(end));
   }
   return chunks;
 }
@@ -78,7 +79,8 @@ StagePlan plan_attribution(const Job& job) {
   }
   StagePlan plan;
   std::int64_t lane = 0;
-  for (const LayerRange& layers : ranges_of(job.architecture().layers, layers_in_unit(job, static_cast<std::int64_t>(pair_chunks.size())))) {
+  for (const LayerRange& layers :
+       ranges_of(job.architecture().layers, layers_in_unit(job, static_cast<std::int64_t>(pair_chunks.size())))) {
     std::int64_t index = 0;
     for (const std::vector<std::int64_t>& members : pair_chunks) {
       plan.chunks.push_back({members, layers});
@@ -106,7 +108,8 @@ StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs) {
 StagePlan plan_curve(const Job& job) {
   StagePlan plan;
   for (const Bucket& bucket : buckets_of(job.pairs.test)) {
-    for (const std::vector<std::int64_t>& members : chunks_of(bucket.members, job.config.unit_pairs != 0 ? job.config.unit_pairs : 2)) {
+    for (const std::vector<std::int64_t>& members :
+         chunks_of(bucket.members, job.config.unit_pairs != 0 ? job.config.unit_pairs : 2)) {
       plan.chunks.push_back({members, {0, job.architecture().layers}});
       plan.units.push_back({0, static_cast<std::int64_t>(plan.units.size()), static_cast<double>(members.size())});
     }

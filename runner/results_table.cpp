@@ -17,8 +17,8 @@ constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 std::int64_t size_of(const auto& values) { return static_cast<std::int64_t>(values.size()); }
 
 /// A per-pair table as float32 [pair, column], or [pair] when it has one column and `axis` is empty.
-Dataset table_dataset(const std::string& path, const PairTable& table, const std::string& axis, const std::string& long_name,
-                      const std::string& units) {
+Dataset table_dataset(const std::string& path, const PairTable& table, const std::string& axis,
+                      const std::string& long_name, const std::string& units) {
   std::size_t columns = 0;
   for (const std::vector<double>& row : table.rows) columns = std::max(columns, row.size());
   std::vector<float> values;
@@ -51,21 +51,24 @@ PairTable for_scores(const PairTable& table, const Job& job) {
   return first;
 }
 
-Dataset points_dataset(const std::string& path, const std::vector<double>& values, const std::string& axis, const std::string& long_name,
-                       const std::string& units) {
+Dataset points_dataset(const std::string& path, const std::vector<double>& values, const std::string& axis,
+                       const std::string& long_name, const std::string& units) {
   return {path, {axis}, {size_of(values)}, values, long_name, units, {}};
 }
 
-Dataset counts_dataset(const std::string& path, const std::vector<std::int64_t>& values, const std::string& axis, const std::string& long_name) {
+Dataset counts_dataset(const std::string& path, const std::vector<std::int64_t>& values, const std::string& axis,
+                       const std::string& long_name) {
   return {path, {axis}, {size_of(values)}, values, long_name, "1", {}};
 }
 
-Dataset strings_dataset(const std::string& path, const Strings& values, const std::string& axis, const std::string& long_name) {
+Dataset strings_dataset(const std::string& path, const Strings& values, const std::string& axis,
+                        const std::string& long_name) {
   return {path, {axis}, {size_of(values)}, values, long_name, "", {}};
 }
 
 /// Metrics [point][pair] as float32 [point, pair].
-Dataset metrics_dataset(const std::string& path, const std::vector<std::vector<double>>& metrics, std::int64_t pairs, const std::string& long_name) {
+Dataset metrics_dataset(const std::string& path, const std::vector<std::vector<double>>& metrics, std::int64_t pairs,
+                        const std::string& long_name) {
   std::vector<float> values;
   for (const std::vector<double>& row : metrics) {
     for (const double value : row) values.push_back(static_cast<float>(value));
@@ -73,8 +76,10 @@ Dataset metrics_dataset(const std::string& path, const std::vector<std::vector<d
   return {path, {"point", "pair"}, {size_of(metrics), pairs}, std::move(values), long_name, "logits", {}};
 }
 
-Dataset pair_metrics_dataset(const std::string& path, const std::vector<double>& metrics, const std::string& long_name) {
-  return {path, {"pair"}, {size_of(metrics)}, std::vector<float>(metrics.begin(), metrics.end()), long_name, "logits", {}};
+Dataset pair_metrics_dataset(const std::string& path, const std::vector<double>& metrics,
+                             const std::string& long_name) {
+  return {path,     {"pair"}, {size_of(metrics)}, std::vector<float>(metrics.begin(), metrics.end()), long_name,
+          "logits", {}};
 }
 
 std::string word_of(MetricKind kind) {
@@ -120,29 +125,41 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job, const At
 
 void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome& outcome) {
   file.group_attributes["/attribution"] = attribution_attributes(job, outcome);
-  file.datasets.push_back({"/attribution/scores", {"layer", "position", "neuron"}, outcome.shape, outcome.scores,
-                           "attribution of each MLP neuron (the input of the down projection), mean over training pairs", "logits", {}});
+  file.datasets.push_back(
+      {"/attribution/scores",
+       {"layer", "position", "neuron"},
+       outcome.shape,
+       outcome.scores,
+       "attribution of each MLP neuron (the input of the down projection), mean over training pairs",
+       "logits",
+       {}});
   const bool one_column = job.config.method.path == PathKind::embeddings;
   const std::string layer = one_column ? "" : "layer";
-  const auto add = [&](const std::string& name, const PairTable& table, const std::string& axis, const std::string& long_name, const std::string& units) {
+  const auto add = [&](const std::string& name, const PairTable& table, const std::string& axis,
+                       const std::string& long_name, const std::string& units) {
     if (!table.empty()) file.datasets.push_back(table_dataset("/attribution/" + name, table, axis, long_name, units));
   };
   add("residual", outcome.residual, layer, "sum of scores − true end-point difference of the metric", "logits");
   add("linearisation_gap", outcome.gap, layer,
       "sum of scores − true end-point difference, of a method whose scores are not meant to sum to it", "logits");
-  add("audit", for_scores(outcome.audit, job), "layer", "relative L1 difference to the scores with twice the points, of audited pairs", "fraction");
+  add("audit", for_scores(outcome.audit, job), "layer",
+      "relative L1 difference to the scores with twice the points, of audited pairs", "fraction");
   add("metric", outcome.metric, "run", "m on the clean (0) and the counterfactual (1) prompt", "logits");
   if (job.config.store_inputs || !job.config.method.has_neurons()) {
     // Summed nodes have one position, while tokens keep theirs.
-    add("inputs", outcome.inputs, job.config.method.positions == Positions::keep ? "position" : "token", "input integrated gradients of each token", "logits");
+    add("inputs", outcome.inputs, job.config.method.positions == Positions::keep ? "position" : "token",
+        "input integrated gradients of each token", "logits");
   }
-  file.datasets.push_back(integers_dataset("/attribution/evaluations", for_scores(outcome.evaluations, job), "gradient evaluations spent"));
+  file.datasets.push_back(
+      integers_dataset("/attribution/evaluations", for_scores(outcome.evaluations, job), "gradient evaluations spent"));
 }
 
 void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcome) {
   const auto pairs = size_of(outcome.metric_full);
   const CircuitConfig& config = job.config.circuit;
-  const std::string ablation = config.ablation == Ablation::mean ? "mean" : config.ablation == Ablation::zero ? "zero" : "resample";
+  const std::string ablation = config.ablation == Ablation::mean   ? "mean"
+                               : config.ablation == Ablation::zero ? "zero"
+                                                                   : "resample";
   file.group_attributes["/circuit"] = {
       {"ranking", std::string(config.ranking == Ranking::absolute ? "abs" : "signed")},
       {"ablation", ablation},
@@ -156,15 +173,21 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
   auto& all = file.datasets;
   all.push_back(counts_dataset("/circuit/count", outcome.count, "point", "nodes in the circuit"));
   all.push_back(strings_dataset("/circuit/selection", outcome.selection, "point", "what asked for this circuit"));
-  all.push_back(points_dataset("/circuit/faithfulness", outcome.faithfulness, "point", "(F(C) − F(empty)) / (F(M) − F(empty)), ideal 1", "fraction"));
-  all.push_back(points_dataset("/circuit/completeness", outcome.completeness, "point", "(F(M without C) − F(empty)) / (F(M) − F(empty)), ideal 0", "fraction"));
-  all.push_back(metrics_dataset("/circuit/metric_circuit", outcome.metric_circuit, pairs, "m with only the circuit's neurons kept"));
-  all.push_back(metrics_dataset("/circuit/metric_complement", outcome.metric_complement, pairs, "m with the circuit's neurons ablated"));
+  all.push_back(points_dataset("/circuit/faithfulness", outcome.faithfulness, "point",
+                               "(F(C) − F(empty)) / (F(M) − F(empty)), ideal 1", "fraction"));
+  all.push_back(points_dataset("/circuit/completeness", outcome.completeness, "point",
+                               "(F(M without C) − F(empty)) / (F(M) − F(empty)), ideal 0", "fraction"));
+  all.push_back(metrics_dataset("/circuit/metric_circuit", outcome.metric_circuit, pairs,
+                                "m with only the circuit's neurons kept"));
+  all.push_back(metrics_dataset("/circuit/metric_complement", outcome.metric_complement, pairs,
+                                "m with the circuit's neurons ablated"));
   all.push_back(pair_metrics_dataset("/circuit/metric_full", outcome.metric_full, "m with nothing ablated"));
   all.push_back(pair_metrics_dataset("/circuit/metric_empty", outcome.metric_empty, "m with every MLP neuron ablated"));
-  for (const auto& [name, curve, what] : {std::tuple<std::string, const AreaCurve&, std::string>{"cpr", outcome.cpr, "faithfulness, signed ranking"},
-                                          {"cmd", outcome.cmd, "|1 − faithfulness|, abs ranking"}}) {
-    all.push_back(points_dataset("/circuit/" + name + "_fraction", fractions, "fraction", "fraction of nodes kept", "fraction"));
+  for (const auto& [name, curve, what] :
+       {std::tuple<std::string, const AreaCurve&, std::string>{"cpr", outcome.cpr, "faithfulness, signed ranking"},
+        {"cmd", outcome.cmd, "|1 − faithfulness|, abs ranking"}}) {
+    all.push_back(
+        points_dataset("/circuit/" + name + "_fraction", fractions, "fraction", "fraction of nodes kept", "fraction"));
     all.push_back(counts_dataset("/circuit/" + name + "_count", curve.count, "fraction", "nodes kept"));
     all.push_back(points_dataset("/circuit/" + name + "_value", curve.value, "fraction", what, "fraction"));
     all.back().attributes["area"] = curve.area;
@@ -187,37 +210,51 @@ void add_pairs(ResultsFile& file, const Job& job) {
     std::vector<std::int64_t> values;
     for (const auto& [pair, split] : pairs) {
       const std::vector<std::int64_t>& row = ids_of(*pair);
-      for (std::int64_t t = 0; t < longest; ++t) values.push_back(t < size_of(row) ? row[static_cast<std::size_t>(t)] : -1);
+      for (std::int64_t t = 0; t < longest; ++t)
+        values.push_back(t < size_of(row) ? row[static_cast<std::size_t>(t)] : -1);
     }
-    file.datasets.push_back({"/pairs/" + name, {"pair", "token"}, {size_of(pairs), longest}, std::move(values), long_name, "", {}});
+    file.datasets.push_back(
+        {"/pairs/" + name, {"pair", "token"}, {size_of(pairs), longest}, std::move(values), long_name, "", {}});
   };
   const auto answers = [&](const std::string& name, const std::string& long_name, const auto& id_of) {
     std::vector<std::int64_t> values;
     for (const auto& [pair, split] : pairs) values.push_back(id_of(*pair));
     file.datasets.push_back({"/pairs/" + name, {"pair"}, {size_of(values)}, values, long_name, "", {}});
   };
-  strings("split", "train (attribution) or test (circuits)", [](const TokenPair&, const std::string& split) { return split; });
+  strings("split", "train (attribution) or test (circuits)",
+          [](const TokenPair&, const std::string& split) { return split; });
   strings("clean_prefix", "clean prompt", [](const TokenPair& p, const auto&) { return p.text.clean_prefix; });
-  strings("patch_prefix", "counterfactual prompt", [](const TokenPair& p, const auto&) { return p.text.patch_prefix.value_or(""); });
+  strings("patch_prefix", "counterfactual prompt",
+          [](const TokenPair& p, const auto&) { return p.text.patch_prefix.value_or(""); });
   strings("clean_answer", "y, as text", [](const TokenPair& p, const auto&) { return p.text.clean_answer; });
-  strings("patch_answer", "y', as text", [](const TokenPair& p, const auto&) { return p.text.patch_answer.value_or(""); });
+  strings("patch_answer", "y', as text",
+          [](const TokenPair& p, const auto&) { return p.text.patch_answer.value_or(""); });
   strings("case", "case label", [](const TokenPair& p, const auto&) { return p.text.case_label; });
-  ids("clean_ids", "token ids of the clean prompt, −1 beyond its end", [](const TokenPair& p) -> const auto& { return p.clean; });
-  ids("counterfactual_ids", "token ids of the counterfactual prompt", [](const TokenPair& p) -> const auto& { return p.counterfactual; });
+  ids(
+      "clean_ids", "token ids of the clean prompt, −1 beyond its end",
+      [](const TokenPair& p) -> const auto& { return p.clean; });
+  ids(
+      "counterfactual_ids", "token ids of the counterfactual prompt",
+      [](const TokenPair& p) -> const auto& { return p.counterfactual; });
   answers("clean_answer_id", "token id of y", [](const TokenPair& p) { return p.clean_answer; });
-  answers("patch_answer_id", "token id of y', −1 when there is none", [](const TokenPair& p) { return p.patch_answer; });
+  answers("patch_answer_id", "token id of y', −1 when there is none",
+          [](const TokenPair& p) { return p.patch_answer; });
 
   Strings skipped;
-  for (const SkippedPair& pair : job.pairs.skipped) skipped.push_back("line " + std::to_string(pair.line) + ": " + pair.reason);
-  file.datasets.push_back(strings_dataset("/pairs/skipped", skipped, "skipped", "pairs that could not be used, with the reason"));
-  file.group_attributes["/pairs"] = {{"train", size_of(job.pairs.train)}, {"test", size_of(job.pairs.test)},
-                                     {"skipped", size_of(job.pairs.skipped)}, {"overlapping", job.pairs.overlapping}};
+  for (const SkippedPair& pair : job.pairs.skipped)
+    skipped.push_back("line " + std::to_string(pair.line) + ": " + pair.reason);
+  file.datasets.push_back(
+      strings_dataset("/pairs/skipped", skipped, "skipped", "pairs that could not be used, with the reason"));
+  file.group_attributes["/pairs"] = {{"train", size_of(job.pairs.train)},
+                                     {"test", size_of(job.pairs.test)},
+                                     {"skipped", size_of(job.pairs.skipped)},
+                                     {"overlapping", job.pairs.overlapping}};
 }
 
 }  // namespace
 
-ResultsFile results_of(const Job& job, const AttributionOutcome& attribution, const std::optional<CircuitOutcome>& circuit,
-                       const Provenance& provenance) {
+ResultsFile results_of(const Job& job, const AttributionOutcome& attribution,
+                       const std::optional<CircuitOutcome>& circuit, const Provenance& provenance) {
   ResultsFile file;
   add_attribution(file, job, attribution);
   if (circuit) add_circuit(file, job, *circuit);

@@ -17,7 +17,7 @@ namespace tributary {
 /// Facts about this very run that may differ between runs with equal numbers: /provenance.
 using Provenance = std::map<std::string, Attribute>;
 
-ResultsFile results_of(const Job& job, const AttributionOutcome& attribution, const std::optional<CircuitOutcome>& circuit,
-                       const Provenance& provenance);
+ResultsFile results_of(const Job& job, const AttributionOutcome& attribution,
+                       const std::optional<CircuitOutcome>& circuit, const Provenance& provenance);
 
 }  // namespace tributary

@@ -25,7 +25,8 @@
 namespace tributary {
 namespace {
 
-/// Rows in one network call when the configuration says auto: enough for full GEMM speed, small enough to stay in cache.
+/// Rows in one network call when the configuration says auto: enough for full GEMM speed, small enough to stay in
+/// cache.
 constexpr std::int64_t automatic_rows = 512;
 
 /// What went wrong on this rank, as text and exit code; code 0: nothing.
@@ -63,7 +64,8 @@ int together(const Communicator& comm, const Body& body) {
 }
 
 std::filesystem::path folder_of(const RunArguments& arguments, const Settings& settings) {
-  const std::filesystem::path base = arguments.out.empty() ? std::filesystem::path("results") / settings.at<std::string>("name") : arguments.out;
+  const std::filesystem::path base =
+      arguments.out.empty() ? std::filesystem::path("results") / settings.at<std::string>("name") : arguments.out;
   return settings.label().empty() ? base : base / settings.label();
 }
 
@@ -86,7 +88,12 @@ std::string now() {
 class Run {
  public:
   Run(const RunArguments& arguments, const Communicator& comm, const Settings& settings, StopFlag& stop)
-      : arguments_(arguments), comm_(comm), settings_(settings), folder_(folder_of(arguments, settings)), stop_(stop), started_(now()) {}
+      : arguments_(arguments),
+        comm_(comm),
+        settings_(settings),
+        folder_(folder_of(arguments, settings)),
+        stop_(stop),
+        started_(now()) {}
 
   /// Everything that can go wrong before work starts.
   void prepare() {
@@ -105,11 +112,13 @@ class Run {
     }
     const bool bits = bits_hold(job_);
     if (!bits && comm_.rank() == 0) {
-      std::cerr << "tributary: warning: on this machine a pair's bits depend on its batch, so results may differ in the last digits between machines and settings\n";
+      std::cerr << "tributary: warning: on this machine a pair's bits depend on its batch, so results may differ in "
+                   "the last digits between machines and settings\n";
     }
     warn();
     ProgressDisplay display(std::cerr, progress_style_for(STDERR_FILENO));
-    const Execution execution{comm_, stage_options(display), {job_.config.batch_rows != 0 ? job_.config.batch_rows : automatic_rows}};
+    const Execution execution{
+        comm_, stage_options(display), {job_.config.batch_rows != 0 ? job_.config.batch_rows : automatic_rows}};
     const AttributionOutcome attribution = run_attribution(execution, job_);
     std::optional<CircuitOutcome> circuit;
     if (job_.has_circuit()) circuit = run_circuits(execution, job_, attribution);
@@ -122,12 +131,15 @@ class Run {
   }
 
  private:
-  [[nodiscard]] ResultsFile read_results_once() const { return comm_.rank() == 0 ? read_results(results_path(folder_)) : ResultsFile(); }
+  [[nodiscard]] ResultsFile read_results_once() const {
+    return comm_.rank() == 0 ? read_results(results_path(folder_)) : ResultsFile();
+  }
 
   void say_finished(const ResultsFile& results) const {
     if (comm_.rank() != 0) return;
     const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
-    std::cout << name << '\n' << summary_of(results) << "\nresults      " << results_path(folder_).string()
+    std::cout << name << '\n'
+              << summary_of(results) << "\nresults      " << results_path(folder_).string()
               << (found_ == Found::same_results ? " (complete already; --fresh computes it again)" : "") << "\n\n"
               << std::flush;
   }
@@ -136,22 +148,25 @@ class Run {
     if (comm_.rank() != 0) return;
     const Method& method = job_.config.method;
     if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
-      std::cerr << "tributary: warning: the zero baseline on an embedding path is for parity with other programs only: its integrand is huge near 0 and no rule converges\n";
+      std::cerr << "tributary: warning: the zero baseline on an embedding path is for parity with other programs only: "
+                   "its integrand is huge near 0 and no rule converges\n";
     }
     for (const Rule rule : all_rules) {
       if (method.rules.has(rule) && job_.fired.of(rule) == 0) {
-        std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule) << ", which has no place to act in a "
-                  << job_.architecture().family << " model\n";
+        std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
+                  << ", which has no place to act in a " << job_.architecture().family << " model\n";
       }
     }
     if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {
-      std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on " << job_.config.pilot_pairs << " pairs\n";
+      std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on "
+                << job_.config.pilot_pairs << " pairs\n";
     }
   }
 
   StageOptions stage_options(ProgressDisplay& display) const {
     StageOptions options;
-    options.threads = job_.config.threads != 0 ? static_cast<int>(job_.config.threads) : automatic_threads(job_.device, comm_.local_size());
+    options.threads = job_.config.threads != 0 ? static_cast<int>(job_.config.threads)
+                                               : automatic_threads(job_.device, comm_.local_size());
     options.order = arguments_.order;
     options.seed = arguments_.order_seed;
     options.stop = &stop_;
@@ -192,19 +207,22 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
 void validate_command(const RunArguments& arguments) {
   const std::vector<Settings> runs = read_settings(key_table(), arguments.file, arguments.overrides);
   for (const Settings& settings : runs) run_config(settings);
-  std::cout << arguments.file.string() << ": " << runs.size() << (runs.size() == 1 ? " run" : " runs") << ", nothing wrong\n";
+  std::cout << arguments.file.string() << ": " << runs.size() << (runs.size() == 1 ? " run" : " runs")
+            << ", nothing wrong\n";
 }
 
 void plan_command(const RunArguments& arguments) {
   for (const Settings& settings : read_settings(key_table(), arguments.file, arguments.overrides)) {
     const Job job = prepare_job(settings, 0);
     const StagePlan units = plan_attribution(job);
-    std::cout << fmt::format("{}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} positions × {} neurons\n"
-                             "  units    {} of attribution, {} of circuits\n  results  {}\n",
-                             job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
-                             job.pairs.train.size(), job.pairs.test.size(), job.pairs.skipped.size(), job.architecture().layers, job.node_positions(),
-                             job.architecture().neurons, units.units.size(), job.has_circuit() ? plan_curve(job).units.size() : 0,
-                             results_path(folder_of(arguments, settings)).string());
+    std::cout << fmt::format(
+        "{}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} positions × "
+        "{} neurons\n"
+        "  units    {} of attribution, {} of circuits\n  results  {}\n",
+        job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
+        job.pairs.train.size(), job.pairs.test.size(), job.pairs.skipped.size(), job.architecture().layers,
+        job.node_positions(), job.architecture().neurons, units.units.size(),
+        job.has_circuit() ? plan_curve(job).units.size() : 0, results_path(folder_of(arguments, settings)).string());
   }
 }
 

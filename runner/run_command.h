@@ -24,7 +24,8 @@ struct RunArguments {
   std::uint64_t order_seed = 0;
 };
 
-/// Runs every run of the sweep, prints its table on rank 0. Returns the exit code (0, 1, 2, 3 or 75), the same on every rank.
+/// Runs every run of the sweep, prints its table on rank 0. Returns the exit code (0, 1, 2, 3 or 75), the same on every
+/// rank.
 int run_command(const RunArguments& arguments, const Communicator& comm);
 
 /// Reads and checks everything a run would, computes nothing, and prints what would be done. Throws UserError.

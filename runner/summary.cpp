@@ -32,12 +32,16 @@ std::string headline(const ResultsFile& results) {
   std::string line = "method       " + text("method");
   if (text("quadrature") != "none") {
     const auto steps = attribute<std::int64_t>(results, "/attribution", "steps");
-    line += ", " + text("quadrature") + (steps > 0 && text("quadrature") != "adaptive" && text("quadrature") != "pilot" ? " " + std::to_string(steps) : "");
+    line +=
+        ", " + text("quadrature") +
+        (steps > 0 && text("quadrature") != "adaptive" && text("quadrature") != "pilot" ? " " + std::to_string(steps)
+                                                                                        : "");
   }
   const auto rules = attribute<std::vector<std::string>>(results, "/attribution", "rules");
   if (!rules.empty()) {
     std::vector<std::string> fired;
-    for (const std::string& rule : rules) fired.push_back(fmt::format("{} ×{}", rule, attribute<std::int64_t>(results, "/attribution", "fired_" + rule)));
+    for (const std::string& rule : rules)
+      fired.push_back(fmt::format("{} ×{}", rule, attribute<std::int64_t>(results, "/attribution", "fired_" + rule)));
     line += "; rules " + join(fired);
   }
   return line + fmt::format("; baseline {}, metric {}\n", text("baseline"), text("metric"));
@@ -58,7 +62,8 @@ std::string error_line(const ResultsFile& results) {
     if (table == nullptr) continue;
     double sum = 0;
     for (const float value : values<float>(*table)) sum += std::abs(static_cast<double>(value));
-    return fmt::format("{}mean |sum of scores − true difference| {:.4g} logits\n", label, sum / static_cast<double>(values<float>(*table).size()));
+    return fmt::format("{}mean |sum of scores − true difference| {:.4g} logits\n", label,
+                       sum / static_cast<double>(values<float>(*table).size()));
   }
   return "";
 }
@@ -73,7 +78,8 @@ std::string top_table(const ResultsFile& results) {
     const std::int64_t neuron = flat % scores.shape[2];
     const std::int64_t position = flat / scores.shape[2] % scores.shape[1];
     const std::int64_t layer = flat / scores.shape[2] / scores.shape[1];
-    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}\n", i + 1, layer, scores.shape[1] == 1 ? "all" : std::to_string(position), neuron,
+    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}\n", i + 1, layer,
+                        scores.shape[1] == 1 ? "all" : std::to_string(position), neuron,
                         score[static_cast<std::size_t>(flat)]);
   }
   return text;
@@ -86,13 +92,17 @@ std::string circuit_table(const ResultsFile& results) {
   const auto& faithfulness = values<double>(*results.find("/circuit/faithfulness"));
   const auto& completeness = values<double>(*results.find("/circuit/completeness"));
   for (std::size_t i = 0; i < faithfulness.size(); ++i) {
-    text += fmt::format("  {:>6}  {:>12.3f}  {:>12.3f}\n", values<std::int64_t>(*count)[i], faithfulness[i], completeness[i]);
+    text += fmt::format("  {:>6}  {:>12.3f}  {:>12.3f}\n", values<std::int64_t>(*count)[i], faithfulness[i],
+                        completeness[i]);
   }
   if (attribute<std::int64_t>(results, "/circuit", "measurable") == 0) {
-    return text + "  ablating every neuron changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
+    return text +
+           "  ablating every neuron changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
   }
-  return text + fmt::format("  CPR {:.3f} (ideal 0.999), CMD {:.3f} (ideal 0); ablation {}\n", attribute<double>(results, "/circuit", "cpr"),
-                            attribute<double>(results, "/circuit", "cmd"), attribute<std::string>(results, "/circuit", "ablation"));
+  return text + fmt::format("  CPR {:.3f} (ideal 0.999), CMD {:.3f} (ideal 0); ablation {}\n",
+                            attribute<double>(results, "/circuit", "cpr"),
+                            attribute<double>(results, "/circuit", "cmd"),
+                            attribute<std::string>(results, "/circuit", "ablation"));
 }
 
 }  // namespace

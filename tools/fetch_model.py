@@ -32,13 +32,25 @@ ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_OUT = ROOT / "models" / "smollm2-135m"
 
 
+# SmolLM2 was trained with every digit a token of its own; GGUF files do not carry that.
+PRE_TOKENIZER = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {"type": "Digits", "individual_digits": True},
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+    ],
+}
+
+
 def is_complete(folder: Path) -> bool:
-    """Whether the folder holds JSON files and a safetensors file as long as its header says."""
+    """Whether the folder holds JSON files of ours and a safetensors file as long as its header says."""
     weights = folder / "model.safetensors"
     try:
-        for name in ("config.json", "tokenizer.json"):
-            if (folder / name).stat().st_size == 0:
-                return False
+        if (folder / "config.json").stat().st_size == 0:
+            return False
+        tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        if tokenizer["pre_tokenizer"] != PRE_TOKENIZER:
+            return False
         with weights.open("rb") as file:
             (header_bytes,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(header_bytes))
@@ -103,8 +115,16 @@ def convert(gguf: Path, folder: Path) -> None:
     config["architectures"] = [type(model).__name__]
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     tokenizer.save_pretrained(folder)
+    restore_digits(folder / "tokenizer.json")
     for file in folder.iterdir():
         file.chmod(0o644)
+
+
+def restore_digits(file: Path) -> None:
+    """Put the published pre-tokeniser in place of the plain one that the conversion writes."""
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    tokenizer["pre_tokenizer"] = PRE_TOKENIZER
+    file.write_text(json.dumps(tokenizer, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def replace_folder(new: Path, target: Path) -> None:

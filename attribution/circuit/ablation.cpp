@@ -19,8 +19,8 @@ struct Row {
 };
 
 /// Ablation values of each pair [layer, pair, pos, neuron] (pair 1 where all share them).
-at::Tensor ablation_values(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs, const MetricTokens& tokens,
-                           const Batching& batching) {
+at::Tensor ablation_values(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs,
+                           const MetricTokens& tokens, const Batching& batching) {
   const Architecture& a = model.architecture();
   switch (inputs.ablation) {
     case Ablation::mean:
@@ -37,7 +37,8 @@ at::Tensor ablation_values(const Transformer& model, const Prompts& prompts, con
 /// Keeps, per sequence, the neurons of its circuit point and sets the others to their ablation values.
 class Mask {
  public:
-  Mask(const CurveInputs& inputs, const at::Tensor& values, const std::vector<Row>& rows, const at::TensorOptions& options)
+  Mask(const CurveInputs& inputs, const at::Tensor& values, const std::vector<Row>& rows,
+       const at::TensorOptions& options)
       : inputs_(inputs), values_(values), rows_(rows) {
     const auto count = static_cast<std::int64_t>(rows.size());
     pairs_ = at::empty({count}, at::kLong);
@@ -59,7 +60,8 @@ class Mask {
   [[nodiscard]] at::Tensor apply(std::int64_t layer, const at::Tensor& a) const {
     std::vector<at::Tensor> by_row;
     for (const Row& row : rows_) {
-      by_row.push_back(inputs_.places[static_cast<std::size_t>(inputs_.points[static_cast<std::size_t>(row.point)].ranking)][layer]);
+      by_row.push_back(
+          inputs_.places[static_cast<std::size_t>(inputs_.points[static_cast<std::size_t>(row.point)].ranking)][layer]);
     }
     const at::Tensor kept = at::lt(at::stack(by_row), limits_).logical_xor(complement_);  // [batch, pos or 1, neuron]
     return at::where(kept, a, at::index_select(values_[layer], 0, pairs_));
@@ -76,9 +78,11 @@ class Mask {
 
 ActivationSums sum_activations(const Transformer& model, const at::Tensor& ids, const Batching& batching) {
   // Any token serves: only activations are recorded here.
-  const MetricTokens unused{at::zeros({ids.size(0), 1}, ids.options()), at::ones({1}, model.options().dtype(model.score_type()))};
+  const MetricTokens unused{at::zeros({ids.size(0), 1}, ids.options()),
+                            at::ones({1}, model.options().dtype(model.score_type()))};
   const RecordedRun run = record_run(model, model.embed(ids), unused, batching);
-  ActivationSums sums{at::zeros_like(run.embeddings[0], at::kDouble), at::zeros_like(run.activations.select(1, 0), at::kDouble)};
+  ActivationSums sums{at::zeros_like(run.embeddings[0], at::kDouble),
+                      at::zeros_like(run.activations.select(1, 0), at::kDouble)};
   for (std::int64_t pair = 0; pair < ids.size(0); ++pair) {  // one by one: the order of additions is ours
     sums.embeddings.add_(run.embeddings[pair].to(at::kDouble));
     sums.activations.add_(run.activations.select(1, pair).to(at::kDouble));
@@ -86,7 +90,8 @@ ActivationSums sum_activations(const Transformer& model, const at::Tensor& ids, 
   return sums;
 }
 
-CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs, const Batching& batching) {
+CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs,
+                            const Batching& batching) {
   const at::NoGradGuard no_gradients;
   const std::int64_t pairs = prompts.clean.size(0);
   const std::int64_t length = prompts.clean.size(1);
@@ -99,7 +104,8 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   all.points.push_back({0, 0, CircuitPoint::Side::circuit});
   std::vector<Row> rows;
   for (std::int64_t pair = 0; pair < pairs; ++pair) {
-    for (std::int64_t point = 0; point < static_cast<std::int64_t>(all.points.size()); ++point) rows.push_back({pair, point});
+    for (std::int64_t point = 0; point < static_cast<std::int64_t>(all.points.size()); ++point)
+      rows.push_back({pair, point});
   }
   at::Tensor metrics = at::empty({static_cast<std::int64_t>(all.points.size()), pairs}, at::kDouble);
   const auto piece = static_cast<std::size_t>(batching.sequences(length));
@@ -108,20 +114,27 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
                                  rows.begin() + static_cast<std::ptrdiff_t>(std::min(first + piece, rows.size())));
     const BatchShape shape{static_cast<std::int64_t>(batch.size()), length};
     at::Tensor of_row = at::empty({shape.batch}, at::kLong);
-    for (std::int64_t b = 0; b < shape.batch; ++b) of_row.data_ptr<std::int64_t>()[b] = batch[static_cast<std::size_t>(b)].pair;
+    for (std::int64_t b = 0; b < shape.batch; ++b)
+      of_row.data_ptr<std::int64_t>()[b] = batch[static_cast<std::size_t>(b)].pair;
     of_row = of_row.to(model.options().device());
     const Mask mask(all, values, batch, model.options());
     PassOptions pass;
-    pass.neurons = [&](std::int64_t layer, const at::Tensor& a) { return to_rows(mask.apply(layer, from_rows(a, shape)), shape); };
+    pass.neurons = [&](std::int64_t layer, const at::Tensor& a) {
+      return to_rows(mask.apply(layer, from_rows(a, shape)), shape);
+    };
     const at::Tensor stream = model.run(at::index_select(embeddings, 0, of_row), pass);
-    const at::Tensor m = model.metric(stream, shape, {at::index_select(tokens.tokens, 0, of_row), tokens.coefficients}, {}).to(at::kDouble).cpu();
+    const at::Tensor m =
+        model.metric(stream, shape, {at::index_select(tokens.tokens, 0, of_row), tokens.coefficients}, {})
+            .to(at::kDouble)
+            .cpu();
     for (std::int64_t b = 0; b < shape.batch; ++b) {
       const Row& row = batch[static_cast<std::size_t>(b)];
       metrics[row.point][row.pair] = m[b];
     }
   }
   const auto last = static_cast<std::int64_t>(inputs.points.size());
-  return {record_run(model, embeddings, tokens, batching).metric.to(at::kDouble).cpu(), metrics[last], metrics.narrow(0, 0, last)};
+  return {record_run(model, embeddings, tokens, batching).metric.to(at::kDouble).cpu(), metrics[last],
+          metrics.narrow(0, 0, last)};
 }
 
 }  // namespace tributary

@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// C(x) = M(x; do v = E[v] for v not in C): every MLP neuron outside the circuit is set, at its position, to its ablation
-// value, layer after layer in one forward pass. Attention is not ablated.
+// C(x) = M(x; do v = E[v] for v not in C): every MLP neuron outside the circuit is set, at its position, to its
+// ablation value, layer after layer in one forward pass. Attention is not ablated.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -43,6 +43,7 @@ struct CurveUnit {
   at::Tensor empty;   //!< [pair] F(empty)
   at::Tensor points;  //!< [point, pair]
 };
-CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs, const Batching& batching);
+CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs,
+                            const Batching& batching);
 
 }  // namespace tributary

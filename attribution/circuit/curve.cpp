@@ -10,7 +10,9 @@
 
 namespace tributary {
 
-bool measurable(const ReferenceMetrics& reference) { return std::abs(reference.full - reference.empty) >= smallest_effect; }
+bool measurable(const ReferenceMetrics& reference) {
+  return std::abs(reference.full - reference.empty) >= smallest_effect;
+}
 
 double normalised(double metric, const ReferenceMetrics& reference) {
   if (!measurable(reference)) return std::numeric_limits<double>::quiet_NaN();

@@ -35,7 +35,8 @@ std::vector<std::int64_t> ranked(const std::vector<float>& scores, Ranking ranki
 std::vector<std::int32_t> places(const std::vector<std::int64_t>& order) {
   TRIBUTARY_EXPECT(order.size() < (1ULL << 31), "a model has fewer than 2^31 neurons");
   std::vector<std::int32_t> place(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) place[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(i);
+  for (std::size_t i = 0; i < order.size(); ++i)
+    place[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(i);
   return place;
 }
 
@@ -48,7 +49,8 @@ std::int64_t count_of_fraction(double fraction, std::int64_t nodes) {
 }
 
 std::int64_t count_of_threshold(const std::vector<float>& scores, double threshold, Ranking ranking) {
-  return std::count_if(scores.begin(), scores.end(), [&](float s) { return static_cast<double>(key_of(s, ranking)) >= threshold; });
+  return std::count_if(scores.begin(), scores.end(),
+                       [&](float s) { return static_cast<double>(key_of(s, ranking)) >= threshold; });
 }
 
 std::int64_t count_of_mass(const std::vector<float>& scores, double share, Ranking ranking) {
@@ -57,10 +59,12 @@ std::int64_t count_of_mass(const std::vector<float>& scores, double share, Ranki
     return std::isnan(s) ? 0.0 : static_cast<double>(std::abs(s));
   };
   const std::vector<std::int64_t> order = ranked(scores, ranking);
-  const double all = std::accumulate(order.begin(), order.end(), 0.0, [&](double sum, std::int64_t node) { return sum + weight(node); });
+  const double all = std::accumulate(order.begin(), order.end(), 0.0,
+                                     [&](double sum, std::int64_t node) { return sum + weight(node); });
   double mass = 0;
   std::int64_t count = 0;
-  while (count < static_cast<std::int64_t>(order.size()) && mass < share * all) mass += weight(order[static_cast<std::size_t>(count++)]);
+  while (count < static_cast<std::int64_t>(order.size()) && mass < share * all)
+    mass += weight(order[static_cast<std::size_t>(count++)]);
   return count;
 }
 

@@ -11,8 +11,9 @@ namespace tributary {
 
 enum class Ranking { absolute, signed_score };
 
-/// Nodes in ranking order: indices into scores [layer, position, neuron], flattened. Largest |score| (or score) first; exact ties by
-/// (layer, position, neuron), so that a circuit of k nodes has k nodes. NaN scores (neurons that were not scored) come last.
+/// Nodes in ranking order: indices into scores [layer, position, neuron], flattened. Largest |score| (or score) first;
+/// exact ties by (layer, position, neuron), so that a circuit of k nodes has k nodes. NaN scores (neurons that were not
+/// scored) come last.
 std::vector<std::int64_t> ranked(const std::vector<float>& scores, Ranking ranking);
 
 /// The inverse: the place of every node, 0 = first. A circuit of k nodes holds those with place < k.

@@ -37,12 +37,20 @@ double relative_l1(const at::Tensor& scores, const at::Tensor& finer) {
 class Unit {
  public:
   Unit(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options)
-      : networks_(networks), method_(method), options_(options), pairs_(prompts.clean.size(0)), length_(prompts.clean.size(1)) {
+      : networks_(networks),
+        method_(method),
+        options_(options),
+        pairs_(prompts.clean.size(0)),
+        length_(prompts.clean.size(1)) {
     const MetricTokens tokens = metric_tokens(*networks.exact, prompts, options.batching);
     exact_ = record_unit(*networks.exact, method, prompts, tokens, options);
-    working_ = networks.working == networks.exact ? exact_ : record_unit(*networks.working, method, prompts, tokens, options);
+    working_ =
+        networks.working == networks.exact ? exact_ : record_unit(*networks.working, method, prompts, tokens, options);
     const at::Tensor clean = exact_.clean.metric.to(at::kDouble);
-    out_.metric = at::stack({clean, exact_.paired() ? exact_.counterfactual.metric.to(at::kDouble) : at::full_like(clean, nothing)}, 1).cpu();
+    out_.metric =
+        at::stack(
+            {clean, exact_.paired() ? exact_.counterfactual.metric.to(at::kDouble) : at::full_like(clean, nothing)}, 1)
+            .cpu();
   }
 
   UnitScores compute() {
@@ -58,8 +66,9 @@ class Unit {
         break;
       case ScoreKind::noise: {
         const Architecture& a = networks_.working->architecture();
-        const at::Tensor one = noise(a.layers, method_.positions == Positions::sum ? 1 : length_, a.neurons, options_.seed)
-                                   .narrow(0, options_.layers.first, layers());
+        const at::Tensor one =
+            noise(a.layers, method_.positions == Positions::sum ? 1 : length_, a.neurons, options_.seed)
+                .narrow(0, options_.layers.first, layers());
         for (std::int64_t pair = 0; pair < pairs_; ++pair) add(one);
         break;
       }
@@ -79,7 +88,8 @@ class Unit {
     if (method_.path == PathKind::embeddings) {
       at::Tensor chosen = at::empty({pairs_, 1}, at::kDouble);
       const EmbeddingPath path = make_embedding_path();
-      for (std::int64_t pair = 0; pair < pairs_; ++pair) chosen[pair][0] = choose(path, pair, embedding_target(pair), embedding_sum());
+      for (std::int64_t pair = 0; pair < pairs_; ++pair)
+        chosen[pair][0] = choose(path, pair, embedding_target(pair), embedding_sum());
       return chosen;
     }
     at::Tensor chosen = at::empty({pairs_, layers()}, at::kDouble);
@@ -130,7 +140,8 @@ class Unit {
   }
 
   [[nodiscard]] at::Tensor effect_of(std::int64_t l) const {
-    return layer_effect(*networks_.exact, options_.layers.first + l, ends_of(exact_, l), method_.direction, exact_.tokens, options_.batching);
+    return layer_effect(*networks_.exact, options_.layers.first + l, ends_of(exact_, l), method_.direction,
+                        exact_.tokens, options_.batching);
   }
 
   /// The tolerance is relative to the effect, but not to one that float32 cannot resolve beside m(x) - m(x').
@@ -165,35 +176,42 @@ class Unit {
   [[nodiscard]] SweepPlan doubled(int used) const {
     const bool equispaced = method_.quadrature == Quadrature::adaptive || method_.quadrature == Quadrature::pilot ||
                             fixed_points(*method_.quadrature) != 0;
-    if (equispaced && method_.score == ScoreKind::conductance) return sweep_of(method_, Quadrature::trapezoid, 2 * (used - 1));
+    if (equispaced && method_.score == ScoreKind::conductance)
+      return sweep_of(method_, Quadrature::trapezoid, 2 * (used - 1));
     if (equispaced) return sweep_of(method_, Quadrature::trapezoid, 2 * (used - 1) + 1);
     return sweep_of(method_, *method_.quadrature, 2 * method_.steps);
   }
 
   [[nodiscard]] AdaptiveOptions adaptive_options() const {
     return {method_.tolerance, method_.max_points,
-            method_.score == ScoreKind::conductance ? AdaptiveOptions::Agreement::conductance : AdaptiveOptions::Agreement::sum};
+            method_.score == ScoreKind::conductance ? AdaptiveOptions::Agreement::conductance
+                                                    : AdaptiveOptions::Agreement::sum};
   }
 
   /// The fixed plan of a layer (`l` = 0 on embedding paths): the method's own, or the pilot's choice.
   [[nodiscard]] SweepPlan plan_of(std::int64_t l) const {
-    if (method_.path == PathKind::none) return {{{method_.direction == Direction::clean ? 1.0 : 0.0}, {1.0}}, IntervalGradient::mean};
+    if (method_.path == PathKind::none)
+      return {{{method_.direction == Direction::clean ? 1.0 : 0.0}, {1.0}}, IntervalGradient::mean};
     if (method_.quadrature != Quadrature::pilot) return sweep_of(method_, *method_.quadrature, method_.steps);
-    const std::size_t place = method_.path == PathKind::embeddings ? 0 : static_cast<std::size_t>(options_.layers.first + l);
+    const std::size_t place =
+        method_.path == PathKind::embeddings ? 0 : static_cast<std::size_t>(options_.layers.first + l);
     return pilot_plan(options_.layer_rules.at(place), options_.layer_points.at(place));
   }
 
   /// Conductance sums over intervals, so there every candidate stands for its number of equispaced points.
   [[nodiscard]] SweepPlan pilot_plan(Quadrature rule, int points) const {
-    return method_.score == ScoreKind::conductance ? sweep_of(method_, Quadrature::trapezoid, points - 1) : sweep_of(method_, rule, points);
+    return method_.score == ScoreKind::conductance ? sweep_of(method_, Quadrature::trapezoid, points - 1)
+                                                   : sweep_of(method_, rule, points);
   }
 
   double choose(const PathNetwork& path, std::int64_t pair, const Target& goal, const SumOf& sum_of) const {
     const auto& candidates = pilot_candidates();
     for (std::size_t i = 0; i + 1 < candidates.size(); ++i) {
-      const std::vector<PathIntegral> one = integrate(path, {pair}, pilot_plan(candidates[i].rule, candidates[i].points));
+      const std::vector<PathIntegral> one =
+          integrate(path, {pair}, pilot_plan(candidates[i].rule, candidates[i].points));
       pause();
-      if (std::abs(sum_of(static_cast<std::size_t>(pair), one.front()) - goal.difference) <= method_.tolerance * goal.scale) {
+      if (std::abs(sum_of(static_cast<std::size_t>(pair), one.front()) - goal.difference) <=
+          method_.tolerance * goal.scale) {
         return static_cast<double>(i);
       }
     }
@@ -204,11 +222,13 @@ class Unit {
 
   [[nodiscard]] ActivationPath make_activation_path(std::int64_t l, const LayerEnds& ends) const {
     const std::int64_t layer = options_.layers.first + l;
-    return {*networks_.working, layer, ends.run.residuals[layer], ends.start, ends.end, working_.tokens, method_.rules, options_.batching};
+    return {*networks_.working, layer,         ends.run.residuals[layer], ends.start, ends.end,
+            working_.tokens,    method_.rules, options_.batching};
   }
 
   /// Scores delta × mean gradient of one pair in one layer [1, pos, neuron].
-  [[nodiscard]] at::Tensor activation_scores(const LayerEnds& ends, std::int64_t pair, const PathIntegral& integral) const {
+  [[nodiscard]] at::Tensor activation_scores(const LayerEnds& ends, std::int64_t pair,
+                                             const PathIntegral& integral) const {
     const at::ScalarType type = networks_.working->score_type();
     return (ends.end[pair].to(type) - ends.start[pair].to(type)) * integral.gradient;
   }
@@ -240,7 +260,10 @@ class Unit {
         if (need_effect) store_difference(pair, l, total(scores) - value_at(effect, pair), layers());
         store_spent(pair, l, 1, integral);
         if (audited(pair)) {
-          store_audit(pair, l, relative_l1(scores, activation_scores(ends, pair, integrate(path, {pair}, doubled(integral.evaluations)).front())));
+          store_audit(
+              pair, l,
+              relative_l1(scores, activation_scores(ends, pair,
+                                                    integrate(path, {pair}, doubled(integral.evaluations)).front())));
         }
       }
       pause();
@@ -267,7 +290,9 @@ class Unit {
   }
 
   [[nodiscard]] SumOf embedding_sum() const {
-    return [this](std::size_t pair, const PathIntegral& integral) { return total(token_scores(static_cast<std::int64_t>(pair), integral)); };
+    return [this](std::size_t pair, const PathIntegral& integral) {
+      return total(token_scores(static_cast<std::int64_t>(pair), integral));
+    };
   }
 
   [[nodiscard]] Target embedding_target(std::int64_t pair) const {
@@ -281,7 +306,8 @@ class Unit {
     if (method_.score == ScoreKind::conductance) return range(integral.conductance);
     if (method_.path == PathKind::none) return differences(pair) * range(integral.gradient);
     const at::ScalarType type = networks_.working->score_type();
-    const at::Tensor delta = working_.clean.activations.select(1, pair).to(type) - working_.start.activations.select(1, pair).to(type);
+    const at::Tensor delta =
+        working_.clean.activations.select(1, pair).to(type) - working_.start.activations.select(1, pair).to(type);
     return range(delta) * range(integral.gradient);
   }
 
@@ -308,7 +334,8 @@ class Unit {
     }
   }
 
-  void finish_sweep(const EmbeddingPath& path, std::int64_t pair, const PathIntegral& integral, const std::vector<at::Tensor>& effects) {
+  void finish_sweep(const EmbeddingPath& path, std::int64_t pair, const PathIntegral& integral,
+                    const std::vector<at::Tensor>& effects) {
     const at::Tensor scores = sweep_scores(pair, integral);
     add(scores);
     store_spent(pair, 0, layers(), integral);
@@ -332,14 +359,16 @@ class Unit {
 
   void patch_exactly() {
     const Architecture& a = networks_.exact->architecture();
-    out_.scores = at::full({layers(), method_.positions == Positions::sum ? 1 : length_, a.neurons}, nothing, at::kDouble);
+    out_.scores =
+        at::full({layers(), method_.positions == Positions::sum ? 1 : length_, a.neurons}, nothing, at::kDouble);
     for (std::int64_t l = 0; l < layers(); ++l) {
       std::vector<Neuron> here;
       for (const Neuron& neuron : options_.sample) {
         if (neuron.layer == options_.layers.first + l) here.push_back(neuron);
       }
       if (here.empty()) continue;
-      at::Tensor effects = exact_patching(*networks_.exact, here, ends_of(exact_, l), method_.direction, exact_.tokens, options_.batching);
+      at::Tensor effects = exact_patching(*networks_.exact, here, ends_of(exact_, l), method_.direction, exact_.tokens,
+                                          options_.batching);
       if (method_.aggregate == Aggregate::mean_abs) effects = effects.abs();
       const at::Tensor sums = effects.sum(0);  // [neuron of the sample]
       for (std::size_t n = 0; n < here.size(); ++n) {
@@ -361,13 +390,14 @@ class Unit {
 
 const std::vector<PilotCandidate>& pilot_candidates() {
   static const std::vector<PilotCandidate> candidates = {
-      {Quadrature::radau, 2},     {Quadrature::simpson, 3},    {Quadrature::boole, 5},      {Quadrature::trapezoid, 9},
+      {Quadrature::radau, 2},      {Quadrature::simpson, 3},    {Quadrature::boole, 5},      {Quadrature::trapezoid, 9},
       {Quadrature::trapezoid, 17}, {Quadrature::trapezoid, 33}, {Quadrature::trapezoid, 65},
   };
   return candidates;
 }
 
-UnitScores attribute(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options) {
+UnitScores attribute(const Networks& networks, const Method& method, const Prompts& prompts,
+                     const UnitOptions& options) {
   return Unit(networks, method, prompts, options).compute();
 }
 
@@ -382,7 +412,8 @@ Fired count_fired(const Transformer& model, const Prompts& prompts, Rules rules)
   const MetricTokens tokens = metric_tokens(model, first, {});
   const at::Tensor e = model.embed(first.clean);
   const EmbeddingPath path(model, e, e, {tokens.tokens, tokens.coefficients.to(model.score_type())}, rules, {});
-  path.evaluate({{0, 1.0}}, [](std::size_t, const PathSample&) {}, &fired);
+  path.evaluate(
+      {{0, 1.0}}, [](std::size_t, const PathSample&) {}, &fired);
   return fired;
 }
 

@@ -45,13 +45,14 @@ struct LayerRange {
 struct UnitOptions {
   LayerRange layers;
   Batching batching;
-  MeanState mean;                        //!< Baseline::mean only
-  std::vector<Neuron> sample;            //!< ScoreKind::exact only
-  std::uint64_t seed = 0;                //!< ScoreKind::noise only
+  MeanState mean;                                       //!< Baseline::mean only
+  std::vector<Neuron> sample;                           //!< ScoreKind::exact only
+  std::uint64_t seed = 0;                               //!< ScoreKind::noise only
   enum class Gap { measure, skip } gap = Gap::measure;  //!< whether one-point methods pay for their linearisation gap
-  std::vector<char> audit;               //!< [pair] pairs to recompute with twice the points; empty: none
-  std::vector<Quadrature> layer_rules;   //!< [layer] quadrature pilot: the rule of each layer (one entry on embedding paths)
-  std::vector<int> layer_points;         //!< [layer] … and its number of points
+  std::vector<char> audit;  //!< [pair] pairs to recompute with twice the points; empty: none
+  std::vector<Quadrature>
+      layer_rules;                //!< [layer] quadrature pilot: the rule of each layer (one entry on embedding paths)
+  std::vector<int> layer_points;  //!< [layer] … and its number of points
   std::function<void()> between_batches;  //!< called now and then; may throw to abandon the unit
 };
 
@@ -68,19 +69,22 @@ struct UnitScores {
 };
 
 /// Computes one unit. Threads: one call a thread, any number at once.
-UnitScores attribute(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options);
+UnitScores attribute(const Networks& networks, const Method& method, const Prompts& prompts,
+                     const UnitOptions& options);
 
 /// Counts the rules that enter the graph of one full pass over the first pair.
 Fired count_fired(const Transformer& model, const Prompts& prompts, Rules rules);
 
-/// A rule the quadrature pilot may choose: for each candidate, in order of cost, whether |residual| stays within tolerance.
+/// A rule the quadrature pilot may choose: for each candidate, in order of cost, whether |residual| stays within
+/// tolerance.
 struct PilotCandidate {
   Quadrature rule;
   int points;
 };
 const std::vector<PilotCandidate>& pilot_candidates();
 
-/// Index of the cheapest candidate that met the tolerance (the last one when none did): [pair, layer], [pair, 1] on embedding paths.
+/// Index of the cheapest candidate that met the tolerance (the last one when none did): [pair, layer], [pair, 1] on
+/// embedding paths.
 at::Tensor pilot(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options);
 
 /// The metric's tokens of each pair: given, or the top_k best logits of the clean prompts' last position.

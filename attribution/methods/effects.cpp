@@ -31,13 +31,14 @@ MetricTokens repeated(const MetricTokens& tokens, const at::Tensor& examples) {
 at::Tensor layer_effect(const Transformer& model, std::int64_t layer, const LayerEnds& ends, Direction direction,
                         const MetricTokens& tokens, const Batching& batching) {
   const bool clean = direction == Direction::clean;
-  const at::Tensor moved = metric_with_layer(model, ends.run, layer, clean ? ends.start : ends.end, tokens, batching).to(at::kDouble);
+  const at::Tensor moved =
+      metric_with_layer(model, ends.run, layer, clean ? ends.start : ends.end, tokens, batching).to(at::kDouble);
   const at::Tensor kept = ends.run.metric.to(at::kDouble);
   return clean ? kept - moved : moved - kept;
 }
 
-at::Tensor exact_patching(const Transformer& model, const std::vector<Neuron>& neurons, const LayerEnds& ends, Direction direction,
-                          const MetricTokens& tokens, const Batching& batching) {
+at::Tensor exact_patching(const Transformer& model, const std::vector<Neuron>& neurons, const LayerEnds& ends,
+                          Direction direction, const MetricTokens& tokens, const Batching& batching) {
   const at::NoGradGuard no_gradients;
   const bool clean = direction == Direction::clean;
   const at::Tensor& kept = clean ? ends.end : ends.start;
@@ -58,7 +59,9 @@ at::Tensor exact_patching(const Transformer& model, const std::vector<Neuron>& n
         TRIBUTARY_EXPECT(neuron.layer == layer, "one layer a call");
         const std::int64_t from = std::max<std::int64_t>(neuron.position, 0);
         const std::int64_t positions = neuron.position < 0 ? length : 1;
-        a[n].narrow(0, from, positions).select(1, neuron.index).copy_(patch[pair].narrow(0, from, positions).select(1, neuron.index));
+        a[n].narrow(0, from, positions)
+            .select(1, neuron.index)
+            .copy_(patch[pair].narrow(0, from, positions).select(1, neuron.index));
       }
       const at::Tensor residual = ends.run.residuals[layer][pair].unsqueeze(0).expand({width, length, -1});
       const at::Tensor stream = model.resume(layer, to_rows(residual, shape), to_rows(a, shape), shape, {});
@@ -71,8 +74,8 @@ at::Tensor exact_patching(const Transformer& model, const std::vector<Neuron>& n
   return effects;
 }
 
-std::vector<Neuron> sample_neurons(std::int64_t layers, std::int64_t positions, std::int64_t neurons, std::int64_t count,
-                                   std::uint64_t seed, Positions kept) {
+std::vector<Neuron> sample_neurons(std::int64_t layers, std::int64_t positions, std::int64_t neurons,
+                                   std::int64_t count, std::uint64_t seed, Positions kept) {
   const std::int64_t in_layer = positions * neurons;
   if (count > layers * in_layer) {
     throw UserError("attribution.sample", "asks for " + std::to_string(count) + " neurons where the model has " +

@@ -30,14 +30,15 @@ struct Neuron {
   std::int64_t layer = 0, position = 0, index = 0;
 };
 
-/// Exact patching of `neurons`, all in one layer: m(x) - m(x; do v = start) [pair, n], float64; denoising: m(x'; do v = end) - m(x').
-at::Tensor exact_patching(const Transformer& model, const std::vector<Neuron>& neurons, const LayerEnds& ends, Direction direction,
-                          const MetricTokens& tokens, const Batching& batching);
+/// Exact patching of `neurons`, all in one layer: m(x) - m(x; do v = start) [pair, n], float64; denoising: m(x'; do v =
+/// end) - m(x').
+at::Tensor exact_patching(const Transformer& model, const std::vector<Neuron>& neurons, const LayerEnds& ends,
+                          Direction direction, const MetricTokens& tokens, const Batching& batching);
 
-/// `count` distinct neurons [layers, positions, neurons], seeded, spread evenly over the layers, in ascending order. positions 1 with
-/// Positions::sum. Throws UserError when there are fewer.
-std::vector<Neuron> sample_neurons(std::int64_t layers, std::int64_t positions, std::int64_t neurons, std::int64_t count,
-                                   std::uint64_t seed, Positions kept);
+/// `count` distinct neurons [layers, positions, neurons], seeded, spread evenly over the layers, in ascending order.
+/// positions 1 with Positions::sum. Throws UserError when there are fewer.
+std::vector<Neuron> sample_neurons(std::int64_t layers, std::int64_t positions, std::int64_t neurons,
+                                   std::int64_t count, std::uint64_t seed, Positions kept);
 
 /// Seeded noise in [-1, 1) that depends on the neuron's place only: [layers, positions, neurons] float32.
 at::Tensor noise(std::int64_t layers, std::int64_t positions, std::int64_t neurons, std::uint64_t seed);

@@ -48,7 +48,8 @@ class RunningIntegral {
       integral_.first_value = sample.value;
       integral_.conductance = at::zeros_like(sample.gradient);
     } else {
-      integral_.conductance.add_(interval_gradient(previous_.gradient, sample.gradient, interval_) * (sample.value - previous_.value));
+      integral_.conductance.add_(interval_gradient(previous_.gradient, sample.gradient, interval_) *
+                                 (sample.value - previous_.value));
     }
     integral_.last_value = sample.value;
     previous_ = sample;
@@ -76,7 +77,8 @@ std::vector<double> level_weights(int level) {
 /// The nested integral of one example: sums of gradients by the level at which points entered.
 class NestedIntegral {
  public:
-  explicit NestedIntegral(AdaptiveOptions::Agreement agreement) : keep_samples_(agreement == AdaptiveOptions::Agreement::conductance) {}
+  explicit NestedIntegral(AdaptiveOptions::Agreement agreement)
+      : keep_samples_(agreement == AdaptiveOptions::Agreement::conductance) {}
 
   void add(int level, double alpha, const PathSample& sample) {
     gradients_.resize(std::max(gradients_.size(), static_cast<std::size_t>(level) + 1));
@@ -151,7 +153,8 @@ SweepPlan interval_sweep(Quadrature rule, int n) {
 
 SweepPlan captum_sweep(Quadrature rule, int n) { return {nodes_of(rule, n + 1), IntervalGradient::left}; }
 
-std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples, const SweepPlan& plan) {
+std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples,
+                                    const SweepPlan& plan) {
   const std::size_t per_example = plan.nodes.alpha.size();
   std::vector<PathPoint> points;
   for (const std::int64_t example : examples) {
@@ -166,8 +169,8 @@ std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vecto
   return integrals;
 }
 
-std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<Target>& targets, const SumOf& sum_of,
-                                             const AdaptiveOptions& options) {
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<Target>& targets,
+                                             const SumOf& sum_of, const AdaptiveOptions& options) {
   std::vector<NestedIntegral> nested(targets.size(), NestedIntegral(options.agreement));
   std::vector<PathIntegral> estimates(targets.size());
   std::vector<double> sums(targets.size());

@@ -14,8 +14,8 @@
 
 namespace tributary {
 
-/// How conductance sums gradient × change of the neuron over an interval: the gradient at its baseline side, at its clean
-/// side, or their mean.
+/// How conductance sums gradient × change of the neuron over an interval: the gradient at its baseline side, at its
+/// clean side, or their mean.
 enum class IntervalGradient { left, right, mean };
 
 /// A fixed sweep: where to evaluate, the weights of the mean gradient, and how intervals are summed.
@@ -41,7 +41,8 @@ struct PathIntegral {
 };
 
 /// Integrates some examples by a fixed sweep; results in the order of `examples`.
-std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples, const SweepPlan& plan);
+std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples,
+                                    const SweepPlan& plan);
 
 /// What an adaptive integral of one example is held against (formulas.md, section 3).
 struct Target {
@@ -58,11 +59,11 @@ struct AdaptiveOptions {
 /// The sum of scores that an estimate stands for.
 using SumOf = std::function<double(std::size_t example, const PathIntegral& estimate)>;
 
-/// Nested equispaced points with both ends: 0, 1; then 1/2; then 1/4, 3/4; … Each level re-uses all earlier ones; estimates are trapezoid,
-/// Simpson, Boole, then trapezoid. An example stops at the first level >= 1 whose residual |sum - difference| <= tolerance × scale
-/// and which agrees with the level before: its sum to 10 × tolerance × scale (the coarser level's error, not the finer's), or its
-/// conductance to tolerance in relative L1.
-std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<Target>& targets, const SumOf& sum_of,
-                                             const AdaptiveOptions& options);
+/// Nested equispaced points with both ends: 0, 1; then 1/2; then 1/4, 3/4; … Each level re-uses all earlier ones;
+/// estimates are trapezoid, Simpson, Boole, then trapezoid. An example stops at the first level >= 1 whose residual
+/// |sum - difference| <= tolerance × scale and which agrees with the level before: its sum to 10 × tolerance × scale
+/// (the coarser level's error, not the finer's), or its conductance to tolerance in relative L1.
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<Target>& targets,
+                                             const SumOf& sum_of, const AdaptiveOptions& options);
 
 }  // namespace tributary

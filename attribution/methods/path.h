@@ -20,7 +20,8 @@ struct PathPoint {
   double alpha = 1;
 };
 
-/// What is seen there. Taps are the neurons that get scores: all layers on an embedding path, one layer on an activation path.
+/// What is seen there. Taps are the neurons that get scores: all layers on an embedding path, one layer on an
+/// activation path.
 struct PathSample {
   at::Tensor value;           //!< v [tap, pos, neuron]
   at::Tensor gradient;        //!< dm/dv [tap, pos, neuron], score dtype

@@ -19,7 +19,8 @@ struct PointBatch {
   at::Tensor examples, alpha;
 };
 
-PointBatch batch_of(const std::vector<PathPoint>& points, std::size_t first, std::size_t count, const at::TensorOptions& options) {
+PointBatch batch_of(const std::vector<PathPoint>& points, std::size_t first, std::size_t count,
+                    const at::TensorOptions& options) {
   at::Tensor examples = at::empty({static_cast<std::int64_t>(count)}, at::kLong);
   at::Tensor alpha = at::empty({static_cast<std::int64_t>(count), 1, 1}, at::kDouble);
   for (std::size_t i = 0; i < count; ++i) {
@@ -54,7 +55,8 @@ MetricTokens narrow(const MetricTokens& tokens, std::int64_t first, std::int64_t
 
 }  // namespace
 
-RecordedRun record_run(const Transformer& model, const at::Tensor& embeddings, const MetricTokens& tokens, const Batching& batching) {
+RecordedRun record_run(const Transformer& model, const at::Tensor& embeddings, const MetricTokens& tokens,
+                       const Batching& batching) {
   const at::NoGradGuard no_gradients;
   const std::int64_t pairs = embeddings.size(0);
   const std::int64_t length = embeddings.size(1);
@@ -89,44 +91,55 @@ at::Tensor metric_with_layer(const Transformer& model, const RecordedRun& run, s
   return at::cat(metrics);
 }
 
-EmbeddingPath::EmbeddingPath(const Transformer& model, at::Tensor start, at::Tensor end, MetricTokens tokens, Rules rules,
-                             Batching batching)
-    : model_(model), start_(std::move(start)), end_(std::move(end)), tokens_(std::move(tokens)), rules_(rules), batching_(batching) {}
+EmbeddingPath::EmbeddingPath(const Transformer& model, at::Tensor start, at::Tensor end, MetricTokens tokens,
+                             Rules rules, Batching batching)
+    : model_(model),
+      start_(std::move(start)),
+      end_(std::move(end)),
+      tokens_(std::move(tokens)),
+      rules_(rules),
+      batching_(batching) {}
 
-void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& visit) const { evaluate(points, visit, nullptr); }
+void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& visit) const {
+  evaluate(points, visit, nullptr);
+}
 
 void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& visit, Fired* fired) const {
   const at::AutoGradMode gradients(true);
   const at::ScalarType score_type = model_.score_type();
   const std::int64_t length = end_.size(1);
-  in_pieces(static_cast<std::int64_t>(points.size()), batching_.sequences(length), [&](std::int64_t first, std::int64_t count) {
-    const BatchShape shape{count, length};
-    const PointBatch batch = batch_of(points, static_cast<std::size_t>(first), static_cast<std::size_t>(count), model_.options().dtype(score_type));
-    std::vector<at::Tensor> watched = {interpolate(start_, end_, batch, model_.options().dtype().toScalarType()).requires_grad_()};
-    PassOptions pass;
-    pass.rules = rules_;
-    pass.fired = first == 0 ? fired : nullptr;
-    pass.neurons = [&](std::int64_t, const at::Tensor& a) {
-      watched.push_back(a);
-      return a;
-    };
-    const at::Tensor stream = model_.run(watched.front(), pass);
-    const at::Tensor m = model_.metric(stream, shape, select(tokens_, batch.examples), pass);
-    const std::vector<at::Tensor> gradients_of = torch::autograd::grad({m}, watched, {ones_for(m)});
-    for (std::int64_t b = 0; b < count; ++b) {
-      std::vector<at::Tensor> value, gradient;  // a layer each [pos, neuron]
-      for (std::size_t tap = 1; tap < watched.size(); ++tap) {
-        value.push_back(watched[tap].detach().narrow(0, b * length, length));
-        gradient.push_back(gradients_of[tap].narrow(0, b * length, length));
-      }
-      visit(static_cast<std::size_t>(first + b),
-            {at::stack(value).to(score_type), at::stack(gradient).to(score_type), gradients_of[0][b].to(score_type)});
-    }
-  });
+  in_pieces(static_cast<std::int64_t>(points.size()), batching_.sequences(length),
+            [&](std::int64_t first, std::int64_t count) {
+              const BatchShape shape{count, length};
+              const PointBatch batch = batch_of(points, static_cast<std::size_t>(first),
+                                                static_cast<std::size_t>(count), model_.options().dtype(score_type));
+              std::vector<at::Tensor> watched = {
+                  interpolate(start_, end_, batch, model_.options().dtype().toScalarType()).requires_grad_()};
+              PassOptions pass;
+              pass.rules = rules_;
+              pass.fired = first == 0 ? fired : nullptr;
+              pass.neurons = [&](std::int64_t, const at::Tensor& a) {
+                watched.push_back(a);
+                return a;
+              };
+              const at::Tensor stream = model_.run(watched.front(), pass);
+              const at::Tensor m = model_.metric(stream, shape, select(tokens_, batch.examples), pass);
+              const std::vector<at::Tensor> gradients_of = torch::autograd::grad({m}, watched, {ones_for(m)});
+              for (std::int64_t b = 0; b < count; ++b) {
+                std::vector<at::Tensor> value, gradient;  // a layer each [pos, neuron]
+                for (std::size_t tap = 1; tap < watched.size(); ++tap) {
+                  value.push_back(watched[tap].detach().narrow(0, b * length, length));
+                  gradient.push_back(gradients_of[tap].narrow(0, b * length, length));
+                }
+                visit(static_cast<std::size_t>(first + b),
+                      {at::stack(value).to(score_type), at::stack(gradient).to(score_type),
+                       gradients_of[0][b].to(score_type)});
+              }
+            });
 }
 
-ActivationPath::ActivationPath(const Transformer& model, std::int64_t layer, at::Tensor residuals, at::Tensor start, at::Tensor end,
-                               MetricTokens tokens, Rules rules, Batching batching)
+ActivationPath::ActivationPath(const Transformer& model, std::int64_t layer, at::Tensor residuals, at::Tensor start,
+                               at::Tensor end, MetricTokens tokens, Rules rules, Batching batching)
     : model_(model),
       layer_(layer),
       residuals_(std::move(residuals)),
@@ -140,22 +153,26 @@ void ActivationPath::evaluate(const std::vector<PathPoint>& points, const Visit&
   const at::AutoGradMode gradients(true);
   const at::ScalarType score_type = model_.score_type();
   const std::int64_t length = end_.size(1);
-  in_pieces(static_cast<std::int64_t>(points.size()), batching_.sequences(length), [&](std::int64_t first, std::int64_t count) {
-    const BatchShape shape{count, length};
-    const PointBatch batch = batch_of(points, static_cast<std::size_t>(first), static_cast<std::size_t>(count), model_.options().dtype(score_type));
-    const at::Tensor a = to_rows(interpolate(start_, end_, batch, model_.options().dtype().toScalarType()), shape).requires_grad_();
-    const at::Tensor residual = to_rows(at::index_select(residuals_, 0, batch.examples), shape);
-    PassOptions pass;
-    pass.rules = rules_;
-    const at::Tensor stream = model_.resume(layer_, residual, a, shape, pass);
-    const at::Tensor m = model_.metric(stream, shape, select(tokens_, batch.examples), pass);
-    const at::Tensor gradient = from_rows(torch::autograd::grad({m}, {a}, {ones_for(m)})[0], shape);
-    const at::Tensor value = from_rows(a.detach(), shape);
-    for (std::int64_t b = 0; b < count; ++b) {
-      visit(static_cast<std::size_t>(first + b),
-            {value[b].unsqueeze(0).to(score_type), gradient[b].unsqueeze(0).to(score_type), {}});
-    }
-  });
+  in_pieces(
+      static_cast<std::int64_t>(points.size()), batching_.sequences(length),
+      [&](std::int64_t first, std::int64_t count) {
+        const BatchShape shape{count, length};
+        const PointBatch batch = batch_of(points, static_cast<std::size_t>(first), static_cast<std::size_t>(count),
+                                          model_.options().dtype(score_type));
+        const at::Tensor a =
+            to_rows(interpolate(start_, end_, batch, model_.options().dtype().toScalarType()), shape).requires_grad_();
+        const at::Tensor residual = to_rows(at::index_select(residuals_, 0, batch.examples), shape);
+        PassOptions pass;
+        pass.rules = rules_;
+        const at::Tensor stream = model_.resume(layer_, residual, a, shape, pass);
+        const at::Tensor m = model_.metric(stream, shape, select(tokens_, batch.examples), pass);
+        const at::Tensor gradient = from_rows(torch::autograd::grad({m}, {a}, {ones_for(m)})[0], shape);
+        const at::Tensor value = from_rows(a.detach(), shape);
+        for (std::int64_t b = 0; b < count; ++b) {
+          visit(static_cast<std::size_t>(first + b),
+                {value[b].unsqueeze(0).to(score_type), gradient[b].unsqueeze(0).to(score_type), {}});
+        }
+      });
 }
 
 }  // namespace tributary

@@ -28,7 +28,8 @@ struct RecordedRun {
 };
 
 /// Runs embeddings [pair, pos, d_model] without gradients and records all of it.
-RecordedRun record_run(const Transformer& model, const at::Tensor& embeddings, const MetricTokens& tokens, const Batching& batching);
+RecordedRun record_run(const Transformer& model, const at::Tensor& embeddings, const MetricTokens& tokens,
+                       const Batching& batching);
 
 /// m [pair] of `run` with layer's neurons set to a [pair, pos, neuron], the rest below as in the run.
 at::Tensor metric_with_layer(const Transformer& model, const RecordedRun& run, std::int64_t layer, const at::Tensor& a,
@@ -38,7 +39,8 @@ at::Tensor metric_with_layer(const Transformer& model, const RecordedRun& run, s
 class EmbeddingPath : public PathNetwork {
  public:
   /// start, end [pair, pos, d_model]
-  EmbeddingPath(const Transformer& model, at::Tensor start, at::Tensor end, MetricTokens tokens, Rules rules, Batching batching);
+  EmbeddingPath(const Transformer& model, at::Tensor start, at::Tensor end, MetricTokens tokens, Rules rules,
+                Batching batching);
   void evaluate(const std::vector<PathPoint>& points, const Visit& visit) const override;
   /// The same, and counts the rules that entered the graph of the first batch.
   void evaluate(const std::vector<PathPoint>& points, const Visit& visit, Fired* fired) const;

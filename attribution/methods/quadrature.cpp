@@ -97,10 +97,11 @@ Nodes gauss_legendre_symmetric(int n) {
 
 Nodes nodes_of(Quadrature rule, int n) {
   const RuleRow& row = row_of(rule);
-  if (n < 1) throw UserError("", std::string("quadrature ") + row.name + " needs at least 1 point, not " + std::to_string(n));
+  if (n < 1)
+    throw UserError("", std::string("quadrature ") + row.name + " needs at least 1 point, not " + std::to_string(n));
   if (row.points != 0 && n != row.points) {
-    throw UserError("", std::string("quadrature ") + row.name + " has exactly " + std::to_string(row.points) + " points, not " +
-                            std::to_string(n));
+    throw UserError("", std::string("quadrature ") + row.name + " has exactly " + std::to_string(row.points) +
+                            " points, not " + std::to_string(n));
   }
   switch (rule) {
     case Quadrature::left:

@@ -29,8 +29,8 @@ struct Nodes {
   std::vector<double> weight;
 };
 
-/// The rule with n points. Throws UserError when the rule has no form with n points (trapezoid needs 2; radau, simpson and boole
-/// have 2, 3 and 5), ContractViolation for adaptive and pilot, which choose their points as they go.
+/// The rule with n points. Throws UserError when the rule has no form with n points (trapezoid needs 2; radau, simpson
+/// and boole have 2, 3 and 5), ContractViolation for adaptive and pilot, which choose their points as they go.
 Nodes nodes_of(Quadrature rule, int n);
 
 /// "gauss-legendre"

@@ -32,35 +32,127 @@ std::vector<MethodRow> make_table() {
   constexpr auto standard = ConductanceForm::standard;
   constexpr auto captum = ConductanceForm::captum;
   std::vector<MethodRow> rows = {
-      {"input-ig", PathKind::embeddings, ScoreKind::input, {}, midpoint, 50, Baseline::pair, standard,
+      {"input-ig",
+       PathKind::embeddings,
+       ScoreKind::input,
+       {},
+       midpoint,
+       50,
+       Baseline::pair,
+       standard,
        "integrated gradients of the token embeddings, per token (Sundararajan et al. 2017)"},
-      {"ig-inputs", PathKind::embeddings, ScoreKind::delta, {}, right, 10, Baseline::pair, standard,
+      {"ig-inputs",
+       PathKind::embeddings,
+       ScoreKind::delta,
+       {},
+       right,
+       10,
+       Baseline::pair,
+       standard,
        "end-point difference × mean gradient along the embedding path (EAP-IG inputs, Hanna et al. 2024)"},
-      {"conductance", PathKind::embeddings, ScoreKind::conductance, {}, trapezoid, 20, Baseline::pair, standard,
+      {"conductance",
+       PathKind::embeddings,
+       ScoreKind::conductance,
+       {},
+       trapezoid,
+       20,
+       Baseline::pair,
+       standard,
        "integral of the gradient along the neuron's own change (Dhamdhere et al. 2018)"},
-      {"ig-acts", PathKind::activations, ScoreKind::delta, {}, adaptive, 0, Baseline::pair, standard,
+      {"ig-acts",
+       PathKind::activations,
+       ScoreKind::delta,
+       {},
+       adaptive,
+       0,
+       Baseline::pair,
+       standard,
        "one layer's neurons moved jointly from baseline to clean, layer by layer (EAP-IG activations)"},
-      {"atp", PathKind::none, ScoreKind::delta, {}, std::nullopt, 0, Baseline::pair, standard,
+      {"atp",
+       PathKind::none,
+       ScoreKind::delta,
+       {},
+       std::nullopt,
+       0,
+       Baseline::pair,
+       standard,
        "attribution patching: difference × gradient at the clean prompt"},
-      {"gradient-x-activation", PathKind::none, ScoreKind::delta, {}, std::nullopt, 0, Baseline::zero, standard,
+      {"gradient-x-activation",
+       PathKind::none,
+       ScoreKind::delta,
+       {},
+       std::nullopt,
+       0,
+       Baseline::zero,
+       standard,
        "(activation − its mean or 0) × gradient at the clean prompt"},
-      {"exact-patching", PathKind::none, ScoreKind::exact, {}, std::nullopt, 0, Baseline::pair, standard,
+      {"exact-patching",
+       PathKind::none,
+       ScoreKind::exact,
+       {},
+       std::nullopt,
+       0,
+       Baseline::pair,
+       standard,
        "the oracle: one forward pass a neuron, on a seeded sample of neurons; the others are NaN"},
-      {"delta", PathKind::none, ScoreKind::magnitude, {}, std::nullopt, 0, Baseline::pair, standard,
+      {"delta",
+       PathKind::none,
+       ScoreKind::magnitude,
+       {},
+       std::nullopt,
+       0,
+       Baseline::pair,
+       standard,
        "|difference of activations|: a comparison every report should show"},
-      {"random", PathKind::none, ScoreKind::noise, {}, std::nullopt, 0, Baseline::pair, standard, "seeded noise: likewise"},
-      {"eap-ig-inputs", PathKind::embeddings, ScoreKind::delta, {}, left, 10, Baseline::pair, standard,
+      {"random",
+       PathKind::none,
+       ScoreKind::noise,
+       {},
+       std::nullopt,
+       0,
+       Baseline::pair,
+       standard,
+       "seeded noise: likewise"},
+      {"eap-ig-inputs",
+       PathKind::embeddings,
+       ScoreKind::delta,
+       {},
+       left,
+       10,
+       Baseline::pair,
+       standard,
        "ig-inputs as EAP-IG's edge version sums it (left)"},
-      {"transluce-ig-acts", PathKind::activations, ScoreKind::delta, {}, right, 10, Baseline::pair, standard,
+      {"transluce-ig-acts",
+       PathKind::activations,
+       ScoreKind::delta,
+       {},
+       right,
+       10,
+       Baseline::pair,
+       standard,
        "ig-acts as the transluce and feature-circuits releases sum it (their clean→patch k = 0 … n−1 is right here)"},
-      {"captum-ig", PathKind::embeddings, ScoreKind::input, {}, gauss_legendre, 50, Baseline::pair, standard,
+      {"captum-ig",
+       PathKind::embeddings,
+       ScoreKind::input,
+       {},
+       gauss_legendre,
+       50,
+       Baseline::pair,
+       standard,
        "input-ig with Captum's defaults"},
-      {"captum-conductance", PathKind::embeddings, ScoreKind::conductance, {}, gauss_legendre, 50, Baseline::pair, captum,
+      {"captum-conductance",
+       PathKind::embeddings,
+       ScoreKind::conductance,
+       {},
+       gauss_legendre,
+       50,
+       Baseline::pair,
+       captum,
        "Captum's LayerConductance with its defaults"},
   };
   for (const RulePreset& preset : presets()) {
-    rows.push_back({preset.name, PathKind::none, ScoreKind::delta, preset.rules, std::nullopt, 0, Baseline::pair, standard,
-                    "attribution patching through the replacement model (RelP, Jafari et al. 2025)"});
+    rows.push_back({preset.name, PathKind::none, ScoreKind::delta, preset.rules, std::nullopt, 0, Baseline::pair,
+                    standard, "attribution patching through the replacement model (RelP, Jafari et al. 2025)"});
   }
   return rows;
 }
@@ -88,14 +180,17 @@ class Checks {
 
 void check_quadrature(const Method& method, const MethodRequest& request, Checks& checks) {
   if (!method.quadrature) {
-    checks.require(!request.quadrature, "quadrature", "'" + method.name + "' evaluates one point (it has no path), so it takes no quadrature");
-    checks.require(!request.steps, "steps", "'" + method.name + "' evaluates one point (it has no path), so it takes no steps");
+    checks.require(!request.quadrature, "quadrature",
+                   "'" + method.name + "' evaluates one point (it has no path), so it takes no quadrature");
+    checks.require(!request.steps, "steps",
+                   "'" + method.name + "' evaluates one point (it has no path), so it takes no steps");
     return;
   }
   const Quadrature rule = *method.quadrature;
   const bool chooses = rule == Quadrature::adaptive || rule == Quadrature::pilot;
-  checks.require(!(chooses && request.steps), "steps",
-                 "quadrature '" + name_of(rule) + "' chooses its own points; remove steps, or set attribution.max_points");
+  checks.require(
+      !(chooses && request.steps), "steps",
+      "quadrature '" + name_of(rule) + "' chooses its own points; remove steps, or set attribution.max_points");
   const int fixed = fixed_points(rule);
   checks.require(fixed == 0 || !request.steps || *request.steps == fixed, "steps",
                  "quadrature '" + name_of(rule) + "' has exactly " + std::to_string(fixed) + " points");
@@ -103,17 +198,24 @@ void check_quadrature(const Method& method, const MethodRequest& request, Checks
   checks.require(!trapezoid || method.score == ScoreKind::conductance || method.steps >= 2, "steps",
                  "the trapezoid rule needs at least 2 points (both ends)");
   if (method.score == ScoreKind::conductance && method.form == ConductanceForm::standard) {
-    checks.require(rule == Quadrature::left || rule == Quadrature::right || rule == Quadrature::trapezoid || chooses, "quadrature",
-                   "conductance sums over intervals: left, right, trapezoid, adaptive or pilot (other rules have only Captum's form: 'form: captum')");
+    checks.require(rule == Quadrature::left || rule == Quadrature::right || rule == Quadrature::trapezoid || chooses,
+                   "quadrature",
+                   "conductance sums over intervals: left, right, trapezoid, adaptive or pilot (other rules have only "
+                   "Captum's form: 'form: captum')");
   }
-  checks.require(!(method.form == ConductanceForm::captum && chooses), "quadrature", "Captum's form has no adaptive rule");
+  checks.require(!(method.form == ConductanceForm::captum && chooses), "quadrature",
+                 "Captum's form has no adaptive rule");
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
     // Standard conductance drops the point; the weights of a mean gradient cannot.
     const bool drops = method.score == ScoreKind::conductance && method.form == ConductanceForm::standard && !chooses;
     checks.require(drops || chooses || !evaluates_zero(method), "quadrature",
-                   "'" + name_of(rule) + "' evaluates the all-zero embedding, where the norms are undefined; take right, midpoint or gauss-legendre");
+                   "'" + name_of(rule) +
+                       "' evaluates the all-zero embedding, where the norms are undefined; take right, midpoint or "
+                       "gauss-legendre");
     checks.require(!chooses, "quadrature",
-                   "'" + name_of(rule) + "' needs the all-zero embedding as an end point, where the norms are undefined; take right, midpoint or gauss-legendre");
+                   "'" + name_of(rule) +
+                       "' needs the all-zero embedding as an end point, where the norms are undefined; take right, "
+                       "midpoint or gauss-legendre");
   }
 }
 
@@ -134,9 +236,11 @@ const std::vector<RulePreset>& rule_presets() { return presets(); }
 
 Method resolve_method(const MethodRequest& request) {
   const auto& table = method_table();
-  const auto row = std::find_if(table.begin(), table.end(), [&](const MethodRow& r) { return r.name == request.method; });
+  const auto row =
+      std::find_if(table.begin(), table.end(), [&](const MethodRow& r) { return r.name == request.method; });
   if (row == table.end()) {
-    throw UserError("attribution.method", "unknown method '" + request.method + "'" + did_you_mean(request.method, method_names()) +
+    throw UserError("attribution.method", "unknown method '" + request.method + "'" +
+                                              did_you_mean(request.method, method_names()) +
                                               "; known ones: " + join(method_names()));
   }
   Method method;
@@ -145,7 +249,8 @@ Method resolve_method(const MethodRequest& request) {
   method.score = row->score;
   method.rules = row->rules;
   if (request.rule_preset) {
-    const auto preset = std::find_if(presets().begin(), presets().end(), [&](const RulePreset& p) { return p.name == *request.rule_preset; });
+    const auto preset = std::find_if(presets().begin(), presets().end(),
+                                     [&](const RulePreset& p) { return p.name == *request.rule_preset; });
     TRIBUTARY_EXPECT(preset != presets().end(), "the config's choices are the presets");
     method.rules = preset->rules;
   }
@@ -168,13 +273,15 @@ Method resolve_method(const MethodRequest& request) {
   method.positions = request.positions;
 
   Checks checks;
-  const bool uses_gradient = method.score == ScoreKind::input || method.score == ScoreKind::delta || method.score == ScoreKind::conductance;
+  const bool uses_gradient =
+      method.score == ScoreKind::input || method.score == ScoreKind::delta || method.score == ScoreKind::conductance;
   checks.require(uses_gradient || (request.rules.empty() && !request.rule_preset), "rules",
                  "'" + method.name + "' takes no gradient, so replacement rules cannot act");
   checks.require(method.form == ConductanceForm::standard || method.score == ScoreKind::conductance, "form",
                  "'captum' is a form of conductance; '" + method.name + "' has only the standard one");
-  checks.require(method.direction == Direction::clean || method.path != PathKind::embeddings, "direction",
-                 "'denoise' has no meaning on an embedding path (the whole network moves); '" + method.name + "' runs on one");
+  checks.require(
+      method.direction == Direction::clean || method.path != PathKind::embeddings, "direction",
+      "'denoise' has no meaning on an embedding path (the whole network moves); '" + method.name + "' runs on one");
   checks.require(request.paired || method.direction == Direction::clean, "direction",
                  "'denoise' runs on the counterfactual prompts, and these prompts have none");
   checks.require(request.paired || method.baseline != Baseline::pair, "baseline",

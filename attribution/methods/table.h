@@ -92,12 +92,14 @@ struct Method {
   Aggregate aggregate = Aggregate::mean;
   Positions positions = Positions::keep;
 
-  /// Whether the sum of scores tends to an end-point difference (a residual), or only differs from one (a linearisation gap).
+  /// Whether the sum of scores tends to an end-point difference (a residual), or only differs from one (a linearisation
+  /// gap).
   [[nodiscard]] bool has_identity() const { return path != PathKind::none && !rules.any(); }
   [[nodiscard]] bool has_neurons() const { return score != ScoreKind::input; }
 };
 
-/// Fills in the row's defaults and checks that the parts fit. Throws UserError with every part that does not, where = the config key
+/// Fills in the row's defaults and checks that the parts fit. Throws UserError with every part that does not, where =
+/// the config key
 /// ("attribution.quadrature").
 Method resolve_method(const MethodRequest& request);
 

@@ -70,8 +70,8 @@ at::Tensor baseline_activations(const UnitRuns& runs, const Method& method, cons
 }
 
 LayerEnds layer_ends(const UnitRuns& runs, const Method& method, const MeanState& mean, std::int64_t layer) {
-  return {method.direction == Direction::clean ? runs.clean : runs.counterfactual, baseline_activations(runs, method, mean, layer),
-          runs.clean.activations[layer]};
+  return {method.direction == Direction::clean ? runs.clean : runs.counterfactual,
+          baseline_activations(runs, method, mean, layer), runs.clean.activations[layer]};
 }
 
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {

@@ -10,8 +10,8 @@
 
 namespace tributary {
 
-/// Recorded on one network. `start` is where an embedding path begins: the counterfactual run, the mean embedding, or (zero baseline) the
-/// smallest alpha that is evaluated.
+/// Recorded on one network. `start` is where an embedding path begins: the counterfactual run, the mean embedding, or
+/// (zero baseline) the smallest alpha that is evaluated.
 struct UnitRuns {
   RecordedRun clean;
   RecordedRun counterfactual;  //!< undefined tensors when unpaired
@@ -30,8 +30,8 @@ at::Tensor baseline_activations(const UnitRuns& runs, const Method& method, cons
 /// The ends that layer's neurons are moved between.
 LayerEnds layer_ends(const UnitRuns& runs, const Method& method, const MeanState& mean, std::int64_t layer);
 
-/// The fixed sweep of a method with the given rule and number of points (of intervals, for standard conductance), with alpha = 0 dropped
-/// where the zero baseline makes it meaningless.
+/// The fixed sweep of a method with the given rule and number of points (of intervals, for standard conductance), with
+/// alpha = 0 dropped where the zero baseline makes it meaningless.
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps);
 
 }  // namespace tributary

@@ -24,7 +24,7 @@ struct Blocks {
   std::string layers, d_model, heads, kv_heads, neurons, max_positions, epsilon, activation;
   std::string default_activation;
   bool tied_by_default;
-  bool sliding_window;  //!< the family reads sliding_window
+  bool sliding_window;                                        //!< the family reads sliding_window
   std::vector<std::pair<std::string, bool>> required_values;  //!< boolean options we compute with one value only
 };
 
@@ -33,7 +33,8 @@ struct FamilyRow {
   Blocks blocks;
 };
 
-std::vector<TensorRow> llama_tensors(const std::string& qkv_bias, const std::string& o_bias, const std::string& mlp_bias) {
+std::vector<TensorRow> llama_tensors(const std::string& qkv_bias, const std::string& o_bias,
+                                     const std::string& mlp_bias) {
   const std::string attention = "model.layers.{}.self_attn.";
   const std::string mlp = "model.layers.{}.mlp.";
   std::vector<TensorRow> rows = {
@@ -146,8 +147,8 @@ const FamilyRow& row_of(const json& config, const std::string& where) {
   for (const FamilyRow& row : family_rows()) {
     if (row.family.model_type == type->get<std::string>()) return row;
   }
-  throw UserError(where, "unknown architecture '" + type->get<std::string>() + "' (its blocks are not described here); known ones: " +
-                             join(known_families()));
+  throw UserError(where, "unknown architecture '" + type->get<std::string>() +
+                             "' (its blocks are not described here); known ones: " + join(known_families()));
 }
 
 /// Typed look-ups in a config.json that name the file and key when something is wrong.
@@ -200,8 +201,11 @@ class ConfigReader {
 
 Activation activation_named(const ConfigReader& config, const std::string& key, const std::string& fallback) {
   static const std::map<std::string, Activation> names = {
-      {"silu", Activation::silu},           {"swish", Activation::silu},          {"gelu", Activation::gelu_erf},
-      {"gelu_new", Activation::gelu_tanh},  {"gelu_pytorch_tanh", Activation::gelu_tanh},
+      {"silu", Activation::silu},
+      {"swish", Activation::silu},
+      {"gelu", Activation::gelu_erf},
+      {"gelu_new", Activation::gelu_tanh},
+      {"gelu_pytorch_tanh", Activation::gelu_tanh},
       {"relu", Activation::relu},
   };
   const std::string name = config.word_or(key, fallback);
@@ -227,7 +231,8 @@ Rotary rotary_of(const ConfigReader& config) {
     const std::string type = inner.word_or("rope_type", inner.word_or("type", "default"));
     if (type == "default") continue;
     if (type != "linear" && type != "llama3") {
-      inner.fail("rope_type", "is '" + type + "', a rotary scaling we do not compute; known ones: default, linear, llama3");
+      inner.fail("rope_type",
+                 "is '" + type + "', a rotary scaling we do not compute; known ones: default, linear, llama3");
     }
     rotary.scaling = type == "linear" ? RotaryScaling::linear : RotaryScaling::llama3;
     rotary.factor = inner.number_or("factor", 1.0);
@@ -295,7 +300,8 @@ Architecture describe_architecture(const json& json_config, const std::string& w
     if (a.d_head % 2 != 0) config.fail("head_dim", "must be even for rotary positions");
     a.rotary = rotary_of(config);
   }
-  if (blocks.sliding_window && config.find("sliding_window") != nullptr) a.sliding_window = config.size("sliding_window");
+  if (blocks.sliding_window && config.find("sliding_window") != nullptr)
+    a.sliding_window = config.size("sliding_window");
   a.tied_embeddings = config.boolean_or("tie_word_embeddings", blocks.tied_by_default);
   return a;
 }

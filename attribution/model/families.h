@@ -51,7 +51,7 @@ struct TensorRow {
   Slot slot;
   std::string name;  //!< with {} for the layer
   Layout layout = Layout::linear;
-  int part = 0;           //!< which of `parts` equal slices along the output dimension
+  int part = 0;  //!< which of `parts` equal slices along the output dimension
   int parts = 1;
   std::string only_if{};  //!< a boolean config key: required when true, absent when false; empty: always required
 };
@@ -70,8 +70,8 @@ std::vector<std::string> known_families();
 const Family& family_of(const nlohmann::json& config, const std::string& where);
 
 /// Reads the sizes and choices of a config.json. `where` names the file in messages.
-/// Throws UserError: unknown family, a key missing or of the wrong type, sizes that do not fit each other, an activation,
-/// rotary scaling or option that we do not compute.
+/// Throws UserError: unknown family, a key missing or of the wrong type, sizes that do not fit each other, an
+/// activation, rotary scaling or option that we do not compute.
 Architecture describe_architecture(const nlohmann::json& config, const std::string& where);
 
 /// Whether the config switches a tensor on (TensorRow::only_if).

@@ -21,12 +21,11 @@ at::ScalarType statistics_type(at::ScalarType type) { return type == at::kDouble
 
 struct Normalise : torch::autograd::Function<Normalise> {
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight,
-                          const std::optional<at::Tensor>& bias,
-                          NormKind kind, double epsilon, Derivative derivative) {
+                          const std::optional<at::Tensor>& bias, NormKind kind, double epsilon, Derivative derivative) {
     const at::Tensor wide = x.to(statistics_type(x.scalar_type()));
     const at::Tensor centred = kind == NormKind::layer ? wide - wide.mean(-1, true) : wide;
     const at::Tensor inverse = (centred.square().mean(-1, true) + epsilon).rsqrt_();  // [rows, 1]
-    const at::Tensor unit = centred * inverse;                                         // [rows, d_model]
+    const at::Tensor unit = centred * inverse;                                        // [rows, d_model]
     context->save_for_backward({unit, inverse, weight});
     context->saved_data["kind"] = static_cast<std::int64_t>(kind);
     context->saved_data["derivative"] = static_cast<std::int64_t>(derivative);
@@ -127,8 +126,8 @@ struct Gate : torch::autograd::Function<Gate> {
 
 }  // namespace
 
-at::Tensor normalise(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, NormKind kind, double epsilon,
-                     Derivative derivative) {
+at::Tensor normalise(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, NormKind kind,
+                     double epsilon, Derivative derivative) {
   return Normalise::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, kind, epsilon, derivative);
 }
 
@@ -136,6 +135,8 @@ at::Tensor activate(const at::Tensor& z, Activation activation, Derivative deriv
   return Activate::apply(z, activation, derivative);
 }
 
-at::Tensor gate(const at::Tensor& s, const at::Tensor& u, Derivative derivative) { return Gate::apply(s, u, derivative); }
+at::Tensor gate(const at::Tensor& s, const at::Tensor& u, Derivative derivative) {
+  return Gate::apply(s, u, derivative);
+}
 
 }  // namespace tributary

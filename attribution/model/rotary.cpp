@@ -35,7 +35,8 @@ at::Tensor rotary_frequencies(const Rotary& rotary, std::int64_t d_head) {
   return frequencies;
 }
 
-RotaryTables rotary_tables(const Rotary& rotary, std::int64_t d_head, std::int64_t positions, const at::TensorOptions& options) {
+RotaryTables rotary_tables(const Rotary& rotary, std::int64_t d_head, std::int64_t positions,
+                           const at::TensorOptions& options) {
   const at::Tensor half = at::outer(at::arange(positions, at::kDouble), rotary_frequencies(rotary, d_head));
   const at::Tensor angles = at::cat({half, half}, -1);  // [positions, d_head]
   return {angles.cos().to(options), angles.sin().to(options)};

@@ -18,7 +18,8 @@ at::Tensor rotary_frequencies(const Rotary& rotary, std::int64_t d_head);
 struct RotaryTables {
   at::Tensor cosine, sine;
 };
-RotaryTables rotary_tables(const Rotary& rotary, std::int64_t d_head, std::int64_t positions, const at::TensorOptions& options);
+RotaryTables rotary_tables(const Rotary& rotary, std::int64_t d_head, std::int64_t positions,
+                           const at::TensorOptions& options);
 
 /// Rotates x [batch, pos, head, d_head] by its positions 0 … pos−1.
 at::Tensor rotate(const at::Tensor& x, const RotaryTables& tables);

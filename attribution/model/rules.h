@@ -21,10 +21,14 @@ std::string name_of(Rule rule);
 class Rules {
  public:
   Rules() = default;
-  [[nodiscard]] static Rules all() { return Rules().with(Rule::norm).with(Rule::activation).with(Rule::half).with(Rule::attention); }
+  [[nodiscard]] static Rules all() {
+    return Rules().with(Rule::norm).with(Rule::activation).with(Rule::half).with(Rule::attention);
+  }
 
   [[nodiscard]] bool has(Rule rule) const { return on_.at(static_cast<std::size_t>(rule)); }
-  [[nodiscard]] bool any() const { return has(Rule::norm) || has(Rule::activation) || has(Rule::half) || has(Rule::attention); }
+  [[nodiscard]] bool any() const {
+    return has(Rule::norm) || has(Rule::activation) || has(Rule::half) || has(Rule::attention);
+  }
   [[nodiscard]] Rules with(Rule rule) const { return set(rule, true); }
   [[nodiscard]] Rules without(Rule rule) const { return set(rule, false); }
   friend bool operator==(const Rules&, const Rules&) = default;

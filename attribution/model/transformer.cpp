@@ -25,7 +25,9 @@ Derivative derivative_of(Rule rule, const at::Tensor& input, const PassOptions& 
 at::Tensor spread_heads(const at::Tensor& x, std::int64_t heads) {
   const std::int64_t group = heads / x.size(2);
   if (group == 1) return x;
-  return x.unsqueeze(3).expand({x.size(0), x.size(1), x.size(2), group, x.size(3)}).reshape({x.size(0), x.size(1), heads, x.size(3)});
+  return x.unsqueeze(3)
+      .expand({x.size(0), x.size(1), x.size(2), group, x.size(3)})
+      .reshape({x.size(0), x.size(1), heads, x.size(3)});
 }
 
 }  // namespace
@@ -64,13 +66,14 @@ at::Tensor Transformer::run(const at::Tensor& embeddings, const PassOptions& pas
   return blocks(0, to_rows(e, shape), shape, pass);
 }
 
-at::Tensor Transformer::resume(std::int64_t layer, const at::Tensor& residual, const at::Tensor& a, const BatchShape& shape,
-                               const PassOptions& pass) const {
+at::Tensor Transformer::resume(std::int64_t layer, const at::Tensor& residual, const at::Tensor& a,
+                               const BatchShape& shape, const PassOptions& pass) const {
   const LayerWeights& w = weights_.layers.at(static_cast<std::size_t>(layer));
   return blocks(layer + 1, residual + at::linear(a, w.down_weight, w.down_bias), shape, pass);
 }
 
-at::Tensor Transformer::blocks(std::int64_t first, at::Tensor h, const BatchShape& shape, const PassOptions& pass) const {
+at::Tensor Transformer::blocks(std::int64_t first, at::Tensor h, const BatchShape& shape,
+                               const PassOptions& pass) const {
   for (std::int64_t layer = first; layer < architecture_.layers; ++layer) {
     const LayerWeights& w = weights_.layers[static_cast<std::size_t>(layer)];
     h = h + attention(layer, h, shape, pass);
@@ -82,11 +85,13 @@ at::Tensor Transformer::blocks(std::int64_t first, at::Tensor h, const BatchShap
   return h;
 }
 
-at::Tensor Transformer::norm(const at::Tensor& h, const at::Tensor& weight, const at::Tensor& bias, const PassOptions& pass) const {
+at::Tensor Transformer::norm(const at::Tensor& h, const at::Tensor& weight, const at::Tensor& bias,
+                             const PassOptions& pass) const {
   return normalise(h, weight, bias, architecture_.norm, architecture_.norm_epsilon, derivative_of(Rule::norm, h, pass));
 }
 
-at::Tensor Transformer::attention(std::int64_t layer, const at::Tensor& h, const BatchShape& shape, const PassOptions& pass) const {
+at::Tensor Transformer::attention(std::int64_t layer, const at::Tensor& h, const BatchShape& shape,
+                                  const PassOptions& pass) const {
   const LayerWeights& w = weights_.layers[static_cast<std::size_t>(layer)];
   const at::Tensor x = norm(h, w.attention_norm_weight, w.attention_norm_bias, pass);
   const auto split = [&shape, this](const at::Tensor& rows) {  // [rows, heads * d] → [batch, pos, heads, d]
@@ -106,7 +111,8 @@ at::Tensor Transformer::attention(std::int64_t layer, const at::Tensor& h, const
   const auto heads_first = [this](const at::Tensor& t) { return spread_heads(t, architecture_.heads).transpose(1, 2); };
   const bool windowed = architecture_.sliding_window && *architecture_.sliding_window < shape.length;
   const at::Tensor mixed = at::scaled_dot_product_attention(  // [batch, head, pos, d]
-      heads_first(q), heads_first(k), heads_first(v), windowed ? std::optional(causal_mask(shape.length)) : std::nullopt,
+      heads_first(q), heads_first(k), heads_first(v),
+      windowed ? std::optional(causal_mask(shape.length)) : std::nullopt,
       /*dropout_p=*/0.0, /*is_causal=*/!windowed);
   const at::Tensor joined = mixed.transpose(1, 2).reshape({shape.batch, shape.length, -1});
   return at::linear(to_rows(joined, shape), w.output_weight, w.output_bias);
@@ -141,7 +147,7 @@ at::Tensor Transformer::metric(const at::Tensor& stream, const BatchShape& shape
   const at::Tensor h = last.narrow(0, 0, shape.batch).to(score_type());  // [batch, d_model]
   const at::Tensor rows = at::index_select(weights_.unembedding, 0, tokens.tokens.reshape({-1}))
                               .view({shape.batch, tokens.tokens.size(1), architecture_.d_model})
-                              .to(score_type());  // [batch, k, d_model]
+                              .to(score_type());              // [batch, k, d_model]
   const at::Tensor logits = (h.unsqueeze(1) * rows).sum(-1);  // [batch, k]
   return (logits * tokens.coefficients).sum(-1);
 }

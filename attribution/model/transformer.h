@@ -38,8 +38,8 @@ struct MetricTokens {
   at::Tensor coefficients;  //!< [k], metric dtype
 };
 
-/// What happens at each layer's MLP neurons: called with the layer and a [rows, neurons] (the input of the down projection);
-/// what it returns is used in its place.
+/// What happens at each layer's MLP neurons: called with the layer and a [rows, neurons] (the input of the down
+/// projection); what it returns is used in its place.
 using NeuronTap = std::function<at::Tensor(std::int64_t layer, const at::Tensor& a)>;
 /// Called with the layer and the residual stream [rows, d_model] after attention, before the MLP.
 using ResidualTap = std::function<void(std::int64_t layer, const at::Tensor& residual)>;
@@ -70,10 +70,10 @@ class Transformer {
   /// Residual stream [rows, d_model] after all blocks, from embeddings e [batch, pos, d_model].
   [[nodiscard]] at::Tensor run(const at::Tensor& embeddings, const PassOptions& pass) const;
 
-  /// The same from the middle of `layer`: its residual stream after attention [rows, d_model] and its neurons a [rows, neurons].
-  /// The taps are called for the layers above only.
-  [[nodiscard]] at::Tensor resume(std::int64_t layer, const at::Tensor& residual, const at::Tensor& a, const BatchShape& shape,
-                                  const PassOptions& pass) const;
+  /// The same from the middle of `layer`: its residual stream after attention [rows, d_model] and its neurons a [rows,
+  /// neurons]. The taps are called for the layers above only.
+  [[nodiscard]] at::Tensor resume(std::int64_t layer, const at::Tensor& residual, const at::Tensor& a,
+                                  const BatchShape& shape, const PassOptions& pass) const;
 
   /// m [batch] in score_type, from the residual stream [rows, d_model] after all blocks.
   [[nodiscard]] at::Tensor metric(const at::Tensor& stream, const BatchShape& shape, const MetricTokens& tokens,
@@ -84,10 +84,13 @@ class Transformer {
   [[nodiscard]] at::Tensor all_logits(const at::Tensor& stream, const BatchShape& shape) const;
 
  private:
-  [[nodiscard]] at::Tensor attention(std::int64_t layer, const at::Tensor& h, const BatchShape& shape, const PassOptions& pass) const;
+  [[nodiscard]] at::Tensor attention(std::int64_t layer, const at::Tensor& h, const BatchShape& shape,
+                                     const PassOptions& pass) const;
   [[nodiscard]] at::Tensor mlp_neurons(std::int64_t layer, const at::Tensor& h, const PassOptions& pass) const;
-  [[nodiscard]] at::Tensor blocks(std::int64_t first, at::Tensor h, const BatchShape& shape, const PassOptions& pass) const;
-  [[nodiscard]] at::Tensor norm(const at::Tensor& h, const at::Tensor& weight, const at::Tensor& bias, const PassOptions& pass) const;
+  [[nodiscard]] at::Tensor blocks(std::int64_t first, at::Tensor h, const BatchShape& shape,
+                                  const PassOptions& pass) const;
+  [[nodiscard]] at::Tensor norm(const at::Tensor& h, const at::Tensor& weight, const at::Tensor& bias,
+                                const PassOptions& pass) const;
   [[nodiscard]] at::Tensor last_rows(const at::Tensor& stream, const BatchShape& shape) const;
   [[nodiscard]] at::Tensor causal_mask(std::int64_t length) const;
 

@@ -90,7 +90,8 @@ at::Tensor Weights::*model_member(Slot slot) {
 /// Takes tensors out of the source, remembering which names were used.
 class Binder {
  public:
-  Binder(const Architecture& architecture, const Family& family, const TensorSource& source, const at::TensorOptions& options)
+  Binder(const Architecture& architecture, const Family& family, const TensorSource& source,
+         const at::TensorOptions& options)
       : architecture_(architecture), source_(source), options_(options) {
     const std::set<std::string> names(source.names.begin(), source.names.end());
     for (const std::string& prefix : family.prefixes) {
@@ -118,7 +119,8 @@ class Binder {
       for (const std::string& ending : family.ignored) known = known || name.ends_with(ending);
       if (!known) {
         throw UserError(source_.where, "tensor '" + name + "' is stored, but a " + architecture_.family +
-                                           " model as config.json describes it does not use it (the results would silently be those of another model)");
+                                           " model as config.json describes it does not use it (the results would "
+                                           "silently be those of another model)");
       }
     }
   }
@@ -183,15 +185,24 @@ void require_finite(const Weights& weights, const std::string& where) {
   for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
     const LayerWeights& w = weights.layers[layer];
     const std::vector<std::pair<at::Tensor, std::string>> all = {
-        {w.attention_norm_weight, "attention norm"}, {w.attention_norm_bias, "attention norm bias"},
-        {w.query_weight, "query"},                   {w.query_bias, "query bias"},
-        {w.key_weight, "key"},                       {w.key_bias, "key bias"},
-        {w.value_weight, "value"},                   {w.value_bias, "value bias"},
-        {w.output_weight, "attention output"},       {w.output_bias, "attention output bias"},
-        {w.mlp_norm_weight, "MLP norm"},             {w.mlp_norm_bias, "MLP norm bias"},
-        {w.gate_weight, "gate"},                     {w.gate_bias, "gate bias"},
-        {w.up_weight, "up"},                         {w.up_bias, "up bias"},
-        {w.down_weight, "down"},                     {w.down_bias, "down bias"},
+        {w.attention_norm_weight, "attention norm"},
+        {w.attention_norm_bias, "attention norm bias"},
+        {w.query_weight, "query"},
+        {w.query_bias, "query bias"},
+        {w.key_weight, "key"},
+        {w.key_bias, "key bias"},
+        {w.value_weight, "value"},
+        {w.value_bias, "value bias"},
+        {w.output_weight, "attention output"},
+        {w.output_bias, "attention output bias"},
+        {w.mlp_norm_weight, "MLP norm"},
+        {w.mlp_norm_bias, "MLP norm bias"},
+        {w.gate_weight, "gate"},
+        {w.gate_bias, "gate bias"},
+        {w.up_weight, "up"},
+        {w.up_bias, "up bias"},
+        {w.down_weight, "down"},
+        {w.down_bias, "down bias"},
     };
     for (const auto& [weight, name] : all) check(weight, fmt::format("layer {} {}", layer, name));
   }

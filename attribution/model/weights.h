@@ -43,8 +43,8 @@ struct Weights {
 };
 
 /// Binds and converts all weights to `options` (dtype, device); those already so stay views of the source.
-/// Throws UserError: a tensor missing or of the wrong shape, a stored tensor that the description does not use (the model would
-/// silently be another one).
+/// Throws UserError: a tensor missing or of the wrong shape, a stored tensor that the description does not use (the
+/// model would silently be another one).
 Weights bind_weights(const Architecture& architecture, const nlohmann::json& config, const TensorSource& source,
                      const at::TensorOptions& options);
 

@@ -16,7 +16,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kReportEvery{100};
-constexpr std::chrono::milliseconds kSleepAlone{20};  // results wake it; this is for stops and the display
+constexpr std::chrono::microseconds kSleepAlone{20'000};  // results wake it; this is for stops and the display
 
 SchedulerOptions scheduler_options(const StageOptions& options, const std::vector<std::int64_t>& threads_by_rank) {
   SchedulerOptions scheduling;
@@ -74,9 +74,12 @@ void Coordinator::restore() {
 void Coordinator::step() {
   if (context_.stop_requested()) begin_stop();
   hand_out();
-  const bool busy = receive();
+  if (receive()) {
+    poll_interval_.reset();
+  } else {
+    context_.workers.wait(mailbox_ ? poll_interval_.next() : kSleepAlone);
+  }
   if (Clock::now() >= next_report_) report_progress();
-  if (!busy) context_.workers.wait(mailbox_ ? kPollEvery : std::chrono::microseconds(kSleepAlone));
 }
 
 void Coordinator::begin_stop() {
@@ -212,7 +215,7 @@ void Coordinator::await_blocks_out() {
     if (const std::optional<Message> message = mailbox_ ? mailbox_->poll() : std::nullopt) {
       if (message->kind == MessageKind::Result) --ranks_.at(message->source).blocks_held;
     }
-    context_.workers.wait(kPollEvery);
+    context_.workers.wait(poll_interval_.next());
   }
 }
 

@@ -57,6 +57,7 @@ class Coordinator {
   StageResult result_;
   Amount restored_;
   bool stopping_ = false;
+  PollInterval poll_interval_;
   std::chrono::steady_clock::time_point next_report_;
 };
 

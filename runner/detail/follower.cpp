@@ -25,7 +25,7 @@ StageResult Follower::run() {
     send_results();
     send_tick();
     ending = receive();
-    if (!ending) context_.workers.wait(kPollEvery);
+    if (!ending) context_.workers.wait(poll_interval_.next());
   }
   mailbox_.send(kCoordinator, MessageKind::Bye);
   if (ending->broken) {
@@ -38,30 +38,37 @@ StageResult Follower::run() {
   return result;
 }
 
+/// Handles what has arrived; gives the ending when it is among it.
 std::optional<Ending> Follower::receive() {
   while (const std::optional<Message> message = mailbox_.poll()) {
-    switch (message->kind) {
-      case MessageKind::Work:
-        context_.workers.push(decode_block(message->payload));
-        break;
-      case MessageKind::Stop:
-        context_.request_stop();
-        context_.workers.cancel();
-        stop_sent_ = true;
-        break;
-      case MessageKind::Finish:
-        return decode_ending(message->payload);
-      case MessageKind::Result:
-      case MessageKind::Tick:
-      case MessageKind::Bye:
-        throw RuntimeFailure("rank 0 sent a message out of turn; start again");
-    }
+    poll_interval_.reset();
+    if (message->kind == MessageKind::Finish) return decode_ending(message->payload);
+    handle(*message);
   }
   return std::nullopt;
 }
 
+void Follower::handle(const Message& message) {
+  switch (message.kind) {
+    case MessageKind::Work:
+      context_.workers.push(decode_block(message.payload));
+      break;
+    case MessageKind::Stop:
+      context_.request_stop();
+      context_.workers.cancel();
+      stop_sent_ = true;  // rank 0 knows
+      break;
+    case MessageKind::Result:
+    case MessageKind::Tick:
+    case MessageKind::Finish:
+    case MessageKind::Bye:
+      throw RuntimeFailure("rank 0 sent a message out of turn; start again");
+  }
+}
+
 void Follower::send_results() {
   while (const std::optional<BlockResult> result = context_.workers.pop()) {
+    poll_interval_.reset();
     mailbox_.send(kCoordinator, MessageKind::Result, encode(*result));
   }
 }

@@ -21,6 +21,7 @@ class Follower {
 
  private:
   std::optional<Ending> receive();
+  void handle(const Message& message);
   void send_results();
   void send_stop();
   void send_tick();
@@ -28,6 +29,7 @@ class Follower {
   StageContext context_;
   Mailbox mailbox_;
   bool stop_sent_ = false;
+  PollInterval poll_interval_;
   Amount ticked_;
   std::chrono::steady_clock::time_point next_tick_;
 };

@@ -4,17 +4,31 @@
 // What the two sides of a stage share: the pieces every rank holds and the payloads of short messages.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "runner/stage.h"
 
 namespace tributary::detail {
 
-/// How long a rank's main thread sleeps when there is nothing to do and messages may come.
-constexpr std::chrono::microseconds kPollEvery{200};
+/// How long a main thread sleeps between looking for messages: 0.2 ms while there is traffic, up to 2 ms
+/// when it is quiet. Polling every 0.2 ms costs 6 % of a core that a worker could use.
+class PollInterval {
+ public:
+  void reset() { interval_ = kShortest; }
+  [[nodiscard]] std::chrono::microseconds next() {
+    return std::exchange(interval_, std::min(kLongest, interval_ + interval_ / 4));
+  }
+
+ private:
+  static constexpr std::chrono::microseconds kShortest{200};
+  static constexpr std::chrono::microseconds kLongest{2000};
+  std::chrono::microseconds interval_ = kShortest;
+};
 
 /// References to what lives as long as the stage runs on this rank.
 struct StageContext {

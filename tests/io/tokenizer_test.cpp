@@ -76,6 +76,14 @@ TEST_F(TokenizerTest, MergesByRankThenFromTheLeft) {
   EXPECT_THAT(ids(small_model(), ""), ElementsAre());
 }
 
+TEST_F(TokenizerTest, AMergeWhosePartIsGoneIsNotMade) {
+  json model = small_model();
+  model["model"]["vocab"]["oot"] = 13;
+  model["model"]["merges"].push_back({"o", "ot"});
+  // "oo" was possible before "ot" took its second letter; a later merge of the same place is not a substitute.
+  EXPECT_THAT(ids(model, "oot"), ElementsAre(13));
+}
+
 TEST_F(TokenizerTest, ReadsMergesOfOlderFiles) {
   json model = small_model();
   model["model"]["merges"] = {"#version: 0.2", "o t", "h ot", "h o", "Ġ hot", "o o"};
