@@ -4,6 +4,7 @@
 
 The driver binary lies in $TRIBUTARY_BUILD (default: build/release/tests).
 """
+
 import json
 import os
 import pathlib
@@ -23,8 +24,25 @@ STRINGS = int(os.environ.get("TRIBUTARY_TOKENIZER_STRINGS", "2500"))  # for each
 
 pytestmark = pytest.mark.skipif(not DRIVER.exists(), reason=f"{DRIVER} is not built")
 
-NAMES = ["gpt2", "gpt2-older-spelling", "llama3", "qwen2", "smollm2", "behaviors", "added-tokens", "cl100k", "o200k",
-         "deepseek3", "unknown", "unknown-fused", "unknown-dropped", "nfd", "nfkc", "nfkd", "demo"]
+NAMES = [
+    "gpt2",
+    "gpt2-older-spelling",
+    "llama3",
+    "qwen2",
+    "smollm2",
+    "behaviors",
+    "added-tokens",
+    "cl100k",
+    "o200k",
+    "deepseek3",
+    "unknown",
+    "unknown-fused",
+    "unknown-dropped",
+    "nfd",
+    "nfkc",
+    "nfkd",
+    "demo",
+]
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +79,10 @@ def compare(file, texts):
     times.append(time.perf_counter())
     theirs = [peer.encode(request["text"], add_special_tokens=request["specials"]).ids for request in requests]
     times.append(time.perf_counter())
-    print(f"{file.stem}: {len(requests)} strings, {sum(map(len, theirs))} ids; "
-          f"ours {times[1] - times[0]:.2f} s with load and JSON, theirs {times[2] - times[1]:.2f} s")
+    print(
+        f"{file.stem}: {len(requests)} strings, {sum(map(len, theirs))} ids; "
+        f"ours {times[1] - times[0]:.2f} s with load and JSON, theirs {times[2] - times[1]:.2f} s"
+    )
     assert len(ours) == len(theirs)
     wrong = [(request["text"], a, b) for request, a, b in zip(requests, ours, theirs) if a != b]
     assert not wrong, f"{len(wrong)} of {len(requests)} differ, the shortest: {min(wrong, key=lambda w: len(w[0]))!a}"
@@ -93,8 +113,8 @@ def test_size_prefix_and_token_texts(file):
     assert size == peer.get_vocab_size(with_added_tokens=True) == len(ids)
     with_specials = peer.encode("a", add_special_tokens=True).ids
     plain = peer.encode("a", add_special_tokens=False).ids
-    assert prefix == with_specials[:len(prefix)]
-    assert with_specials[len(prefix):len(prefix) + len(plain)] == plain
+    assert prefix == with_specials[: len(prefix)]
+    assert with_specials[len(prefix) : len(prefix) + len(plain)] == plain
     # An added token is its own text; the package would read "Ø" as a byte of the byte-level alphabet.
     added = {i: token.content for i, token in peer.get_added_tokens_decoder().items()}
     expected = [added.get(i) or peer.decode([i], skip_special_tokens=False) for i in ids]

@@ -5,6 +5,7 @@
 Each is a real, small byte-level BPE with the pre-tokenisers, normalisers, post-processors and added-token options of a
 published family, or with options those families leave out.
 """
+
 import copy
 import json
 import pathlib
@@ -13,25 +14,43 @@ import sysconfig
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
-CL100K = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*"
-          r"|\s*[\r\n]|\s+(?!\S)|\s+")
-O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
-DEEPSEEK3 = (r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
-             r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+    r"|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+DEEPSEEK3 = (
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 CJK = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
 
 SENTENCES = [
-    "Is fire hot or cold? Fire is hot, and ice isn't.", "Die Übergänge der Größen ändern sich jäh.",
-    "Où êtes-vous allés, garçon naïf ? À Noël…", "Съешь же ещё этих мягких французских булок.",
-    "Η γρήγορη καφέ αλεπού πηδάει.", "人人生而自由，在尊严和权利上一律平等。", "すべての人間は、生まれながらにして自由である。",
-    "모든 인간은 태어날 때부터 자유로우며", "सभी मनुष्यों को गौरव और अधिकारों के मामले में", "يولد جميع الناس أحرارًا متساوين",
-    "כל בני אדם נולדו בני חורין", "มนุษย์ทั้งหลายเกิดมามีอิสระ", "Tất cả mọi người sinh ra đều được tự do",
-    "👩‍👩‍👧‍👦 👍🏽 🇫🇷 ❤️ 🏳️‍🌈 ☎️ 1️⃣", "∀x ∈ ℝ: ⌈x⌉ = −⌊−x⌋, α ∧ ¬β", "١٢٣٤ ४५६७ ๑๒๓ ²³¹ ½ Ⅻ ⑤ 12345 3.14159",
+    "Is fire hot or cold? Fire is hot, and ice isn't.",
+    "Die Übergänge der Größen ändern sich jäh.",
+    "Où êtes-vous allés, garçon naïf ? À Noël…",
+    "Съешь же ещё этих мягких французских булок.",
+    "Η γρήγορη καφέ αλεπού πηδάει.",
+    "人人生而自由，在尊严和权利上一律平等。",
+    "すべての人間は、生まれながらにして自由である。",
+    "모든 인간은 태어날 때부터 자유로우며",
+    "सभी मनुष्यों को गौरव और अधिकारों के मामले में",
+    "يولد جميع الناس أحرارًا متساوين",
+    "כל בני אדם נולדו בני חורין",
+    "มนุษย์ทั้งหลายเกิดมามีอิสระ",
+    "Tất cả mọi người sinh ra đều được tự do",
+    "👩‍👩‍👧‍👦 👍🏽 🇫🇷 ❤️ 🏳️‍🌈 ☎️ 1️⃣",
+    "∀x ∈ ℝ: ⌈x⌉ = −⌊−x⌋, α ∧ ¬β",
+    "١٢٣٤ ४५६७ ๑๒๓ ²³¹ ½ Ⅻ ⑤ 12345 3.14159",
 ]
 
 
@@ -42,7 +61,7 @@ def corpus():
     for source in sorted(folder.glob("*.py"))[:60]:
         lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
         for start in range(0, len(lines), 8):
-            yield "".join(lines[start:start + 8])
+            yield "".join(lines[start : start + 8])
             yield " ".join(rng.choices(SENTENCES, k=2))
 
 
@@ -60,9 +79,14 @@ def trained(pre_tokenizer, size=3000, normalizer=None, alphabet=None):
     tokenizer.pre_tokenizer = pre_tokenizer
     if normalizer:
         tokenizer.normalizer = normalizer
-    tokenizer.train_from_iterator(corpus(), trainers.BpeTrainer(
-        vocab_size=size, show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if alphabet is None else alphabet))
+    tokenizer.train_from_iterator(
+        corpus(),
+        trainers.BpeTrainer(
+            vocab_size=size,
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if alphabet is None else alphabet,
+        ),
+    )
     tokenizer.decoder = decoders.ByteLevel()
     return json.loads(tokenizer.to_str())
 
@@ -81,11 +105,20 @@ def add_tokens(config, tokens):
 
 def template(config, before=(), behind=()):
     ids = {token["content"]: token["id"] for token in config["added_tokens"]}
-    special = lambda name: {"SpecialToken": {"id": name, "type_id": 0}}
-    sequence = lambda name: {"Sequence": {"id": name, "type_id": 0}}
+
+    def special(name):
+        return {"SpecialToken": {"id": name, "type_id": 0}}
+
+    def sequence(name):
+        return {"Sequence": {"id": name, "type_id": 0}}
+
     single = [*map(special, before), sequence("A"), *map(special, behind)]
-    return {"type": "TemplateProcessing", "single": single, "pair": single + [sequence("B")],
-            "special_tokens": {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in (*before, *behind)}}
+    return {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": single + [sequence("B")],
+        "special_tokens": {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in (*before, *behind)},
+    }
 
 
 SPECIAL = {"special": True}
@@ -115,9 +148,13 @@ def llama3():
     for word in ("Ġunreachable", "Ġisn", "ĠNoÃ«l", "zzzz", "ĊĊĊĊĊ", "ĠĠĠĠĠĠĠĠĠĠĠ", "ä¸Ńæĸĩ"):  # no merges lead here
         config["model"]["vocab"].setdefault(word, len(config["model"]["vocab"]))
     config["model"]["ignore_merges"] = True
-    add_tokens(config, {name: SPECIAL for name in ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eot_id|>x")})
-    config["post_processor"] = {"type": "Sequence", "processors": [
-        BYTE_LEVEL_POST, template(config, before=["<|begin_of_text|>"])]}
+    add_tokens(
+        config, {name: SPECIAL for name in ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eot_id|>x")}
+    )
+    config["post_processor"] = {
+        "type": "Sequence",
+        "processors": [BYTE_LEVEL_POST, template(config, before=["<|begin_of_text|>"])],
+    }
     return config
 
 
@@ -142,10 +179,18 @@ def other_splits(config, *steps):
 
 def behaviors(config):
     """Every behaviour, inverted and not, one behind the other, on patterns with empty matches and anchors too."""
-    rules = [("removed", r"\x{23}|\u007e", False), ("merged_with_previous", r"[aeiou]", False),
-             ("merged_with_next", r"\p{Lu}|[0-4]", False), ("contiguous", r"\p{P}", False), ("isolated", r"^.|.$", False),
-             ("merged_with_previous", r"\S+", True), ("merged_with_next", r"\p{L}{2}", True),
-             ("contiguous", r"[^x]", True), ("isolated", r"x*?(?=y)|(?<=q)", False), ("removed", r"\A[^%]|[^%]+", True)]
+    rules = [
+        ("removed", r"\x{23}|\u007e", False),
+        ("merged_with_previous", r"[aeiou]", False),
+        ("merged_with_next", r"\p{Lu}|[0-4]", False),
+        ("contiguous", r"\p{P}", False),
+        ("isolated", r"^.|.$", False),
+        ("merged_with_previous", r"\S+", True),
+        ("merged_with_next", r"\p{L}{2}", True),
+        ("contiguous", r"[^x]", True),
+        ("isolated", r"x*?(?=y)|(?<=q)", False),
+        ("removed", r"\A[^%]|[^%]+", True),
+    ]
     steps = [pre_tokenizers.Split(Regex(pattern), behavior, invert) for behavior, pattern, invert in rules]
     steps += [pre_tokenizers.Split(text, "merged_with_next") for text in ("-(", "\\", "=")]
     return other_splits(config, *steps, pre_tokenizers.Digits(False), byte_level())
@@ -158,22 +203,42 @@ def normalizing(config, *steps):
 
 def strict_tokens(config):
     """Added tokens with every option, overlapping each other and shared with the vocabulary."""
-    normalizing(config, {"type": "NFKC"}, {"type": "Replace", "pattern": {"String": "``"}, "content": "\""},
-                {"type": "Replace", "pattern": {"Regex": r"\p{Cf}+"}, "content": ""})
-    options = {"lstrip": {"lstrip": True}, "rstrip": {"rstrip": True}, "both": {"lstrip": True, "rstrip": True},
-               "word": {"single_word": True}, "word_l": {"single_word": True, "lstrip": True}}
+    normalizing(
+        config,
+        {"type": "NFKC"},
+        {"type": "Replace", "pattern": {"String": "``"}, "content": '"'},
+        {"type": "Replace", "pattern": {"Regex": r"\p{Cf}+"}, "content": ""},
+    )
+    options = {
+        "lstrip": {"lstrip": True},
+        "rstrip": {"rstrip": True},
+        "both": {"lstrip": True, "rstrip": True},
+        "word": {"single_word": True},
+        "word_l": {"single_word": True, "lstrip": True},
+    }
     tokens = {f"<{name}>": value for name, value in options.items()}
     tokens |= {f"[{name}]": value | {"normalized": True} for name, value in options.items()}
     tokens |= {name: value for name, value in zip(("hot", "cold", "is", "ice", "fire"), options.values())}
-    tokens |= {"<rst": {}, "<rstrip><": SPECIAL, " lead": {}, "the": {"normalized": True}, "ﬁn": {"normalized": True},
-               "``q``": {"normalized": True}, "Ø": {"single_word": True}, "中": {}}
+    tokens |= {
+        "<rst": {},
+        "<rstrip><": SPECIAL,
+        " lead": {},
+        "the": {"normalized": True},
+        "ﬁn": {"normalized": True},
+        "``q``": {"normalized": True},
+        "Ø": {"single_word": True},
+        "中": {},
+    }
     return add_tokens(config, tokens)
 
 
 def few_bytes(fuse):
     """A vocabulary without most bytes: unknown tokens, or nothing."""
     config = trained(byte_level(regex=True), size=400, alphabet=[])
-    keep = lambda token: all(c in "Ġabcdefghijklmnopqrstuvwxyz'." for c in token)
+
+    def keep(token):
+        return all(c in "Ġabcdefghijklmnopqrstuvwxyz'." for c in token)
+
     model = config["model"]
     model["vocab"] = {token: i for i, token in enumerate(filter(keep, model["vocab"]))}
     model["merges"] = [pair for pair in model["merges"] if "".join(pair) in model["vocab"]]
@@ -186,13 +251,25 @@ def few_bytes(fuse):
 def all_configs():
     """Names and dicts."""
     base = gpt2()
-    fresh = lambda: copy.deepcopy(base)
-    configs = {"gpt2": base, "gpt2-older-spelling": gpt2_older_spelling(fresh()), "llama3": llama3(), "qwen2": qwen2(),
-               "smollm2": smollm2(), "behaviors": behaviors(fresh()), "added-tokens": strict_tokens(fresh()),
-               "cl100k": other_splits(fresh(), split(CL100K), byte_level()),
-               "o200k": other_splits(fresh(), split(O200K), byte_level(prefix=True)),
-               "deepseek3": other_splits(fresh(), split(r"\p{N}{1,3}"), split(CJK), split(DEEPSEEK3), byte_level()),
-               "unknown": few_bytes(fuse=False), "unknown-fused": few_bytes(fuse=True), "unknown-dropped": few_bytes(fuse=None)}
+
+    def fresh():
+        return copy.deepcopy(base)
+
+    configs = {
+        "gpt2": base,
+        "gpt2-older-spelling": gpt2_older_spelling(fresh()),
+        "llama3": llama3(),
+        "qwen2": qwen2(),
+        "smollm2": smollm2(),
+        "behaviors": behaviors(fresh()),
+        "added-tokens": strict_tokens(fresh()),
+        "cl100k": other_splits(fresh(), split(CL100K), byte_level()),
+        "o200k": other_splits(fresh(), split(O200K), byte_level(prefix=True)),
+        "deepseek3": other_splits(fresh(), split(r"\p{N}{1,3}"), split(CJK), split(DEEPSEEK3), byte_level()),
+        "unknown": few_bytes(fuse=False),
+        "unknown-fused": few_bytes(fuse=True),
+        "unknown-dropped": few_bytes(fuse=None),
+    }
     for form in ("NFD", "NFKC", "NFKD"):
         configs[form.lower()] = normalizing(fresh(), {"type": form}, {"type": "Prepend", "prepend": "\u2581"})
     return configs

@@ -62,7 +62,7 @@ TEST(Attribute, DenoisingSumsToTheEffectOnTheCounterfactualRun) {
 
 TEST(Attribute, InputIgSumsToTheMetricsDifference) {
   const Transformer model = tiny_model(Kind::llama);
-  const UnitScores unit = scores_of(model, request_of("input-ig", Quadrature::gauss_legendre, 80));
+  const UnitScores unit = scores_of(model, request_of("input-ig", Quadrature::gauss_legendre, 400));
   const at::Tensor difference = unit.metric.select(1, 0) - unit.metric.select(1, 1);
   EXPECT_TRUE(at::allclose(unit.inputs.sum(1), difference, 0, 1e-6));
   EXPECT_LE(largest(unit.residual), 1e-6);
@@ -144,7 +144,9 @@ TEST(Attribute, ThePilotChoosesTheCheapestRuleThatMeetsTheTolerance) {
       const double far = (clean.metric - patch.metric)[pair].abs().item<double>();
       const double allowed = 0.01 * std::max(effect[pair].abs().item<double>(), 0.01 * far);
       EXPECT_LE(error_of(choice), allowed);
-      if (choice > 0) EXPECT_GT(error_of(choice - 1), allowed);
+      if (choice > 0) {
+        EXPECT_GT(error_of(choice - 1), allowed);
+      }
     }
   }
 }

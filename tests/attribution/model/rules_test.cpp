@@ -123,7 +123,7 @@ TEST(Conservation, AllFourRulesOnABiasFreeGatedModel) {
 class OneRule : public ::testing::TestWithParam<Rule> {};
 INSTANTIATE_TEST_SUITE_P(Conservation, OneRule,
                          ::testing::Values(Rule::norm, Rule::activation, Rule::half, Rule::attention),
-                         [](const auto& info) { return name_of(info.param); });
+                         [](const auto& rule) { return name_of(rule.param); });
 
 TEST_P(OneRule, RemovedBreaksConservation) {
   const Transformer model = tiny_model(Kind::llama);
