@@ -146,16 +146,16 @@ void refuse_unfit(const std::vector<SkippedPair>& unfit) {
   problems.throw_if_any();
 }
 
-/// Too few pairs, with the first reasons why others were skipped.
-void require_enough(const Share& share, const std::vector<SkippedPair>& skipped, const std::filesystem::path& file) {
+/// None of the pairs asked for, with the first reasons why others were skipped. Fewer are fine: the number is a limit.
+void require_some(const Share& share, const std::vector<SkippedPair>& skipped, const std::filesystem::path& file) {
   const std::int64_t wanted = share.wanted.value_or(0);
-  if (static_cast<std::int64_t>(share.pairs.size()) >= wanted) return;
+  if (!share.pairs.empty() || wanted == 0) return;
   constexpr std::size_t shown = 5;
   std::vector<Problem> problems = {
       {file.string(),
-       fmt::format("{} asks for {} pairs but only {} are left that fit ({} were skipped); lower it, add pairs, "
-                   "or mend the skipped ones",
-                   share.key, wanted, share.pairs.size(), skipped.size())}};
+       fmt::format(
+           "{} asks for {} pairs and none is left that fits ({} were skipped); add pairs, or mend the skipped ones",
+           share.key, wanted, skipped.size())}};
   for (std::size_t i = 0; i < std::min(shown, skipped.size()); ++i) {
     problems.push_back({fmt::format("{}:{}", skipped[i].file, skipped[i].line), "skipped: " + skipped[i].reason});
   }
@@ -229,8 +229,8 @@ PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer) {
   if (options.unfit == Unfit::refuse) refuse_unfit(skipped);
   const std::filesystem::path& train_source = one_file ? options.file : options.train_file;
   if (split.train.pairs.empty()) split.train.wanted = std::max<std::int64_t>(split.train.wanted.value_or(0), 1);
-  require_enough(split.train, skipped, train_source);
-  require_enough(split.test, skipped, one_file ? options.file : options.test_file);
+  require_some(split.train, skipped, train_source);
+  require_some(split.test, skipped, one_file ? options.file : options.test_file);
   const std::int64_t overlapping = count_overlap(split, options.overlap);
   std::string hash = hash_of(split);
   return {std::move(split.train.pairs), std::move(split.test.pairs), std::move(skipped), overlapping, std::move(hash)};

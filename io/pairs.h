@@ -87,8 +87,8 @@ struct PairSet {
 /// Fisher–Yates, so that the split is the same everywhere), training pairs taken first, then test pairs from the groups
 /// left; without `train`, the last groups that make up `test` are held out and the others train.
 /// Under `skip` pairs are judged only until enough are found, under `refuse` all of them.
-/// Throws UserError: unfit pairs (each named with its reason) under `refuse`; overlap under `refuse`; fewer fitting
-/// pairs than `train` or `test` asks for; no training pair at all; both or neither of `file` and `train_file`; a
+/// Throws UserError: unfit pairs (each named with its reason) under `refuse`; overlap under `refuse`; no pair
+/// left that fits; no training pair at all; both or neither of `file` and `train_file`; a
 /// tokenizer that puts special tokens after the text; a doubled BOS (the prompt's text begins with the special token
 /// that the tokenizer adds anyway).
 PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer);

@@ -61,7 +61,17 @@ UnitOptions shared_options(const Execution& execution, const Job& job) {
   return options;
 }
 
-MeanState baseline_mean(const Execution& execution, const Job& job) {
+/// A unit's own options: its layers, and the mean of its pairs' token length.
+UnitOptions options_for(const Chunk& chunk, const Job& job, const UnitOptions& shared,
+                        const std::map<std::int64_t, MeanState>& means) {
+  UnitOptions unit = shared;
+  unit.layers = chunk.layers;
+  const std::int64_t length = job.pairs.train[static_cast<std::size_t>(chunk.members.front())].length();
+  if (const auto mean = means.find(length); mean != means.end()) unit.mean = mean->second;
+  return unit;
+}
+
+std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, const Job& job) {
   std::vector<TokenPair> prompts = job.pairs.train;
   if (!job.baseline_prompts.empty()) {
     prompts.clear();
@@ -72,19 +82,19 @@ MeanState baseline_mean(const Execution& execution, const Job& job) {
       prompts.push_back(prompt);
     }
   }
-  return run_means(execution, job, "baseline means", prompts).begin()->second;
+  return run_means(execution, job, "baseline means", prompts);
 }
 
 /// Tries the candidate rules on a few pairs, and fills in each layer's cheapest one that met the tolerance on all of
 /// them.
-void run_pilot(const Execution& execution, const Job& job, UnitOptions& options, std::vector<std::string>& names) {
+void run_pilot(const Execution& execution, const Job& job, UnitOptions& options,
+               const std::map<std::int64_t, MeanState>& means, std::vector<std::string>& names) {
   const StagePlan plan = plan_pilot(job);
   const Networks exact{job.exact.get(), job.exact.get()};  // in float32: residuals of bfloat16 are noise
-  const bool one_rule = job.config.method.path == PathKind::embeddings;
-  const std::int64_t layers = one_rule ? 1 : job.architecture().layers;
+  // An embedding path moves all layers together, so one rule serves them.
+  const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : job.architecture().layers;
   const StageResult result = run_plan(execution, "pilot", plan, [&](const Chunk& chunk) {
-    UnitOptions unit = options;
-    unit.layers = chunk.layers;
+    UnitOptions unit = options_for(chunk, job, options, means);
     return UnitResult{
         {}, numbers_of(pilot(exact, job.config.method, prompts_of(job, job.pairs.train, chunk.members), unit))};
   });
@@ -134,19 +144,18 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
 AttributionOutcome run_attribution(const Execution& execution, const Job& job) {
   AttributionOutcome outcome;
   UnitOptions options = shared_options(execution, job);
-  if (job.config.method.baseline == Baseline::mean) options.mean = baseline_mean(execution, job);
-  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, job, options, outcome.pilot);
+  std::map<std::int64_t, MeanState> means;  // by token length
+  if (job.config.method.baseline == Baseline::mean) means = baseline_means(execution, job);
+  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, job, options, means, outcome.pilot);
 
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
   std::vector<char> audited(job.pairs.train.size(), 0);
-  const bool auditable = job.config.method.path != PathKind::none;
-  for (const std::int64_t member : seeded_members(pairs, auditable ? job.config.audit : 0, job.config.seed))
+  for (const std::int64_t member : seeded_members(pairs, job.config.audit, job.config.seed))
     audited[static_cast<std::size_t>(member)] = 1;
 
   const StagePlan plan = plan_attribution(job);
   StageResult result = run_plan(execution, "attribution", plan, [&](const Chunk& chunk) {
-    UnitOptions unit = options;
-    unit.layers = chunk.layers;
+    UnitOptions unit = options_for(chunk, job, options, means);
     for (const std::int64_t member : chunk.members) unit.audit.push_back(audited[static_cast<std::size_t>(member)]);
     const UnitScores scores =
         attribute(job.networks(), job.config.method, prompts_of(job, job.pairs.train, chunk.members), unit);

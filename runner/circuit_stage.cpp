@@ -18,21 +18,19 @@ namespace {
 
 using Side = CircuitPoint::Side;
 
+enum class Area { cpr, cmd };
+
 struct Selection {
   std::string name;
   std::int64_t count;
 };
 
-/// The circuits asked for, as node counts, smallest first; a count asked for twice stands once.
+/// The circuits asked for, as node counts, smallest first.
 std::vector<Selection> selections_of(const CircuitConfig& circuit, const std::vector<float>& scores) {
   const auto nodes = static_cast<std::int64_t>(scores.size());
   std::vector<Selection> selections;
   const auto add = [&](const std::string& name, std::int64_t count) {
-    if (count > nodes) {
-      throw UserError(
-          "circuit.counts",
-          fmt::format("asks for {} nodes where there are {} (layers × positions × neurons); lower it", count, nodes));
-    }
+    TRIBUTARY_EXPECT(count <= nodes, "counts are checked when the job is prepared");
     selections.push_back({name, count});
   };
   for (const std::int64_t count : circuit.counts) add(fmt::format("count {}", count), count);
@@ -70,12 +68,12 @@ std::vector<CircuitPoint> points_of(const std::vector<Selection>& selections, st
 }
 
 AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t first,
-                  const std::vector<CircuitPoint>& points, const ReferenceMetrics& reference, bool distance) {
+                  const std::vector<CircuitPoint>& points, const ReferenceMetrics& reference, Area area) {
   AreaCurve curve;
   for (std::size_t i = 0; i < std::size(area_fractions); ++i) {
     const double faithfulness = normalised(mean_of(metrics[first + i]), reference);
     curve.count.push_back(points[first + i].count);
-    curve.value.push_back(distance ? std::abs(1 - faithfulness) : faithfulness);
+    curve.value.push_back(area == Area::cmd ? std::abs(1 - faithfulness) : faithfulness);
   }
   curve.area = trapezoid_area(area_fractions, curve.value);
   return curve;
@@ -96,8 +94,8 @@ CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::v
     outcome.completeness.push_back(normalised(mean_of(outcome.metric_complement.back()), reference));
   }
   const std::size_t first = 2 * selections.size();
-  outcome.cpr = area_of(metrics, first, points, reference, false);
-  outcome.cmd = area_of(metrics, first + std::size(area_fractions), points, reference, true);
+  outcome.cpr = area_of(metrics, first, points, reference, Area::cpr);
+  outcome.cmd = area_of(metrics, first + std::size(area_fractions), points, reference, Area::cmd);
   outcome.metric_full = std::move(full);
   outcome.metric_empty = std::move(empty);
   return outcome;
@@ -121,15 +119,11 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
 
   const StagePlan plan = plan_curve(job);
   const StageResult result = run_plan(execution, "circuits", plan, [&](const Chunk& chunk) {
-    const Prompts prompts = prompts_of(job, job.pairs.test, chunk.members);
+    Prompts prompts = prompts_of(job, job.pairs.test, chunk.members);
+    prompts.tokens = metric_tokens(*job.exact, prompts, execution.batching);  // as in attribution
     CurveInputs unit = inputs;
     if (circuit.ablation == Ablation::mean) {
-      const auto mean = means.find(prompts.clean.size(1));
-      if (mean == means.end())
-        throw std::runtime_error(
-            "no training pair has this held-out pair's token length, so there is no mean to ablate with; set "
-            "circuit.ablation_pairs: test");
-      unit.mean = mean->second.activations;
+      unit.mean = means.at(prompts.clean.size(1)).activations;
     }
     const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching);
     RowWriter rows;  // [pair, 2 + points]

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <vector>
 
 #include "common/errors.h"
 
@@ -26,10 +27,22 @@ int visible_cards() {
   return at::detail::getCUDAHooks().deviceCount();
 }
 
-int usable_cores() {
+/// This process's cores.
+struct Cores {
+  int count = 1;
+  std::string name;  //!< host and mask: equal for ranks that share their cores
+};
+
+Cores usable_cores() {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
   cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return 1;
-  return std::max(1, CPU_COUNT(&mask));
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return {1, host};
+  Cores cores{std::max(1, CPU_COUNT(&mask)), host};
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &mask)) cores.name += " " + std::to_string(core);
+  }
+  return cores;
 }
 
 }  // namespace
@@ -52,12 +65,14 @@ void use_one_thread() { at::set_num_threads(1); }
 
 void fix_cpu_arithmetic() { setenv("MKL_CBWR", "AUTO,STRICT", 1); }
 
-int automatic_threads(const c10::Device& device, int local_size) {
+int automatic_threads(const c10::Device& device, const Communicator& comm) {
+  const Cores mine = usable_cores();
+  const std::vector<std::string> all = comm.gather(mine.name);
+  std::vector<std::int64_t> sharers;  // by rank
+  for (const std::string& name : all) sharers.push_back(std::count(all.begin(), all.end(), name));
+  comm.broadcast(sharers);
   if (!device.is_cpu()) return 1;
-  // mpirun either binds each rank to cores of its own, or leaves all of them to all ranks.
-  const auto online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  const int mine = usable_cores();
-  return std::max(1, mine < online ? mine : mine / std::max(1, local_size));
+  return std::max(1, mine.count / static_cast<int>(sharers[static_cast<std::size_t>(comm.rank())]));
 }
 
 }  // namespace tributary

@@ -8,6 +8,8 @@
 
 #include <c10/core/Device.h>
 
+#include "runner/comm.h"
+
 namespace tributary {
 
 /// The device of this rank for `model.device`: cpu; or the card number local_rank modulo the visible cards.
@@ -20,8 +22,8 @@ void use_one_thread();
 /// Asks MKL for results that do not depend on memory alignment or matrix height. Before anything else touches MKL.
 void fix_cpu_arithmetic();
 
-/// Worker threads for `threads: auto`: the cores this process may use, divided among the ranks of the node that share
-/// them; 1 on a card.
-int automatic_threads(const c10::Device& device, int local_size);
+/// Worker threads for `threads: auto`: the cores of this process's affinity mask, divided among the ranks of the node
+/// that have the same mask; 1 on a card. Collective.
+int automatic_threads(const c10::Device& device, const Communicator& comm);
 
 }  // namespace tributary

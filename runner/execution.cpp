@@ -3,6 +3,7 @@
 #include "runner/execution.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 
@@ -17,9 +18,17 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
   options.name = name;
   StageResult result = run_stage(
       execution.comm, plan.units,
-      [&](std::int64_t unit, int) { return compute(plan.chunks[static_cast<std::size_t>(unit)]); }, options);
+      [&](std::int64_t unit, int) {
+        try {
+          return compute(plan.chunks[static_cast<std::size_t>(unit)]);
+        } catch (const c10::Error& error) {
+          throw std::runtime_error(error.what_without_backtrace());  // its frames mean nothing to a user
+        }
+      },
+      options);
   if (result.stopped) throw Stopped();
   if (result.any_failed) {
+    if (result.failed.empty()) throw UnitsFailed("");  // rank 0 has the list
     std::string text = "units of the stage '" + name + "' failed:";
     for (const FailedUnit& failed : result.failed) {
       text +=

@@ -3,6 +3,7 @@
 #include "runner/job.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -44,14 +45,81 @@ std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, co
   return prompts;
 }
 
-void check_rules(const Job& job) {
-  for (const Rule rule : job.config.method.asked) {
+/// Rules asked for by name must act somewhere; a preset drops those that cannot, unless none is left.
+void settle_rules(Job& job) {
+  Method& method = job.config.method;
+  const std::string place = " in a " + job.architecture().family + " model (it fired 0 times)";
+  for (const Rule rule : method.asked) {
     if (job.fired.of(rule) == 0) {
-      throw UserError(
-          "attribution.rules." + name_of(rule),
-          "the rule has no place to act in a " + job.architecture().family + " model (it fired 0 times); remove it");
+      throw UserError("attribution.rules." + name_of(rule), "the rule has no place to act" + place + "; remove it");
     }
   }
+  const bool had_any = method.rules.any();
+  for (const Rule rule : all_rules) {
+    if (!method.rules.has(rule) || job.fired.of(rule) > 0) continue;
+    method.rules = method.rules.without(rule);
+    job.dropped.push_back(rule);
+  }
+  if (had_any && !method.rules.any()) {
+    throw UserError("attribution",
+                    "no rule of '" + method.name + "' has a place to act" + place + "; take another method");
+  }
+}
+
+/// What can only be checked beside the model and the pairs. Defaults that are too large shrink, given values are
+/// refused.
+void check_sizes(Job& job, const Settings& settings) {
+  RunConfig& config = job.config;
+  const std::int64_t nodes = job.architecture().layers * job.node_positions() * job.architecture().neurons;
+  std::vector<std::int64_t>& counts = config.circuit.counts;
+  for (const std::int64_t count : counts) {
+    if (count > nodes && settings.given("circuit.counts")) {
+      throw UserError(
+          settings.where("circuit.counts"),
+          fmt::format("circuit.counts: asks for {} nodes where there are {} (layers × positions × neurons); lower it",
+                      count, nodes));
+    }
+  }
+  std::erase_if(counts, [nodes](std::int64_t count) { return count > nodes; });
+  if (config.method.score == ScoreKind::exact && config.sample > nodes) {
+    if (settings.given("attribution.sample")) {
+      throw UserError(
+          settings.where("attribution.sample"),
+          fmt::format("attribution.sample: asks for {} neurons where there are {}; lower it", config.sample, nodes));
+    }
+    config.sample = nodes;
+  }
+  if (config.metric == MetricKind::sum_of_logits && config.metric_top > job.architecture().vocabulary) {
+    throw UserError(settings.where("metric_top"),
+                    fmt::format("metric_top: {} is more than the {} tokens of the vocabulary; lower it",
+                                config.metric_top, job.architecture().vocabulary));
+  }
+  if (config.circuit.ablation == Ablation::mean && config.circuit.means_from == CircuitConfig::MeansFrom::train) {
+    const std::vector<Bucket> trained = buckets_of(job.pairs.train);
+    for (const Bucket& bucket : buckets_of(job.pairs.test)) {
+      if (std::none_of(trained.begin(), trained.end(), [&](const Bucket& b) { return b.length == bucket.length; })) {
+        throw UserError(settings.where("circuit.ablation_pairs"),
+                        fmt::format("circuit.ablation_pairs: no training pair has {} tokens as some held-out pairs "
+                                    "have, so there is no mean to ablate them with; take test",
+                                    bucket.length));
+      }
+    }
+  }
+}
+
+/// In bfloat16 residuals are rounding noise, so the points come from a float32 pilot.
+void settle_quadrature(Method& method) {
+  if (method.quadrature != Quadrature::adaptive) return;
+  if (method.rules.any()) {
+    throw UserError("attribution.quadrature",
+                    "in bfloat16 adaptive takes its points from a pilot, which needs true effects to compare with, and "
+                    "replacement rules have none; take a fixed rule, or dtype float32");
+  }
+  method.quadrature = Quadrature::pilot;
+}
+
+bool lacks_counterfactual(const std::vector<TokenPair>& pairs) {
+  return std::any_of(pairs.begin(), pairs.end(), [](const TokenPair& pair) { return pair.counterfactual.empty(); });
 }
 
 }  // namespace
@@ -109,25 +177,25 @@ Job prepare_job(const Settings& settings, int local_rank) {
   options.vocabulary = job.architecture().vocabulary;
   options.max_length = job.architecture().max_positions;
   job.pairs = prepare_pairs(options, tokenizer);
+  job.config.unpaired = lacks_counterfactual(job.pairs.train) || lacks_counterfactual(job.pairs.test);
   const bool kept = job.config.method.positions == Positions::keep;
   job.train_length = kept ? job.pairs.train.front().length() : 1;
-  if (!kept && job.config.method.baseline == Baseline::mean && buckets_of(job.pairs.train).size() > 1) {
-    throw UserError("attribution.baseline",
-                    "a mean baseline is taken position by position, and the training pairs have several token lengths; "
-                    "set positions: keep");
-  }
   if (!job.config.baseline_file.empty()) {
+    if (buckets_of(job.pairs.train).size() > 1) {
+      throw UserError("attribution.baseline_file",
+                      "holds means for one token length, and the training pairs have several; set pairs.length and "
+                      "positions: keep");
+    }
     job.baseline_prompts = read_baseline(job.config, tokenizer, job.pairs.train.front().length());
   }
-  // In bfloat16 residuals are rounding noise, so the points come from a float32 pilot.
-  if (type == at::kBFloat16 && job.config.method.quadrature == Quadrature::adaptive)
-    job.config.method.quadrature = Quadrature::pilot;
+  check_sizes(job, settings);
 
   job.fired = count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), job.config.method.rules);
-  check_rules(job);
+  settle_rules(job);
+  if (type == at::kBFloat16) settle_quadrature(job.config.method);
   job.model_hash = checkpoint.hash();
   std::string everything = settings.identity_text() + "\nmodel " + job.model_hash + "\npairs " + job.pairs.hash +
-                           "\nnumbers " + numbers_version;
+                           "\ndevice " + c10::DeviceTypeName(job.device.type()) + "\nnumbers " + numbers_version;
   for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) {
     everything += "\nbaseline";
     for (const std::int64_t id : prompt) everything += ' ' + std::to_string(id);

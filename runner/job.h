@@ -34,6 +34,7 @@ struct Job {
   std::string identity;           //!< of the numbers: keys that change them, model, pairs, code
   std::int64_t train_length = 0;  //!< positions: keep: token length; sum: 1
   Fired fired;
+  std::vector<Rule> dropped;  //!< rules of a preset that have no place to act in this family
 
   [[nodiscard]] const Architecture& architecture() const { return working->architecture(); }
   [[nodiscard]] Networks networks() const { return {working.get(), exact.get()}; }

@@ -40,7 +40,8 @@ std::vector<Key> make_table() {
           "number type of the network; scores are float32 and folds float64 in any case",
           {"float64", "float32", "bfloat16"}),
       key("model.device", Kind::text, "auto",
-          "where the network runs, chosen per rank; auto: a card where there is one", {"auto", "cpu", "cuda"}),
+          "where the network runs, chosen per rank; auto: a card where there is one", {"auto", "cpu", "cuda"},
+          -unbounded, unbounded, Effect::speed),
       key("pairs.file", Kind::path, "",
           "prompt pairs, one JSON object a line, split into training and test pairs by prompt pair with pairs.seed"),
       key("pairs.train_file", Kind::path, "", "training pairs, in file order (instead of pairs.file)"),
@@ -55,8 +56,6 @@ std::vector<Key> make_table() {
       key("pairs.length", Kind::integer, "first",
           "token length of the prompts with positions: keep; first: that of the first fitting training pair", {"first"},
           1),
-      key("pairs.unpaired", Kind::boolean, "false",
-          "prompts have no counterfactual (patch_prefix): baseline zero or mean, metric logit or sum-of-logits"),
       key("metric", Kind::text, "logit-difference",
           "m, on the logits of the last position: logit(clean_answer) − logit(patch_answer), logit(clean_answer), or "
           "the sum of the metric_top best of the clean run",
@@ -163,7 +162,6 @@ MethodRequest method_request(const Settings& settings) {
   request.aggregate = chosen<Aggregate>(settings, "attribution.aggregate",
                                         {{"mean", Aggregate::mean}, {"mean-abs", Aggregate::mean_abs}});
   request.positions = chosen<Positions>(settings, "positions", {{"keep", Positions::keep}, {"sum", Positions::sum}});
-  request.paired = !settings.at<bool>("pairs.unpaired");
   return request;
 }
 
@@ -216,8 +214,17 @@ void check_pairs(const RunConfig& run, Checks& checks) {
   checks.refuse_if(
       run.unpaired && run.metric == MetricKind::logit_difference, "metric",
       "logit-difference needs a second answer, and unpaired prompts have none; take logit or sum-of-logits");
-  checks.refuse_if(run.unpaired && run.circuit.ablation == Ablation::resample, "circuit.ablation",
-                   "resample needs counterfactual prompts, and these prompts have none; take mean or zero");
+}
+
+/// Keys that only some methods read.
+void check_method(const RunConfig& run, Checks& checks) {
+  checks.refuse_if(!run.baseline_file.empty() && run.method.baseline != Baseline::mean, "attribution.baseline_file",
+                   "is read for 'baseline: mean' only");
+  checks.refuse_if(run.store_inputs && run.method.path != PathKind::embeddings, "attribution.inputs",
+                   "input IG comes from the embedding path, and '" + run.method.name + "' does not move along it");
+  checks.refuse_if(
+      run.audit > 0 && run.method.path == PathKind::none, "attribution.audit",
+      "'" + run.method.name + "' evaluates one point, so there are no twice as many to compare with; remove it");
 }
 
 }  // namespace
@@ -235,13 +242,11 @@ RunConfig run_config(const Settings& settings) {
   run.dtype = settings.at<std::string>("model.dtype");
   run.device = settings.at<std::string>("model.device");
   run.pairs = pair_options(settings);
-  run.unpaired = settings.at<bool>("pairs.unpaired");
   run.metric = chosen<MetricKind>(settings, "metric",
                                   {{"logit-difference", MetricKind::logit_difference},
                                    {"logit", MetricKind::logit},
                                    {"sum-of-logits", MetricKind::sum_of_logits}});
   run.metric_top = settings.at<std::int64_t>("metric_top");
-  run.pairs.counterfactual = run.unpaired ? Needs::nothing : Needs::it;
   run.pairs.patch_answer = run.metric == MetricKind::logit_difference ? Needs::it : Needs::nothing;
   run.store_inputs = settings.at<bool>("attribution.inputs");
   run.gap = chosen<UnitOptions::Gap>(settings, "attribution.linearisation_gap",
@@ -277,11 +282,10 @@ RunConfig run_config(const Settings& settings) {
   } catch (const UserError& error) {
     checks.add(error);
   }
+  const bool compares = run.method.baseline == Baseline::pair || run.circuit.ablation == Ablation::resample;
+  run.pairs.counterfactual = compares ? Needs::it : Needs::nothing;
   check_pairs(run, checks);
-  checks.refuse_if(!run.baseline_file.empty() && run.method.baseline != Baseline::mean, "attribution.baseline_file",
-                   "is read for 'baseline: mean' only");
-  checks.refuse_if(run.store_inputs && run.method.path != PathKind::embeddings, "attribution.inputs",
-                   "input IG comes from the embedding path, and '" + run.method.name + "' does not move along it");
+  if (!run.method.name.empty()) check_method(run, checks);
   checks.finish();
   return run;
 }

@@ -39,7 +39,7 @@ struct RunConfig {
   std::string dtype;
   std::string device;
   PairOptions pairs;
-  bool unpaired = false;  //!< pairs.unpaired: prompts without counterfactuals
+  bool unpaired = false;  //!< some prompt has no counterfactual: then none is used (known once the pairs are read)
   MetricKind metric = MetricKind::logit_difference;
   std::int64_t metric_top = 0;
   Method method;

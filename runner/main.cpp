@@ -1,7 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command line. The only place that turns exceptions into exit codes.
+// The command line: words in, exit code out.
+#include <c10/util/Exception.h>
+
 #include <CLI/CLI.hpp>
 
 #include <exception>
@@ -93,6 +95,9 @@ int main(int argc, char** argv) {
   } catch (const tributary::UserError& error) {
     std::cerr << "tributary: " << error.what() << '\n';
     return exit_usage;
+  } catch (const c10::Error& error) {
+    std::cerr << "tributary: " << error.what_without_backtrace() << '\n';
+    return exit_internal;
   } catch (const std::exception& error) {
     std::cerr << "tributary: " << error.what() << '\n';
     return exit_internal;

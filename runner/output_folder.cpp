@@ -18,7 +18,8 @@ namespace {
 void make_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  if (error || !std::filesystem::is_directory(folder)) {
+  std::error_code unseen;
+  if (error || !std::filesystem::is_directory(folder, unseen)) {
     throw UserError(folder.string(), "cannot be made (" +
                                          (error ? error.message() : std::string("it is not a folder")) +
                                          "); name another with --out");
@@ -53,6 +54,14 @@ std::string identity_in(const ResultsFile& results) {
   return found == group->second.end() ? "" : std::get<std::string>(found->second);
 }
 
+std::string identity_of_file(const std::filesystem::path& file) {
+  try {
+    return identity_in(read_results(file));
+  } catch (const UserError& error) {
+    throw UserError("", std::string(error.what()) + "; --fresh replaces it");
+  }
+}
+
 }  // namespace
 
 std::filesystem::path results_path(const std::filesystem::path& folder) { return folder / "results.h5"; }
@@ -60,8 +69,12 @@ std::filesystem::path results_path(const std::filesystem::path& folder) { return
 Found open_output(const std::filesystem::path& folder, const std::string& identity, std::uint64_t bytes, Fresh fresh) {
   make_folder(folder);
   const std::filesystem::path results = results_path(folder);
-  if (std::filesystem::exists(results) && fresh == Fresh::no) {
-    if (identity_in(read_results(results)) == identity) return Found::same_results;
+  std::error_code error;
+  const bool there = std::filesystem::exists(results, error);
+  if (error)
+    throw UserError(folder.string(), "cannot be looked into (" + error.message() + "); name another folder with --out");
+  if (there && fresh == Fresh::no) {
+    if (identity_of_file(results) == identity) return Found::same_results;
     throw UserError(results.string(),
                     "holds results of another configuration, model or pairs (they would be overwritten); name another "
                     "folder with --out, or say --fresh to replace them");

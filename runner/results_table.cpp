@@ -3,6 +3,7 @@
 #include "runner/results_table.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <limits>
 
@@ -242,7 +243,8 @@ void add_pairs(ResultsFile& file, const Job& job) {
 
   Strings skipped;
   for (const SkippedPair& pair : job.pairs.skipped)
-    skipped.push_back("line " + std::to_string(pair.line) + ": " + pair.reason);
+    skipped.push_back(std::filesystem::path(pair.file).filename().string() + ":" + std::to_string(pair.line) + ": " +
+                      pair.reason);
   file.datasets.push_back(
       strings_dataset("/pairs/skipped", skipped, "skipped", "pairs that could not be used, with the reason"));
   file.group_attributes["/pairs"] = {{"train", size_of(job.pairs.train)},

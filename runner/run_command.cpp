@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/run_command.h"
 
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <ctime>
 #include <iostream>
 #include <set>
@@ -47,6 +47,8 @@ int together(const Communicator& comm, const Body& body) {
     trouble = {exit_stopped, "stopped on request; nothing was written. The same command starts again"};
   } catch (const UnitsFailed& error) {
     trouble = {exit_failed_units, error.what()};
+  } catch (const c10::Error& error) {
+    trouble = {exit_internal, error.what_without_backtrace()};  // its frames mean nothing to a user
   } catch (const std::exception& error) {
     trouble = {exit_internal, error.what()};
   }
@@ -57,7 +59,7 @@ int together(const Communicator& comm, const Body& body) {
   for (std::size_t rank = 0; rank < codes.size(); ++rank) {
     if (codes[rank] == exit_done) continue;
     if (worst[0] == exit_done || codes[rank] == exit_internal) worst[0] = codes[rank];
-    if (printed.insert(texts[rank]).second) std::cerr << "tributary: " << texts[rank] << '\n';
+    if (!texts[rank].empty() && printed.insert(texts[rank]).second) std::cerr << "tributary: " << texts[rank] << '\n';
   }
   comm.broadcast(worst);
   return static_cast<int>(worst[0]);
@@ -84,6 +86,23 @@ std::string now() {
   return text;
 }
 
+/// All runs of the sweep, each checked as far as it can be without its model. Throws UserError with the problems of
+/// all.
+std::vector<Settings> checked_runs(const RunArguments& arguments) {
+  std::vector<Settings> runs = read_settings(key_table(), arguments.file, arguments.overrides);
+  std::vector<Problem> problems;
+  for (const Settings& settings : runs) {
+    try {
+      run_config(settings);
+    } catch (const UserError& error) {
+      const std::string run = settings.label().empty() ? "" : " (run " + settings.label() + ")";
+      for (const Problem& problem : error.problems()) problems.push_back({problem.where, problem.text + run});
+    }
+  }
+  if (!problems.empty()) throw UserError(problems);
+  return runs;
+}
+
 /// One run of the sweep on all ranks. Throws; `together` sorts out what.
 class Run {
  public:
@@ -98,6 +117,7 @@ class Run {
   /// Everything that can go wrong before work starts.
   void prepare() {
     job_ = prepare_job(settings_, comm_.local_rank());
+    bits_ = bits_hold(job_);
     if (comm_.rank() != 0) return;
     require_finite(job_.exact->weights(), job_.config.model.string());
     found_ = open_output(folder_, job_.identity, expected_bytes(job_), arguments_.fresh);
@@ -110,7 +130,7 @@ class Run {
       say_finished(read_results_once());
       return;
     }
-    const bool bits = bits_hold(job_);
+    const bool bits = comm_.agree(bits_);
     if (!bits && comm_.rank() == 0) {
       std::cerr << "tributary: warning: on this machine a pair's bits depend on its batch, so results may differ in "
                    "the last digits between machines and settings\n";
@@ -151,11 +171,9 @@ class Run {
       std::cerr << "tributary: warning: the zero baseline on an embedding path is for parity with other programs only: "
                    "its integrand is huge near 0 and no rule converges\n";
     }
-    for (const Rule rule : all_rules) {
-      if (method.rules.has(rule) && job_.fired.of(rule) == 0) {
-        std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
-                  << ", which has no place to act in a " << job_.architecture().family << " model\n";
-      }
+    for (const Rule rule : job_.dropped) {
+      std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
+                << ", which has no place to act in a " << job_.architecture().family << " model\n";
     }
     if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {
       std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on "
@@ -165,8 +183,8 @@ class Run {
 
   StageOptions stage_options(ProgressDisplay& display) const {
     StageOptions options;
-    options.threads = job_.config.threads != 0 ? static_cast<int>(job_.config.threads)
-                                               : automatic_threads(job_.device, comm_.local_size());
+    options.threads =
+        job_.config.threads != 0 ? static_cast<int>(job_.config.threads) : automatic_threads(job_.device, comm_);
     options.order = arguments_.order;
     options.seed = arguments_.order_seed;
     options.stop = &stop_;
@@ -183,13 +201,14 @@ class Run {
   std::string started_;
   Job job_;
   Found found_ = Found::nothing;
+  bool bits_ = true;  //!< what this rank's start-up check found
 };
 
 }  // namespace
 
 int run_command(const RunArguments& arguments, const Communicator& comm) {
   std::vector<Settings> runs;
-  int code = together(comm, [&] { runs = read_settings(key_table(), arguments.file, arguments.overrides); });
+  int code = together(comm, [&] { runs = checked_runs(arguments); });
   if (code != exit_done) return code;
   StopFlag stop;
   const ScopedSignalHandler handler(stop);
@@ -205,14 +224,13 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
 }
 
 void validate_command(const RunArguments& arguments) {
-  const std::vector<Settings> runs = read_settings(key_table(), arguments.file, arguments.overrides);
-  for (const Settings& settings : runs) run_config(settings);
+  const std::vector<Settings> runs = checked_runs(arguments);
   std::cout << arguments.file.string() << ": " << runs.size() << (runs.size() == 1 ? " run" : " runs")
             << ", nothing wrong\n";
 }
 
 void plan_command(const RunArguments& arguments) {
-  for (const Settings& settings : read_settings(key_table(), arguments.file, arguments.overrides)) {
+  for (const Settings& settings : checked_runs(arguments)) {
     const Job job = prepare_job(settings, 0);
     const StagePlan units = plan_attribution(job);
     std::cout << fmt::format(

@@ -30,6 +30,7 @@ int run_command(const RunArguments& arguments, const Communicator& comm);
 
 /// Reads and checks everything a run would, computes nothing, and prints what would be done. Throws UserError.
 void plan_command(const RunArguments& arguments);
+/// Checks the sweep file alone. Throws UserError.
 void validate_command(const RunArguments& arguments);
 
 }  // namespace tributary

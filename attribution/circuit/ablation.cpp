@@ -100,8 +100,9 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   const at::Tensor values = ablation_values(model, prompts, inputs, tokens, batching);
   const at::Tensor embeddings = model.embed(prompts.clean);
 
-  CurveInputs all = inputs;  // the empty circuit is one more point: no node kept
+  CurveInputs all = inputs;  // the empty circuit and the whole model are two more points: no node kept, and all
   all.points.push_back({0, 0, CircuitPoint::Side::circuit});
+  all.points.push_back({0, inputs.places.front().numel(), CircuitPoint::Side::circuit});
   std::vector<Row> rows;
   for (std::int64_t pair = 0; pair < pairs; ++pair) {
     for (std::int64_t point = 0; point < static_cast<std::int64_t>(all.points.size()); ++point)
@@ -133,8 +134,7 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
     }
   }
   const auto last = static_cast<std::int64_t>(inputs.points.size());
-  return {record_run(model, embeddings, tokens, batching).metric.to(at::kDouble).cpu(), metrics[last],
-          metrics.narrow(0, 0, last)};
+  return {metrics[last + 1], metrics[last], metrics.narrow(0, 0, last)};
 }
 
 }  // namespace tributary

@@ -45,13 +45,11 @@ class RunningIntegral {
     accumulate(integral_.gradient, sample.gradient, weight);
     accumulate(integral_.input_gradient, sample.input_gradient, weight);
     if (integral_.evaluations == 0) {
-      integral_.first_value = sample.value;
       integral_.conductance = at::zeros_like(sample.gradient);
     } else {
       integral_.conductance.add_(interval_gradient(previous_.gradient, sample.gradient, interval_) *
                                  (sample.value - previous_.value));
     }
-    integral_.last_value = sample.value;
     previous_ = sample;
     ++integral_.evaluations;
   }
@@ -85,8 +83,6 @@ class NestedIntegral {
     input_gradients_.resize(gradients_.size());
     accumulate(gradients_[static_cast<std::size_t>(level)], sample.gradient, 1);
     accumulate(input_gradients_[static_cast<std::size_t>(level)], sample.input_gradient, 1);
-    if (alpha == 0) first_value_ = sample.value;
-    if (alpha == 1) last_value_ = sample.value;
     if (keep_samples_) samples_[alpha] = sample;
     ++evaluations_;
   }
@@ -99,8 +95,6 @@ class NestedIntegral {
       accumulate(integral.input_gradient, input_gradients_[entered], weights[entered]);
     }
     if (keep_samples_) integral.conductance = conductance();
-    integral.first_value = first_value_;
-    integral.last_value = last_value_;
     integral.evaluations = evaluations_;
     return integral;
   }
@@ -115,7 +109,6 @@ class NestedIntegral {
   bool keep_samples_;
   std::vector<at::Tensor> gradients_, input_gradients_;
   std::map<double, PathSample> samples_;  // by alpha; conductance's intervals change with every level
-  at::Tensor first_value_, last_value_;
   int evaluations_ = 0;
 };
 
@@ -128,8 +121,24 @@ std::vector<double> new_points(int level) {
 
 double l1(const at::Tensor& t) { return t.abs().sum(at::kDouble).item<double>(); }
 
-bool conductances_agree(const PathIntegral& now, const PathIntegral& before, double tolerance) {
-  return l1(now.conductance - before.conductance) <= tolerance * l1(now.conductance);
+/// One level's estimate and the sum of scores it stands for.
+struct Level {
+  const PathIntegral& integral;
+  double sum;
+};
+
+/// Whether a level may be the last, given the one before.
+bool accepted(const Level& now, const Level& before, const Target& target, const AdaptiveOptions& options) {
+  if (options.agreement == AdaptiveOptions::Agreement::conductance) {
+    return l1(now.integral.conductance - before.integral.conductance) <=
+           options.tolerance * l1(now.integral.conductance);
+  }
+  const double change = std::abs(now.sum - before.sum);
+  if (options.residual == AdaptiveOptions::Residual::ignored) {
+    return change <= options.tolerance * std::max(std::abs(now.sum), target.scale);
+  }
+  const double allowed = options.tolerance * target.scale;
+  return std::abs(now.sum - target.difference) <= allowed && change <= 10 * allowed;
 }
 
 }  // namespace
@@ -189,12 +198,8 @@ std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const s
     for (const std::size_t example : open) {
       PathIntegral estimate = nested[example].estimate(level);
       const double sum = sum_of(example, estimate);
-      const double allowed = options.tolerance * targets[example].scale;
-      const bool resolved = std::abs(sum - targets[example].difference) <= allowed;
-      const bool agrees = level > 0 && (options.agreement == AdaptiveOptions::Agreement::sum
-                                            ? std::abs(sum - sums[example]) <= 10 * allowed
-                                            : conductances_agree(estimate, estimates[example], options.tolerance));
-      estimate.converged = resolved && agrees;
+      estimate.converged =
+          level > 0 && accepted({estimate, sum}, {estimates[example], sums[example]}, targets[example], options);
       if (!estimate.converged) still_open.push_back(example);
       sums[example] = sum;
       estimates[example] = std::move(estimate);

@@ -34,8 +34,6 @@ struct PathIntegral {
   at::Tensor gradient;        //!< mean gradient Σ_k w_k dm/dv [tap, pos, neuron]
   at::Tensor input_gradient;  //!< Σ_k w_k dm/de [pos, d_model], where the path moves the embeddings
   at::Tensor conductance;     //!< ∫ dm/dv dv [tap, pos, neuron]
-  at::Tensor first_value;     //!< v at the smallest alpha evaluated [tap, pos, neuron]
-  at::Tensor last_value;      //!< v at the largest
   int evaluations = 0;
   bool converged = true;  //!< adaptive: whether the tolerance was met within the points allowed
 };
@@ -54,15 +52,19 @@ struct AdaptiveOptions {
   double tolerance = 0.01;
   int max_points = 65;
   enum class Agreement { sum, conductance } agreement = Agreement::sum;  //!< what two levels must agree in
+  /// Whether the residual must be small as well: not where the scores are not meant to sum to the difference.
+  enum class Residual { required, ignored } residual = Residual::required;
 };
 
 /// The sum of scores that an estimate stands for.
 using SumOf = std::function<double(std::size_t example, const PathIntegral& estimate)>;
 
 /// Nested equispaced points with both ends: 0, 1; then 1/2; then 1/4, 3/4; … Each level re-uses all earlier ones;
-/// estimates are trapezoid, Simpson, Boole, then trapezoid. An example stops at the first level >= 1 whose residual
-/// |sum - difference| <= tolerance × scale and which agrees with the level before: its sum to 10 × tolerance × scale
-/// (the coarser level's error, not the finer's), or its conductance to tolerance in relative L1.
+/// estimates are trapezoid, Simpson, Boole, then trapezoid. An example stops at the first level >= 1
+/// - whose residual |sum - difference| <= tolerance × scale and whose sum agrees with the level before to ten times
+///   that: their difference is the coarser level's error, not the finer's; or
+/// - (residual ignored) whose sum agrees to tolerance × max(|sum|, scale); or
+/// - (agreement in conductance) whose conductance agrees to tolerance in relative L1.
 std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<Target>& targets,
                                              const SumOf& sum_of, const AdaptiveOptions& options);
 

@@ -157,9 +157,11 @@ std::vector<MethodRow> make_table() {
   return rows;
 }
 
+bool chooses_points(Quadrature rule) { return rule == Quadrature::adaptive || rule == Quadrature::pilot; }
+
 bool evaluates_zero(const Method& method) {
   const Quadrature rule = *method.quadrature;
-  if (rule == Quadrature::adaptive || rule == Quadrature::pilot) return true;
+  if (chooses_points(rule)) return true;
   const int fixed = fixed_points(rule);
   return nodes_of(rule, fixed != 0 ? fixed : std::max(method.steps, 2)).alpha.front() == 0;
 }
@@ -187,7 +189,7 @@ void check_quadrature(const Method& method, const MethodRequest& request, Checks
     return;
   }
   const Quadrature rule = *method.quadrature;
-  const bool chooses = rule == Quadrature::adaptive || rule == Quadrature::pilot;
+  const bool chooses = chooses_points(rule);
   checks.require(
       !(chooses && request.steps), "steps",
       "quadrature '" + name_of(rule) + "' chooses its own points; remove steps, or set attribution.max_points");
@@ -205,6 +207,12 @@ void check_quadrature(const Method& method, const MethodRequest& request, Checks
   }
   checks.require(!(method.form == ConductanceForm::captum && chooses), "quadrature",
                  "Captum's form has no adaptive rule");
+  checks.require(
+      !(method.form == ConductanceForm::captum && fixed != 0), "quadrature",
+      "Captum's form takes one point more than its steps, and '" + name_of(rule) + "' has only one number of points");
+  checks.require(!(rule == Quadrature::pilot && method.rules.any()), "quadrature",
+                 "the pilot compares sums with true effects, which scores under replacement rules do not tend to; take "
+                 "adaptive or a fixed rule");
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
     // Standard conductance drops the point; the weights of a mean gradient cannot.
     const bool drops = method.score == ScoreKind::conductance && method.form == ConductanceForm::standard && !chooses;
@@ -264,8 +272,9 @@ Method resolve_method(const MethodRequest& request) {
   if (method.quadrature) {
     const int fixed = fixed_points(*method.quadrature);
     method.steps = fixed != 0 ? fixed : request.steps.value_or(row->steps != 0 ? row->steps : 10);
+    if (chooses_points(*method.quadrature)) method.steps = 0;
   }
-  method.baseline = request.baseline.value_or(request.paired ? row->baseline : Baseline::zero);
+  method.baseline = request.baseline.value_or(row->baseline);
   method.tolerance = request.tolerance;
   method.max_points = request.max_points;
   method.direction = request.direction;
@@ -282,10 +291,6 @@ Method resolve_method(const MethodRequest& request) {
   checks.require(
       method.direction == Direction::clean || method.path != PathKind::embeddings, "direction",
       "'denoise' has no meaning on an embedding path (the whole network moves); '" + method.name + "' runs on one");
-  checks.require(request.paired || method.direction == Direction::clean, "direction",
-                 "'denoise' runs on the counterfactual prompts, and these prompts have none");
-  checks.require(request.paired || method.baseline != Baseline::pair, "baseline",
-                 "'pair' needs counterfactual prompts (patch_prefix), and these prompts have none; take zero or mean");
   checks.require(method.direction == Direction::clean || method.baseline == Baseline::pair, "direction",
                  "'denoise' moves a layer from the counterfactual run to the clean one, so its baseline is 'pair'");
   check_quadrature(method, request, checks);

@@ -72,7 +72,6 @@ struct MethodRequest {
   Direction direction = Direction::clean;
   Aggregate aggregate = Aggregate::mean;
   Positions positions = Positions::keep;
-  bool paired = true;  //!< whether the prompts have counterfactuals
 };
 
 /// A method with everything decided.

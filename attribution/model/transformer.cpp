@@ -42,12 +42,7 @@ at::Tensor from_rows(const at::Tensor& rows, const BatchShape& shape) {
 }
 
 Transformer::Transformer(Architecture architecture, Weights weights)
-    : architecture_(std::move(architecture)), weights_(std::move(weights)) {
-  if (architecture_.positions == PositionKind::rotary) {
-    // float32 tables at least; a bfloat16 model rounds cos and sin once, as transformers does.
-    rotary_ = rotary_tables(architecture_.rotary, architecture_.d_head, architecture_.max_positions, options());
-  }
-}
+    : architecture_(std::move(architecture)), weights_(std::move(weights)) {}
 
 at::ScalarType Transformer::score_type() const {
   return weights_.embedding.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -74,9 +69,14 @@ at::Tensor Transformer::resume(std::int64_t layer, const at::Tensor& residual, c
 
 at::Tensor Transformer::blocks(std::int64_t first, at::Tensor h, const BatchShape& shape,
                                const PassOptions& pass) const {
+  // Made for the prompt at hand: tables for all positions a model allows would be hundreds of megabytes.
+  RotaryTables rotary;
+  if (architecture_.positions == PositionKind::rotary) {
+    rotary = rotary_tables(architecture_.rotary, architecture_.d_head, shape.length, options());
+  }
   for (std::int64_t layer = first; layer < architecture_.layers; ++layer) {
     const LayerWeights& w = weights_.layers[static_cast<std::size_t>(layer)];
-    h = h + attention(layer, h, shape, pass);
+    h = h + attention(layer, h, shape, rotary, pass);
     if (pass.residual) pass.residual(layer, h);
     at::Tensor a = mlp_neurons(layer, h, pass);
     if (pass.neurons) a = pass.neurons(layer, a);
@@ -91,7 +91,7 @@ at::Tensor Transformer::norm(const at::Tensor& h, const at::Tensor& weight, cons
 }
 
 at::Tensor Transformer::attention(std::int64_t layer, const at::Tensor& h, const BatchShape& shape,
-                                  const PassOptions& pass) const {
+                                  const RotaryTables& rotary, const PassOptions& pass) const {
   const LayerWeights& w = weights_.layers[static_cast<std::size_t>(layer)];
   const at::Tensor x = norm(h, w.attention_norm_weight, w.attention_norm_bias, pass);
   const auto split = [&shape, this](const at::Tensor& rows) {  // [rows, heads * d] → [batch, pos, heads, d]
@@ -101,8 +101,8 @@ at::Tensor Transformer::attention(std::int64_t layer, const at::Tensor& h, const
   at::Tensor k = split(at::linear(x, w.key_weight, w.key_bias));
   const at::Tensor v = split(at::linear(x, w.value_weight, w.value_bias));
   if (architecture_.positions == PositionKind::rotary) {
-    q = rotate(q, rotary_);
-    k = rotate(k, rotary_);
+    q = rotate(q, rotary);
+    k = rotate(k, rotary);
   }
   if (derivative_of(Rule::attention, q, pass) == Derivative::replaced) {  // the pattern is a constant
     q = q.detach();

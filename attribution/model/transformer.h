@@ -85,7 +85,7 @@ class Transformer {
 
  private:
   [[nodiscard]] at::Tensor attention(std::int64_t layer, const at::Tensor& h, const BatchShape& shape,
-                                     const PassOptions& pass) const;
+                                     const RotaryTables& rotary, const PassOptions& pass) const;
   [[nodiscard]] at::Tensor mlp_neurons(std::int64_t layer, const at::Tensor& h, const PassOptions& pass) const;
   [[nodiscard]] at::Tensor blocks(std::int64_t first, at::Tensor h, const BatchShape& shape,
                                   const PassOptions& pass) const;
@@ -96,7 +96,6 @@ class Transformer {
 
   Architecture architecture_;
   Weights weights_;
-  RotaryTables rotary_;
 };
 
 }  // namespace tributary

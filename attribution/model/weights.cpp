@@ -154,6 +154,11 @@ Weights bind_weights(const Architecture& architecture, const nlohmann::json& con
   const Family& family = family_of(config, source.where);
   Binder binder(architecture, family, source, options);
   Weights weights;
+  if (architecture.layers > static_cast<std::int64_t>(source.names.size())) {
+    throw UserError(source.where,
+                    fmt::format("config.json says {} layers, but only {} tensors are stored; is the download complete?",
+                                architecture.layers, source.names.size()));
+  }
   weights.layers.resize(static_cast<std::size_t>(architecture.layers));
   for (const TensorRow& row : family.tensors) {
     if (!wants_tensor(row, config)) continue;

@@ -69,8 +69,7 @@ Judgement PairJudge::judge(const PromptPair& text) const {
 std::string PairJudge::missing_part(const PromptPair& text) const {
   if (options_.counterfactual == Needs::it && !text.patch_prefix) {
     return "there is no \"patch_prefix\" (this run compares with a counterfactual prompt); add it, or use baseline: "
-           "zero or "
-           "mean";
+           "zero or mean and no resample ablation";
   }
   if (options_.patch_answer == Needs::it && !text.patch_answer) {
     return "there is no \"patch_answer\" (this run's metric compares two answers); add it, or use metric: logit";

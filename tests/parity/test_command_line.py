@@ -162,7 +162,7 @@ def test_broken_pairs(bench):
     bench.edit_pairs(lambda lines: lines.__setitem__(2, lines[2][:-5]))
     bench.refused("pairs.jsonl:3:")
     bench.pairs.write_text("")
-    bench.refused("pairs.jsonl", "empty")
+    bench.refused("pairs.jsonl", "holds no pairs")
     bench.pairs.write_bytes(good.encode()[:40] + b"\xff\xfe" + good.encode()[40:])
     bench.refused("pairs.jsonl:1", "UTF-8")
 
@@ -179,10 +179,10 @@ def test_unfit_pairs_are_all_named_or_skipped(bench):
     bench.edit_pairs(spoil)
     message = bench.refused("pairs.jsonl:1", "pairs.jsonl:2", "tokens")
     assert "clean has" in message
-    bench.settings["pairs"]["unfit"] = "skip"
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl", "train": 4, "unfit": "skip"}
     done = bench.run()
     assert done.returncode == 0, done.stderr
-    assert "skipped as unfit" in done.stdout
+    assert "2 skipped as unfit" in done.stdout
 
 
 def test_overlap_is_refused_unless_allowed(bench):
@@ -230,6 +230,7 @@ def test_a_rule_that_never_fires(binary, tmp_path, tiny_folder):
     assert done.returncode == 0 and "half" in done.stderr
     with h5py.File(bench.out / "results.h5") as results:
         assert results["attribution"].attrs["fired_half"] == 0
+        assert "half" not in results["attribution"].attrs["rules"]
         assert results["attribution"].attrs["fired_norm"] > 0
 
 
@@ -280,7 +281,8 @@ def test_ctrl_c_stops_cleanly(binary, tmp_path):
 
 def test_a_bar_on_a_terminal(bench):
     """Redrawn in one line and wiped; no bar in a log."""
-    (bench.folder / "sweep.yaml").write_text(json.dumps(bench.settings | {"attribution": {"method": "exact-patching"}}))
+    bench.settings["attribution"] = {"method": "exact-patching", "sample": 100}
+    (bench.folder / "sweep.yaml").write_text(json.dumps(bench.settings))
     main, terminal = pty.openpty()
     command = [str(bench.binary), "run", "sweep.yaml", "--out", str(bench.out)]
     running = subprocess.Popen(command, cwd=bench.folder, stdout=subprocess.DEVNULL, stderr=terminal)
@@ -319,8 +321,8 @@ def test_unpaired_prompts(bench):
 
     bench.edit_pairs(unpair)
     bench.refused("patch_prefix")
-    bench.settings["pairs"]["unpaired"] = True
-    bench.refused("metric")
+    bench.settings["attribution"] = {"method": "ig-acts", "baseline": "zero"}
+    bench.refused("patch_answer", "metric")
     for metric in ("logit", "sum-of-logits"):
         for baseline in ("zero", "mean"):
             bench.settings["metric"] = metric
@@ -337,6 +339,29 @@ def test_unpaired_prompts(bench):
                 assert np.isfinite(metrics[:, 0]).all() and np.isnan(metrics[:, 1]).all()
                 # The identity of integrated gradients needs no second prompt.
                 assert np.abs(results["attribution/residual"][()]).max() < 1e-2 * np.abs(metrics[:, 0]).max()
+
+
+def test_sizes_that_only_the_model_knows(bench):
+    """Given values are refused before any work, defaults shrink to the model."""
+    bench.settings["circuit"] = {"counts": [10**6]}
+    bench.refused("circuit.counts", "sweep.yaml:1:")
+    bench.settings["circuit"] = {}
+    bench.settings["metric"], bench.settings["metric_top"] = "sum-of-logits", 999
+    bench.refused("metric_top", "vocabulary")
+    bench.settings["metric_top"] = 3
+    bench.settings["attribution"] = {"method": "exact-patching"}
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    bench.settings["circuit"] = {"ablation_pairs": "train"}
+    assert bench.run("--fresh").returncode == 0
+
+
+def test_a_sweep_is_checked_whole_before_it_starts(bench):
+    """A run in the middle that cannot be is named, and nothing is computed."""
+    bench.settings["sweep"] = {
+        "grid": {"attribution.method": ["atp", "ig-inputs"], "attribution.direction": ["clean", "denoise"]}
+    }
+    bench.refused("method=ig-inputs,direction=denoise")
 
 
 def test_positions_summed_take_all_lengths(bench):
@@ -356,6 +381,8 @@ def test_positions_summed_take_all_lengths(bench):
     bench.settings["pairs"] |= {"train": 8, "test": 6}
     done = bench.run()
     assert done.returncode == 0, done.stderr
+    bench.settings["attribution"]["baseline"] = "mean"  # taken length by length
+    assert bench.run("--fresh").returncode == 0
     with h5py.File(bench.out / "results.h5") as results:
         assert results["attribution/scores"].shape[1] == 1
         ids = results["pairs/clean_ids"][()]

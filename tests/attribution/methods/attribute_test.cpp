@@ -119,6 +119,23 @@ TEST(Attribute, AdaptiveMeetsItsToleranceAndSpendsLessOnSmoothLayers) {
   EXPECT_LT(largest(scores_of(model, request).converged.min()), 1);  // says so when it could not
 }
 
+TEST(Attribute, AdaptiveUnderRulesNeedsNoTrueDifference) {
+  const Transformer model = tiny_model(Kind::llama);
+  MethodRequest request = request_of("ig-acts", Quadrature::adaptive, std::nullopt);
+  request.rule_preset = "relp";
+  request.max_points = 1025;
+  UnitOptions options;
+  options.layers = {0, 3};
+  options.gap = UnitOptions::Gap::skip;
+  const UnitScores adaptive = scores_of(model, request, options);
+  EXPECT_EQ(largest(adaptive.converged - 1), 0);
+  EXPECT_FALSE(adaptive.gap.defined());
+  request.quadrature = Quadrature::gauss_legendre;
+  request.steps = 100;
+  const at::Tensor fine = scores_of(model, request).scores;
+  EXPECT_LE((adaptive.scores - fine).abs().sum().item<double>(), 0.05 * fine.abs().sum().item<double>());
+}
+
 TEST(Attribute, ThePilotChoosesTheCheapestRuleThatMeetsTheTolerance) {
   const Transformer model = tiny_model(Kind::llama);
   MethodRequest request = request_of("ig-acts", Quadrature::pilot, std::nullopt);
@@ -240,6 +257,12 @@ TEST(Methods, RefuseWhatHasNoMeaning) {
   zero.quadrature = Quadrature::right;
   EXPECT_NO_THROW(resolve_method(zero));
   EXPECT_THROW(resolve_method(request_of("ig-act")), UserError);
+  MethodRequest captum = request_of("conductance", Quadrature::simpson, std::nullopt);
+  captum.form = ConductanceForm::captum;
+  EXPECT_THROW(resolve_method(captum), UserError);
+  MethodRequest pilot = request_of("ig-acts", Quadrature::pilot, std::nullopt);
+  pilot.rule_preset = "relp";
+  EXPECT_THROW(resolve_method(pilot), UserError);
 }
 
 TEST(Methods, PublishedNamesAreTheirRules) {

@@ -59,10 +59,12 @@ struct Adaptive {
   int evaluations;
 };
 
-Adaptive adaptive(const std::function<double(double)>& gradient, double truth, double tolerance, int max_points) {
+Adaptive adaptive(const std::function<double(double)>& gradient, double truth, double tolerance, int max_points,
+                  AdaptiveOptions::Residual residual = AdaptiveOptions::Residual::required) {
   const FormulaPath path([](double a) { return a; }, gradient);
   const auto sum_of = [](std::size_t, const PathIntegral& estimate) { return number(estimate.gradient); };
-  auto integrals = integrate_adaptive(path, {{truth, std::abs(truth)}}, sum_of, {tolerance, max_points, {}});
+  const AdaptiveOptions options{tolerance, max_points, AdaptiveOptions::Agreement::sum, residual};
+  auto integrals = integrate_adaptive(path, {{truth, std::abs(truth)}}, sum_of, options);
   return {integrals.front(), path.count};
 }
 
@@ -95,11 +97,30 @@ TEST(Adaptive, SaysWhenItCouldNot) {
   EXPECT_EQ(found.evaluations, 17);
 }
 
+TEST(Adaptive, LevelsThatAgreeOnAWrongSumGoOn) {
+  // Nothing at 0, 1/4, 1/2, 3/4 and 1: three levels agree on 0, and only the residual knows better.
+  const auto hidden = [](double a) { return std::pow(std::sin(4 * M_PI * a), 2); };
+  const Adaptive found = adaptive(hidden, 0.5, 0.001, 65);
+  EXPECT_TRUE(found.integral.converged);
+  EXPECT_NEAR(number(found.integral.gradient), 0.5, 5e-4);
+  EXPECT_GE(found.evaluations, 17);
+}
+
+TEST(Adaptive, WithoutATrueDifferenceAgreementAloneDecides) {
+  const auto smooth = [](double a) { return std::exp(a); };
+  const Adaptive found = adaptive(smooth, 0, 1e-3, 65, AdaptiveOptions::Residual::ignored);
+  EXPECT_TRUE(found.integral.converged);
+  EXPECT_NEAR(number(found.integral.gradient), std::exp(1) - 1, 1e-4);
+  EXPECT_EQ(found.evaluations, 5);  // Boole agrees with Simpson
+}
+
 TEST(Adaptive, ConductanceAgreesLevelByLevel) {
   const FormulaPath path([](double a) { return a * a; },
                          [](double a) { return std::exp(a); });  // integral of 2a exp(a) is 2
   const auto sum_of = [](std::size_t, const PathIntegral&) { return 0.0; };
-  const auto found = integrate_adaptive(path, {{0, 1}}, sum_of, {1e-3, 257, AdaptiveOptions::Agreement::conductance});
+  const auto found =
+      integrate_adaptive(path, {{0, 1}}, sum_of,
+                         {1e-3, 257, AdaptiveOptions::Agreement::conductance, AdaptiveOptions::Residual::required});
   EXPECT_TRUE(found.front().converged);
   EXPECT_NEAR(number(found.front().conductance), 2, 2e-3);
 }

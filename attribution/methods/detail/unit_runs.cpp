@@ -1,13 +1,13 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "attribution/methods/unit_runs.h"
+#include "attribution/methods/detail/unit_runs.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include "common/errors.h"
 
-namespace tributary {
+namespace tributary::detail {
 namespace {
 
 /// Where an embedding path starts, as embeddings [pair, pos, d_model].
@@ -24,21 +24,6 @@ at::Tensor path_start(const UnitRuns& runs, const Method& method, const MeanStat
 }
 
 }  // namespace
-
-MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, const Batching& batching) {
-  if (prompts.tokens.tokens.defined()) return prompts.tokens;
-  const at::NoGradGuard no_gradients;
-  std::vector<at::Tensor> best;  // a piece each [piece, k]
-  const std::int64_t length = prompts.clean.size(1);
-  const std::int64_t piece = batching.sequences(length);
-  for (std::int64_t first = 0; first < prompts.clean.size(0); first += piece) {
-    const std::int64_t count = std::min(piece, prompts.clean.size(0) - first);
-    const at::Tensor stream = model.run(model.embed(prompts.clean.narrow(0, first, count)), {});
-    const at::Tensor logits = model.last_logits(stream, {count, length}).to(model.score_type());
-    best.push_back(std::get<1>(at::topk(logits, prompts.top_k)));
-  }
-  return {at::cat(best), at::ones({prompts.top_k}, model.options().dtype(model.score_type()))};
-}
 
 UnitRuns record_unit(const Transformer& model, const Method& method, const Prompts& prompts, const MetricTokens& tokens,
                      const UnitOptions& options) {
@@ -85,4 +70,4 @@ SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
   return plan;
 }
 
-}  // namespace tributary
+}  // namespace tributary::detail

@@ -8,7 +8,7 @@
 #include "attribution/methods/attribute.h"
 #include "attribution/methods/integrate.h"
 
-namespace tributary {
+namespace tributary::detail {
 
 /// Recorded on one network. `start` is where an embedding path begins: the counterfactual run, the mean embedding, or
 /// (zero baseline) the smallest alpha that is evaluated.
@@ -34,4 +34,4 @@ LayerEnds layer_ends(const UnitRuns& runs, const Method& method, const MeanState
 /// alpha = 0 dropped where the zero baseline makes it meaningless.
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps);
 
-}  // namespace tributary
+}  // namespace tributary::detail
