@@ -79,7 +79,8 @@ PromptPair parse_pair(const detail::JsonSource& line, detail::ProblemList& probl
   for (const auto& [key, byte] : document.key_bytes) keys.emplace_back(byte, key);
   std::sort(keys.begin(), keys.end());
   for (const auto& [byte, key] : keys) {
-    const auto* const field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.key == key; });
+    const auto* const field =
+        std::find_if(fields.begin(), fields.end(), [&name = key](const Field& f) { return f.key == name; });
     const nlohmann::json& value = document.root.at(key);
     if (field == fields.end()) {
       problems.add(line.where(byte), fmt::format("unknown key \"{}\"{}; known are {}", key,

@@ -20,7 +20,6 @@
 namespace tributary {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -188,8 +187,8 @@ TEST_F(PreparePairsTest, FewerPairsThanTheLimitAreTakenButNoneIsRefusedWithReaso
   EXPECT_EQ(prepare_pairs(options, tokenizer()).train.size(), 1U);
   options = in_order(line("The dog", "The cats by", " is", " are"));
   options.unfit = Unfit::skip;
-  EXPECT_THAT(refusal_of(options),
-              AllOf(HasSubstr("none is left that fits (1 were skipped)"), HasSubstr("train.jsonl:1: skipped: clean has")));
+  EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("none is left that fits (1 were skipped)"),
+                                         HasSubstr("train.jsonl:1: skipped: clean has")));
 }
 
 TEST_F(PreparePairsTest, TheFirstFittingTrainingPairSetsTheLength) {
