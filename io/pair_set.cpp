@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "common/errors.h"
+#include "common/seeded.h"
 #include "io/detail/content_hash.h"
 #include "io/detail/pair_judge.h"
 #include "io/detail/problem_list.h"
@@ -109,7 +110,7 @@ void split_backwards(const std::vector<Pairs>& groups, Sieve& sieve, Split& spli
 
 void split_one_file(const PairOptions& options, Sieve& sieve, Split& split) {
   std::vector<Pairs> groups = detail::group_by_prompts(read_pairs(options.file));
-  detail::shuffle(groups, options.seed);
+  shuffle(groups, options.seed);
   if (split.train.wanted) {
     split_forwards(groups, sieve, split);
   } else {

@@ -75,4 +75,9 @@ int automatic_threads(const c10::Device& device, const Communicator& comm) {
   return std::max(1, mine.count / static_cast<int>(sharers[static_cast<std::size_t>(comm.rank())]));
 }
 
+bool bound_below_share(int local_size) {
+  const auto online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  return usable_cores().count < online / std::max(1, local_size);
+}
+
 }  // namespace tributary

@@ -26,4 +26,8 @@ void fix_cpu_arithmetic();
 /// that have the same mask; 1 on a card. Collective.
 int automatic_threads(const c10::Device& device, const Communicator& comm);
 
+/// Whether this process may use fewer cores than its share of the node: plain mpirun with one or two ranks binds each
+/// to a single core.
+bool bound_below_share(int local_size);
+
 }  // namespace tributary

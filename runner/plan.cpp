@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <numeric>
-#include <random>
+
+#include "common/seeded.h"
 
 namespace tributary {
 namespace {
@@ -129,8 +130,7 @@ StagePlan plan_pilot(const Job& job) {
 
 std::vector<std::int64_t> seeded_members(std::int64_t n, std::int64_t count, std::uint64_t seed) {
   std::vector<std::int64_t> members = all_members(static_cast<std::size_t>(n));
-  std::mt19937_64 random(seed);
-  for (std::size_t i = members.size(); i > 1; --i) std::swap(members[i - 1], members[random() % i]);  // Fisher–Yates
+  shuffle(members, seed);
   members.resize(static_cast<std::size_t>(std::min(n, count)));
   std::sort(members.begin(), members.end());
   return members;

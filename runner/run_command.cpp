@@ -166,6 +166,10 @@ class Run {
 
   void warn() const {
     if (comm_.rank() != 0) return;
+    if (!comm_.is_null() && job_.device.is_cpu() && bound_below_share(comm_.local_size())) {
+      std::cerr << "tributary: warning: this rank is bound to fewer cores than its share of the node; give mpirun "
+                   "--bind-to none\n";
+    }
     const Method& method = job_.config.method;
     if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
       std::cerr << "tributary: warning: the zero baseline on an embedding path is for parity with other programs only: "

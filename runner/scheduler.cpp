@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "common/seeded.h"
 
 namespace tributary {
 namespace {
@@ -19,14 +20,6 @@ namespace {
 constexpr std::int64_t kBlocksPerWorker = 4;
 constexpr std::size_t kAttempts = 3;
 constexpr std::size_t kAttemptsAlone = 2;  // the same machine again: one more try is enough
-
-/// SplitMix64's mixing step.
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15ULL;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
 
 std::int64_t power_of_two_up(std::int64_t n) {
   return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(n)));
@@ -104,9 +97,9 @@ void Scheduler::free_run(std::int64_t lane, std::int64_t first, std::int64_t cou
 }
 
 std::uint64_t Scheduler::hash(const Run& run) const {
-  std::uint64_t value = mix(options_.seed);
+  std::uint64_t value = mixed(options_.seed);
   for (const std::int64_t part : {run.lane, run.first, run.count})
-    value = mix(value ^ static_cast<std::uint64_t>(part));
+    value = mixed(value ^ static_cast<std::uint64_t>(part));
   return value;
 }
 

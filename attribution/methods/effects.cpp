@@ -10,17 +10,10 @@
 #include <tuple>
 
 #include "common/errors.h"
+#include "common/seeded.h"
 
 namespace tributary {
 namespace {
-
-/// splitmix64 (Steele, Lea & Flood 2014): a well-mixed function of its input, the same on every machine.
-std::uint64_t mixed(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15ULL;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-  return value ^ (value >> 31);
-}
 
 MetricTokens repeated(const MetricTokens& tokens, const at::Tensor& examples) {
   return {at::index_select(tokens.tokens, 0, examples), tokens.coefficients};

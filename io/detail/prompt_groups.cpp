@@ -3,9 +3,7 @@
 #include "io/detail/prompt_groups.h"
 
 #include <cstddef>
-#include <limits>
 #include <map>
-#include <random>
 
 namespace tributary::detail {
 
@@ -24,24 +22,6 @@ std::vector<Pairs> group_by_prompts(const Pairs& pairs) {
     groups[found->second].push_back(pair);
   }
   return groups;
-}
-
-namespace {
-
-/// Uniform in [0, bound). The standard's distributions differ between libraries; this does not.
-std::uint64_t draw_below(std::mt19937_64& random, std::uint64_t bound) {
-  constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
-  const std::uint64_t largest_fair = most - (most % bound + 1) % bound;
-  std::uint64_t value = random();
-  while (value > largest_fair) value = random();
-  return value % bound;
-}
-
-}  // namespace
-
-void shuffle(std::vector<Pairs>& groups, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  for (std::size_t last = groups.size(); last-- > 1;) std::swap(groups[last], groups[draw_below(random, last + 1)]);
 }
 
 }  // namespace tributary::detail

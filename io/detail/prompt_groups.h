@@ -22,7 +22,4 @@ PromptKey key_of(const PromptPair& pair);
 /// Pairs with the same key, keys in the order of their first pair.
 std::vector<Pairs> group_by_prompts(const Pairs& pairs);
 
-/// Fisher–Yates from the last group down, driven by mt19937_64: the same order on every machine.
-void shuffle(std::vector<Pairs>& groups, std::uint64_t seed);
-
 }  // namespace tributary::detail
