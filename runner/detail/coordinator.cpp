@@ -30,7 +30,7 @@ SchedulerOptions scheduler_options(const StageOptions& options, const std::vecto
 
 }  // namespace
 
-Coordinator::Coordinator(const StageContext& context, std::vector<std::int64_t> threads_by_rank)
+Coordinator::Coordinator(const StageContext& context, const std::vector<std::int64_t>& threads_by_rank)
     : context_(context), scheduler_(context.table, scheduler_options(context.options, threads_by_rank)) {
   for (const std::int64_t threads : threads_by_rank) ranks_.push_back({threads, 0, {}, {}});
   for (std::int64_t lane = 0; lane < context.table.lanes(); ++lane) {
@@ -162,7 +162,10 @@ void Coordinator::take_result(int rank, BlockResult result) {
 }
 
 void Coordinator::keep(BlockResult result) {
-  for (Node& node : result.nodes) folds_.at(node.lane).add(std::move(node));
+  for (Node& node : result.nodes) {
+    LaneFold& fold = folds_.at(node.lane);
+    fold.add(std::move(node));
+  }
   for (UnitRows& rows : result.rows) result_.rows.at(rows.unit) = std::move(rows.values);
 }
 

@@ -19,7 +19,7 @@ namespace tributary::detail {
 
 class Coordinator {
  public:
-  Coordinator(const StageContext& context, std::vector<std::int64_t> threads_by_rank);
+  Coordinator(const StageContext& context, const std::vector<std::int64_t>& threads_by_rank);
 
   StageResult run();
 
