@@ -10,8 +10,7 @@ bool bits_hold(const Job& job) {
   const Prompts prompts = prompts_of(job, job.pairs.train, {0});
   const Batching alone{1};
   const Batching together{256};
-  const MetricTokens raw = metric_tokens(*job.working, prompts, alone);
-  const MetricTokens tokens{raw.tokens, raw.coefficients.to(job.working->score_type())};
+  const MetricTokens tokens = metric_tokens(*job.working, prompts, alone);
   const at::Tensor end = job.working->embed(prompts.clean);
   const at::Tensor start = prompts.counterfactual.defined() ? job.working->embed(prompts.counterfactual) : end;
 

@@ -95,8 +95,7 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   const at::NoGradGuard no_gradients;
   const std::int64_t pairs = prompts.clean.size(0);
   const std::int64_t length = prompts.clean.size(1);
-  const MetricTokens raw = metric_tokens(model, prompts, batching);
-  const MetricTokens tokens{raw.tokens, raw.coefficients.to(model.score_type())};
+  const MetricTokens tokens = metric_tokens(model, prompts, batching);
   const at::Tensor values = ablation_values(model, prompts, inputs, tokens, batching);
   const at::Tensor embeddings = model.embed(prompts.clean);
 
@@ -124,10 +123,7 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
       return to_rows(mask.apply(layer, from_rows(a, shape)), shape);
     };
     const at::Tensor stream = model.run(at::index_select(embeddings, 0, of_row), pass);
-    const at::Tensor m =
-        model.metric(stream, shape, {at::index_select(tokens.tokens, 0, of_row), tokens.coefficients}, {})
-            .to(at::kDouble)
-            .cpu();
+    const at::Tensor m = model.metric(stream, shape, tokens.select(of_row), {}).to(at::kDouble).cpu();
     for (std::int64_t b = 0; b < shape.batch; ++b) {
       const Row& row = batch[static_cast<std::size_t>(b)];
       metrics[row.point][row.pair] = m[b];

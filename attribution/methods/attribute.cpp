@@ -29,7 +29,9 @@ at::Tensor pilot(const Networks& networks, const Method& method, const Prompts& 
 }
 
 MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, const Batching& batching) {
-  if (prompts.tokens.tokens.defined()) return prompts.tokens;
+  if (prompts.tokens.tokens.defined()) {
+    return {prompts.tokens.tokens, prompts.tokens.coefficients.to(model.score_type())};
+  }
   const at::NoGradGuard no_gradients;
   std::vector<at::Tensor> best;  // a piece each [piece, k]
   const std::int64_t length = prompts.clean.size(1);
@@ -46,10 +48,9 @@ MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, con
 Fired count_fired(const Transformer& model, const Prompts& prompts, Rules rules) {
   Fired fired;
   Prompts first{prompts.clean.narrow(0, 0, 1), {}, prompts.tokens, prompts.top_k};
-  if (first.tokens.tokens.defined()) first.tokens.tokens = first.tokens.tokens.narrow(0, 0, 1);
-  const MetricTokens tokens = metric_tokens(model, first, {});
+  if (first.tokens.tokens.defined()) first.tokens = first.tokens.narrow(0, 1);
   const at::Tensor e = model.embed(first.clean);
-  const EmbeddingPath path(model, e, e, {tokens.tokens, tokens.coefficients.to(model.score_type())}, rules, {});
+  const EmbeddingPath path(model, e, e, metric_tokens(model, first, {}), rules, {});
   path.evaluate(
       {{0, 1.0}}, [](std::size_t, const PathSample&) {}, &fired);
   return fired;

@@ -87,7 +87,8 @@ const std::vector<PilotCandidate>& pilot_candidates();
 /// embedding paths.
 at::Tensor pilot(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options);
 
-/// The metric's tokens of each pair: given, or the top_k best logits of the clean prompts' last position.
+/// The metric's tokens of each pair, coefficients in the model's score dtype: given, or the top_k best logits of the
+/// clean prompts' last position.
 MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, const Batching& batching);
 
 }  // namespace tributary

@@ -7,19 +7,11 @@
 
 #include <algorithm>
 #include <set>
-#include <tuple>
 
 #include "common/errors.h"
 #include "common/seeded.h"
 
 namespace tributary {
-namespace {
-
-MetricTokens repeated(const MetricTokens& tokens, const at::Tensor& examples) {
-  return {at::index_select(tokens.tokens, 0, examples), tokens.coefficients};
-}
-
-}  // namespace
 
 at::Tensor layer_effect(const Transformer& model, std::int64_t layer, const LayerEnds& ends, Direction direction,
                         const MetricTokens& tokens, const Batching& batching) {
@@ -59,7 +51,7 @@ at::Tensor exact_patching(const Transformer& model, const std::vector<Neuron>& n
       const at::Tensor residual = ends.run.residuals[layer][pair].unsqueeze(0).expand({width, length, -1});
       const at::Tensor stream = model.resume(layer, to_rows(residual, shape), to_rows(a, shape), shape, {});
       const at::Tensor examples = at::full({width}, pair, tokens.tokens.options());
-      const at::Tensor moved = model.metric(stream, shape, repeated(tokens, examples), {}).to(at::kDouble);
+      const at::Tensor moved = model.metric(stream, shape, tokens.select(examples), {}).to(at::kDouble);
       const at::Tensor reference = ends.run.metric[pair].to(at::kDouble);
       effects[pair].narrow(0, first, width).copy_(clean ? reference - moved : moved - reference);
     }

@@ -30,10 +30,6 @@ PointBatch batch_of(const std::vector<PathPoint>& points, std::size_t first, std
   return {examples.to(options.device()), alpha.to(options)};
 }
 
-MetricTokens select(const MetricTokens& tokens, const at::Tensor& examples) {
-  return {at::index_select(tokens.tokens, 0, examples), tokens.coefficients};
-}
-
 /// (1 - alpha) start + alpha end in separate operations: exact at both ends, and no fused tail.
 at::Tensor interpolate(const at::Tensor& start, const at::Tensor& end, const PointBatch& batch, at::ScalarType type) {
   const at::Tensor from = at::index_select(start, 0, batch.examples).to(batch.alpha.scalar_type());
@@ -45,12 +41,6 @@ at::Tensor interpolate(const at::Tensor& start, const at::Tensor& end, const Poi
 template <typename Body>
 void in_pieces(std::int64_t total, std::int64_t piece, const Body& body) {
   for (std::int64_t first = 0; first < total; first += piece) body(first, std::min(piece, total - first));
-}
-
-at::Tensor ones_for(const at::Tensor& metric) { return at::ones_like(metric); }
-
-MetricTokens narrow(const MetricTokens& tokens, std::int64_t first, std::int64_t count) {
-  return {tokens.tokens.narrow(0, first, count), tokens.coefficients};
 }
 
 }  // namespace
@@ -71,7 +61,7 @@ RecordedRun record_run(const Transformer& model, const at::Tensor& embeddings, c
       return neurons;
     };
     const at::Tensor stream = model.run(embeddings.narrow(0, first, count), pass);
-    metrics.push_back(model.metric(stream, shape, narrow(tokens, first, count), pass));
+    metrics.push_back(model.metric(stream, shape, tokens.narrow(first, count), pass));
     residuals.push_back(at::stack(h));
     activations.push_back(at::stack(a));
   });
@@ -86,7 +76,7 @@ at::Tensor metric_with_layer(const Transformer& model, const RecordedRun& run, s
     const BatchShape shape{count, a.size(1)};
     const at::Tensor residual = to_rows(run.residuals[layer].narrow(0, first, count), shape);
     const at::Tensor stream = model.resume(layer, residual, to_rows(a.narrow(0, first, count), shape), shape, {});
-    metrics.push_back(model.metric(stream, shape, narrow(tokens, first, count), {}));
+    metrics.push_back(model.metric(stream, shape, tokens.narrow(first, count), {}));
   });
   return at::cat(metrics);
 }
@@ -123,8 +113,8 @@ void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& 
                 return a;
               };
               const at::Tensor stream = model_.run(watched.front(), pass);
-              const at::Tensor m = model_.metric(stream, shape, select(tokens_, batch.examples), pass);
-              const std::vector<at::Tensor> gradients_of = torch::autograd::grad({m}, watched, {ones_for(m)});
+              const at::Tensor m = model_.metric(stream, shape, tokens_.select(batch.examples), pass);
+              const std::vector<at::Tensor> gradients_of = torch::autograd::grad({m}, watched, {at::ones_like(m)});
               for (std::int64_t b = 0; b < count; ++b) {
                 std::vector<at::Tensor> value, gradient;  // a layer each [pos, neuron]
                 for (std::size_t tap = 1; tap < watched.size(); ++tap) {
@@ -165,8 +155,8 @@ void ActivationPath::evaluate(const std::vector<PathPoint>& points, const Visit&
         PassOptions pass;
         pass.rules = rules_;
         const at::Tensor stream = model_.resume(layer_, residual, a, shape, pass);
-        const at::Tensor m = model_.metric(stream, shape, select(tokens_, batch.examples), pass);
-        const at::Tensor gradient = from_rows(torch::autograd::grad({m}, {a}, {ones_for(m)})[0], shape);
+        const at::Tensor m = model_.metric(stream, shape, tokens_.select(batch.examples), pass);
+        const at::Tensor gradient = from_rows(torch::autograd::grad({m}, {a}, {at::ones_like(m)})[0], shape);
         const at::Tensor value = from_rows(a.detach(), shape);
         for (std::int64_t b = 0; b < count; ++b) {
           visit(static_cast<std::size_t>(first + b),

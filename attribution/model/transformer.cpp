@@ -32,6 +32,14 @@ at::Tensor spread_heads(const at::Tensor& x, std::int64_t heads) {
 
 }  // namespace
 
+MetricTokens MetricTokens::select(const at::Tensor& pairs) const {
+  return {at::index_select(tokens, 0, pairs), coefficients};
+}
+
+MetricTokens MetricTokens::narrow(std::int64_t first, std::int64_t count) const {
+  return {tokens.narrow(0, first, count), coefficients};
+}
+
 at::Tensor to_rows(const at::Tensor& sequences, const BatchShape& shape) {
   const at::Tensor flat = sequences.reshape({shape.used(), sequences.size(-1)});
   return shape.rows() == shape.used() ? flat : at::constant_pad_nd(flat, {0, 0, 0, shape.rows() - shape.used()});

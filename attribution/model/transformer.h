@@ -36,6 +36,10 @@ at::Tensor from_rows(const at::Tensor& rows, const BatchShape& shape);
 struct MetricTokens {
   at::Tensor tokens;        //!< [batch, k] int64
   at::Tensor coefficients;  //!< [k], metric dtype
+
+  /// Those of some pairs, by index [n] int64, or of `count` pairs in a row.
+  [[nodiscard]] MetricTokens select(const at::Tensor& pairs) const;
+  [[nodiscard]] MetricTokens narrow(std::int64_t first, std::int64_t count) const;
 };
 
 /// What happens at each layer's MLP neurons: called with the layer and a [rows, neurons] (the input of the down

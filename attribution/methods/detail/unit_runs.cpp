@@ -28,7 +28,7 @@ at::Tensor path_start(const UnitRuns& runs, const Method& method, const MeanStat
 UnitRuns record_unit(const Transformer& model, const Method& method, const Prompts& prompts, const MetricTokens& tokens,
                      const UnitOptions& options) {
   UnitRuns runs;
-  runs.tokens = {tokens.tokens, tokens.coefficients.to(model.score_type())};
+  runs.tokens = tokens;
   runs.clean = record_run(model, model.embed(prompts.clean), runs.tokens, options.batching);
   if (prompts.counterfactual.defined()) {
     runs.counterfactual = record_run(model, model.embed(prompts.counterfactual), runs.tokens, options.batching);
