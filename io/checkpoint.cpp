@@ -226,6 +226,10 @@ const StoredTensor* Checkpoint::find(const std::string& name) const {
   return found == impl_->tensors.end() ? nullptr : &found->second;
 }
 
+void Checkpoint::release_pages() const {
+  for (const detail::MappedFile& file : impl_->files) detail::release(file);
+}
+
 std::string Checkpoint::hash() const {
   detail::ContentHash hash;
   hash.add(impl_->config_text);

@@ -5,6 +5,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "attribution/circuit/ablation.h"
 #include "common/errors.h"
@@ -43,17 +45,9 @@ void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, 
   }
 }
 
-/// What all units of the stage share.
-UnitOptions shared_options(const Execution& execution, const Job& job) {
+UnitOptions unit_options(const Execution& execution) {
   UnitOptions options;
   options.batching = execution.batching;
-  options.seed = job.config.seed;
-  options.gap = job.config.gap;
-  if (job.config.method.score == ScoreKind::exact) {
-    const Architecture& a = job.architecture();
-    options.sample = sample_neurons(a.layers, job.node_positions(), a.neurons, job.config.sample, job.config.seed,
-                                    job.config.method.positions);
-  }
   StopFlag* stop = execution.options.stop;
   options.between_batches = [stop] {
     if (stop != nullptr && stop->requested()) throw Stopped();
@@ -61,15 +55,31 @@ UnitOptions shared_options(const Execution& execution, const Job& job) {
   return options;
 }
 
-/// A unit's own options: its layers, and the mean of its pairs' token length.
-UnitOptions options_for(const Chunk& chunk, const Job& job, const UnitOptions& shared,
-                        const std::map<std::int64_t, MeanState>& means) {
-  UnitOptions unit = shared;
-  unit.layers = chunk.layers;
-  const std::int64_t length = job.pairs.train[static_cast<std::size_t>(chunk.members.front())].length();
-  if (const auto mean = means.find(length); mean != means.end()) unit.mean = mean->second;
-  return unit;
-}
+/// One run of the group on its way: what all its units share.
+struct Preparation {
+  const Job* job;
+  TaskOptions options;
+  std::map<std::int64_t, MeanState> means;  // by token length
+  std::vector<char> audited;                // by training pair
+
+  /// The run's task in a unit.
+  [[nodiscard]] Task task(const Chunk& chunk) const {
+    Task task{job->config.method, options};
+    task.options.layers = chunk.layers;
+    const std::int64_t length = job->pairs.train[static_cast<std::size_t>(chunk.members.front())].length();
+    if (const auto mean = means.find(length); mean != means.end()) task.options.mean = mean->second;
+    for (const std::int64_t member : chunk.members) {
+      if (!audited.empty()) task.options.audit.push_back(audited[static_cast<std::size_t>(member)]);
+    }
+    return task;
+  }
+
+  /// Elements of a unit's scores.
+  [[nodiscard]] std::int64_t nodes(const LayerRange& layers) const {
+    return job->config.method.has_neurons() ? layers.count() * job->node_positions() * job->architecture().neurons
+                                            : job->node_positions();
+  }
+};
 
 std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, const Job& job) {
   std::vector<TokenPair> prompts = job.pairs.train;
@@ -87,16 +97,15 @@ std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, con
 
 /// Tries the candidate rules on a few pairs, and fills in each layer's cheapest one that met the tolerance on all of
 /// them.
-void run_pilot(const Execution& execution, const Job& job, UnitOptions& options,
-               const std::map<std::int64_t, MeanState>& means, std::vector<std::string>& names) {
+void run_pilot(const Execution& execution, Preparation& run, std::vector<std::string>& names) {
+  const Job& job = *run.job;
   const StagePlan plan = plan_pilot(job);
   const Networks exact{job.exact.get(), job.exact.get()};  // in float32: residuals of bfloat16 are noise
   // An embedding path moves all layers together, so one rule serves them.
   const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : job.architecture().layers;
   const StageResult result = run_plan(execution, "pilot", plan, [&](const Chunk& chunk) {
-    UnitOptions unit = options_for(chunk, job, options, means);
-    return UnitResult{
-        {}, numbers_of(pilot(exact, job.config.method, prompts_of(job, job.pairs.train, chunk.members), unit))};
+    const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
+    return UnitResult{{}, numbers_of(pilot(exact, run.task(chunk), prompts, unit_options(execution)))};
   });
   std::vector<std::int64_t> chosen(static_cast<std::size_t>(layers), 0);
   for (const std::vector<double>& row : result.rows) {
@@ -105,9 +114,68 @@ void run_pilot(const Execution& execution, const Job& job, UnitOptions& options,
   execution.comm.broadcast(chosen);
   for (const std::int64_t choice : chosen) {
     const PilotCandidate& candidate = pilot_candidates().at(static_cast<std::size_t>(choice));
-    options.layer_rules.push_back(candidate.rule);
-    options.layer_points.push_back(candidate.points);
+    run.options.layer_rules.push_back(candidate.rule);
+    run.options.layer_points.push_back(candidate.points);
     names.push_back(name_of(candidate.rule) + " " + std::to_string(candidate.points));
+  }
+}
+
+Preparation prepare(const Execution& execution, const Job& job, std::vector<std::string>& pilot_names) {
+  Preparation run{&job, {}, {}, {}};
+  run.options.seed = job.config.seed;
+  run.options.gap = job.config.gap;
+  if (job.config.method.score == ScoreKind::exact) {
+    const Architecture& a = job.architecture();
+    run.options.sample = sample_neurons(a.layers, job.node_positions(), a.neurons, job.config.sample, job.config.seed,
+                                        job.config.method.positions);
+  }
+  if (job.config.method.baseline == Baseline::mean) run.means = baseline_means(execution, job);
+  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, run, pilot_names);
+  const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
+  const std::vector<std::int64_t> chosen = seeded_members(pairs, job.config.audit, job.config.seed);
+  if (!chosen.empty()) run.audited.resize(job.pairs.train.size(), 0);
+  for (const std::int64_t member : chosen) run.audited[static_cast<std::size_t>(member)] = 1;
+  return run;
+}
+
+/// A unit's own count, then every run's tables.
+std::vector<double> rows_of(const UnitOutcome& unit) {
+  std::vector<double> numbers{unit.flops};
+  for (const UnitScores& scores : unit.scores) {
+    RowWriter rows;
+    for (const at::Tensor& table : tables_of(scores)) rows.add(table);
+    const std::vector<double> of_run = rows.take();
+    numbers.insert(numbers.end(), of_run.begin(), of_run.end());
+  }
+  return numbers;
+}
+
+/// Adds up the lanes of each layer range (a lane a token length), and gives every run its part.
+void share_out_scores(const std::vector<Preparation>& runs, const StagePlan& plan, const StageResult& result,
+                      std::vector<AttributionOutcome>& outcomes) {
+  if (result.sums.empty()) return;
+  std::map<std::int64_t, std::vector<double>> by_range;  // first layer → sum over lengths
+  std::map<std::int64_t, LayerRange> ranges;
+  std::set<std::int64_t> seen;
+  for (std::size_t unit = 0; unit < plan.units.size(); ++unit) {
+    const std::int64_t lane = plan.units[unit].lane;
+    if (!seen.insert(lane).second) continue;
+    const LayerRange& layers = plan.chunks[unit].layers;
+    const std::vector<double>& sum = result.sums[static_cast<std::size_t>(lane)];
+    ranges[layers.first] = layers;
+    std::vector<double>& all = by_range[layers.first];
+    all.resize(sum.size(), 0);
+    for (std::size_t i = 0; i < sum.size(); ++i) all[i] += sum[i];
+  }
+  const auto pairs = static_cast<double>(runs.front().job->pairs.train.size());
+  for (const auto& [first, sum] : by_range) {
+    auto next = sum.begin();
+    for (std::size_t run = 0; run < runs.size(); ++run) {
+      const auto end = next + static_cast<std::ptrdiff_t>(runs[run].nodes(ranges[first]));
+      std::transform(next, end, std::back_inserter(outcomes[run].scores),
+                     [pairs](double value) { return static_cast<float>(value / pairs); });
+      next = end;
+    }
   }
 }
 
@@ -141,47 +209,47 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
   return means;
 }
 
-AttributionOutcome run_attribution(const Execution& execution, const Job& job) {
-  AttributionOutcome outcome;
-  UnitOptions options = shared_options(execution, job);
-  std::map<std::int64_t, MeanState> means;  // by token length
-  if (job.config.method.baseline == Baseline::mean) means = baseline_means(execution, job);
-  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, job, options, means, outcome.pilot);
-
-  const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
-  std::vector<char> audited(job.pairs.train.size(), 0);
-  for (const std::int64_t member : seeded_members(pairs, job.config.audit, job.config.seed))
-    audited[static_cast<std::size_t>(member)] = 1;
-
-  const StagePlan plan = plan_attribution(job);
-  StageResult result = run_plan(execution, "attribution", plan, [&](const Chunk& chunk) {
-    UnitOptions unit = options_for(chunk, job, options, means);
-    for (const std::int64_t member : chunk.members) unit.audit.push_back(audited[static_cast<std::size_t>(member)]);
-    const UnitScores scores =
-        attribute(job.networks(), job.config.method, prompts_of(job, job.pairs.train, chunk.members), unit);
-    RowWriter rows;
-    for (const at::Tensor& table : tables_of(scores)) rows.add(table);
-    return UnitResult{numbers_of(scores.scores), rows.take()};
+std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& group) {
+  std::vector<AttributionOutcome> outcomes(group.size());
+  std::vector<Preparation> runs;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    runs.push_back(prepare(execution, *group[i], outcomes[i].pilot));
+    const Job& job = *group[i];
+    const bool neurons = job.config.method.has_neurons();
+    outcomes[i].shape = {neurons ? job.architecture().layers : 1, job.node_positions(),
+                         neurons ? job.architecture().neurons : 1};
+  }
+  const Job& first = *group.front();
+  const StagePlan plan = plan_attribution(group);
+  const StageResult result = run_plan(execution, "attribution", plan, [&](const Chunk& chunk) {
+    std::vector<Task> tasks;
+    for (const Preparation& run : runs) tasks.push_back(run.task(chunk));
+    const UnitOutcome unit = attribute(first.networks(), tasks, prompts_of(first, first.pairs.train, chunk.members),
+                                       unit_options(execution));
+    std::vector<double> sums;
+    for (const UnitScores& scores : unit.scores) {
+      const std::vector<double> of_run = numbers_of(scores.scores);
+      sums.insert(sums.end(), of_run.begin(), of_run.end());
+    }
+    return UnitResult{std::move(sums), rows_of(unit)};
   });
 
-  const Architecture& a = job.architecture();
-  const bool neurons = job.config.method.has_neurons();
-  outcome.shape = {neurons ? a.layers : 1, job.node_positions(), neurons ? a.neurons : 1};
-  for (const std::vector<double>& sum : result.sums) {  // lanes are layer ranges in order
-    for (const double value : sum) outcome.scores.push_back(static_cast<float>(value / static_cast<double>(pairs)));
-  }
-  execution.comm.broadcast(outcome.scores);
+  share_out_scores(runs, plan, result, outcomes);
+  for (AttributionOutcome& outcome : outcomes) execution.comm.broadcast(outcome.scores);
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const Chunk& chunk = plan.chunks[unit];
-    RowReader reader(result.rows[unit], static_cast<std::int64_t>(chunk.members.size()));
-    for (PairTable* table : tables_of(outcome)) {
-      const std::vector<std::vector<double>> rows = reader.next();
-      const bool layered =
-          table != &outcome.metric && table != &outcome.inputs && !rows.empty() && by_layer(rows, chunk);
-      store_rows(*table, rows, chunk, job, layered);
+    execution.timings.count(result.rows[unit].front());
+    RowReader reader(result.rows[unit], static_cast<std::int64_t>(chunk.members.size()), 1);
+    for (AttributionOutcome& outcome : outcomes) {
+      for (PairTable* table : tables_of(outcome)) {
+        const std::vector<std::vector<double>> rows = reader.next();
+        const bool layered =
+            table != &outcome.metric && table != &outcome.inputs && !rows.empty() && by_layer(rows, chunk);
+        store_rows(*table, rows, chunk, first, layered);
+      }
     }
   }
-  return outcome;
+  return outcomes;
 }
 
 }  // namespace tributary

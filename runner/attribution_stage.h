@@ -35,7 +35,8 @@ struct AttributionOutcome {
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
 };
 
-AttributionOutcome run_attribution(const Execution& execution, const Job& job);
+/// Computes runs that share model, pairs and metric, in one stage. In their order.
+std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& runs);
 
 /// Means of embeddings and activations over prompts, by token length; on every rank. The counterfactual prompts of the
 /// pairs, or where unpaired the prompts themselves.

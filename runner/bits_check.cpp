@@ -6,26 +6,28 @@
 
 namespace tributary {
 
-bool bits_hold(const Job& job) {
-  const Prompts prompts = prompts_of(job, job.pairs.train, {0});
-  const Batching alone{1};
-  const Batching together{256};
-  const MetricTokens tokens = metric_tokens(*job.working, prompts, alone);
-  const at::Tensor end = job.working->embed(prompts.clean);
-  const at::Tensor start = prompts.counterfactual.defined() ? job.working->embed(prompts.counterfactual) : end;
+namespace {
 
-  PathSample first;
-  const auto keep_first = [&first](std::size_t index, const PathSample& sample) {
-    if (index == 0) first = sample;
-  };
-  EmbeddingPath(*job.working, start, end, tokens, job.config.method.rules, alone).evaluate({{0, 1.0}}, keep_first);
-  const PathSample expected = first;
-  // Seven points: no multiple of 32 rows, so the padding has its part to play.
-  std::vector<PathPoint> points;
-  for (int k = 0; k < 7; ++k) points.push_back({0, 1.0 - k / 7.0});
-  EmbeddingPath(*job.working, start, end, tokens, job.config.method.rules, together).evaluate(points, keep_first);
-  return at::equal(first.value, expected.value) && at::equal(first.gradient, expected.gradient) &&
-         at::equal(first.input_gradient, expected.input_gradient);
+/// Scores of the first pair by the cheapest method, in a unit of `copies` copies of it.
+at::Tensor first_scores(const Job& job, std::int64_t copies) {
+  Prompts prompts = prompts_of(job, job.pairs.train, std::vector<std::int64_t>(static_cast<std::size_t>(copies), 0));
+  const Transformer& model = *job.working;
+  const at::Tensor e = model.embed(prompts.clean);
+  const Record record(model, {e, e * 0.5}, 0, model.directions(metric_tokens(model, prompts, {})), nullptr);
+  const RecordGradients gradients = record.gradients(0, {}, nullptr);
+  std::vector<at::Tensor> seen;  // of the first pair
+  for (std::size_t layer = 0; layer < gradients.neurons.size(); ++layer) {
+    seen.push_back(gradients.neurons[layer][0].flatten());
+    seen.push_back(record.neurons(0, static_cast<std::int64_t>(layer))[0].flatten());
+  }
+  return at::cat(seen);
+}
+
+}  // namespace
+
+bool bits_hold(const Job& job) {
+  // Seven pairs: no multiple of 32 rows, so the padding has its part to play.
+  return at::equal(first_scores(job, 1), first_scores(job, 7));
 }
 
 }  // namespace tributary

@@ -128,7 +128,10 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
     const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching);
     RowWriter rows;  // [pair, 2 + points]
     rows.add(at::cat({curve.full.unsqueeze(1), curve.empty.unsqueeze(1), curve.points.t()}, 1));
-    return UnitResult{{}, rows.take()};
+    std::vector<double> numbers{curve.flops};
+    const std::vector<double> table = rows.take();
+    numbers.insert(numbers.end(), table.begin(), table.end());
+    return UnitResult{{}, std::move(numbers)};
   });
   if (execution.comm.rank() != 0) return {};
 
@@ -137,7 +140,8 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
   std::vector<std::vector<double>> metrics(inputs.points.size(), std::vector<double>(job.pairs.test.size()));
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const std::vector<std::int64_t>& members = plan.chunks[unit].members;
-    RowReader reader(result.rows[unit], static_cast<std::int64_t>(members.size()));
+    execution.timings.count(result.rows[unit].front());
+    RowReader reader(result.rows[unit], static_cast<std::int64_t>(members.size()), 1);
     const std::vector<std::vector<double>> rows = reader.next();
     for (std::size_t i = 0; i < members.size(); ++i) {
       const auto pair = static_cast<std::size_t>(members[i]);

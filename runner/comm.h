@@ -8,10 +8,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "common/errors.h"
 
 namespace tributary {
 
@@ -61,6 +64,21 @@ class Communicator {
 
   std::shared_ptr<const Ranks> ranks_;
 };
+
+/// Runs `body`, which need not be the same on every rank, and lets every rank know whether it went well everywhere: for
+/// what comes before a collective call. Throws what this rank's body threw, RuntimeFailure where another's did. Collective.
+template <typename Body>
+void agreed(const Communicator& comm, const Body& body) {
+  std::exception_ptr problem;
+  try {
+    body();
+  } catch (...) {
+    problem = std::current_exception();
+  }
+  const bool all_well = comm.agree(problem == nullptr);
+  if (problem) std::rethrow_exception(problem);
+  if (!all_well) throw RuntimeFailure("another rank could not start; see its message");
+}
 
 /// How this process was started.
 enum class Launch {

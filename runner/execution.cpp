@@ -6,6 +6,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "common/errors.h"
 #include "runner/stopping.h"
@@ -16,6 +17,8 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
                      const std::function<UnitResult(const Chunk&)>& compute) {
   StageOptions options = execution.options;
   options.name = name;
+  execution.timings.begin(name);
+  const auto start = std::chrono::steady_clock::now();
   StageResult result = run_stage(
       execution.comm, plan.units,
       [&](std::int64_t unit, int) {
@@ -26,6 +29,8 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
         }
       },
       options);
+  execution.timings.add_seconds(
+      name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   if (result.stopped) throw Stopped();
   if (result.any_failed) {
     if (result.failed.empty()) throw UnitsFailed("");  // rank 0 has the list

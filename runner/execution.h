@@ -7,11 +7,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "attribution/methods/paths.h"
+#include "attribution/methods/record.h"
 #include "runner/comm.h"
 #include "runner/plan.h"
 #include "runner/stage.h"
@@ -24,10 +25,27 @@ class UnitsFailed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What the stages of a run took, on rank 0: wall seconds and needed floating-point operations by stage.
+class Timings {
+ public:
+  void begin(const std::string& stage) { stage_ = stage; }
+  /// Adds operations to the stage at hand.
+  void count(double flops) { flops_[stage_] += flops; }
+  void add_seconds(const std::string& stage, double seconds) { seconds_[stage] += seconds; }
+
+  [[nodiscard]] const std::map<std::string, double>& seconds() const { return seconds_; }
+  [[nodiscard]] const std::map<std::string, double>& flops() const { return flops_; }
+
+ private:
+  std::string stage_;
+  std::map<std::string, double> seconds_, flops_;
+};
+
 struct Execution {
   const Communicator& comm;
   StageOptions options;  //!< of every stage; the name is filled in
   Batching batching;
+  Timings& timings;
 };
 
 /// Computes a plan's chunks on all ranks. Throws on every rank: Stopped, UnitsFailed with the failed units' texts.
@@ -53,14 +71,16 @@ class RowWriter {
 /// Reads what RowWriter wrote for `pairs` pairs.
 class RowReader {
  public:
-  RowReader(const std::vector<double>& numbers, std::int64_t pairs) : numbers_(numbers), pairs_(pairs) {}
+  /// The first `skip` numbers are not rows.
+  RowReader(const std::vector<double>& numbers, std::int64_t pairs, std::size_t skip)
+      : numbers_(numbers), pairs_(pairs), at_(skip) {}
   /// The next tensor's rows, [pair][column]; empty when it was undefined.
   std::vector<std::vector<double>> next();
 
  private:
   const std::vector<double>& numbers_;
   std::int64_t pairs_;
-  std::size_t at_ = 0;
+  std::size_t at_;
 };
 
 }  // namespace tributary

@@ -33,7 +33,7 @@ void describe_model(const Architecture& a, const Checkpoint& checkpoint) {
 void inspect_command(const InspectArguments& arguments) {
   const at::NoGradGuard no_gradients;
   const Checkpoint checkpoint = Checkpoint::open(arguments.model);
-  const auto model = load_transformer(checkpoint, dtype_named(arguments.dtype), at::Device(at::kCPU));
+  const auto model = load_transformer(checkpoint, dtype_named(arguments.dtype), at::Device(at::kCPU), Communicator());
   describe_model(model->architecture(), checkpoint);
   if (arguments.prompt.empty()) return;
 
@@ -44,8 +44,10 @@ void inspect_command(const InspectArguments& arguments) {
     throw UserError("--prompt", fmt::format("has {} tokens (the model takes 1 to {})", length,
                                             model->architecture().max_positions));
   }
-  const at::Tensor stream = model->run(model->embed(at::tensor(ids).unsqueeze(0)), {});
-  const at::Tensor logits = model->all_logits(stream, {1, length})[0];  // [pos, vocabulary]
+  ForwardOptions options;
+  options.last_block = LastBlock::all_positions;
+  const Pass pass = model->forward(whole_batch(model->embed(at::tensor(ids).unsqueeze(0))), options);
+  const at::Tensor logits = model->logits(pass.stream)[0];  // [pos, vocabulary]
   std::cout << "  prompt     ";
   for (const std::int64_t id : ids) std::cout << fmt::format(" {}:'{}'", id, tokenizer.text_of(id));
   const auto [best, best_ids] = at::topk(logits[length - 1].to(at::kDouble), shown_tokens);

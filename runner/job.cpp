@@ -154,6 +154,16 @@ Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const st
   prompts.clean = clean.to(job.device);
   if (paired) prompts.counterfactual = counterfactual.to(job.device);
   prompts.top_k = job.config.metric_top;
+  if (paired) {
+    const auto differs = [](const TokenPair& pair) {
+      const auto [first, other] = std::mismatch(pair.clean.begin(), pair.clean.end(), pair.counterfactual.begin());
+      return static_cast<std::int64_t>(first - pair.clean.begin());
+    };
+    prompts.shared = length - 1;
+    for (const std::int64_t member : members) {
+      prompts.shared = std::min(prompts.shared, differs(pairs[static_cast<std::size_t>(member)]));
+    }
+  }
   if (job.config.metric != MetricKind::sum_of_logits) {
     const at::Tensor signs = answers == 2 ? at::tensor({1.0, -1.0}, at::kDouble) : at::ones({1}, at::kDouble);
     prompts.tokens = {tokens.to(job.device), signs.to(job.device)};
@@ -161,17 +171,17 @@ Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const st
   return prompts;
 }
 
-Job prepare_job(const Settings& settings, int local_rank) {
+Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   Job job;
   job.config = run_config(settings);
   job.resolved = settings.resolved();
-  job.device = choose_device(job.config.device, local_rank);
+  job.device = choose_device(job.config.device, shelf.comm().local_rank());
 
-  const Checkpoint checkpoint = Checkpoint::open(job.config.model);
+  LoadedModel& model = shelf.model(job.config.model);
   const Tokenizer tokenizer = Tokenizer::load(job.config.model / "tokenizer.json");
   const at::ScalarType type = dtype_named(job.config.dtype);
-  job.working = load_transformer(checkpoint, type, job.device);
-  job.exact = type == at::kBFloat16 ? load_transformer(checkpoint, at::kFloat, job.device) : job.working;
+  job.working = model.network(type, job.device, shelf.comm());
+  job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, shelf.comm()) : job.working;
 
   PairOptions options = job.config.pairs;
   options.vocabulary = job.architecture().vocabulary;
@@ -193,7 +203,7 @@ Job prepare_job(const Settings& settings, int local_rank) {
   job.fired = count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), job.config.method.rules);
   settle_rules(job);
   if (type == at::kBFloat16) settle_quadrature(job.config.method);
-  job.model_hash = checkpoint.hash();
+  job.model_hash = model.hash();
   std::string everything = settings.identity_text() + "\nmodel " + job.model_hash + "\npairs " + job.pairs.hash +
                            "\ndevice " + c10::DeviceTypeName(job.device.type()) + "\nnumbers " + numbers_version;
   for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) {
@@ -201,6 +211,8 @@ Job prepare_job(const Settings& settings, int local_rank) {
     for (const std::int64_t id : prompt) everything += ' ' + std::to_string(id);
   }
   job.identity = hash_of(everything);
+  job.group = settings.text_without({"name", "attribution", "circuit"}) + "model " + job.model_hash + "\npairs " +
+              job.pairs.hash + (job.config.unpaired ? "\nunpaired" : "");
   return job;
 }
 

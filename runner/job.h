@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "attribution/methods/attribute.h"
-#include "io/checkpoint.h"
 #include "io/pairs.h"
 #include "runner/keys.h"
+#include "runner/model.h"
 
 namespace tributary {
 
@@ -32,6 +32,7 @@ struct Job {
   at::Device device = at::Device(at::kCPU);
   std::string model_hash;
   std::string identity;           //!< of the numbers: keys that change them, model, pairs, code
+  std::string group;              //!< equal for runs that may be computed together (plan.h: RunGroup)
   std::int64_t train_length = 0;  //!< positions: keep: token length; sum: 1
   Fired fired;
   std::vector<Rule> dropped;  //!< rules of a preset that have no place to act in this family
@@ -43,8 +44,8 @@ struct Job {
   [[nodiscard]] bool has_circuit() const;
 };
 
-/// Reads model, tokenizer and pairs. Throws UserError for anything the user must mend.
-Job prepare_job(const Settings& settings, int local_rank);
+/// Reads model, tokenizer and pairs. Throws UserError for anything the user must mend. Collective.
+Job prepare_job(const Settings& settings, ModelShelf& shelf);
 
 /// By token length, shortest first.
 std::vector<Bucket> buckets_of(const std::vector<TokenPair>& pairs);

@@ -249,8 +249,8 @@ RunConfig run_config(const Settings& settings) {
   run.metric_top = settings.at<std::int64_t>("metric_top");
   run.pairs.patch_answer = run.metric == MetricKind::logit_difference ? Needs::it : Needs::nothing;
   run.store_inputs = settings.at<bool>("attribution.inputs");
-  run.gap = chosen<UnitOptions::Gap>(settings, "attribution.linearisation_gap",
-                                     {{"measure", UnitOptions::Gap::measure}, {"skip", UnitOptions::Gap::skip}});
+  run.gap = chosen<TaskOptions::Gap>(settings, "attribution.linearisation_gap",
+                                     {{"measure", TaskOptions::Gap::measure}, {"skip", TaskOptions::Gap::skip}});
   run.audit = settings.at<std::int64_t>("attribution.audit");
   run.pilot_pairs = settings.at<std::int64_t>("attribution.pilot_pairs");
   run.sample = settings.at<std::int64_t>("attribution.sample");

@@ -44,7 +44,7 @@ struct RunConfig {
   std::int64_t metric_top = 0;
   Method method;
   bool store_inputs = false;
-  UnitOptions::Gap gap = UnitOptions::Gap::measure;
+  TaskOptions::Gap gap = TaskOptions::Gap::measure;
   std::int64_t audit = 0;
   std::int64_t pilot_pairs = 0;
   std::int64_t sample = 0;

@@ -8,6 +8,7 @@
 
 #include "attribution/model/families.h"
 #include "common/errors.h"
+#include "runner/node_memory.h"
 
 namespace tributary {
 namespace {
@@ -34,6 +35,35 @@ at::Tensor mapped_tensor(const Checkpoint& checkpoint, const StoredTensor& store
       data, stored.shape, [checkpoint](void*) {}, at::TensorOptions(scalar_type(stored.type)));
 }
 
+constexpr std::size_t weight_alignment = 64;
+
+std::size_t bytes_of(at::IntArrayRef shape, const at::TensorOptions& options) {
+  const auto bytes = static_cast<std::size_t>(c10::multiply_integers(shape)) * options.dtype().itemsize();
+  return (bytes + weight_alignment - 1) / weight_alignment * weight_alignment;
+}
+
+/// Counts what would be copied.
+WeightStore measuring_store(std::size_t& bytes) {
+  return {[&bytes](at::IntArrayRef shape, const at::TensorOptions& options) {
+            bytes += bytes_of(shape, options);
+            return at::Tensor();
+          },
+          WeightStore::Role::share};
+}
+
+/// Hands out the node's memory piece by piece; the tensors keep it.
+WeightStore node_store(const std::shared_ptr<NodeMemory>& memory) {
+  const auto next = std::make_shared<std::size_t>(0);
+  return {[memory, next](at::IntArrayRef shape, const at::TensorOptions& options) {
+            std::byte* const data = memory->data() + *next;
+            *next += bytes_of(shape, options);
+            TRIBUTARY_EXPECT(*next <= memory->size(), "weights are bound as they were measured");
+            return at::from_blob(
+                data, shape, [memory](void*) {}, options);
+          },
+          memory->writes() ? WeightStore::Role::fill : WeightStore::Role::share};
+}
+
 }  // namespace
 
 at::ScalarType dtype_named(const std::string& name) {
@@ -44,9 +74,9 @@ at::ScalarType dtype_named(const std::string& name) {
 }
 
 std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type,
-                                                    const at::Device& device) {
+                                                    const at::Device& device, const Communicator& comm) {
   const std::string config_file = (checkpoint.folder() / "config.json").string();
-  Architecture architecture = describe_architecture(checkpoint.config(), config_file);
+  Architecture architecture;
   TensorSource source;
   source.where = checkpoint.folder().string();
   source.find = [&checkpoint](const std::string& name) {
@@ -54,8 +84,52 @@ std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint
     return stored == nullptr ? at::Tensor() : mapped_tensor(checkpoint, *stored);
   };
   for (const auto& [name, stored] : checkpoint.tensors()) source.names.push_back(name);
-  Weights weights = bind_weights(architecture, checkpoint.config(), source, at::TensorOptions(type).device(device));
+  const at::TensorOptions options = at::TensorOptions(type).device(device);
+  std::size_t bytes = 0;
+  agreed(comm, [&] {
+    architecture = describe_architecture(checkpoint.config(), config_file);
+    if (device.is_cpu()) bind_weights(architecture, checkpoint.config(), source, options, measuring_store(bytes));
+  });
+  Weights weights;
+  if (device.is_cpu()) {
+    const auto memory = std::make_shared<NodeMemory>(comm, bytes);
+    weights = bind_weights(architecture, checkpoint.config(), source, options, node_store(memory));
+    comm.barrier();  // until the writing rank has written
+  } else {
+    weights = bind_weights(architecture, checkpoint.config(), source, options, private_store());
+  }
+  checkpoint.release_pages();
   return std::make_shared<const Transformer>(std::move(architecture), std::move(weights));
+}
+
+const std::string& LoadedModel::hash() {
+  if (!hash_) {
+    hash_ = checkpoint_.hash();
+    checkpoint_.release_pages();
+  }
+  return *hash_;
+}
+
+void LoadedModel::require_finite(const Transformer& network) {
+  if (finite_) return;
+  tributary::require_finite(network.weights(), checkpoint_.folder().string());
+  finite_ = true;
+}
+
+std::shared_ptr<const Transformer> LoadedModel::network(at::ScalarType type, const at::Device& device,
+                                                        const Communicator& comm) {
+  std::shared_ptr<const Transformer>& network = networks_[{type, device.str()}];
+  if (!network) network = load_transformer(checkpoint_, type, device, comm);
+  return network;
+}
+
+LoadedModel& ModelShelf::model(const std::filesystem::path& folder) {
+  if (!model_ || folder_ != folder) {
+    model_.reset();  // before the next one is read: two models may not fit
+    agreed(comm_, [&] { model_.emplace(folder); });
+    folder_ = folder;
+  }
+  return *model_;
 }
 
 }  // namespace tributary

@@ -1,25 +1,65 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a checkpoint folder to a network: the bridge between io (bytes) and attribution (tensors).
+// From a checkpoint folder to networks: the bridge between io (bytes) and attribution (tensors).
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <ATen/core/Tensor.h>
 
 #include "attribution/model/transformer.h"
 #include "io/checkpoint.h"
+#include "runner/comm.h"
 
 namespace tributary {
 
 /// "float32" → at::kFloat; ContractViolation for words the key table does not allow.
 at::ScalarType dtype_named(const std::string& name);
 
-/// The network of a checkpoint. Weights that are stored in `type` stay in the mapping; others are converted.
+/// The network of a checkpoint. Weights that are stored in `type` stay in the mapping; what must be converted or joined
+/// is written once per node (on the CPU). Collective.
 /// Throws UserError: unknown architecture, missing, misshapen or unused tensors.
 std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type,
-                                                    const at::Device& device);
+                                                    const at::Device& device, const Communicator& comm);
+
+/// A checkpoint with what has been made of it.
+class LoadedModel {
+ public:
+  explicit LoadedModel(const std::filesystem::path& folder) : checkpoint_(Checkpoint::open(folder)) {}
+
+  [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
+  /// Its content hash, computed once.
+  [[nodiscard]] const std::string& hash();
+  /// Throws UserError when the network of this model holds NaN or infinities; looks once.
+  void require_finite(const Transformer& network);
+  /// Loaded once a dtype and device. Collective, like load_transformer.
+  std::shared_ptr<const Transformer> network(at::ScalarType type, const at::Device& device, const Communicator& comm);
+
+ private:
+  Checkpoint checkpoint_;
+  std::optional<std::string> hash_;
+  bool finite_ = false;
+  std::map<std::pair<at::ScalarType, std::string>, std::shared_ptr<const Transformer>> networks_;
+};
+
+/// The model that the runs of a sweep are using: read once for all runs in a row that name it.
+class ModelShelf {
+ public:
+  explicit ModelShelf(const Communicator& comm) : comm_(comm) {}
+
+  [[nodiscard]] const Communicator& comm() const { return comm_; }
+  LoadedModel& model(const std::filesystem::path& folder);
+
+ private:
+  const Communicator& comm_;
+  std::filesystem::path folder_;
+  std::optional<LoadedModel> model_;
+};
 
 }  // namespace tributary

@@ -10,17 +10,15 @@
 namespace tributary {
 namespace {
 
-/// Pairs in a unit when the configuration says auto: enough to fill a network call, few enough to share out.
-std::int64_t automatic_pairs(PathKind path) {
-  switch (path) {
-    case PathKind::none:
-      return 8;
-    case PathKind::embeddings:
-      return 2;
-    case PathKind::activations:
-      return 4;
-  }
-  return 1;
+/// Units that a stage should have at least, where there are pairs enough: so that several ranks find work to the end.
+constexpr std::int64_t enough_units = 8;
+
+/// Pairs in a unit when the configuration says auto: a power of two, enough to fill a network call and few enough to
+/// share out.
+std::int64_t automatic_pairs(std::int64_t pairs) {
+  std::int64_t size = 8;
+  while (size > 1 && (pairs + size - 1) / size < enough_units) size /= 2;
+  return size;
 }
 
 std::vector<std::vector<std::int64_t>> chunks_of(const std::vector<std::int64_t>& members, std::int64_t size) {
@@ -39,25 +37,32 @@ std::vector<LayerRange> ranges_of(std::int64_t layers, std::int64_t size) {
   return ranges;
 }
 
-/// Layers in a unit: all, unless the method goes layer by layer and there are few chunks of pairs to share out.
-std::int64_t layers_in_unit(const Job& job, std::int64_t pair_chunks) {
-  const std::int64_t layers = job.architecture().layers;
-  const Method& method = job.config.method;
-  const bool divisible = method.path == PathKind::activations || method.score == ScoreKind::exact;
-  if (!divisible) return layers;
-  if (job.config.unit_layers != 0) return std::min(layers, job.config.unit_layers);
-  return pair_chunks >= 16 ? layers : (layers + 3) / 4;
+bool by_layer(const Method& method) {
+  return method.path == PathKind::activations || method.score == ScoreKind::exact;
+}
+
+/// Layers in a unit: all, unless all methods go layer by layer and there are few chunks of pairs to share out.
+std::int64_t layers_in_unit(const RunGroup& runs, std::int64_t pair_chunks) {
+  const std::int64_t layers = runs.front()->architecture().layers;
+  if (!std::all_of(runs.begin(), runs.end(), [](const Job* job) { return by_layer(job->config.method); })) {
+    return layers;
+  }
+  if (runs.front()->config.unit_layers != 0) return std::min(layers, runs.front()->config.unit_layers);
+  return pair_chunks >= enough_units ? layers : (layers + 3) / 4;
 }
 
 /// Work of a unit in forward passes through one block: what the layers above cost, or the whole network.
-double cost_of(const Job& job, const Chunk& chunk) {
-  const Method& method = job.config.method;
-  const auto layers = static_cast<double>(job.architecture().layers);
-  double blocks = 4 * layers;
-  if (method.path == PathKind::embeddings) blocks += 3 * layers * std::max(method.steps, 10);
-  if (method.path == PathKind::activations || method.score == ScoreKind::exact) {
+double cost_of(const RunGroup& runs, const Chunk& chunk) {
+  const auto layers = static_cast<double>(runs.front()->architecture().layers);
+  double blocks = 2 * layers;
+  for (const Job* job : runs) {
+    const Method& method = job->config.method;
+    blocks += 2 * layers;
+    if (method.path == PathKind::embeddings) blocks += 2 * layers * std::max(method.steps, 10);
+    if (!by_layer(method)) continue;
+    const int evaluations = method.steps != 0 ? method.steps : 3;
     for (std::int64_t layer = chunk.layers.first; layer < chunk.layers.end; ++layer) {
-      blocks += 3 * (layers - static_cast<double>(layer)) * std::max(method.steps, 10);
+      blocks += 2 * (layers - static_cast<double>(layer)) * evaluations;
     }
   }
   return blocks * static_cast<double>(chunk.members.size());
@@ -71,23 +76,27 @@ std::vector<std::int64_t> all_members(std::size_t n) {
 
 }  // namespace
 
-StagePlan plan_attribution(const Job& job) {
-  const Method& method = job.config.method;
-  const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(method.path);
-  std::vector<std::vector<std::int64_t>> pair_chunks;
+StagePlan plan_attribution(const RunGroup& runs) {
+  const Job& job = *runs.front();
+  const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
+  const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs);
+  std::vector<std::vector<std::vector<std::int64_t>>> by_length;  // [length][chunk] members
+  std::int64_t pair_chunks = 0;
   for (const Bucket& bucket : buckets_of(job.pairs.train)) {
-    for (auto& chunk : chunks_of(bucket.members, size)) pair_chunks.push_back(std::move(chunk));
+    by_length.push_back(chunks_of(bucket.members, size));
+    pair_chunks += static_cast<std::int64_t>(by_length.back().size());
   }
   StagePlan plan;
   std::int64_t lane = 0;
-  for (const LayerRange& layers :
-       ranges_of(job.architecture().layers, layers_in_unit(job, static_cast<std::int64_t>(pair_chunks.size())))) {
-    std::int64_t index = 0;
-    for (const std::vector<std::int64_t>& members : pair_chunks) {
-      plan.chunks.push_back({members, layers});
-      plan.units.push_back({lane, index++, cost_of(job, plan.chunks.back())});
+  for (const LayerRange& layers : ranges_of(job.architecture().layers, layers_in_unit(runs, pair_chunks))) {
+    for (const auto& chunks : by_length) {
+      std::int64_t index = 0;
+      for (const std::vector<std::int64_t>& members : chunks) {
+        plan.chunks.push_back({members, layers});
+        plan.units.push_back({lane, index++, cost_of(runs, plan.chunks.back())});
+      }
+      ++lane;
     }
-    ++lane;
   }
   return plan;
 }
@@ -110,7 +119,9 @@ StagePlan plan_curve(const Job& job) {
   StagePlan plan;
   for (const Bucket& bucket : buckets_of(job.pairs.test)) {
     for (const std::vector<std::int64_t>& members :
-         chunks_of(bucket.members, job.config.unit_pairs != 0 ? job.config.unit_pairs : 2)) {
+         chunks_of(bucket.members, job.config.unit_pairs != 0
+                                       ? job.config.unit_pairs
+                                       : automatic_pairs(static_cast<std::int64_t>(job.pairs.test.size())))) {
       plan.chunks.push_back({members, {0, job.architecture().layers}});
       plan.units.push_back({0, static_cast<std::int64_t>(plan.units.size()), static_cast<double>(members.size())});
     }

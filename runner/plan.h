@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a run is cut into units: fixed by the configuration and the pairs, never by ranks or threads, because the cut is
-// part of what fixes the bits.
+// How a pass is cut into units, by the configuration and the pairs, never by ranks or threads. The cut changes no bit:
+// pairs are summed in one binary tree of which every unit is a node.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,18 @@ struct Chunk {
   LayerRange layers;
 };
 
+/// Runs that share model, pairs and metric: computed together, so that they share passes through the network.
+using RunGroup = std::vector<const Job*>;
+
 /// A stage's chunks with the units that stand for them: unit u computes chunks[u].
 struct StagePlan {
   std::vector<Chunk> chunks;
   std::vector<UnitSpec> units;
 };
 
-/// Attribution: a lane a layer range, its units the chunks of training pairs.
-StagePlan plan_attribution(const Job& job);
+/// Attribution: a lane a layer range and token length (ranges in order, in each the lengths), its units the chunks of
+/// training pairs.
+StagePlan plan_attribution(const RunGroup& runs);
 /// Means over the prompts of a list of pairs: a lane a token length.
 StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs);
 /// Circuit curve over the held-out pairs; one lane with nothing to fold.

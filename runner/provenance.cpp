@@ -7,7 +7,10 @@
 #include <torch/headeronly/version.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "runner/version.h"
 
@@ -27,7 +30,28 @@ std::string cpu_model() {
   return "unknown";
 }
 
+/// Numbers by stage as a JSON object.
+std::string json_of(const std::map<std::string, double>& numbers) {
+  return nlohmann::json(numbers).dump();
+}
+
 }  // namespace
+
+double seconds_since_process_start() {
+  std::ifstream file("/proc/self/stat");
+  std::string line;
+  std::getline(file, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 2));  // the name before may hold spaces
+  std::string field;
+  constexpr int before_start = 19;  // fields between the name and the start time (proc(5): field 22)
+  for (int i = 0; i < before_start; ++i) fields >> field;
+  timespec since_boot{};
+  clock_gettime(CLOCK_BOOTTIME, &since_boot);
+  const double now = static_cast<double>(since_boot.tv_sec) + 1e-9 * static_cast<double>(since_boot.tv_nsec);
+  double started = 0;
+  fields >> started;
+  return now - started / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
 
 Provenance provenance_of(const Job& job, const Communicator& comm, const RunFacts& facts) {
   const std::vector<std::string> hosts = comm.gather(host_name());
@@ -51,6 +75,9 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
       {"bits_hold", static_cast<std::int64_t>(facts.bits_hold ? 1 : 0)},
       {"started", facts.started},
       {"finished", facts.finished},
+      {"seconds", json_of(facts.timings.seconds())},
+      {"flops", json_of(facts.timings.flops())},
+      {"runs_computed_together", static_cast<std::int64_t>(facts.shared_with)},
   };
 }
 

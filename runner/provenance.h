@@ -7,6 +7,7 @@
 #include <string>
 
 #include "runner/comm.h"
+#include "runner/execution.h"
 #include "runner/results_table.h"
 
 namespace tributary {
@@ -15,7 +16,12 @@ struct RunFacts {
   std::string started, finished;  //!< UTC
   bool bits_hold = true;          //!< the start-up check's answer
   int threads = 1;                //!< worker threads of rank 0
+  const Timings& timings;
+  std::size_t shared_with = 1;  //!< runs that were computed together, this one included: they share times
 };
+
+/// Seconds since the operating system started this process, libraries included.
+double seconds_since_process_start();
 
 /// Collective: hosts and devices are gathered from all ranks. Filled in on rank 0.
 Provenance provenance_of(const Job& job, const Communicator& comm, const RunFacts& facts);

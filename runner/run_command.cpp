@@ -4,30 +4,22 @@
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <ctime>
+#include <algorithm>
 #include <iostream>
+#include <iterator>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "runner/bits_check.h"
-#include "runner/circuit_stage.h"
-#include "runner/device.h"
 #include "runner/exit_codes.h"
-#include "runner/progress.h"
-#include "runner/provenance.h"
-#include "runner/results_table.h"
+#include "runner/run.h"
 #include "runner/stopping.h"
-#include "runner/summary.h"
 
 namespace tributary {
 namespace {
-
-/// Rows in one network call when the configuration says auto: enough for full GEMM speed, small enough to stay in
-/// cache.
-constexpr std::int64_t automatic_rows = 512;
 
 /// What went wrong on this rank, as text and exit code; code 0: nothing.
 struct Trouble {
@@ -71,21 +63,6 @@ std::filesystem::path folder_of(const RunArguments& arguments, const Settings& s
   return settings.label().empty() ? base : base / settings.label();
 }
 
-std::uint64_t expected_bytes(const Job& job) {
-  const Architecture& a = job.architecture();
-  const auto nodes = static_cast<std::uint64_t>(a.layers * job.node_positions() * a.neurons);
-  return 4 * nodes + (1 << 20);
-}
-
-std::string now() {
-  const std::time_t time = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
-
 /// All runs of the sweep, each checked as far as it can be without its model. Throws UserError with the problems of
 /// all.
 std::vector<Settings> checked_runs(const RunArguments& arguments) {
@@ -103,126 +80,52 @@ std::vector<Settings> checked_runs(const RunArguments& arguments) {
   return runs;
 }
 
-/// One run of the sweep on all ranks. Throws; `together` sorts out what.
-class Run {
- public:
-  Run(const RunArguments& arguments, const Communicator& comm, const Settings& settings, StopFlag& stop)
-      : arguments_(arguments),
-        comm_(comm),
-        settings_(settings),
-        folder_(folder_of(arguments, settings)),
-        stop_(stop),
-        started_(now()) {}
-
-  /// Everything that can go wrong before work starts.
-  void prepare() {
-    job_ = prepare_job(settings_, comm_.local_rank());
-    bits_ = bits_hold(job_);
-    if (comm_.rank() != 0) return;
-    require_finite(job_.exact->weights(), job_.config.model.string());
-    found_ = open_output(folder_, job_.identity, expected_bytes(job_), arguments_.fresh);
+/// Runs by the group that they may be computed in, groups in order of their first run: sweeps over methods share passes
+/// through the network whatever the order of the sweep's keys.
+std::vector<std::vector<const Settings*>> grouped(const std::vector<Settings>& runs) {
+  std::vector<std::pair<std::string, std::vector<const Settings*>>> groups;
+  for (const Settings& settings : runs) {
+    std::string text = settings.text_without({"name", "attribution", "circuit"});
+    auto same = std::find_if(groups.begin(), groups.end(), [&text](const auto& group) { return group.first == text; });
+    if (same == groups.end()) same = groups.insert(groups.end(), {std::move(text), {}});
+    same->second.push_back(&settings);
   }
-
-  void compute() {
-    std::vector<std::int64_t> found{found_ == Found::same_results ? 1 : 0};
-    comm_.broadcast(found);
-    if (found[0] == 1) {
-      say_finished(read_results_once());
-      return;
-    }
-    const bool bits = comm_.agree(bits_);
-    if (!bits && comm_.rank() == 0) {
-      std::cerr << "tributary: warning: on this machine a pair's bits depend on its batch, so results may differ in "
-                   "the last digits between machines and settings\n";
-    }
-    warn();
-    ProgressDisplay display(std::cerr, progress_style_for(STDERR_FILENO));
-    const Execution execution{
-        comm_, stage_options(display), {job_.config.batch_rows != 0 ? job_.config.batch_rows : automatic_rows}};
-    const AttributionOutcome attribution = run_attribution(execution, job_);
-    std::optional<CircuitOutcome> circuit;
-    if (job_.has_circuit()) circuit = run_circuits(execution, job_, attribution);
-    const Provenance provenance = provenance_of(job_, comm_, {started_, now(), bits, execution.options.threads});
-    if (comm_.rank() != 0) return;
-    display.clear();
-    const ResultsFile results = results_of(job_, attribution, circuit, provenance);
-    write_results(results_path(folder_), results);
-    say_finished(results);
-  }
-
- private:
-  [[nodiscard]] ResultsFile read_results_once() const {
-    return comm_.rank() == 0 ? read_results(results_path(folder_)) : ResultsFile();
-  }
-
-  void say_finished(const ResultsFile& results) const {
-    if (comm_.rank() != 0) return;
-    const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
-    std::cout << name << '\n'
-              << summary_of(results) << "\nresults      " << results_path(folder_).string()
-              << (found_ == Found::same_results ? " (complete already; --fresh computes it again)" : "") << "\n\n"
-              << std::flush;
-  }
-
-  void warn() const {
-    if (comm_.rank() != 0) return;
-    if (!comm_.is_null() && job_.device.is_cpu() && bound_below_share(comm_.local_size())) {
-      std::cerr << "tributary: warning: this rank is bound to fewer cores than its share of the node; give mpirun "
-                   "--bind-to none\n";
-    }
-    const Method& method = job_.config.method;
-    if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
-      std::cerr << "tributary: warning: the zero baseline on an embedding path is for parity with other programs only: "
-                   "its integrand is huge near 0 and no rule converges\n";
-    }
-    for (const Rule rule : job_.dropped) {
-      std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
-                << ", which has no place to act in a " << job_.architecture().family << " model\n";
-    }
-    if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {
-      std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on "
-                << job_.config.pilot_pairs << " pairs\n";
-    }
-  }
-
-  StageOptions stage_options(ProgressDisplay& display) const {
-    StageOptions options;
-    options.threads =
-        job_.config.threads != 0 ? static_cast<int>(job_.config.threads) : automatic_threads(job_.device, comm_);
-    options.order = arguments_.order;
-    options.seed = arguments_.order_seed;
-    options.stop = &stop_;
-    options.on_thread_start = use_one_thread;
-    options.on_progress = [&display](const Progress& progress) { display.update(progress); };
-    return options;
-  }
-
-  const RunArguments& arguments_;
-  const Communicator& comm_;
-  const Settings& settings_;
-  std::filesystem::path folder_;
-  StopFlag& stop_;
-  std::string started_;
-  Job job_;
-  Found found_ = Found::nothing;
-  bool bits_ = true;  //!< what this rank's start-up check found
-};
+  std::vector<std::vector<const Settings*>> lists;
+  for (auto& [text, list] : groups) lists.push_back(std::move(list));
+  return lists;
+}
 
 }  // namespace
 
 int run_command(const RunArguments& arguments, const Communicator& comm) {
-  std::vector<Settings> runs;
-  int code = together(comm, [&] { runs = checked_runs(arguments); });
+  std::vector<Settings> settings;
+  int code = together(comm, [&] { settings = checked_runs(arguments); });
   if (code != exit_done) return code;
   StopFlag stop;
   const ScopedSignalHandler handler(stop);
+  ModelShelf shelf(comm);
   int worst = exit_done;
-  for (const Settings& settings : runs) {
-    Run run(arguments, comm, settings, stop);
-    code = together(comm, [&] { run.prepare(); });
-    if (code == exit_done) code = together(comm, [&] { run.compute(); });
-    if (worst == exit_done) worst = code;
-    if (code == exit_stopped) return code;
+  const auto remember = [&worst](int one) {
+    if (worst == exit_done) worst = one;
+  };
+  for (const std::vector<const Settings*>& candidates : grouped(settings)) {
+    std::vector<std::unique_ptr<Run>> ready;
+    for (const Settings* one : candidates) {
+      auto run = std::make_unique<Run>(arguments, comm, *one, folder_of(arguments, *one));
+      code = together(comm, [&] { run->prepare(shelf); });
+      remember(code);
+      if (code == exit_done) ready.push_back(std::move(run));
+    }
+    while (!ready.empty()) {  // what the settings could not tell: the pairs that fit may differ after all
+      const auto others = std::stable_partition(ready.begin(), ready.end(), [&ready](const auto& run) {
+        return run->job().group == ready.front()->job().group;
+      });
+      std::vector<std::unique_ptr<Run>> group(std::make_move_iterator(ready.begin()), std::make_move_iterator(others));
+      ready.erase(ready.begin(), others);
+      code = together(comm, [&] { compute_runs(group, arguments, comm, stop); });
+      remember(code);
+      if (code == exit_stopped) return code;
+    }
   }
   return worst;
 }
@@ -234,9 +137,11 @@ void validate_command(const RunArguments& arguments) {
 }
 
 void plan_command(const RunArguments& arguments) {
+  const Communicator alone;
+  ModelShelf shelf(alone);
   for (const Settings& settings : checked_runs(arguments)) {
-    const Job job = prepare_job(settings, 0);
-    const StagePlan units = plan_attribution(job);
+    const Job job = prepare_job(settings, shelf);
+    const StagePlan units = plan_attribution({&job});
     std::cout << fmt::format(
         "{}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} positions × "
         "{} neurons\n"

@@ -42,6 +42,7 @@ struct CurveUnit {
   at::Tensor full;    //!< [pair] F(M)
   at::Tensor empty;   //!< [pair] F(empty)
   at::Tensor points;  //!< [point, pair]
+  double flops = 0;   //!< that were needed
 };
 CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs,
                             const Batching& batching);

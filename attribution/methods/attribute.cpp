@@ -3,11 +3,11 @@
 #include "attribution/methods/attribute.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 
-#include "attribution/methods/detail/unit.h"
+#include "attribution/methods/detail/task_scores.h"
 
 namespace tributary {
 
@@ -19,40 +19,118 @@ const std::vector<PilotCandidate>& pilot_candidates() {
   return candidates;
 }
 
-UnitScores attribute(const Networks& networks, const Method& method, const Prompts& prompts,
-                     const UnitOptions& options) {
-  return detail::Unit(networks, method, prompts, options).compute();
+namespace {
+
+/// Calls body(first, count) for as many pairs at a time as fit one network call: two runs of each.
+template <typename Body>
+void in_pieces(const Prompts& prompts, const Batching& batching, const Body& body) {
+  const std::int64_t pairs = prompts.clean.size(0);
+  const std::int64_t most = batching.sequences(2 * prompts.clean.size(1));
+  for (std::int64_t first = 0; first < pairs; first += most) body(first, std::min(most, pairs - first));
 }
 
-at::Tensor pilot(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options) {
-  return detail::Unit(networks, method, prompts, options).pilot_choices();
+/// Whether positions before the first difference have none in any of the methods' state.
+bool may_share(const std::vector<Task>& tasks) {
+  return std::all_of(tasks.begin(), tasks.end(),
+                     [](const Task& task) { return task.method.baseline == Baseline::pair; });
+}
+
+void run_tasks(const detail::Piece& piece, std::vector<detail::TaskScores>& tasks) {
+  std::vector<char> done(tasks.size(), 0);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (done[i] != 0) continue;
+    switch (tasks[i].method().path) {
+      case PathKind::none:
+        run_gradient_task(piece, tasks[i]);
+        break;
+      case PathKind::activations:
+        run_activation_task(piece, tasks[i]);
+        break;
+      case PathKind::embeddings: {
+        std::vector<detail::TaskScores*> together{&tasks[i]};
+        for (std::size_t j = i + 1; j < tasks.size(); ++j) {
+          if (!share_sweep(tasks[i], tasks[j])) continue;
+          together.push_back(&tasks[j]);
+          done[j] = 1;
+        }
+        run_embedding_tasks(piece, together);
+      }
+    }
+    piece.pause();
+  }
+}
+
+}  // namespace
+
+Prompts Prompts::narrow(std::int64_t first, std::int64_t count) const {
+  Prompts some = *this;
+  some.clean = clean.narrow(0, first, count);
+  if (counterfactual.defined()) some.counterfactual = counterfactual.narrow(0, first, count);
+  if (tokens.tokens.defined()) some.tokens = tokens.narrow(first, count);
+  return some;
+}
+
+UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, const Prompts& prompts,
+                      const UnitOptions& options) {
+  const c10::InferenceMode inference;
+  Flops flops;
+  std::vector<detail::TaskScores> scores;
+  for (const Task& task : tasks) scores.emplace_back(task, prompts.clean.size(0), prompts.clean.size(1));
+  std::vector<at::Tensor> metric;
+  in_pieces(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
+    Prompts some = prompts.narrow(first, count);
+    if (!may_share(tasks)) some.shared = 0;
+    const detail::Piece piece(networks, some, options, &flops);
+    for (detail::TaskScores& one : scores) one.begin(first);
+    run_tasks(piece, scores);
+    metric.push_back(piece.metric());
+  });
+  UnitOutcome outcome;
+  for (const detail::TaskScores& one : scores) outcome.scores.push_back(one.finish(at::cat(metric)));
+  outcome.flops = flops.count;
+  return outcome;
+}
+
+at::Tensor pilot(const Networks& networks, const Task& task, const Prompts& prompts, const UnitOptions& options) {
+  const c10::InferenceMode inference;
+  std::vector<at::Tensor> chosen;
+  in_pieces(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
+    Prompts some = prompts.narrow(first, count);
+    if (!may_share({task})) some.shared = 0;
+    const detail::Piece piece(networks, some, options, nullptr);
+    chosen.push_back(task.method.path == PathKind::embeddings ? embedding_pilot(piece, task)
+                                                              : activation_pilot(piece, task));
+  });
+  return at::cat(chosen);
 }
 
 MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, const Batching& batching) {
   if (prompts.tokens.tokens.defined()) {
     return {prompts.tokens.tokens, prompts.tokens.coefficients.to(model.score_type())};
   }
-  const at::NoGradGuard no_gradients;
   std::vector<at::Tensor> best;  // a piece each [piece, k]
   const std::int64_t length = prompts.clean.size(1);
   const std::int64_t piece = batching.sequences(length);
   for (std::int64_t first = 0; first < prompts.clean.size(0); first += piece) {
     const std::int64_t count = std::min(piece, prompts.clean.size(0) - first);
-    const at::Tensor stream = model.run(model.embed(prompts.clean.narrow(0, first, count)), {});
-    const at::Tensor logits = model.last_logits(stream, {count, length}).to(model.score_type());
+    const Pass pass = model.forward(whole_batch(model.embed(prompts.clean.narrow(0, first, count))), {});
+    const at::Tensor logits = model.logits(pass.stream).select(1, 0).to(model.score_type());
     best.push_back(std::get<1>(at::topk(logits, prompts.top_k)));
   }
-  return {at::cat(best), at::ones({prompts.top_k}, model.options().dtype(model.score_type()))};
+  return {at::cat(best), at::ones({prompts.top_k}, model.score_options())};
 }
 
 Fired count_fired(const Transformer& model, const Prompts& prompts, Rules rules) {
   Fired fired;
-  Prompts first{prompts.clean.narrow(0, 0, 1), {}, prompts.tokens, prompts.top_k};
-  if (first.tokens.tokens.defined()) first.tokens = first.tokens.narrow(0, 1);
-  const at::Tensor e = model.embed(first.clean);
-  const EmbeddingPath path(model, e, e, metric_tokens(model, first, {}), rules, {});
-  path.evaluate(
-      {{0, 1.0}}, [](std::size_t, const PathSample&) {}, &fired);
+  const Prompts first = prompts.narrow(0, 1);
+  ForwardOptions forward;
+  forward.tape = ForwardOptions::Tape::keep;
+  const Pass pass = model.forward(whole_batch(model.embed(first.clean)), forward);
+  BackwardOptions backward;
+  backward.rules = rules;
+  backward.fired = &fired;
+  const at::Tensor directions = model.directions(metric_tokens(model, first, {}));
+  model.backward(pass, {0, 1}, model.metric_gradient(pass.stream, directions, backward), backward);
   return fired;
 }
 

@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "attribution/methods/effects.h"
-#include "attribution/methods/paths.h"
+#include "attribution/methods/activation_path.h"
+#include "attribution/methods/record.h"
 #include "attribution/methods/table.h"
 
 namespace tributary {
@@ -30,6 +31,10 @@ struct Prompts {
   at::Tensor counterfactual;  //!< [pair, pos] int64; undefined when unpaired
   MetricTokens tokens;        //!< of y and y' [pair, 2] or y [pair, 1]; undefined: the top_k best of the clean run
   std::int64_t top_k = 0;
+  /// Leading positions in which every pair's two prompts agree, less than all: computed once. Changes no bit.
+  std::int64_t shared = 0;
+
+  [[nodiscard]] Prompts narrow(std::int64_t first, std::int64_t count) const;
 };
 
 /// Means over a set of prompts, for Baseline::mean.
@@ -38,13 +43,9 @@ struct MeanState {
   at::Tensor activations;  //!< [layer, pos, neuron]
 };
 
-struct LayerRange {
-  std::int64_t first = 0, end = 0;
-};
-
-struct UnitOptions {
+/// What one method of a unit is given.
+struct TaskOptions {
   LayerRange layers;
-  Batching batching;
   MeanState mean;                                       //!< Baseline::mean only
   std::vector<Neuron> sample;                           //!< ScoreKind::exact only
   std::uint64_t seed = 0;                               //!< ScoreKind::noise only
@@ -53,6 +54,16 @@ struct UnitOptions {
   std::vector<Quadrature>
       layer_rules;                //!< [layer] quadrature pilot: the rule of each layer (one entry on embedding paths)
   std::vector<int> layer_points;  //!< [layer] … and its number of points
+};
+
+/// One method to compute in a unit.
+struct Task {
+  Method method;
+  TaskOptions options;
+};
+
+struct UnitOptions {
+  Batching batching;
   std::function<void()> between_batches;  //!< called now and then; may throw to abandon the unit
 };
 
@@ -68,9 +79,17 @@ struct UnitScores {
   at::Tensor inputs;       //!< [pair, pos] input IG per token, on embedding paths
 };
 
-/// Computes one unit. Threads: one call a thread, any number at once.
-UnitScores attribute(const Networks& networks, const Method& method, const Prompts& prompts,
-                     const UnitOptions& options);
+/// What a unit gives: scores by task, and the floating-point operations that were needed for all of them.
+struct UnitOutcome {
+  std::vector<UnitScores> scores;
+  double flops = 0;
+};
+
+/// Computes one unit: some methods on the same pairs, sharing runs, sweeps and gradients; each gets the bits it would get
+/// alone. Sums over pairs are a binary tree over their places in the unit, so a unit of 2^k aligned pairs is a node of the
+/// tree over all pairs. Threads: one call a thread, any number at once.
+UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, const Prompts& prompts,
+                      const UnitOptions& options);
 
 /// Counts the rules that enter the graph of one full pass over the first pair.
 Fired count_fired(const Transformer& model, const Prompts& prompts, Rules rules);
@@ -85,7 +104,7 @@ const std::vector<PilotCandidate>& pilot_candidates();
 
 /// Index of the cheapest candidate that met the tolerance (the last one when none did): [pair, layer], [pair, 1] on
 /// embedding paths.
-at::Tensor pilot(const Networks& networks, const Method& method, const Prompts& prompts, const UnitOptions& options);
+at::Tensor pilot(const Networks& networks, const Task& task, const Prompts& prompts, const UnitOptions& options);
 
 /// The metric's tokens of each pair, coefficients in the model's score dtype: given, or the top_k best logits of the
 /// clean prompts' last position.

@@ -3,60 +3,66 @@
 #include "attribution/methods/effects.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <set>
 
+#include "attribution/methods/detail/staging.h"
 #include "common/errors.h"
 #include "common/seeded.h"
 
 namespace tributary {
 
-at::Tensor layer_effect(const Transformer& model, std::int64_t layer, const LayerEnds& ends, Direction direction,
-                        const MetricTokens& tokens, const Batching& batching) {
-  const bool clean = direction == Direction::clean;
-  const at::Tensor moved =
-      metric_with_layer(model, ends.run, layer, clean ? ends.start : ends.end, tokens, batching).to(at::kDouble);
-  const at::Tensor kept = ends.run.metric.to(at::kDouble);
-  return clean ? kept - moved : moved - kept;
-}
-
-at::Tensor exact_patching(const Transformer& model, const std::vector<Neuron>& neurons, const LayerEnds& ends,
-                          Direction direction, const MetricTokens& tokens, const Batching& batching) {
-  const at::NoGradGuard no_gradients;
-  const bool clean = direction == Direction::clean;
-  const at::Tensor& kept = clean ? ends.end : ends.start;
-  const at::Tensor& patch = clean ? ends.start : ends.end;
-  const std::int64_t pairs = kept.size(0);
-  const std::int64_t length = kept.size(1);
+at::Tensor exact_patching(const Record& record, std::int64_t base_group, const std::vector<Neuron>& neurons,
+                          const at::Tensor& difference, Direction direction, const Batching& batching, Flops* flops) {
+  const Transformer& model = record.model();
   const std::int64_t layer = neurons.front().layer;
-  const std::int64_t piece = batching.sequences(length);
+  const std::int64_t live = record.live();
+  const std::int64_t first_position = record.length() - difference.size(1);
   const auto count = static_cast<std::int64_t>(neurons.size());
-  at::Tensor effects = at::empty({pairs, count}, at::kDouble);
-  for (std::int64_t pair = 0; pair < pairs; ++pair) {
+  std::vector<std::int64_t> indices;
+  at::Tensor patched = at::zeros({count, difference.size(1)}, at::kDouble);  // 1 where a neuron is patched
+  for (std::int64_t n = 0; n < count; ++n) {
+    const Neuron& neuron = neurons[static_cast<std::size_t>(n)];
+    TRIBUTARY_EXPECT(neuron.layer == layer, "one layer a call");
+    indices.push_back(neuron.index);
+    const std::int64_t position = neuron.position - first_position;
+    if (neuron.position < 0) patched[n].fill_(1);
+    if (neuron.position >= 0 && position >= 0) patched[n][position] = 1;
+  }
+  const at::Tensor index = detail::staged(indices, difference.options());
+  patched = patched.to(difference.options());
+  const at::Tensor columns = at::index_select(model.weights().layers[static_cast<std::size_t>(layer)].down_weight, 1,
+                                              index)
+                                 .to(model.score_type())
+                                 .t();  // [neuron, d_model]
+  const at::Tensor stream = record.stream_after(base_group, layer);
+  const double sign = direction == Direction::clean ? -1 : 1;
+  const std::int64_t piece = batching.sequences(live);
+  std::vector<at::Tensor> effects;  // a pair each [n]
+  for (std::int64_t pair = 0; pair < record.pairs(); ++pair) {
+    const at::Tensor amount = at::index_select(difference[pair], 1, index).t() * patched * sign;  // [neuron, pos]
+    std::vector<at::Tensor> moved;
     for (std::int64_t first = 0; first < count; first += piece) {
       const std::int64_t width = std::min(piece, count - first);
-      const BatchShape shape{width, length};
-      at::Tensor a = kept[pair].unsqueeze(0).repeat({width, 1, 1});  // [neuron, pos, neurons]
-      for (std::int64_t n = 0; n < width; ++n) {
-        const Neuron& neuron = neurons[static_cast<std::size_t>(first + n)];
-        TRIBUTARY_EXPECT(neuron.layer == layer, "one layer a call");
-        const std::int64_t from = std::max<std::int64_t>(neuron.position, 0);
-        const std::int64_t positions = neuron.position < 0 ? length : 1;
-        a[n].narrow(0, from, positions)
-            .select(1, neuron.index)
-            .copy_(patch[pair].narrow(0, from, positions).select(1, neuron.index));
-      }
-      const at::Tensor residual = ends.run.residuals[layer][pair].unsqueeze(0).expand({width, length, -1});
-      const at::Tensor stream = model.resume(layer, to_rows(residual, shape), to_rows(a, shape), shape, {});
-      const at::Tensor examples = at::full({width}, pair, tokens.tokens.options());
-      const at::Tensor moved = model.metric(stream, shape, tokens.select(examples), {}).to(at::kDouble);
-      const at::Tensor reference = ends.run.metric[pair].to(at::kDouble);
-      effects[pair].narrow(0, first, width).copy_(clean ? reference - moved : moved - reference);
+      at::Tensor states = stream[pair].unsqueeze(0).repeat({width, 1, 1});  // [neuron, live, d_model]
+      const std::int64_t positions = difference.size(1);
+      states.narrow(1, live - positions, positions)
+          .add_(amount.narrow(0, first, width).unsqueeze(2) * columns.narrow(0, first, width).unsqueeze(1));
+      Batch batch;
+      batch.length = record.length();
+      batch.live = live;
+      batch.entries = {{layer + 1, states}};
+      batch.pairs = at::full({width}, pair, index.options());
+      batch.prefix = record.prefix();
+      ForwardOptions options;
+      options.flops = flops;
+      const Pass pass = model.forward(std::move(batch), options);
+      moved.push_back(model.metric(pass.stream, record.directions().narrow(0, pair, 1)).to(at::kDouble));
     }
+    effects.push_back((at::cat(moved) - record.metric(base_group)[pair].to(at::kDouble)) * sign);
   }
-  return effects;
+  return at::stack(effects).cpu();
 }
 
 std::vector<Neuron> sample_neurons(std::int64_t layers, std::int64_t positions, std::int64_t neurons,

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "common/errors.h"
@@ -24,42 +26,70 @@ void accumulate(at::Tensor& sum, const at::Tensor& term, double weight) {
   }
 }
 
-at::Tensor interval_gradient(const at::Tensor& left, const at::Tensor& right, IntervalGradient which) {
+/// sum += interval gradient × change, over one interval.
+void add_interval(at::Tensor& sum, const PathSample& left, const PathSample& right, IntervalGradient which) {
+  const at::Tensor change = right.value - left.value;
   switch (which) {
     case IntervalGradient::left:
-      return left;
+      sum.addcmul_(left.gradient, change);
+      return;
     case IntervalGradient::right:
-      return right;
+      sum.addcmul_(right.gradient, change);
+      return;
     case IntervalGradient::mean:
-      return (left + right) * 0.5;
+      sum.addcmul_(left.gradient + right.gradient, change, 0.5);
+      return;
   }
   throw ContractViolation("an interval gradient outside the enumeration");
 }
+
+/// m at both ends, as far as they have been seen.
+class Ends {
+ public:
+  void see(double alpha, double metric) {
+    if (alpha == 0) start_ = metric;
+    if (alpha == 1) end_ = metric;
+  }
+  [[nodiscard]] double difference() const { return end_ - start_; }
+
+ private:
+  double start_ = std::numeric_limits<double>::quiet_NaN();
+  double end_ = std::numeric_limits<double>::quiet_NaN();
+};
 
 /// Adds samples in order of alpha; keeps only the previous one.
 class RunningIntegral {
  public:
   explicit RunningIntegral(IntervalGradient interval) : interval_(interval) {}
 
-  void add(const PathSample& sample, double weight) {
-    accumulate(integral_.gradient, sample.gradient, weight);
-    accumulate(integral_.input_gradient, sample.input_gradient, weight);
-    if (integral_.evaluations == 0) {
-      integral_.conductance = at::zeros_like(sample.gradient);
-    } else {
-      integral_.conductance.add_(interval_gradient(previous_.gradient, sample.gradient, interval_) *
-                                 (sample.value - previous_.value));
+  void add(double alpha, const PathSample& sample, double weight) {
+    if (weight != 0) {
+      accumulate(integral_.gradient, sample.gradient, weight);
+      accumulate(integral_.input_gradient, sample.input_gradient, weight);
     }
-    previous_ = sample;
+    integral_.sum += weight * sample.slope;
+    ends_.see(alpha, sample.metric);
+    if (sample.value.defined()) {
+      if (integral_.evaluations == 0) {
+        integral_.conductance = at::zeros_like(sample.gradient);
+      } else {
+        add_interval(integral_.conductance, previous_, sample, interval_);
+      }
+      previous_ = sample;
+    }
     ++integral_.evaluations;
   }
 
-  [[nodiscard]] PathIntegral take() { return std::move(integral_); }
+  [[nodiscard]] PathIntegral take() {
+    integral_.difference = ends_.difference();
+    return std::move(integral_);
+  }
 
  private:
   IntervalGradient interval_;
   PathIntegral integral_;
   PathSample previous_;
+  Ends ends_;
 };
 
 /// Weight of the points that entered at each level 0 … `level` in that level's estimate.
@@ -79,12 +109,31 @@ class NestedIntegral {
       : keep_samples_(agreement == AdaptiveOptions::Agreement::conductance) {}
 
   void add(int level, double alpha, const PathSample& sample) {
-    gradients_.resize(std::max(gradients_.size(), static_cast<std::size_t>(level) + 1));
+    const auto entered = static_cast<std::size_t>(level);
+    gradients_.resize(std::max(gradients_.size(), entered + 1));
     input_gradients_.resize(gradients_.size());
-    accumulate(gradients_[static_cast<std::size_t>(level)], sample.gradient, 1);
-    accumulate(input_gradients_[static_cast<std::size_t>(level)], sample.input_gradient, 1);
+    slopes_.resize(gradients_.size());
+    accumulate(gradients_[entered], sample.gradient, 1);
+    accumulate(input_gradients_[entered], sample.input_gradient, 1);
+    slopes_[entered] += sample.slope;
+    ends_.see(alpha, sample.metric);
     if (keep_samples_) samples_[alpha] = sample;
     ++evaluations_;
+  }
+
+  /// What decides whether a level is the last, without its vectors.
+  [[nodiscard]] double sum(int level) const {
+    const std::vector<double> weights = level_weights(level);
+    double sum = 0;
+    for (std::size_t entered = 0; entered < weights.size(); ++entered) sum += weights[entered] * slopes_[entered];
+    return sum;
+  }
+  [[nodiscard]] double difference() const { return ends_.difference(); }
+
+  [[nodiscard]] at::Tensor conductance() const {
+    RunningIntegral running(IntervalGradient::mean);
+    for (const auto& [alpha, sample] : samples_) running.add(alpha, sample, 0);
+    return running.take().conductance;
   }
 
   [[nodiscard]] PathIntegral estimate(int level) const {
@@ -94,21 +143,18 @@ class NestedIntegral {
       accumulate(integral.gradient, gradients_[entered], weights[entered]);
       accumulate(integral.input_gradient, input_gradients_[entered], weights[entered]);
     }
-    if (keep_samples_) integral.conductance = conductance();
+    integral.sum = sum(level);
+    integral.difference = difference();
     integral.evaluations = evaluations_;
     return integral;
   }
 
  private:
-  [[nodiscard]] at::Tensor conductance() const {
-    RunningIntegral running(IntervalGradient::mean);
-    for (const auto& [alpha, sample] : samples_) running.add(sample, 0);
-    return running.take().conductance;
-  }
-
   bool keep_samples_;
   std::vector<at::Tensor> gradients_, input_gradients_;
+  std::vector<double> slopes_;
   std::map<double, PathSample> samples_;  // by alpha; conductance's intervals change with every level
+  Ends ends_;
   int evaluations_ = 0;
 };
 
@@ -121,24 +167,41 @@ std::vector<double> new_points(int level) {
 
 double l1(const at::Tensor& t) { return t.abs().sum(at::kDouble).item<double>(); }
 
-/// One level's estimate and the sum of scores it stands for.
-struct Level {
-  const PathIntegral& integral;
-  double sum;
+/// The sums of two successive levels.
+struct Levels {
+  double now, before;
 };
 
-/// Whether a level may be the last, given the one before.
-bool accepted(const Level& now, const Level& before, const Target& target, const AdaptiveOptions& options) {
-  if (options.agreement == AdaptiveOptions::Agreement::conductance) {
-    return l1(now.integral.conductance - before.integral.conductance) <=
-           options.tolerance * l1(now.integral.conductance);
-  }
-  const double change = std::abs(now.sum - before.sum);
+/// Whether a level may be the last, by its sums.
+bool sums_accepted(const Levels& sums, double difference, double floor, const AdaptiveOptions& options) {
+  const double scale = std::max(std::abs(difference), floor);
+  const double change = std::abs(sums.now - sums.before);
   if (options.residual == AdaptiveOptions::Residual::ignored) {
-    return change <= options.tolerance * std::max(std::abs(now.sum), target.scale);
+    return change <= options.tolerance * std::max(std::abs(sums.now), scale);
   }
-  const double allowed = options.tolerance * target.scale;
-  return std::abs(now.sum - target.difference) <= allowed && change <= 10 * allowed;
+  const double allowed = options.tolerance * scale;
+  return std::abs(sums.now - difference) <= allowed && change <= 10 * allowed;
+}
+
+/// The points that any of the plans has, ascending, with each plan's weight there (nothing: not one of its points).
+struct SharedPoint {
+  double alpha;
+  std::vector<std::optional<double>> weights;
+};
+
+std::vector<SharedPoint> shared_points(const std::vector<SweepPlan>& plans) {
+  std::map<double, std::vector<std::optional<double>>> by_alpha;
+  for (std::size_t plan = 0; plan < plans.size(); ++plan) {
+    const Nodes& nodes = plans[plan].nodes;
+    for (std::size_t k = 0; k < nodes.alpha.size(); ++k) {
+      auto& weights = by_alpha[nodes.alpha[k]];
+      weights.resize(plans.size());
+      weights[plan] = nodes.weight[k];
+    }
+  }
+  std::vector<SharedPoint> points;
+  for (auto& [alpha, weights] : by_alpha) points.push_back({alpha, std::move(weights)});
+  return points;
 }
 
 }  // namespace
@@ -162,31 +225,47 @@ SweepPlan interval_sweep(Quadrature rule, int n) {
 
 SweepPlan captum_sweep(Quadrature rule, int n) { return {nodes_of(rule, n + 1), IntervalGradient::left}; }
 
-std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples,
-                                    const SweepPlan& plan) {
-  const std::size_t per_example = plan.nodes.alpha.size();
+std::vector<std::vector<PathIntegral>> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples,
+                                                 const std::vector<SweepPlan>& plans) {
+  const std::vector<SharedPoint> shared = shared_points(plans);
   std::vector<PathPoint> points;
   for (const std::int64_t example : examples) {
-    for (const double alpha : plan.nodes.alpha) points.push_back({example, alpha});
+    for (const SharedPoint& point : shared) points.push_back({example, point.alpha});
   }
-  std::vector<RunningIntegral> running(examples.size(), RunningIntegral(plan.interval));
+  std::vector<std::vector<RunningIntegral>> running;  // [plan][example]
+  for (const SweepPlan& plan : plans) running.emplace_back(examples.size(), RunningIntegral(plan.interval));
   network.evaluate(points, [&](std::size_t index, const PathSample& sample) {
-    running[index / per_example].add(sample, plan.nodes.weight[index % per_example]);
+    const SharedPoint& point = shared[index % shared.size()];
+    for (std::size_t plan = 0; plan < plans.size(); ++plan) {
+      if (const std::optional<double>& weight = point.weights[plan]) {
+        running[plan][index / shared.size()].add(point.alpha, sample, *weight);
+      }
+    }
   });
-  std::vector<PathIntegral> integrals;
-  for (RunningIntegral& one : running) integrals.push_back(one.take());
+  std::vector<std::vector<PathIntegral>> integrals(plans.size());
+  for (std::size_t plan = 0; plan < plans.size(); ++plan) {
+    for (RunningIntegral& one : running[plan]) integrals[plan].push_back(one.take());
+  }
   return integrals;
 }
 
-std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<Target>& targets,
-                                             const SumOf& sum_of, const AdaptiveOptions& options) {
-  std::vector<NestedIntegral> nested(targets.size(), NestedIntegral(options.agreement));
-  std::vector<PathIntegral> estimates(targets.size());
-  std::vector<double> sums(targets.size());
-  std::vector<std::size_t> open(targets.size());
+std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples,
+                                    const SweepPlan& plan) {
+  return std::move(integrate(network, examples, std::vector<SweepPlan>{plan}).front());
+}
+
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<double>& floors,
+                                             const AdaptiveOptions& options) {
+  const bool by_conductance = options.agreement == AdaptiveOptions::Agreement::conductance;
+  std::vector<NestedIntegral> nested(floors.size(), NestedIntegral(options.agreement));
+  std::vector<PathIntegral> estimates(floors.size());
+  std::vector<double> sums(floors.size());
+  std::vector<at::Tensor> conductances(floors.size());
+  std::vector<std::size_t> open(floors.size());
   for (std::size_t example = 0; example < open.size(); ++example) open[example] = example;
 
-  for (int level = 0; !open.empty() && (1 << level) + 1 <= std::max(options.max_points, 3); ++level) {
+  for (int level = 0; !open.empty(); ++level) {
+    const bool last = (1 << (level + 1)) + 1 > std::max(options.max_points, 3);
     std::vector<PathPoint> points;
     for (const std::size_t example : open) {
       for (const double alpha : new_points(level)) points.push_back({static_cast<std::int64_t>(example), alpha});
@@ -196,13 +275,25 @@ std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const s
     });
     std::vector<std::size_t> still_open;
     for (const std::size_t example : open) {
-      PathIntegral estimate = nested[example].estimate(level);
-      const double sum = sum_of(example, estimate);
-      estimate.converged =
-          level > 0 && accepted({estimate, sum}, {estimates[example], sums[example]}, targets[example], options);
-      if (!estimate.converged) still_open.push_back(example);
+      const NestedIntegral& one = nested[example];
+      const double sum = one.sum(level);
+      bool accepted = false;
+      if (by_conductance) {
+        const at::Tensor now = one.conductance();
+        accepted = level > 0 && l1(now - conductances[example]) <= options.tolerance * l1(now);
+        conductances[example] = now;
+      } else {
+        accepted = level > 0 && sums_accepted({sum, sums[example]}, one.difference(), floors[example], options);
+      }
       sums[example] = sum;
-      estimates[example] = std::move(estimate);
+      if (!accepted && !last) {
+        still_open.push_back(example);
+        continue;
+      }
+      estimates[example] = one.estimate(level);
+      estimates[example].conductance = conductances[example];
+      estimates[example].converged = accepted;
+      nested[example] = NestedIntegral(options.agreement);  // its sums are no longer needed
     }
     open = std::move(still_open);
   }

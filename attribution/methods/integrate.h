@@ -33,20 +33,20 @@ SweepPlan captum_sweep(Quadrature rule, int n);
 struct PathIntegral {
   at::Tensor gradient;        //!< mean gradient Σ_k w_k dm/dv [tap, pos, neuron]
   at::Tensor input_gradient;  //!< Σ_k w_k dm/de [pos, d_model], where the path moves the embeddings
-  at::Tensor conductance;     //!< ∫ dm/dv dv [tap, pos, neuron]
+  at::Tensor conductance;     //!< ∫ dm/dv dv [tap, pos, neuron]; undefined where samples have no values
+  double sum = 0;             //!< Σ_k w_k dm/dalpha: what the scores sum to
+  double difference = 0;      //!< m(1) - m(0) where both ends were evaluated, else NaN
   int evaluations = 0;
   bool converged = true;  //!< adaptive: whether the tolerance was met within the points allowed
 };
 
-/// Integrates some examples by a fixed sweep; results in the order of `examples`.
+/// Integrates some examples by fixed sweeps that share their evaluations; results by plan, then in the order of
+/// `examples`.
+std::vector<std::vector<PathIntegral>> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples,
+                                                 const std::vector<SweepPlan>& plans);
+/// One fixed sweep.
 std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vector<std::int64_t>& examples,
                                     const SweepPlan& plan);
-
-/// What an adaptive integral of one example is held against (formulas.md, section 3).
-struct Target {
-  double difference = 0;  //!< the true end-point difference that the sum of scores tends to
-  double scale = 0;       //!< max(|difference|, 0.01 |m(x) - m(x')|): what the tolerance is relative to
-};
 
 struct AdaptiveOptions {
   double tolerance = 0.01;
@@ -56,16 +56,15 @@ struct AdaptiveOptions {
   enum class Residual { required, ignored } residual = Residual::required;
 };
 
-/// The sum of scores that an estimate stands for.
-using SumOf = std::function<double(std::size_t example, const PathIntegral& estimate)>;
-
 /// Nested equispaced points with both ends: 0, 1; then 1/2; then 1/4, 3/4; … Each level re-uses all earlier ones;
-/// estimates are trapezoid, Simpson, Boole, then trapezoid. An example stops at the first level >= 1
-/// - whose residual |sum - difference| <= tolerance × scale and whose sum agrees with the level before to ten times
-///   that: their difference is the coarser level's error, not the finer's; or
+/// estimates are trapezoid, Simpson, Boole, then trapezoid. The residual of an example is its sum - (m(1) - m(0)), the
+/// tolerance is relative to scale = max(|m(1) - m(0)|, floors[example]). It stops at the first level >= 1
+/// - whose |residual| <= tolerance × scale and whose sum agrees with the level before to ten times that: their
+///   difference is the coarser level's error, not the finer's; or
 /// - (residual ignored) whose sum agrees to tolerance × max(|sum|, scale); or
 /// - (agreement in conductance) whose conductance agrees to tolerance in relative L1.
-std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<Target>& targets,
-                                             const SumOf& sum_of, const AdaptiveOptions& options);
+/// floors: by example, what float32 can still resolve (formulas.md, section 3: 0.01 |m(x) - m(x')|).
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<double>& floors,
+                                             const AdaptiveOptions& options);
 
 }  // namespace tributary

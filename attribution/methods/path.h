@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A network on a path from baseline (alpha = 0) to clean (alpha = 1), as the path methods see it. The transformer's
-// paths (paths.h) and the toy nets of the conformance tests are implementations of it: one mathematics for both.
+// paths (embedding_path.h, activation_path.h) and the toy nets of the conformance tests are implementations of it: one
+// mathematics for both.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,17 +15,19 @@
 
 namespace tributary {
 
-/// Where a path is looked at: which example (prompt pair), and how far along.
+/// Where a path is looked at: which example, and how far along. What an example is, is the path's own: a prompt pair, or
+/// a pair and a layer.
 struct PathPoint {
   std::int64_t example = 0;
   double alpha = 1;
 };
 
-/// What is seen there. Taps are the neurons that get scores: all layers on an embedding path, one layer on an
-/// activation path.
+/// What is seen there.
 struct PathSample {
-  at::Tensor value;           //!< v [tap, pos, neuron]
-  at::Tensor gradient;        //!< dm/dv [tap, pos, neuron], score dtype
+  double metric = 0;          //!< m
+  double slope = 0;           //!< dm/dalpha: what the sum of scores integrates
+  at::Tensor value;           //!< v [tap, pos, neuron]; undefined when nobody asked
+  at::Tensor gradient;        //!< dm/dv of the same shape, score dtype; an activation path's is of the residual stream
   at::Tensor input_gradient;  //!< dm/de [pos, d_model]; undefined where the path does not move the embeddings
 };
 
@@ -38,7 +41,8 @@ class PathNetwork {
   PathNetwork& operator=(const PathNetwork&) = delete;
   virtual ~PathNetwork() = default;
 
-  /// Evaluates the points, in whatever batches, and visits the samples in the order of the list.
+  /// Evaluates the points, in whatever batches. The points of one example are in ascending order of alpha, and are
+  /// visited in that order.
   virtual void evaluate(const std::vector<PathPoint>& points, const Visit& visit) const = 0;
 };
 

@@ -1,12 +1,18 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The places where a replacement rule may act, as autograd functions with hand-written backward passes.
-// The forward value is computed by the same code with and without a rule, so that logits(M_repl) == logits(M)
-// holds bit for bit.
+// The parts of a block between its matrix products, each with its hand-written backward pass: the places where a
+// replacement rule may act. The forward value is computed by the same code with and without a rule, so that
+// logits(M_repl) == logits(M) holds bit for bit. On the CPU each is one pass over memory (detail/cpu_kernels.h); on
+// other devices LibTorch's operations.
+//
+// The residual stream and its gradient are in `stream` dtype (float32, or float64 for a float64 network), what matrix
+// products read is in the network's dtype. Rows are independent of each other, bit for bit.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+
+#include <cstdint>
 
 #include "attribution/model/architecture.h"
 
@@ -15,17 +21,98 @@ namespace tributary {
 /// Whether the backward pass is the true derivative or the rule's.
 enum class Derivative { plain, replaced };
 
-/// RMSNorm x / rms(x) * w, or LayerNorm (x - mean) / sigma * w + b, over the last dimension.
-/// x [rows, d_model], w and b [d_model] (b undefined: none); statistics in float32 at least.
+/// RMSNorm or LayerNorm over the last dimension.
+struct Norm {
+  at::Tensor weight;  //!< [d_model]
+  at::Tensor bias;    //!< [d_model] or undefined
+  NormKind kind = NormKind::rms;
+  double epsilon = 1e-5;
+};
+
+/// normalised [rows, d_model], network dtype; statistics [rows, 2]: mean (0 for RMSNorm) and 1 / sigma, stream dtype.
+/// Both are written in place.
+void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor statistics);
+
+/// stream = base + addend first (addend in network dtype). Undefined `normalised`: the sum alone.
+void add_normalise(const at::Tensor& base, const at::Tensor& addend, at::Tensor stream, const Norm& norm,
+                   at::Tensor normalised, at::Tensor statistics);
+
+/// stream_gradient += gradient through the norm; `copy`, where defined, becomes stream_gradient in network dtype.
 /// replaced (rule `norm`): the denominator is a constant; LayerNorm's centring still differentiates.
-at::Tensor normalise(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, NormKind kind,
-                     double epsilon, Derivative derivative);
+void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& statistics,
+                        const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy);
 
-/// act(z), element-wise. replaced (rule `activation`): the coefficient act(z)/z is a constant: sigma(z) for SiLU,
-/// Phi(z) for GELU, (1 + tanh)/2 for tanh-GELU, [z > 0] for ReLU.
-at::Tensor activate(const at::Tensor& z, Activation activation, Derivative derivative);
+/// What an MLP makes of its expanded rows: a = act(z) * u from [rows, 2 * neurons] (z and u side by side), or act(z)
+/// from [rows, neurons].
+struct Gate {
+  MlpKind kind = MlpKind::gated;
+  Activation activation = Activation::silu;
+  std::int64_t neurons = 0;
+};
 
-/// s * u of a gated MLP, both [rows, neurons]. replaced (rule `half`): each factor receives half of the gradient.
-at::Tensor gate(const at::Tensor& s, const at::Tensor& u, Derivative derivative);
+/// a [rows, neurons], written in place.
+void gate(const at::Tensor& expanded, const Gate& form, at::Tensor a);
+
+/// expanded_gradient (may be `expanded` itself) from gradient dm/da [rows, neurons]; and a again where it is defined.
+/// activation replaced: the coefficient act(z)/z is a constant, sigma(z) for SiLU, Phi(z) for GELU, (1 + tanh)/2 for
+/// tanh-GELU, [z > 0] for ReLU. half replaced: each factor receives half of the gradient.
+void gate_backward(const at::Tensor& gradient, const at::Tensor& expanded, const Gate& form, Derivative activation,
+                   Derivative half, at::Tensor expanded_gradient, at::Tensor a);
+
+/// Rotary embedding in place on x [rows, heads * d_head]; row r is at position first + r % positions.
+/// cosine, sine [position, d_head], stream dtype. transposed: the inverse rotation, for gradients.
+struct Rotation {
+  at::Tensor cosine, sine;
+  std::int64_t first = 0, positions = 0;
+};
+enum class Turn { forward, transposed };
+void rotate(at::Tensor x, const Rotation& rotation, Turn turn);
+
+/// Causal attention of sequences that may share a prefix: sequence s computes keys and values at its last `live`
+/// positions and queries at its last `queries` of them; earlier keys and values come from row pair[s] of the prefix.
+struct Attention {
+  std::int64_t sequences = 0, queries = 0, live = 0, before = 0;
+  std::int64_t heads = 0, kv_heads = 0, d_head = 0;
+  std::int64_t window = 0;  //!< positions a query sees, itself included; 0: all
+  at::Tensor query;         //!< [sequence * queries, heads * d_head], a view with any row stride
+  at::Tensor key, value;    //!< [sequence * live, kv_heads * d_head]
+  at::Tensor prefix_key, prefix_value;  //!< [pair * before, kv_heads * d_head]; undefined when before = 0
+  at::Tensor pair;                      //!< [sequence] int64; undefined when before = 0
+};
+
+/// mixed [sequence * queries, heads * d_head], written in place.
+void attend(const Attention& attention, at::Tensor mixed);
+
+/// Gradients of query, key and value, written in place. replaced (rule `attention`): the pattern is a constant.
+void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
+                     at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient);
+
+/// Which neurons of each sequence keep their a, the others taking their ablation value: those with place < limit, or
+/// (complement) those with place >= limit.
+struct Ablate {
+  at::Tensor places;      //!< [ranking, pos or 1, neuron] int32, of one layer
+  at::Tensor values;      //!< [pair or 1, pos, neuron], network dtype
+  at::Tensor ranking;     //!< [sequence] int64: which row of `places`
+  at::Tensor pair;        //!< [sequence] int64: which row of `values`
+  at::Tensor limit;       //!< [sequence] int32
+  at::Tensor complement;  //!< [sequence] bool
+};
+/// a [sequence, pos, neuron], changed in place; pos may be the last ones only.
+void ablate(at::Tensor a, const Ablate& what);
+
+/// LibTorch's operations alone, whatever the device: what other devices run, and what tests hold the loops against.
+namespace generic {
+void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor statistics);
+void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& statistics,
+                        const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy);
+void gate(const at::Tensor& expanded, const Gate& form, at::Tensor a);
+void gate_backward(const at::Tensor& gradient, const at::Tensor& expanded, const Gate& form, Derivative activation,
+                   Derivative half, at::Tensor expanded_gradient, at::Tensor a);
+void rotate(at::Tensor x, const Rotation& rotation, Turn turn);
+void attend(const Attention& attention, at::Tensor mixed);
+void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
+                     at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient);
+void ablate(at::Tensor a, const Ablate& what);
+}  // namespace generic
 
 }  // namespace tributary

@@ -52,47 +52,87 @@ Shape shape_of(Slot slot, const Architecture& a) {
   }
 }
 
-at::Tensor LayerWeights::*layer_member(Slot slot) {
-  static const std::map<Slot, at::Tensor LayerWeights::*> members = {
-      {Slot::attention_norm_weight, &LayerWeights::attention_norm_weight},
-      {Slot::attention_norm_bias, &LayerWeights::attention_norm_bias},
-      {Slot::query_weight, &LayerWeights::query_weight},
-      {Slot::query_bias, &LayerWeights::query_bias},
-      {Slot::key_weight, &LayerWeights::key_weight},
-      {Slot::key_bias, &LayerWeights::key_bias},
-      {Slot::value_weight, &LayerWeights::value_weight},
-      {Slot::value_bias, &LayerWeights::value_bias},
-      {Slot::output_weight, &LayerWeights::output_weight},
-      {Slot::output_bias, &LayerWeights::output_bias},
-      {Slot::mlp_norm_weight, &LayerWeights::mlp_norm_weight},
-      {Slot::mlp_norm_bias, &LayerWeights::mlp_norm_bias},
-      {Slot::gate_weight, &LayerWeights::gate_weight},
-      {Slot::gate_bias, &LayerWeights::gate_bias},
-      {Slot::up_weight, &LayerWeights::up_weight},
-      {Slot::up_bias, &LayerWeights::up_bias},
-      {Slot::down_weight, &LayerWeights::down_weight},
-      {Slot::down_bias, &LayerWeights::down_bias},
+/// A tensor of Weights or LayerWeights: the slots it is made of, one above the other. Slots that the family does not
+/// have leave it out.
+template <typename Owner>
+struct Member {
+  at::Tensor Owner::*tensor;
+  std::vector<Slot> slots;
+  std::string name;  // for messages
+};
+
+const std::vector<Member<LayerWeights>>& layer_members() {
+  static const std::vector<Member<LayerWeights>> members = {
+      {&LayerWeights::attention_norm_weight, {Slot::attention_norm_weight}, "attention norm"},
+      {&LayerWeights::attention_norm_bias, {Slot::attention_norm_bias}, "attention norm bias"},
+      {&LayerWeights::qkv_weight, {Slot::query_weight, Slot::key_weight, Slot::value_weight}, "query, key, value"},
+      {&LayerWeights::qkv_bias, {Slot::query_bias, Slot::key_bias, Slot::value_bias}, "query, key, value bias"},
+      {&LayerWeights::output_weight, {Slot::output_weight}, "attention output"},
+      {&LayerWeights::output_bias, {Slot::output_bias}, "attention output bias"},
+      {&LayerWeights::mlp_norm_weight, {Slot::mlp_norm_weight}, "MLP norm"},
+      {&LayerWeights::mlp_norm_bias, {Slot::mlp_norm_bias}, "MLP norm bias"},
+      {&LayerWeights::expand_weight, {Slot::gate_weight, Slot::up_weight}, "gate and up"},
+      {&LayerWeights::expand_bias, {Slot::gate_bias, Slot::up_bias}, "gate and up bias"},
+      {&LayerWeights::down_weight, {Slot::down_weight}, "down"},
+      {&LayerWeights::down_bias, {Slot::down_bias}, "down bias"},
   };
-  return members.at(slot);
+  return members;
 }
 
-at::Tensor Weights::*model_member(Slot slot) {
-  static const std::map<Slot, at::Tensor Weights::*> members = {
-      {Slot::embedding, &Weights::embedding},
-      {Slot::position_embedding, &Weights::position_embedding},
-      {Slot::final_norm_weight, &Weights::final_norm_weight},
-      {Slot::final_norm_bias, &Weights::final_norm_bias},
-      {Slot::unembedding, &Weights::unembedding},
+const std::vector<Member<Weights>>& model_members() {
+  static const std::vector<Member<Weights>> members = {
+      {&Weights::embedding, {Slot::embedding}, "embedding"},
+      {&Weights::position_embedding, {Slot::position_embedding}, "position embedding"},
+      {&Weights::final_norm_weight, {Slot::final_norm_weight}, "final norm"},
+      {&Weights::final_norm_bias, {Slot::final_norm_bias}, "final norm bias"},
+      {&Weights::unembedding, {Slot::unembedding}, "unembedding"},
   };
-  return members.at(slot);
+  return members;
+}
+
+/// The pieces as one tensor where they lie in memory, if they do: same strides, each beginning where the last ends.
+at::Tensor joined_in_place(const std::vector<at::Tensor>& pieces) {
+  std::int64_t rows = 0;
+  const at::Tensor& first = pieces.front();
+  const auto* begin = static_cast<const std::byte*>(first.data_ptr());
+  for (const at::Tensor& piece : pieces) {
+    const auto offset = rows * first.stride(0) * static_cast<std::int64_t>(first.element_size());
+    if (piece.strides() != first.strides() || piece.scalar_type() != first.scalar_type() ||
+        static_cast<const std::byte*>(piece.data_ptr()) != begin + offset) {
+      return {};
+    }
+    rows += piece.size(0);
+  }
+  Shape shape = first.sizes().vec();
+  shape.front() = rows;
+  return at::from_blob(
+      first.data_ptr(), shape, first.strides(), [pieces](void*) {}, first.options());
+}
+
+/// Pieces one above the other, in the dtype and on the device wanted: a view where possible, else a copy.
+at::Tensor assemble(const std::vector<at::Tensor>& pieces, const at::TensorOptions& options, const WeightStore& store) {
+  const at::Tensor& first = pieces.front();
+  if (first.scalar_type() == options.dtype().toScalarType() && first.device() == options.device()) {
+    if (pieces.size() == 1) return first;
+    if (at::Tensor joined = joined_in_place(pieces); joined.defined()) return joined;
+  }
+  Shape shape = first.sizes().vec();
+  for (std::size_t i = 1; i < pieces.size(); ++i) shape.front() += pieces[i].size(0);
+  at::Tensor copy = store.make(shape, options);
+  if (store.role != WeightStore::Role::fill) return copy;
+  std::int64_t row = 0;
+  for (const at::Tensor& piece : pieces) {
+    copy.narrow(0, row, piece.size(0)).copy_(piece);
+    row += piece.size(0);
+  }
+  return copy;
 }
 
 /// Takes tensors out of the source, remembering which names were used.
 class Binder {
  public:
-  Binder(const Architecture& architecture, const Family& family, const TensorSource& source,
-         const at::TensorOptions& options)
-      : architecture_(architecture), source_(source), options_(options) {
+  Binder(const Architecture& architecture, const Family& family, const TensorSource& source)
+      : architecture_(architecture), source_(source) {
     const std::set<std::string> names(source.names.begin(), source.names.end());
     for (const std::string& prefix : family.prefixes) {
       if (names.count(prefix + family.tensors.front().name) != 0) prefix_ = prefix;
@@ -137,42 +177,66 @@ class Binder {
       throw UserError(source_.where, fmt::format("tensor '{}' has shape [{}] where config.json says [{}]", name,
                                                  fmt::join(weight.sizes(), ", "), fmt::join(expected, ", ")));
     }
-    return weight.to(options_);
+    return weight;
   }
 
   const Architecture& architecture_;
   const TensorSource& source_;
-  at::TensorOptions options_;
   std::string prefix_;
   std::set<std::string> used_;
 };
 
+/// What is stored for each slot of one layer (of the model as a whole: layer -1), as views of the source.
+using Pieces = std::map<std::pair<Slot, std::int64_t>, at::Tensor>;
+
+/// Fills the members of one owner from the pieces.
+template <typename Owner>
+void fill_members(Owner& owner, const std::vector<Member<Owner>>& members, const Pieces& pieces, std::int64_t layer,
+                  const at::TensorOptions& options, const WeightStore& store) {
+  for (const Member<Owner>& member : members) {
+    std::vector<at::Tensor> found;
+    for (const Slot slot : member.slots) {
+      if (const auto piece = pieces.find({slot, layer}); piece != pieces.end()) found.push_back(piece->second);
+    }
+    if (!found.empty()) owner.*member.tensor = assemble(found, options, store);
+  }
+}
+
 }  // namespace
 
+WeightStore private_store() {
+  return {[](at::IntArrayRef shape, const at::TensorOptions& options) { return at::empty(shape, options); }};
+}
+
 Weights bind_weights(const Architecture& architecture, const nlohmann::json& config, const TensorSource& source,
-                     const at::TensorOptions& options) {
+                     const at::TensorOptions& options, const WeightStore& store) {
   const Family& family = family_of(config, source.where);
-  Binder binder(architecture, family, source, options);
-  Weights weights;
+  Binder binder(architecture, family, source);
   if (architecture.layers > static_cast<std::int64_t>(source.names.size())) {
     throw UserError(source.where,
                     fmt::format("config.json says {} layers, but only {} tensors are stored; is the download complete?",
                                 architecture.layers, source.names.size()));
   }
-  weights.layers.resize(static_cast<std::size_t>(architecture.layers));
+  Pieces pieces;
   for (const TensorRow& row : family.tensors) {
     if (!wants_tensor(row, config)) continue;
     if (row.slot == Slot::unembedding && architecture.tied_embeddings) continue;
     if (row.slot < layer_slots_begin) {
-      weights.*model_member(row.slot) = binder.take(row, 0);
+      pieces[{row.slot, -1}] = binder.take(row, 0);
       continue;
     }
     for (std::int64_t layer = 0; layer < architecture.layers; ++layer) {
-      weights.layers[static_cast<std::size_t>(layer)].*layer_member(row.slot) = binder.take(row, layer);
+      pieces[{row.slot, layer}] = binder.take(row, layer);
     }
   }
-  if (architecture.tied_embeddings) weights.unembedding = weights.embedding;
   binder.require_all_used(family, architecture.tied_embeddings);
+  Weights weights;
+  fill_members(weights, model_members(), pieces, -1, options, store);
+  if (architecture.tied_embeddings) weights.unembedding = weights.embedding;
+  weights.layers.resize(static_cast<std::size_t>(architecture.layers));
+  for (std::int64_t layer = 0; layer < architecture.layers; ++layer) {
+    fill_members(weights.layers[static_cast<std::size_t>(layer)], layer_members(), pieces, layer, options, store);
+  }
   return weights;
 }
 
@@ -183,33 +247,11 @@ void require_finite(const Weights& weights, const std::string& where) {
       throw UserError(where, "the weights hold NaN or infinite values (" + name + "); the checkpoint is damaged");
     }
   };
-  check(weights.embedding, "embedding");
-  check(weights.position_embedding, "position embedding");
-  check(weights.final_norm_weight, "final norm");
-  check(weights.unembedding, "unembedding");
+  for (const Member<Weights>& member : model_members()) check(weights.*member.tensor, member.name);
   for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
-    const LayerWeights& w = weights.layers[layer];
-    const std::vector<std::pair<at::Tensor, std::string>> all = {
-        {w.attention_norm_weight, "attention norm"},
-        {w.attention_norm_bias, "attention norm bias"},
-        {w.query_weight, "query"},
-        {w.query_bias, "query bias"},
-        {w.key_weight, "key"},
-        {w.key_bias, "key bias"},
-        {w.value_weight, "value"},
-        {w.value_bias, "value bias"},
-        {w.output_weight, "attention output"},
-        {w.output_bias, "attention output bias"},
-        {w.mlp_norm_weight, "MLP norm"},
-        {w.mlp_norm_bias, "MLP norm bias"},
-        {w.gate_weight, "gate"},
-        {w.gate_bias, "gate bias"},
-        {w.up_weight, "up"},
-        {w.up_bias, "up bias"},
-        {w.down_weight, "down"},
-        {w.down_bias, "down bias"},
-    };
-    for (const auto& [weight, name] : all) check(weight, fmt::format("layer {} {}", layer, name));
+    for (const Member<LayerWeights>& member : layer_members()) {
+      check(weights.layers[layer].*member.tensor, fmt::format("layer {} {}", layer, member.name));
+    }
   }
 }
 

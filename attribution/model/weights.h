@@ -29,9 +29,23 @@ struct TensorSource {
 /// Undefined tensors stand for weights the family does not have.
 struct LayerWeights {
   at::Tensor attention_norm_weight, attention_norm_bias;
-  at::Tensor query_weight, query_bias, key_weight, key_bias, value_weight, value_bias, output_weight, output_bias;
+  at::Tensor qkv_weight, qkv_bias;  //!< rows of queries, keys and values, one above the other
+  at::Tensor output_weight, output_bias;
   at::Tensor mlp_norm_weight, mlp_norm_bias;
-  at::Tensor gate_weight, gate_bias, up_weight, up_bias, down_weight, down_bias;
+  at::Tensor expand_weight, expand_bias;  //!< of a gated MLP: gate above up
+  at::Tensor down_weight, down_bias;
+
+  /// The first `width` rows of qkv, and the others: queries, and keys and values. Biases undefined where there are none.
+  [[nodiscard]] at::Tensor query_weight(std::int64_t width) const { return qkv_weight.narrow(0, 0, width); }
+  [[nodiscard]] at::Tensor query_bias(std::int64_t width) const {
+    return qkv_bias.defined() ? qkv_bias.narrow(0, 0, width) : qkv_bias;
+  }
+  [[nodiscard]] at::Tensor key_value_weight(std::int64_t width) const {
+    return qkv_weight.narrow(0, width, qkv_weight.size(0) - width);
+  }
+  [[nodiscard]] at::Tensor key_value_bias(std::int64_t width) const {
+    return qkv_bias.defined() ? qkv_bias.narrow(0, width, qkv_bias.size(0) - width) : qkv_bias;
+  }
 };
 
 struct Weights {
@@ -42,11 +56,22 @@ struct Weights {
   std::vector<LayerWeights> layers;
 };
 
-/// Binds and converts all weights to `options` (dtype, device); those already so stay views of the source.
-/// Throws UserError: a tensor missing or of the wrong shape, a stored tensor that the description does not use (the
-/// model would silently be another one).
+/// Where weights go that cannot be used as they are stored: another dtype or device, or pieces that belong together
+/// but lie apart.
+struct WeightStore {
+  /// Memory for one of them, not yet written.
+  std::function<at::Tensor(at::IntArrayRef shape, const at::TensorOptions& options)> make;
+  enum class Role { fill, share } role = Role::fill;  //!< share: another process fills the same memory
+};
+
+/// A store of this process's own.
+WeightStore private_store();
+
+/// Binds all weights in `options` (dtype, device); those already so stay views of the source. Throws UserError: a tensor
+/// missing or of the wrong shape, a stored tensor that the description does not use (the model would silently be another
+/// one).
 Weights bind_weights(const Architecture& architecture, const nlohmann::json& config, const TensorSource& source,
-                     const at::TensorOptions& options);
+                     const at::TensorOptions& options, const WeightStore& store);
 
 /// Throws UserError naming the first weight that holds a NaN or an infinity.
 void require_finite(const Weights& weights, const std::string& where);

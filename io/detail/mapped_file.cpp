@@ -78,4 +78,8 @@ void prefetch(const std::byte* data, std::size_t bytes) {
   (void)::madvise(reinterpret_cast<void*>(start), bytes + (address - start), MADV_WILLNEED);
 }
 
+void release(const MappedFile& file) {
+  if (file.size() > 0) (void)::madvise(const_cast<std::byte*>(file.data()), file.size(), MADV_DONTNEED);
+}
+
 }  // namespace tributary::detail

@@ -112,6 +112,17 @@ std::string Settings::identity_text() const {
   return text;
 }
 
+std::string Settings::text_without(const std::vector<std::string>& groups) const {
+  std::string text;
+  for (const Key& key : *table_) {
+    const bool out = std::any_of(groups.begin(), groups.end(), [&key](const std::string& group) {
+      return key.path == group || key.path.starts_with(group + ".");
+    });
+    if (!out && has(key.path)) text += key.path + " = " + detail::yaml_text(held_.at(key.path).value) + "\n";
+  }
+  return text;
+}
+
 template std::optional<std::string> Settings::get(const std::string&) const;
 template std::optional<std::int64_t> Settings::get(const std::string&) const;
 template std::optional<double> Settings::get(const std::string&) const;

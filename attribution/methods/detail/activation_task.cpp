@@ -1,0 +1,143 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "attribution/methods/detail/pilot_choice.h"
+#include "attribution/methods/detail/task_scores.h"
+
+namespace tributary::detail {
+namespace {
+
+/// Examples of an activation path in order, those of some layers.
+std::vector<std::int64_t> examples_of(const ActivationPath& path, std::int64_t l, std::int64_t pairs) {
+  std::vector<std::int64_t> examples;
+  for (std::int64_t pair = 0; pair < pairs; ++pair) examples.push_back(path.example(l, pair));
+  return examples;
+}
+
+/// A fixed plan a layer: layers with equal plans are integrated together, so that they share network calls.
+std::vector<PathIntegral> integrate_fixed(const Piece& piece, const ActivationPath& path, const Task& task) {
+  std::vector<PathIntegral> integrals(static_cast<std::size_t>(path.examples()));
+  std::vector<std::pair<SweepPlan, std::vector<std::int64_t>>> by_plan;
+  for (std::int64_t l = 0; l < task.options.layers.count(); ++l) {
+    SweepPlan plan = plan_of(task, l);
+    auto same = std::find_if(by_plan.begin(), by_plan.end(),
+                             [&plan](const auto& one) { return one.first.nodes.alpha == plan.nodes.alpha; });
+    if (same == by_plan.end()) same = by_plan.insert(by_plan.end(), {std::move(plan), {}});
+    for (const std::int64_t example : examples_of(path, l, piece.pairs())) same->second.push_back(example);
+  }
+  for (const auto& [plan, examples] : by_plan) {
+    std::vector<PathIntegral> some = integrate(path, examples, plan);
+    for (std::size_t i = 0; i < examples.size(); ++i) {
+      integrals[static_cast<std::size_t>(examples[i])] = std::move(some[i]);
+    }
+    piece.pause();
+  }
+  return integrals;
+}
+
+std::vector<PathIntegral> integrate_task(const Piece& piece, const ActivationPath& path, const Task& task) {
+  if (task.method.quadrature != Quadrature::adaptive) return integrate_fixed(piece, path, task);
+  std::vector<double> floors;
+  for (std::int64_t example = 0; example < path.examples(); ++example) {
+    floors.push_back(piece.floor_of(example % piece.pairs()));
+  }
+  return integrate_adaptive(path, floors, adaptive_options(task.method));
+}
+
+/// Whether any layer's points include the run that stays as it is.
+bool uses_base(const Task& task) {
+  if (task.method.quadrature == Quadrature::adaptive) return true;
+  for (std::int64_t l = 0; l < task.options.layers.count(); ++l) {
+    const std::vector<double>& alpha = plan_of(task, l).nodes.alpha;
+    if (std::find(alpha.begin(), alpha.end(), base_alpha(task.method)) != alpha.end()) return true;
+  }
+  return false;
+}
+
+/// Mean gradients of one layer's neurons [pair, pos, neuron].
+at::Tensor neuron_gradients(const ActivationPath& path, std::int64_t l, const std::vector<PathIntegral>& integrals,
+                            std::int64_t pairs) {
+  std::vector<at::Tensor> gradients;
+  for (const std::int64_t example : examples_of(path, l, pairs)) {
+    gradients.push_back(integrals[static_cast<std::size_t>(example)].gradient);  // [1, live, d_model]
+  }
+  return path.to_neurons(l, at::cat(gradients));
+}
+
+void audit(const Piece& piece, const ActivationPath& path, TaskScores& task,
+           const std::vector<PathIntegral>& integrals, const std::vector<at::Tensor>& differences,
+           const std::vector<at::Tensor>& scores) {
+  for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
+    if (!task.audited(pair)) continue;
+    for (std::int64_t l = 0; l < task.layers(); ++l) {
+      const std::int64_t example = path.example(l, pair);
+      const SweepPlan plan = audit_plan(task.method(), integrals[static_cast<std::size_t>(example)].evaluations);
+      const PathIntegral finer = integrate(path, {example}, plan).front();
+      const at::Tensor& difference = differences[static_cast<std::size_t>(l)];
+      task.store_audit(pair, l, scores[static_cast<std::size_t>(l)][pair],
+                       difference[pair] * path.to_neurons(l, finer.gradient)[0]);
+    }
+  }
+}
+
+}  // namespace
+
+void run_activation_task(const Piece& piece, TaskScores& task) {
+  const Task whole{task.method(), task.options()};
+  const Record& record = piece.working();
+  ActivationPath path = piece.activation_path(record, task.method(), task.options(), task.method().rules);
+  if (uses_base(whole)) {
+    path.know_base(piece.gradients(base_group(task.method()), task.method().rules).streams);
+  }
+  const std::vector<PathIntegral> integrals = integrate_task(piece, path, whole);
+
+  const std::int64_t neurons = record.model().architecture().neurons;
+  const at::Tensor all =
+      at::zeros({piece.pairs(), task.layers(), piece.live(), neurons}, record.model().score_options());
+  std::vector<at::Tensor> differences, scores;  // [l] of [pair, pos, neuron]
+  for (std::int64_t l = 0; l < task.layers(); ++l) {
+    differences.push_back(
+        piece.difference(record, task.method(), task.options().mean, task.options().layers.first + l));
+    const std::int64_t positions = differences.back().size(1);
+    at::Tensor place = all.select(1, l).narrow(1, piece.live() - positions, positions);
+    at::mul_out(place, differences.back(), neuron_gradients(path, l, integrals, piece.pairs()));
+    scores.push_back(place);
+    for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
+      task.store_spent(pair, l, 1, integrals[static_cast<std::size_t>(path.example(l, pair))]);
+    }
+  }
+  task.add(all);
+  if (task.method().has_identity() || task.measures_gap()) {
+    at::Tensor effects = at::empty({task.layers(), piece.pairs()}, at::kDouble);
+    bool known = piece.one_network();  // both ends were evaluated on the way
+    for (std::size_t example = 0; example < integrals.size() && known; ++example) {
+      effects.mutable_data_ptr<double>()[example] = integrals[example].difference;
+      known = std::isfinite(integrals[example].difference);
+    }
+    if (!known) effects = piece.effects(task.method(), task.options());
+    task.store_differences(totals(all).cpu() - effects.t());
+  }
+  audit(piece, path, task, integrals, differences, scores);
+}
+
+at::Tensor activation_pilot(const Piece& piece, const Task& task) {
+  ActivationPath path = piece.activation_path(piece.working(), task.method, task.options, task.method.rules);
+  path.know_base(piece.gradients(base_group(task.method), task.method.rules).streams);
+  const at::Tensor effects = piece.effects(task.method, task.options);
+  std::vector<PilotGoal> goals;
+  for (std::int64_t example = 0; example < path.examples(); ++example) {
+    goals.push_back({effects.const_data_ptr<double>()[example], piece.floor_of(example % piece.pairs())});
+  }
+  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&piece] { piece.pause(); });
+  at::Tensor table = at::empty({piece.pairs(), task.options.layers.count()}, at::kDouble);
+  for (std::int64_t example = 0; example < path.examples(); ++example) {
+    table[example % piece.pairs()][example / piece.pairs()] = chosen[static_cast<std::size_t>(example)];
+  }
+  return table;
+}
+
+}  // namespace tributary::detail

@@ -1,0 +1,171 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+
+#include <optional>
+#include <utility>
+
+#include "attribution/methods/detail/pilot_choice.h"
+#include "attribution/methods/detail/task_scores.h"
+#include "common/errors.h"
+
+namespace tributary::detail {
+namespace {
+
+/// Where an embedding path begins. The pair's own baseline is the counterfactual run; others are run for it.
+struct Start {
+  at::Tensor embeddings;             // [pair, live, d_model] alpha = 0
+  std::int64_t group;                // of the record, or not_recorded
+  std::optional<Record> ran, exact;  // the state that end-point differences are taken from, where not in the record
+
+  [[nodiscard]] at::Tensor neurons(const Piece& piece, std::int64_t layer) const {
+    return ran ? ran->neurons(0, layer) : piece.working().neurons(group, layer);
+  }
+  [[nodiscard]] at::Tensor metric(const Piece& piece) const {
+    return exact ? exact->metric(0) : piece.exact().metric(group);
+  }
+};
+
+Start start_of(const Piece& piece, const Task& task) {
+  const at::Tensor& end = piece.working().embeddings(clean_group);
+  if (task.method.baseline == Baseline::pair) {
+    return {piece.working().embeddings(counterfactual_group), counterfactual_group, {}, {}};
+  }
+  // zero: the neuron end point is v at the smallest alpha evaluated, and alpha = 0 never is (formulas.md, section 1).
+  const bool zero = task.method.baseline == Baseline::zero;
+  const at::Tensor alpha_zero =
+      zero ? at::zeros_like(end) : task.options.mean.embeddings.expand_as(end).to(end.scalar_type());
+  const at::Tensor first = zero ? end * plan_of(task, 0).nodes.alpha.front() : alpha_zero;
+  Start start{alpha_zero, EmbeddingPath::not_recorded, {}, {}};
+  start.ran.emplace(piece.working().model(), std::vector<at::Tensor>{first}, 0, piece.working().directions(),
+                    piece.flops());
+  start.exact.emplace(piece.exact().model(), std::vector<at::Tensor>{first.to(piece.exact().model().score_type())}, 0,
+                      piece.exact().directions(), piece.flops());
+  return start;
+}
+
+EmbeddingTaps taps_of(const std::vector<TaskScores*>& tasks) {
+  using Neurons = EmbeddingTaps::Neurons;
+  EmbeddingTaps taps{Neurons::none};
+  for (const TaskScores* task : tasks) {
+    const ScoreKind score = task->method().score;
+    if (score == ScoreKind::conductance) return {Neurons::values_and_gradients};
+    if (score == ScoreKind::delta) taps.neurons = Neurons::gradients;
+  }
+  return taps;
+}
+
+/// Input IG per token [pair, pos] from mean input gradients.
+at::Tensor token_scores(const Piece& piece, const Start& start, const std::vector<PathIntegral>& integrals) {
+  std::vector<at::Tensor> gradients;
+  for (const PathIntegral& integral : integrals) gradients.push_back(integral.input_gradient);
+  const at::Tensor moved = piece.working().embeddings(clean_group) - start.embeddings;
+  return (moved * at::stack(gradients)).sum(-1);
+}
+
+/// Scores [pair, layer, pos, neuron], or [pair, 1, pos, 1] for input IG.
+at::Tensor sweep_scores(const Piece& piece, const Start& start, const TaskScores& task,
+                        const std::vector<PathIntegral>& integrals, const at::Tensor& tokens) {
+  if (task.method().score == ScoreKind::input) return tokens.unsqueeze(1).unsqueeze(3);
+  std::vector<at::Tensor> by_pair;
+  const LayerRange& layers = task.options().layers;
+  const bool conductance = task.method().score == ScoreKind::conductance;
+  for (const PathIntegral& integral : integrals) {
+    by_pair.push_back((conductance ? integral.conductance : integral.gradient).narrow(0, layers.first, layers.count()));
+  }
+  at::Tensor scores = at::stack(by_pair);  // [pair, layer, live, neuron]
+  if (conductance) return scores;
+  for (std::int64_t l = 0; l < layers.count(); ++l) {
+    const at::Tensor clean = piece.working().neurons(clean_group, layers.first + l).to(scores.scalar_type());
+    const at::Tensor change = clean - start.neurons(piece, layers.first + l).to(scores.scalar_type());
+    scores.select(1, l).narrow(1, scores.size(2) - change.size(1), change.size(1)).mul_(change);
+  }
+  return scores;
+}
+
+void finish(const Piece& piece, const Start& start, const EmbeddingPath& path, TaskScores& task,
+            const std::vector<PathIntegral>& integrals) {
+  const at::Tensor tokens = token_scores(piece, start, integrals);
+  const at::Tensor scores = sweep_scores(piece, start, task, integrals, tokens);
+  task.add(scores);
+  task.store_inputs(tokens.to(at::kDouble).cpu());
+  const at::Tensor difference =
+      (piece.exact().metric(clean_group).to(at::kDouble) - start.metric(piece).to(at::kDouble)).cpu();
+  task.store_differences((tokens.sum(-1, false, at::kDouble).cpu() - difference).unsqueeze(1));
+  for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
+    const PathIntegral& integral = integrals[static_cast<std::size_t>(pair)];
+    task.store_spent(pair, 0, task.layers(), integral);
+    if (!task.audited(pair)) continue;
+    const std::vector<PathIntegral> twice = integrate(path, {pair}, audit_plan(task.method(), integral.evaluations));
+    const at::Tensor moved = piece.working().embeddings(clean_group)[pair] - start.embeddings[pair];
+    at::Tensor finer = (moved * twice.front().input_gradient).sum(-1).view({1, -1, 1});
+    if (task.method().score != ScoreKind::input) {
+      const LayerRange& layers = task.options().layers;
+      finer = (task.method().score == ScoreKind::conductance ? twice.front().conductance : twice.front().gradient)
+                  .narrow(0, layers.first, layers.count());
+      if (task.method().score == ScoreKind::delta) {  // the same end-point difference: scores / gradient, without it
+        for (std::int64_t l = 0; l < layers.count(); ++l) {
+          const at::Tensor clean = piece.working().neurons(clean_group, layers.first + l)[pair];
+          const at::Tensor change = clean.to(finer.scalar_type()) -
+                                    start.neurons(piece, layers.first + l)[pair].to(finer.scalar_type());
+          finer[l].narrow(0, finer.size(1) - change.size(0), change.size(0)).mul_(change);
+        }
+      }
+    }
+    for (std::int64_t l = 0; l < task.layers(); ++l) {
+      const std::int64_t row = task.method().has_neurons() ? l : 0;
+      task.store_audit(pair, l, scores[pair][row], finer[row]);
+    }
+  }
+}
+
+std::vector<std::int64_t> all_pairs(const Piece& piece) {
+  std::vector<std::int64_t> examples;
+  for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) examples.push_back(pair);
+  return examples;
+}
+
+}  // namespace
+
+bool share_sweep(const TaskScores& a, const TaskScores& b) {
+  const Method& x = a.method();
+  const Method& y = b.method();
+  return x.path == PathKind::embeddings && y.path == PathKind::embeddings && x.rules == y.rules &&
+         x.baseline == Baseline::pair && y.baseline == Baseline::pair && x.quadrature != Quadrature::adaptive &&
+         y.quadrature != Quadrature::adaptive;
+}
+
+void run_embedding_tasks(const Piece& piece, const std::vector<TaskScores*>& tasks) {
+  TaskScores& first = *tasks.front();
+  const Start start = start_of(piece, {first.method(), first.options()});
+  const EmbeddingPath path(piece.working(), clean_group, start.embeddings, start.group, first.method().rules,
+                           taps_of(tasks), piece.batching(), piece.flops());
+  if (first.method().quadrature == Quadrature::adaptive) {
+    std::vector<double> floors;
+    for (const std::int64_t pair : all_pairs(piece)) floors.push_back(piece.floor_of(pair));
+    finish(piece, start, path, first, integrate_adaptive(path, floors, adaptive_options(first.method())));
+    return;
+  }
+  std::vector<SweepPlan> plans;
+  for (const TaskScores* task : tasks) plans.push_back(plan_of({task->method(), task->options()}, 0));
+  const std::vector<std::vector<PathIntegral>> integrals = integrate(path, all_pairs(piece), plans);
+  for (std::size_t i = 0; i < tasks.size(); ++i) finish(piece, start, path, *tasks[i], integrals[i]);
+}
+
+at::Tensor embedding_pilot(const Piece& piece, const Task& task) {
+  const Start start = start_of(piece, task);
+  const EmbeddingPath path(piece.working(), clean_group, start.embeddings, start.group, task.method.rules,
+                           {EmbeddingTaps::Neurons::none}, piece.batching(), piece.flops());
+  const at::Tensor differences =
+      (piece.exact().metric(clean_group).to(at::kDouble) - start.metric(piece).to(at::kDouble)).cpu();
+  std::vector<PilotGoal> goals;
+  for (const std::int64_t pair : all_pairs(piece)) {
+    goals.push_back({differences.const_data_ptr<double>()[pair], piece.floor_of(pair)});
+  }
+  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&piece] { piece.pause(); });
+  at::Tensor table = at::empty({piece.pairs(), 1}, at::kDouble);
+  for (const std::int64_t pair : all_pairs(piece)) table[pair][0] = chosen[static_cast<std::size_t>(pair)];
+  return table;
+}
+
+}  // namespace tributary::detail

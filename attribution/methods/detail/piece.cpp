@@ -1,0 +1,100 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/detail/piece.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+
+#include "common/errors.h"
+
+namespace tributary::detail {
+namespace {
+
+std::shared_ptr<const Record> record_of(const Transformer& model, const Prompts& prompts, const UnitOptions& options,
+                                        Flops* flops) {
+  std::vector<at::Tensor> embeddings{model.embed(prompts.clean)};
+  if (prompts.counterfactual.defined()) embeddings.push_back(model.embed(prompts.counterfactual));
+  const at::Tensor directions = model.directions(metric_tokens(model, prompts, options.batching));
+  return std::make_shared<const Record>(model, embeddings, prompts.shared, directions, flops);
+}
+
+}  // namespace
+
+Piece::Piece(const Networks& networks, const Prompts& prompts, const UnitOptions& options, Flops* flops)
+    : networks_(networks), prompts_(prompts), options_(options), flops_(flops) {
+  if (!prompts_.tokens.tokens.defined()) prompts_.tokens = metric_tokens(*networks.exact, prompts, options.batching);
+  exact_ = record_of(*networks_.exact, prompts_, options, flops);
+  working_ = networks_.working == networks_.exact ? exact_ : record_of(*networks_.working, prompts_, options, flops);
+  const at::Tensor clean = exact_->metric(clean_group).to(at::kDouble);
+  const at::Tensor other = paired() ? exact_->metric(counterfactual_group).to(at::kDouble)
+                                    : at::full_like(clean, std::numeric_limits<double>::quiet_NaN());
+  metric_ = at::stack({clean, other}, 1).cpu();
+}
+
+void Piece::pause() const {
+  if (options_.between_batches) options_.between_batches();
+}
+
+double Piece::floor_of(std::int64_t pair) const {
+  const double* m = metric_.const_data_ptr<double>() + 2 * pair;
+  return 0.01 * std::abs(paired() ? m[0] - m[1] : m[0]);
+}
+
+const RecordGradients& Piece::gradients(std::int64_t group, Rules rules) const {
+  for (const auto& known : gradients_) {
+    if (known->group == group && known->rules == rules) return known->gradients;
+  }
+  gradients_.push_back(std::make_unique<KnownGradients>(
+      KnownGradients{group, rules, working_->gradients(group, rules, flops_)}));
+  return gradients_.back()->gradients;
+}
+
+at::Tensor Piece::difference(const Record& record, const Method& method, const MeanState& mean,
+                             std::int64_t layer) const {
+  const at::ScalarType type = record.model().score_type();
+  const at::Tensor clean = record.neurons(clean_group, layer).to(type);
+  switch (method.baseline) {
+    case Baseline::pair:
+      return clean - record.neurons(counterfactual_group, layer).to(type);
+    case Baseline::zero:
+      return clean;
+    case Baseline::mean:
+      return clean - mean.activations[layer].narrow(0, length() - clean.size(1), clean.size(1)).to(type);
+  }
+  throw ContractViolation("a baseline outside the enumeration");
+}
+
+ActivationPath Piece::activation_path(const Record& record, const Method& method, const TaskOptions& options,
+                                      Rules rules) const {
+  std::vector<at::Tensor> differences;
+  for (std::int64_t layer = options.layers.first; layer < options.layers.end; ++layer) {
+    differences.push_back(difference(record, method, options.mean, layer));
+  }
+  return {record, base_group(method), base_alpha(method), options.layers, differences, rules, batching(), flops_};
+}
+
+at::Tensor Piece::effects(const Method& method, const TaskOptions& options) const {
+  for (const KnownEffects& known : effects_) {
+    if (known.baseline == method.baseline && method.baseline != Baseline::mean &&  // means may differ known.direction == method.direction &&
+        known.layers.first == options.layers.first && known.layers.end == options.layers.end) {
+      return known.effects;
+    }
+  }
+  const ActivationPath path = activation_path(*exact_, method, options, {});
+  std::vector<PathPoint> far;
+  for (std::int64_t example = 0; example < path.examples(); ++example) far.push_back({example, 1 - base_alpha(method)});
+  const std::vector<double> moved = path.metrics(far);
+  at::Tensor effects = at::empty({options.layers.count(), pairs()}, at::kDouble);
+  const auto side = base_group(method);
+  for (std::int64_t example = 0; example < path.examples(); ++example) {
+    const double kept = metric_.const_data_ptr<double>()[2 * (example % pairs()) + side];
+    const double change = kept - moved[static_cast<std::size_t>(example)];
+    effects.mutable_data_ptr<double>()[example] = method.direction == Direction::clean ? change : -change;
+  }
+  effects_.push_back({method.baseline, method.direction, options.layers, effects});
+  return effects;
+}
+
+}  // namespace tributary::detail

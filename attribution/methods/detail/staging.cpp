@@ -1,0 +1,31 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/detail/staging.h"
+
+namespace tributary::detail {
+
+template <typename T>
+at::Tensor staged(const std::vector<T>& numbers, const at::TensorOptions& options) {
+  const bool card = options.device().is_cuda();
+  at::Tensor host = at::empty({static_cast<std::int64_t>(numbers.size())},
+                              at::TensorOptions(c10::CppTypeToScalarType<T>::value).pinned_memory(card));
+  std::copy(numbers.begin(), numbers.end(), host.mutable_data_ptr<T>());
+  return host.to(options.device(), /*non_blocking=*/card);
+}
+
+template at::Tensor staged(const std::vector<std::int64_t>&, const at::TensorOptions&);
+template at::Tensor staged(const std::vector<std::int32_t>&, const at::TensorOptions&);
+template at::Tensor staged(const std::vector<double>&, const at::TensorOptions&);
+
+StagedPoints stage(const std::vector<PathPoint>& points, const std::vector<std::size_t>& indices,
+                   const at::TensorOptions& options) {
+  std::vector<std::int64_t> examples;
+  std::vector<double> alpha;
+  for (const std::size_t i : indices) {
+    examples.push_back(points[i].example);
+    alpha.push_back(points[i].alpha);
+  }
+  return {staged(examples, options), staged(alpha, options).to(options.dtype()).view({-1, 1, 1})};
+}
+
+}  // namespace tributary::detail

@@ -1,0 +1,119 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/detail/task_scores.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace tributary::detail {
+namespace {
+
+constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
+constexpr int audit_points = 33;  // at least: twice Simpson's three would judge it by a worse rule
+
+double total(const at::Tensor& t) { return t.to(at::kDouble).sum().item<double>(); }
+
+}  // namespace
+
+at::Tensor totals(const at::Tensor& scores) { return scores.sum({2, 3}, false, at::kDouble); }
+
+TaskScores::TaskScores(const Task& task, std::int64_t pairs, std::int64_t length)
+    : task_(task), pairs_(pairs), length_(length) {}
+
+bool TaskScores::audited(std::int64_t pair) const {
+  const std::vector<char>& audit = task_.options.audit;
+  return !audit.empty() && audit.at(static_cast<std::size_t>(first_ + pair)) != 0;
+}
+
+void TaskScores::add(const at::Tensor& scores) {
+  at::Tensor s = scores.to(at::kDouble);
+  if (method().positions == Positions::sum && s.size(2) != 1) s = s.sum(2, true);  // [pair, layer, 1, neuron]
+  if (method().aggregate == Aggregate::mean_abs) s = s.abs();
+  for (std::int64_t pair = 0; pair < s.size(0); ++pair) tree_.add(s[pair].clone());
+}
+
+void TaskScores::store_differences(const at::Tensor& differences) {
+  at::Tensor& where = method().has_identity() ? out_.residual : out_.gap;
+  if (!where.defined()) where = at::full({pairs_, differences.size(1)}, nothing, at::kDouble);
+  where.narrow(0, first_, differences.size(0)).copy_(differences);
+}
+
+void TaskScores::store_spent(std::int64_t pair, std::int64_t l, std::int64_t count, const PathIntegral& integral) {
+  const bool adaptive = method().quadrature == Quadrature::adaptive;
+  if (!out_.evaluations.defined()) {
+    out_.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
+    if (adaptive) out_.converged = at::ones({pairs_, layers()}, at::kDouble);
+  }
+  const auto fill = [&](const at::Tensor& table, double value) {
+    double* row = table.mutable_data_ptr<double>() + (first_ + pair) * layers() + l;
+    std::fill(row, row + count, value);
+  };
+  fill(out_.evaluations, integral.evaluations);
+  if (adaptive) fill(out_.converged, integral.converged ? 1 : 0);
+}
+
+void TaskScores::store_audit(std::int64_t pair, std::int64_t l, const at::Tensor& scores, const at::Tensor& finer) {
+  if (!out_.audit.defined()) out_.audit = at::full({pairs_, layers()}, nothing, at::kDouble);
+  const at::Tensor reference = finer.to(at::kDouble);
+  out_.audit[first_ + pair][l] = total((scores.to(at::kDouble) - reference).abs()) / total(reference.abs());
+}
+
+void TaskScores::store_inputs(const at::Tensor& tokens) {
+  if (!out_.inputs.defined()) out_.inputs = at::zeros({pairs_, length_}, at::kDouble);
+  out_.inputs.narrow(0, first_, tokens.size(0)).narrow(1, length_ - tokens.size(1), tokens.size(1)).copy_(tokens);
+}
+
+UnitScores TaskScores::finish(const at::Tensor& metric) const {
+  UnitScores out = out_;
+  out.metric = metric;
+  if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
+  out.scores = tree_.sum().cpu();
+  if (method().positions == Positions::keep && out.scores.size(1) < length_) {
+    at::Tensor all = at::zeros({out.scores.size(0), length_, out.scores.size(2)}, at::kDouble);
+    all.narrow(1, length_ - out.scores.size(1), out.scores.size(1)).copy_(out.scores);
+    out.scores = all;  // shared positions have no difference, and so no score
+  }
+  return out;
+}
+
+SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
+  if (method.score != ScoreKind::conductance) return {nodes_of(rule, steps), IntervalGradient::mean};
+  if (method.form == ConductanceForm::captum) return captum_sweep(rule, steps);
+  SweepPlan plan = interval_sweep(rule, steps);
+  if (method.baseline == Baseline::zero) {
+    plan.nodes.alpha.erase(plan.nodes.alpha.begin());
+    plan.nodes.weight.erase(plan.nodes.weight.begin());
+  }
+  return plan;
+}
+
+SweepPlan candidate_plan(const Method& method, Quadrature rule, int points) {
+  return method.score == ScoreKind::conductance ? sweep_of(method, Quadrature::trapezoid, points - 1)
+                                                : sweep_of(method, rule, points);
+}
+
+SweepPlan plan_of(const Task& task, std::int64_t l) {
+  const Method& method = task.method;
+  if (method.quadrature != Quadrature::pilot) return sweep_of(method, *method.quadrature, method.steps);
+  const auto place = static_cast<std::size_t>(method.path == PathKind::embeddings ? 0 : task.options.layers.first + l);
+  return candidate_plan(method, task.options.layer_rules.at(place), task.options.layer_points.at(place));
+}
+
+SweepPlan audit_plan(const Method& method, int used) {
+  // Rules of one size or of their own choosing are judged by the trapezoid, which converges fast on these integrands.
+  const bool any_size = method.steps != 0 && fixed_points(*method.quadrature) == 0;
+  if (any_size) return sweep_of(method, *method.quadrature, 2 * method.steps);
+  return candidate_plan(method, Quadrature::trapezoid, std::max(2 * used - 1, audit_points));
+}
+
+AdaptiveOptions adaptive_options(const Method& method) {
+  using Agreement = AdaptiveOptions::Agreement;
+  using Residual = AdaptiveOptions::Residual;
+  return {method.tolerance, method.max_points,
+          method.score == ScoreKind::conductance ? Agreement::conductance : Agreement::sum,
+          method.has_identity() ? Residual::required : Residual::ignored};
+}
+
+}  // namespace tributary::detail

@@ -1,0 +1,81 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The tables that one task of a unit fills in, pair by pair.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "attribution/methods/attribute.h"
+#include "attribution/methods/detail/pair_tree.h"
+#include "attribution/methods/detail/piece.h"
+#include "attribution/methods/embedding_path.h"
+#include "attribution/methods/integrate.h"
+
+namespace tributary::detail {
+
+class TaskScores {
+ public:
+  /// A unit of `pairs` pairs of `length` tokens.
+  TaskScores(const Task& task, std::int64_t pairs, std::int64_t length);
+
+  [[nodiscard]] const Method& method() const { return task_.method; }
+  [[nodiscard]] const TaskOptions& options() const { return task_.options; }
+  [[nodiscard]] std::int64_t layers() const { return task_.options.layers.count(); }
+  [[nodiscard]] bool audited(std::int64_t pair) const;
+  [[nodiscard]] bool measures_gap() const { return task_.options.gap == TaskOptions::Gap::measure; }
+
+  /// The pairs of the piece at hand begin here.
+  void begin(std::int64_t first_pair) { first_ = first_pair; }
+
+  /// Scores of the piece's pairs [pair, layer, pos, neuron]; pos are the last positions of the prompts.
+  void add(const at::Tensor& scores);
+  /// residual, or linearisation gap, whichever this method's difference is called: [pair, layer or 1] float64.
+  void store_differences(const at::Tensor& differences);
+  /// Evaluations of one pair in layers l … l + count - 1.
+  void store_spent(std::int64_t pair, std::int64_t l, std::int64_t count, const PathIntegral& integral);
+  /// Relative L1 error of scores against finer ones, in layer l.
+  void store_audit(std::int64_t pair, std::int64_t l, const at::Tensor& scores, const at::Tensor& finer);
+  /// Input IG per token [pair, pos], the last positions of the prompts.
+  void store_inputs(const at::Tensor& tokens);
+
+  [[nodiscard]] UnitScores finish(const at::Tensor& metric) const;
+
+ private:
+  const Task& task_;
+  std::int64_t pairs_, length_, first_ = 0;
+  PairTree tree_;
+  UnitScores out_;
+};
+
+/// A pilot candidate as a sweep. Conductance sums over intervals: there it stands for its number of points.
+SweepPlan candidate_plan(const Method& method, Quadrature rule, int points);
+/// The fixed plan of layer l of the task (0 on embedding paths): the method's own, or the pilot's choice.
+SweepPlan plan_of(const Task& task, std::int64_t l);
+/// The finer sweep that an audit compares with: at least twice the points.
+SweepPlan audit_plan(const Method& method, int used);
+AdaptiveOptions adaptive_options(const Method& method);
+/// The fixed sweep of a method with the given rule and number of points (of intervals, for standard conductance), with
+/// alpha = 0 dropped where the zero baseline makes it meaningless.
+SweepPlan sweep_of(const Method& method, Quadrature rule, int steps);
+
+/// Sums [pair, layer], float64, of scores [pair, layer, pos, neuron].
+at::Tensor totals(const at::Tensor& scores);
+
+// What tasks make of a piece: gradient_task.cpp, activation_task.cpp, embedding_task.cpp.
+
+/// One-point methods, |difference|, noise and exact patching.
+void run_gradient_task(const Piece& piece, TaskScores& task);
+void run_activation_task(const Piece& piece, TaskScores& task);
+/// Tasks on the embedding path with the same rules and baseline, sharing one sweep where their points are fixed.
+void run_embedding_tasks(const Piece& piece, const std::vector<TaskScores*>& tasks);
+/// Whether two tasks may share a sweep of the embeddings.
+bool share_sweep(const TaskScores& a, const TaskScores& b);
+
+/// Index of the cheapest pilot candidate within tolerance [pair, layer], or [pair, 1] on embedding paths.
+at::Tensor activation_pilot(const Piece& piece, const Task& task);
+at::Tensor embedding_pilot(const Piece& piece, const Task& task);
+
+}  // namespace tributary::detail

@@ -1,0 +1,122 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/embedding_path.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "attribution/methods/detail/staging.h"
+
+namespace tributary {
+
+using Neurons = EmbeddingTaps::Neurons;
+
+EmbeddingPath::EmbeddingPath(const Record& record, std::int64_t end_group, at::Tensor start, std::int64_t start_group,
+                             Rules rules, EmbeddingTaps taps, Batching batching, Flops* flops)
+    : record_(record),
+      end_group_(end_group),
+      start_group_(start_group),
+      start_(std::move(start)),
+      end_(record.embeddings(end_group)),
+      moved_(end_ - start_),
+      rules_(rules),
+      taps_(taps),
+      batching_(batching),
+      flops_(flops) {}
+
+void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& visit) const {
+  Indices at_start, inside, at_end;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const bool start = points[i].alpha == 0 && start_group_ != not_recorded;
+    const bool end = points[i].alpha == 1;
+    (start ? at_start : end ? at_end : inside).push_back(i);
+  }
+  from_record(points, at_start, start_group_, visit);
+  const auto piece = static_cast<std::size_t>(batching_.sequences(record_.live()));
+  for (std::size_t first = 0; first < inside.size(); first += piece) {
+    const auto begin = inside.begin() + static_cast<std::ptrdiff_t>(first);
+    run(points, {begin, begin + static_cast<std::ptrdiff_t>(std::min(piece, inside.size() - first))}, visit);
+  }
+  from_record(points, at_end, end_group_, visit);
+}
+
+void EmbeddingPath::run(const std::vector<PathPoint>& points, const Indices& indices, const Visit& visit) const {
+  const detail::StagedPoints staged = detail::stage(points, indices, end_.options());
+  const at::Tensor from = at::index_select(start_, 0, staged.examples);  // [point, live, d_model]
+  const at::Tensor to = at::index_select(end_, 0, staged.examples);
+  Batch batch;
+  batch.length = record_.length();
+  batch.live = record_.live();
+  // In separate operations: exact at both ends, and no fused tail.
+  batch.entries = {{0, from * (1 - staged.alpha) + to * staged.alpha}};
+  batch.pairs = staged.examples;
+  batch.prefix = record_.prefix();
+  ForwardOptions options;
+  options.tape = ForwardOptions::Tape::keep;
+  options.flops = flops_;
+  const Pass pass = record_.model().forward(std::move(batch), options);
+  descend(pass, {0, static_cast<std::int64_t>(indices.size())}, staged.examples, indices, visit);
+}
+
+void EmbeddingPath::from_record(const std::vector<PathPoint>& points, const Indices& indices, std::int64_t group,
+                                const Visit& visit) const {
+  // Runs of neighbouring pairs, which lie side by side in the record.
+  for (std::size_t first = 0; first < indices.size();) {
+    std::size_t end = first + 1;
+    while (end < indices.size() && points[indices[end]].example == points[indices[end - 1]].example + 1) ++end;
+    const auto count = static_cast<std::int64_t>(end - first);
+    const std::int64_t pair = points[indices[first]].example;
+    const at::Tensor examples = at::arange(pair, pair + count, end_.options().dtype(at::kLong));
+    descend(record_.pass(), {record_.range(group).first + pair, count}, examples,
+            {indices.begin() + static_cast<std::ptrdiff_t>(first), indices.begin() + static_cast<std::ptrdiff_t>(end)},
+            visit);
+    first = end;
+  }
+}
+
+void EmbeddingPath::descend(const Pass& pass, SequenceRange range, const at::Tensor& examples, const Indices& indices,
+                            const Visit& visit) const {
+  const Transformer& model = record_.model();
+  const Architecture& a = model.architecture();
+  const std::int64_t live = record_.live();
+  at::Tensor values, gradients, inputs;  // [point, layer, pos, neuron], [point, pos, d_model]
+  if (taps_.neurons != Neurons::none) {
+    gradients = at::empty({range.count, a.layers, live, a.neurons}, end_.options());
+    if (taps_.neurons == Neurons::values_and_gradients) values = at::empty_like(gradients);
+  }
+  // The last layer has gradients at the last position only; elsewhere they are zero, and the values do not matter.
+  const auto store = [live](const at::Tensor& all, std::int64_t layer, const at::Tensor& one) {
+    const at::Tensor place = all.select(1, layer);  // [point, live, neuron]
+    if (one.size(1) < live) place.zero_();
+    place.narrow(1, live - one.size(1), one.size(1)).copy_(one);
+  };
+  BackwardOptions options;
+  options.rules = rules_;
+  options.flops = flops_;
+  if (values.defined()) options.values = BackwardOptions::Values::recompute;
+  options.neurons = [&](std::int64_t layer, const at::Tensor& value, const at::Tensor& gradient) {
+    if (gradients.defined()) store(gradients, layer, gradient);
+    if (values.defined()) store(values, layer, value);
+  };
+  options.stream = [&](std::int64_t block, const at::Tensor& gradient) {
+    if (block == 0) inputs = gradient.clone();
+  };
+  const at::Tensor stream = pass.stream.narrow(0, range.first, range.count);
+  const at::Tensor directions = at::index_select(record_.directions(), 0, examples);
+  const at::Tensor metric = model.metric(stream, directions);
+  model.backward(pass, range, model.metric_gradient(stream, directions, options), options);
+
+  const at::Tensor slope = (at::index_select(moved_, 0, examples) * inputs).sum({1, 2}, false, at::kDouble);
+  const at::Tensor numbers = at::stack({metric.to(at::kDouble), slope}).cpu();  // [2, point]
+  const auto* metrics = numbers.const_data_ptr<double>();
+  const double* slopes = metrics + range.count;
+  for (std::int64_t i = 0; i < range.count; ++i) {
+    visit(indices[static_cast<std::size_t>(i)],
+          {metrics[i], slopes[i], values.defined() ? values[i] : at::Tensor(),
+           gradients.defined() ? gradients[i] : at::Tensor(), inputs[i]});
+  }
+}
+
+}  // namespace tributary

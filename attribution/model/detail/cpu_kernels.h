@@ -1,0 +1,133 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The element-wise parts of a block and its attention as loops over plain memory, for the CPU: one pass over
+// memory where LibTorch's operations would take several. Compiled once per instruction set; knows no tensors.
+// Rows are independent, so no bit of a row depends on how many there are.
+#pragma once
+
+#include <cstdint>
+
+namespace tributary::detail {
+
+/// bfloat16 as it lies in memory.
+struct Bf16 {
+  std::uint16_t bits;
+};
+
+/// A row-major matrix whose rows lie `stride` elements apart.
+template <typename T>
+struct Rows {
+  T* data = nullptr;
+  std::int64_t stride = 0;
+};
+
+/// S: residual stream and statistics; T: what matrix products read.
+template <typename S, typename T>
+struct NormArguments {
+  std::int64_t rows = 0, width = 0;
+  const T* weight = nullptr;
+  const T* bias = nullptr;  //!< none: nullptr
+  bool centred = false;     //!< LayerNorm
+  S epsilon = 0;
+  Rows<S> stream;             //!< in; out where `addend` is given
+  Rows<const S> addend_base;  //!< stream = addend_base + addend
+  Rows<const T> addend;       //!< none: nullptr
+  Rows<T> normalised;         //!< out; none: nullptr
+  S* statistics = nullptr;    //!< out: mean and 1/sigma of each row [rows, 2]
+};
+
+template <typename S, typename T>
+struct NormBackwardArguments {
+  std::int64_t rows = 0, width = 0;
+  const T* weight = nullptr;
+  bool centred = false;
+  bool constant_denominator = false;  //!< rule `norm`
+  Rows<const S> stream;
+  const S* statistics = nullptr;
+  Rows<const T> gradient;  //!< with respect to the normalised rows
+  Rows<S> stream_gradient;  //!< += what passes through the norm
+  Rows<T> copy;             //!< out: stream_gradient in T; none: nullptr
+};
+
+enum class Curve : std::int32_t { silu, gelu_erf, gelu_tanh, relu };
+
+template <typename T>
+struct GateArguments {
+  std::int64_t rows = 0, neurons = 0;
+  bool gated = false;
+  Curve curve = Curve::silu;
+  Rows<const T> expanded;  //!< z and u side by side [rows, 2 * neurons], or z [rows, neurons]
+  Rows<T> neurons_out;     //!< a; none: nullptr
+  // backward only
+  Rows<const T> gradient;       //!< dm/da
+  Rows<T> expanded_gradient;    //!< out; may be `expanded` itself
+  bool constant_coefficient = false;  //!< rule `activation`
+  double share = 1;                   //!< rule `half`: 0.5
+};
+
+/// Rotates pairs (i, i + half) of each head by the angles of its position.
+template <typename S, typename T>
+struct RotateArguments {
+  std::int64_t rows = 0, heads = 0, head = 0;
+  std::int64_t positions = 0, first_position = 0;  //!< row r is at position first_position + r % positions
+  Rows<T> x;
+  const S* cosine = nullptr;  //!< [position, head]
+  const S* sine = nullptr;
+  S direction = 1;  //!< -1: the transposed rotation, for gradients
+};
+
+template <typename S, typename T>
+struct AttentionArguments {
+  std::int64_t sequences = 0;
+  std::int64_t queries = 0;  //!< per sequence, at its last positions
+  std::int64_t live = 0;     //!< keys of its own, per sequence
+  std::int64_t before = 0;   //!< keys of the prefix
+  std::int64_t heads = 0, kv_heads = 0, head = 0;
+  std::int64_t window = 0;  //!< positions a query sees, itself included; 0: all before it
+  S scale = 1;
+  Rows<const T> query;
+  Rows<const T> key, value;               //!< [sequence * live, kv_heads * head]
+  Rows<const T> prefix_key, prefix_value;  //!< [pair * before, kv_heads * head]
+  const std::int64_t* pair = nullptr;     //!< by sequence
+  Rows<T> mixed;                          //!< out
+  // backward only
+  Rows<const T> gradient;
+  Rows<T> query_gradient, key_gradient, value_gradient;  //!< out
+  bool constant_pattern = false;                         //!< rule `attention`
+};
+
+/// a of neurons outside a circuit become their ablation value.
+template <typename T>
+struct AblateArguments {
+  std::int64_t rows = 0, neurons = 0;
+  Rows<T> a;
+  const std::int32_t* const* place = nullptr;  //!< by row
+  const T* const* value = nullptr;             //!< by row
+  const std::int32_t* limit = nullptr;         //!< by row: neurons with place < limit are kept …
+  const bool* complement = nullptr;            //!< by row: … or the others are
+};
+
+template <typename S, typename T>
+struct CpuKernels {
+  void (*normalise)(const NormArguments<S, T>&);
+  void (*normalise_backward)(const NormBackwardArguments<S, T>&);
+  void (*gate)(const GateArguments<T>&);
+  void (*gate_backward)(const GateArguments<T>&);
+  void (*rotate)(const RotateArguments<S, T>&);
+  void (*attention)(const AttentionArguments<S, T>&);
+  void (*attention_backward)(const AttentionArguments<S, T>&);
+  void (*ablate)(const AblateArguments<T>&);
+};
+
+/// The three pairs of types that networks come in.
+struct CpuKernelTable {
+  CpuKernels<float, float> float32;
+  CpuKernels<float, Bf16> bfloat16;
+  CpuKernels<double, double> float64;
+};
+
+/// The best of the compiled sets that this machine can run.
+const CpuKernelTable& cpu_kernels();
+
+}  // namespace tributary::detail

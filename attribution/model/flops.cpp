@@ -1,0 +1,42 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/model/flops.h"
+
+#include <algorithm>
+
+namespace tributary {
+namespace {
+
+/// One of the two products of attention, scores or mixture, for all heads.
+double attention_product(const Architecture& a, const BlockWork& work) {
+  return 2.0 * static_cast<double>(work.attended) * static_cast<double>(a.heads * a.d_head);
+}
+
+double projections(const Architecture& a, const BlockWork& work) {
+  const auto d = static_cast<double>(a.d_model);
+  const auto query = static_cast<double>(a.heads * a.d_head);
+  const auto key_value = static_cast<double>(2 * a.kv_heads * a.d_head);
+  const double matrices = a.mlp == MlpKind::gated ? 3 : 2;
+  const double per_query = 2 * d * (2 * query + matrices * static_cast<double>(a.neurons));
+  return per_query * static_cast<double>(work.queries) + 2 * d * key_value * static_cast<double>(work.rows);
+}
+
+}  // namespace
+
+double forward_flops(const Architecture& architecture, const BlockWork& work) {
+  return projections(architecture, work) + 2 * attention_product(architecture, work);
+}
+
+double backward_flops(const Architecture& architecture, const BlockWork& work) {
+  return projections(architecture, work) + 4 * attention_product(architecture, work);
+}
+
+std::int64_t attended_pairs(std::int64_t length, std::int64_t queries, std::int64_t window) {
+  std::int64_t pairs = 0;
+  for (std::int64_t position = length - queries; position < length; ++position) {
+    pairs += window == 0 ? position + 1 : std::min(position + 1, window);
+  }
+  return pairs;
+}
+
+}  // namespace tributary

@@ -1,0 +1,206 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "attribution/model/functions.h"
+#include "common/errors.h"
+
+namespace tributary::generic {
+namespace {
+
+at::Tensor act(const at::Tensor& z, Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return at::silu(z);
+    case Activation::gelu_erf:
+      return at::gelu(z, "none");
+    case Activation::gelu_tanh:
+      return at::gelu(z, "tanh");
+    case Activation::relu:
+      return at::relu(z);
+  }
+  throw ContractViolation("an activation outside the enumeration");
+}
+
+/// act'(z) * g
+at::Tensor act_backward(const at::Tensor& g, const at::Tensor& z, Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return at::silu_backward(g, z);
+    case Activation::gelu_erf:
+      return at::gelu_backward(g, z, "none");
+    case Activation::gelu_tanh:
+      return at::gelu_backward(g, z, "tanh");
+    case Activation::relu:
+      return at::threshold_backward(g, z, 0);
+  }
+  throw ContractViolation("an activation outside the enumeration");
+}
+
+/// act(z) / z without a division.
+at::Tensor coefficient(const at::Tensor& z, Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return at::sigmoid(z);
+    case Activation::gelu_erf:
+      return (at::erf(z * M_SQRT1_2) + 1) * 0.5;
+    case Activation::gelu_tanh:
+      return (at::tanh((z + z * z * z * 0.044715) * (M_SQRT2 * M_2_SQRTPI * 0.5)) + 1) * 0.5;
+    case Activation::relu:
+      return at::gt(z, 0).to(z.scalar_type());
+  }
+  throw ContractViolation("an activation outside the enumeration");
+}
+
+/// The stream's dtype for what is in the network's.
+at::ScalarType wide(const at::Tensor& t) { return t.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+
+/// [rows, heads * d] → [sequence, heads, pos, d]
+at::Tensor by_head(const at::Tensor& rows, std::int64_t sequences, std::int64_t heads, std::int64_t d) {
+  return rows.to(wide(rows)).reshape({sequences, -1, heads, d}).transpose(1, 2);
+}
+
+/// [sequence, heads, pos, d] → [rows, heads * d]
+at::Tensor by_row(const at::Tensor& t) { return t.transpose(1, 2).reshape({t.size(0) * t.size(2), -1}); }
+
+/// Queries, keys and values of all positions, each key head repeated for the query heads it serves.
+struct Heads {
+  at::Tensor query, key, value;  // [sequence, head, pos, d]
+  at::Tensor pattern;            // [sequence, head, query, key]
+};
+
+at::Tensor with_prefix(const Attention& a, const at::Tensor& own, const at::Tensor& prefix) {
+  at::Tensor all = own.reshape({a.sequences, a.live, a.kv_heads, a.d_head});
+  if (a.before > 0) {
+    const at::Tensor before = prefix.reshape({-1, a.before, a.kv_heads, a.d_head});
+    all = at::cat({at::index_select(before, 0, a.pair), all}, 1);
+  }
+  const std::int64_t group = a.heads / a.kv_heads;  // [sequence, pos, kv_head, group, d] → [sequence, head, pos, d]
+  return all.to(wide(own))
+      .unsqueeze(3)
+      .expand({a.sequences, a.before + a.live, a.kv_heads, group, a.d_head})
+      .reshape({a.sequences, a.before + a.live, a.heads, a.d_head})
+      .transpose(1, 2);
+}
+
+Heads heads_of(const Attention& a) {
+  Heads h{by_head(a.query, a.sequences, a.heads, a.d_head), with_prefix(a, a.key, a.prefix_key),
+          with_prefix(a, a.value, a.prefix_value),
+          {}};
+  const std::int64_t length = a.before + a.live;
+  const at::Tensor at_query =
+      at::arange(length - a.queries, length, h.query.options().dtype(at::kLong)).unsqueeze(1);  // [query, 1]
+  const at::Tensor at_key = at::arange(length, at_query.options());
+  at::Tensor hidden = at::gt(at_key, at_query);  // [query, key]
+  if (a.window > 0) hidden = hidden.logical_or(at::le(at_key, at_query - a.window));
+  const at::Tensor scores = at::matmul(h.query, h.key.transpose(2, 3)) * (1 / std::sqrt(static_cast<double>(a.d_head)));
+  h.pattern = at::softmax(scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
+  return h;
+}
+
+/// The own part of the gradient of all keys or values [sequence, head, pos, d], summed over the heads that share one.
+at::Tensor own_gradient(const Attention& a, const at::Tensor& gradient) {
+  const at::Tensor own = gradient.narrow(2, a.before, a.live);
+  return by_row(own.reshape({a.sequences, a.kv_heads, a.heads / a.kv_heads, a.live, a.d_head}).sum(2));
+}
+
+}  // namespace
+
+void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor statistics) {
+  const bool centred = norm.kind == NormKind::layer;
+  const at::Tensor mean = centred ? stream.mean(-1, true) : at::zeros({stream.size(0), 1}, stream.options());
+  const at::Tensor moved = centred ? stream - mean : stream;
+  const at::Tensor inverse = (moved.square().mean(-1, true) + norm.epsilon).rsqrt_();  // [rows, 1]
+  at::Tensor y = moved * inverse * norm.weight.to(stream.scalar_type());
+  if (norm.bias.defined()) y.add_(norm.bias.to(stream.scalar_type()));
+  normalised.copy_(y);
+  statistics.copy_(at::cat({mean, inverse}, 1));
+}
+
+void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& statistics,
+                        const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy) {
+  const at::Tensor mean = statistics.narrow(1, 0, 1);  // [rows, 1]
+  const at::Tensor inverse = statistics.narrow(1, 1, 1);
+  const at::Tensor unit = (stream - mean) * inverse;  // [rows, d_model]
+  at::Tensor g = gradient.to(stream.scalar_type()) * norm.weight.to(stream.scalar_type());
+  at::Tensor through = g;
+  if (derivative == Derivative::plain) through = through - unit * (g * unit).mean(-1, true);
+  if (norm.kind == NormKind::layer) through = through - g.mean(-1, true);
+  stream_gradient.add_(through * inverse);
+  if (copy.defined()) copy.copy_(stream_gradient);
+}
+
+void gate(const at::Tensor& expanded, const Gate& form, at::Tensor a) {
+  const at::Tensor z = expanded.narrow(1, 0, form.neurons).to(wide(expanded));
+  at::Tensor activated = act(z, form.activation);
+  if (form.kind == MlpKind::gated) activated = activated * expanded.narrow(1, form.neurons, form.neurons);
+  a.copy_(activated);
+}
+
+void gate_backward(const at::Tensor& gradient, const at::Tensor& expanded, const Gate& form, Derivative activation,
+                   Derivative half, at::Tensor expanded_gradient, at::Tensor a) {
+  if (a.defined()) generic::gate(expanded, form, a);
+  const at::Tensor z = expanded.narrow(1, 0, form.neurons).to(wide(expanded));
+  const at::Tensor g = gradient.to(wide(gradient)) * (half == Derivative::replaced ? 0.5 : 1.0);
+  const auto through_act = [&](const at::Tensor& incoming) {
+    return activation == Derivative::plain ? act_backward(incoming, z, form.activation)
+                                           : incoming * coefficient(z, form.activation);
+  };
+  if (form.kind == MlpKind::plain) {
+    expanded_gradient.copy_(through_act(gradient.to(wide(gradient))));
+    return;
+  }
+  const at::Tensor u = expanded.narrow(1, form.neurons, form.neurons).to(wide(expanded));
+  const at::Tensor z_gradient = through_act(g * u);
+  const at::Tensor u_gradient = g * act(z, form.activation);
+  expanded_gradient.narrow(1, 0, form.neurons).copy_(z_gradient);
+  expanded_gradient.narrow(1, form.neurons, form.neurons).copy_(u_gradient);
+}
+
+void rotate(at::Tensor x, const Rotation& rotation, Turn turn) {
+  const std::int64_t d = rotation.cosine.size(1);
+  const auto angles = [&rotation](const at::Tensor& table) {  // [1, pos, 1, d]
+    return table.narrow(0, rotation.first, rotation.positions).unsqueeze(0).unsqueeze(2);
+  };
+  at::Tensor heads = x.reshape({-1, rotation.positions, x.size(1) / d, d}).to(rotation.cosine.scalar_type());
+  const at::Tensor turned = at::cat({-heads.narrow(-1, d / 2, d / 2), heads.narrow(-1, 0, d / 2)}, -1);
+  const at::Tensor sine = turn == Turn::forward ? angles(rotation.sine) : -angles(rotation.sine);
+  x.copy_((heads * angles(rotation.cosine) + turned * sine).reshape(x.sizes()));
+}
+
+void attend(const Attention& attention, at::Tensor mixed) {
+  const Heads h = heads_of(attention);
+  mixed.copy_(by_row(at::matmul(h.pattern, h.value)));
+}
+
+void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
+                     at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient) {
+  const Heads h = heads_of(attention);
+  const at::Tensor g = by_head(gradient, attention.sequences, attention.heads, attention.d_head);
+  value_gradient.copy_(own_gradient(attention, at::matmul(h.pattern.transpose(2, 3), g)));
+  if (pattern == Derivative::replaced) {
+    query_gradient.zero_();
+    key_gradient.zero_();
+    return;
+  }
+  const at::Tensor incoming = at::matmul(g, h.value.transpose(2, 3));  // [sequence, head, query, key]
+  const at::Tensor scores = h.pattern * (incoming - (h.pattern * incoming).sum(-1, true)) *
+                            (1 / std::sqrt(static_cast<double>(attention.d_head)));
+  query_gradient.copy_(by_row(at::matmul(scores, h.key)));
+  key_gradient.copy_(own_gradient(attention, at::matmul(scores.transpose(2, 3), h.query)));
+}
+
+void ablate(at::Tensor a, const Ablate& what) {
+  const std::int64_t positions = a.size(1);
+  const auto last = [positions](const at::Tensor& t) {  // of all positions, those that a has
+    return t.size(1) == 1 ? t : t.narrow(1, t.size(1) - positions, positions);
+  };
+  const at::Tensor places = at::index_select(last(what.places), 0, what.ranking);  // [sequence, pos or 1, neuron]
+  const at::Tensor values = at::index_select(last(what.values), 0, what.pair);
+  const at::Tensor kept = at::lt(places, what.limit.view({-1, 1, 1})).logical_xor(what.complement.view({-1, 1, 1}));
+  a.copy_(at::where(kept, a, values));
+}
+
+}  // namespace tributary::generic

@@ -1,0 +1,155 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/run.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <iostream>
+#include <utility>
+
+#include "runner/bits_check.h"
+#include "runner/device.h"
+#include "runner/progress.h"
+#include "runner/results_table.h"
+#include "runner/stopping.h"
+#include "runner/summary.h"
+
+namespace tributary {
+namespace {
+
+/// Rows in one network call when the configuration says auto: enough for full GEMM speed, small enough to stay in
+/// cache.
+constexpr std::int64_t automatic_rows = 512;
+
+std::uint64_t expected_bytes(const Job& job) {
+  const Architecture& a = job.architecture();
+  const auto nodes = static_cast<std::uint64_t>(a.layers * job.node_positions() * a.neurons);
+  return 4 * nodes + (1 << 20);
+}
+
+std::string now() {
+  const std::time_t time = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&time, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+StageOptions stage_options(const Job& job, const RunArguments& arguments, const Communicator& comm, StopFlag& stop,
+                           ProgressDisplay& display) {
+  StageOptions options;
+  options.threads = job.config.threads != 0 ? static_cast<int>(job.config.threads) : automatic_threads(job.device, comm);
+  options.order = arguments.order;
+  options.seed = arguments.order_seed;
+  options.stop = &stop;
+  options.on_thread_start = use_one_thread;
+  options.on_progress = [&display](const Progress& progress) { display.update(progress); };
+  return options;
+}
+
+}  // namespace
+
+Run::Run(const RunArguments& arguments, const Communicator& comm, const Settings& settings,
+         std::filesystem::path folder)
+    : arguments_(arguments), comm_(comm), settings_(settings), folder_(std::move(folder)) {}
+
+void Run::prepare(ModelShelf& shelf) {
+  job_ = prepare_job(settings_, shelf);
+  Found found = Found::nothing;
+  agreed(comm_, [&] {
+    if (comm_.rank() != 0) return;
+    shelf.model(job_.config.model).require_finite(*job_.exact);
+    found = open_output(folder_, job_.identity, expected_bytes(job_), arguments_.fresh);
+  });
+  std::vector<std::int64_t> complete{found == Found::same_results ? 1 : 0};
+  comm_.broadcast(complete);
+  complete_ = complete[0] == 1;
+}
+
+void Run::warn() const {
+  const Method& method = job_.config.method;
+  if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
+    std::cerr << "tributary: warning: the zero baseline on an embedding path is for parity with other programs only: "
+                 "its integrand is huge near 0 and no rule converges\n";
+  }
+  for (const Rule rule : job_.dropped) {
+    std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
+              << ", which has no place to act in a " << job_.architecture().family << " model\n";
+  }
+  if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {
+    std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on "
+              << job_.config.pilot_pairs << " pairs\n";
+  }
+}
+
+void Run::write(const AttributionOutcome& attribution, const std::optional<CircuitOutcome>& circuit,
+                const Provenance& provenance) const {
+  const ResultsFile results = results_of(job_, attribution, circuit, provenance);
+  write_results(results_path(folder_), results);
+  show(results);
+}
+
+void Run::show_complete() const { show(read_results(results_path(folder_))); }
+
+void Run::show(const ResultsFile& results) const {
+  const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
+  std::cout << name << '\n'
+            << summary_of(results) << "\nresults      " << results_path(folder_).string()
+            << (complete_ ? " (complete already; --fresh computes it again)" : "") << "\n\n"
+            << std::flush;
+}
+
+void compute_runs(const std::vector<std::unique_ptr<Run>>& runs, const RunArguments& arguments,
+                  const Communicator& comm, StopFlag& stop) {
+  const std::string started = now();
+  const bool first_rank = comm.rank() == 0;
+  std::vector<const Run*> open;
+  RunGroup jobs;
+  for (const auto& run : runs) {
+    if (run->complete()) {
+      if (first_rank) run->show_complete();
+      continue;
+    }
+    open.push_back(run.get());
+    jobs.push_back(&run->job());
+    if (first_rank) run->warn();
+  }
+  if (open.empty()) return;
+
+  const Job& job = *jobs.front();
+  bool here = true;
+  agreed(comm, [&] { here = bits_hold(job); });
+  const bool bits = comm.agree(here);
+  if (first_rank && !bits) {
+    std::cerr << "tributary: warning: on this machine a pair's bits depend on its batch, so results may differ in "
+                 "the last digits between machines and settings\n";
+  }
+  if (first_rank && !comm.is_null() && job.device.is_cpu() && bound_below_share(comm.local_size())) {
+    std::cerr << "tributary: warning: this rank is bound to fewer cores than its share of the node; give mpirun "
+                 "--bind-to none\n";
+  }
+  ProgressDisplay display(std::cerr, progress_style_for(STDERR_FILENO));
+  Timings timings;
+  timings.add_seconds("start", seconds_since_process_start());
+  const Execution execution{comm,
+                            stage_options(job, arguments, comm, stop, display),
+                            {job.config.batch_rows != 0 ? job.config.batch_rows : automatic_rows},
+                            timings};
+  const std::vector<AttributionOutcome> attributions = run_attribution(execution, jobs);
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    Timings own = timings;  // what the group shared, and the run's own circuits
+    const Execution alone{execution.comm, execution.options, execution.batching, own};
+    std::optional<CircuitOutcome> circuit;
+    if (jobs[i]->has_circuit()) circuit = run_circuits(alone, *jobs[i], attributions[i]);
+    const Provenance provenance =
+        provenance_of(*jobs[i], comm, {started, now(), bits, execution.options.threads, own, jobs.size()});
+    if (!first_rank) continue;
+    display.clear();
+    open[i]->write(attributions[i], circuit, provenance);
+  }
+}
+
+}  // namespace tributary

@@ -1,0 +1,52 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// One run of a sweep: made ready, computed with others that share its model and pairs, written.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "runner/attribution_stage.h"
+#include "runner/circuit_stage.h"
+#include "runner/provenance.h"
+#include "runner/run_command.h"
+
+namespace tributary {
+
+class Run {
+ public:
+  Run(const RunArguments& arguments, const Communicator& comm, const Settings& settings, std::filesystem::path folder);
+
+  /// Everything that can go wrong before work starts. Collective; throws.
+  void prepare(ModelShelf& shelf);
+
+  [[nodiscard]] const Job& job() const { return job_; }
+  /// Whether the folder holds these very results already; on every rank.
+  [[nodiscard]] bool complete() const { return complete_; }
+
+  /// Prints what the user should know before the run starts. Rank 0.
+  void warn() const;
+  /// Rank 0.
+  void write(const AttributionOutcome& attribution, const std::optional<CircuitOutcome>& circuit,
+             const Provenance& provenance) const;
+  /// Prints the run's table. Rank 0.
+  void show_complete() const;
+
+ private:
+  void show(const ResultsFile& results) const;
+
+  const RunArguments& arguments_;
+  const Communicator& comm_;
+  const Settings& settings_;
+  std::filesystem::path folder_;
+  Job job_;
+  bool complete_ = false;
+};
+
+/// Computes those of the runs that are not complete, all of one group, and writes their results. Collective; throws.
+void compute_runs(const std::vector<std::unique_ptr<Run>>& runs, const RunArguments& arguments,
+                  const Communicator& comm, StopFlag& stop);
+
+}  // namespace tributary
