@@ -227,7 +227,7 @@ const StoredTensor* Checkpoint::find(const std::string& name) const {
 }
 
 void Checkpoint::release_pages() const {
-  for (const detail::MappedFile& file : impl_->files) detail::release(file);
+  for (const detail::MappedFile& file : impl_->files) detail::release(file.data(), file.size());
 }
 
 std::string Checkpoint::hash() const {
@@ -241,6 +241,7 @@ std::string Checkpoint::hash() const {
     // Name order is not file order; without advice each tensor would start with small reads.
     detail::prefetch(tensor.data, tensor.bytes);
     hash.add(tensor.data, tensor.bytes);
+    detail::release(tensor.data, tensor.bytes);
   }
   return hash.hex();
 }

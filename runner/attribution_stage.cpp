@@ -47,7 +47,7 @@ void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, 
 
 UnitOptions unit_options(const Execution& execution) {
   UnitOptions options;
-  options.batching = execution.batching;
+  options.batching = execution.batching();
   StopFlag* stop = execution.options.stop;
   options.between_batches = [stop] {
     if (stop != nullptr && stop->requested()) throw Stopped();
@@ -188,7 +188,7 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
   StageResult result = run_plan(execution, name, plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, pairs, chunk.members);
     const at::Tensor& ids = prompts.counterfactual.defined() ? prompts.counterfactual : prompts.clean;
-    const ActivationSums sums = sum_activations(*job.working, ids, execution.batching);
+    const ActivationSums sums = sum_activations(*job.working, ids, execution.batching());
     std::vector<double> numbers = numbers_of(sums.embeddings);
     const std::vector<double> activations = numbers_of(sums.activations);
     numbers.insert(numbers.end(), activations.begin(), activations.end());

@@ -120,12 +120,12 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
   const StagePlan plan = plan_curve(job);
   const StageResult result = run_plan(execution, "circuits", plan, [&](const Chunk& chunk) {
     Prompts prompts = prompts_of(job, job.pairs.test, chunk.members);
-    prompts.tokens = metric_tokens(*job.exact, prompts, execution.batching);  // as in attribution
+    prompts.tokens = metric_tokens(*job.exact, prompts, execution.batching());  // as in attribution
     CurveInputs unit = inputs;
     if (circuit.ablation == Ablation::mean) {
       unit.mean = means.at(prompts.clean.size(1)).activations;
     }
-    const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching);
+    const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching());
     RowWriter rows;  // [pair, 2 + points]
     rows.add(at::cat({curve.full.unsqueeze(1), curve.empty.unsqueeze(1), curve.points.t()}, 1));
     std::vector<double> numbers{curve.flops};

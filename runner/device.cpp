@@ -5,6 +5,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -64,6 +65,13 @@ c10::Device choose_device(const std::string& wanted, int local_rank) {
 void use_one_thread() { at::set_num_threads(1); }
 
 void fix_cpu_arithmetic() { setenv("MKL_CBWR", "AUTO,STRICT", 1); }
+
+void keep_freed_memory() {
+  constexpr int never = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, never);
+  mallopt(M_TRIM_THRESHOLD, never);
+  mallopt(M_ARENA_MAX, 1);  // other arenas cannot hold large blocks
+}
 
 int automatic_threads(const c10::Device& device, const Communicator& comm) {
   const Cores mine = usable_cores();

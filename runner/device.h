@@ -22,6 +22,10 @@ void use_one_thread();
 /// Asks MKL for results that do not depend on memory alignment or matrix height. Before anything else touches MKL.
 void fix_cpu_arithmetic();
 
+/// Makes the C library keep the memory that it has freed: buffers of one size come and go with every network call, and
+/// asking the system for fresh pages each time costs as much as the arithmetic on them.
+void keep_freed_memory();
+
 /// Worker threads for `threads: auto`: the cores of this process's affinity mask, divided among the ranks of the node
 /// that have the same mask; 1 on a card. Collective.
 int automatic_threads(const c10::Device& device, const Communicator& comm);

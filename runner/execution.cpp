@@ -3,15 +3,55 @@
 #include "runner/execution.h"
 
 #include <ATen/ATen.h>
+#include <ATen/DeviceAccelerator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <chrono>
+#include <new>
+#include <string_view>
 
 #include "common/errors.h"
 #include "runner/stopping.h"
 
 namespace tributary {
+
+namespace {
+
+/// LibTorch's CPU allocator has no type of its own for this.
+bool out_of_memory(const c10::Error& error) {
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         std::string_view(error.what_without_backtrace()).find("can't allocate memory") != std::string_view::npos;
+}
+
+/// Computes, and when memory runs out computes again with half the rows. The retry is outside the handlers: what the
+/// failed call held is freed by then.
+UnitResult with_less_memory(const Execution& execution, const std::function<UnitResult()>& compute) {
+  for (;;) {
+    const std::int64_t rows = execution.rows.get();
+    std::string text;
+    try {
+      return compute();
+    } catch (const std::bad_alloc&) {
+      text = "out of memory";
+    } catch (const c10::Error& error) {
+      text = error.what_without_backtrace();  // its frames mean nothing to a user
+      if (!out_of_memory(error)) throw std::runtime_error(text);
+    }
+    if (!execution.may_halve) {
+      throw std::runtime_error(text + "; batch_rows is " + std::to_string(rows) +
+                               " and strict: true forbids smaller ones; lower it, or memory");
+    }
+    if (!execution.rows.halve(rows)) {
+      throw std::runtime_error(text + "; even a single sequence does not fit: lower threads and unit.pairs, or take "
+                                      "model.dtype: bfloat16");
+    }
+    if (at::isAccelerator(execution.device)) at::getDeviceAllocator(execution.device)->emptyCache();
+  }
+}
+
+}  // namespace
 
 StageResult run_plan(const Execution& execution, const std::string& name, const StagePlan& plan,
                      const std::function<UnitResult(const Chunk&)>& compute) {
@@ -22,11 +62,7 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
   StageResult result = run_stage(
       execution.comm, plan.units,
       [&](std::int64_t unit, int) {
-        try {
-          return compute(plan.chunks[static_cast<std::size_t>(unit)]);
-        } catch (const c10::Error& error) {
-          throw std::runtime_error(error.what_without_backtrace());  // its frames mean nothing to a user
-        }
+        return with_less_memory(execution, [&] { return compute(plan.chunks[static_cast<std::size_t>(unit)]); });
       },
       options);
   execution.timings.add_seconds(

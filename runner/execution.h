@@ -14,6 +14,7 @@
 
 #include "attribution/methods/record.h"
 #include "runner/comm.h"
+#include "runner/memory.h"
 #include "runner/plan.h"
 #include "runner/stage.h"
 
@@ -44,11 +45,15 @@ class Timings {
 struct Execution {
   const Communicator& comm;
   StageOptions options;  //!< of every stage; the name is filled in
-  Batching batching;
+  at::DeviceType device;
+  BatchRows& rows;
+  bool may_halve = true;  //!< where memory runs out, try again with half the rows (on a card that may change bits)
   Timings& timings;
+
+  [[nodiscard]] Batching batching() const { return {rows.get()}; }
 };
 
-/// Computes a plan's chunks on all ranks. Throws on every rank: Stopped, UnitsFailed with the failed units' texts.
+/// Computes a plan's chunks on all ranks; a unit that runs out of memory is tried again with half the rows. Throws on every rank: Stopped, UnitsFailed with the failed units' texts.
 StageResult run_plan(const Execution& execution, const std::string& name, const StagePlan& plan,
                      const std::function<UnitResult(const Chunk&)>& compute);
 

@@ -203,6 +203,7 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   job.fired = count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), job.config.method.rules);
   settle_rules(job);
   if (type == at::kBFloat16) settle_quadrature(job.config.method);
+  job.checkpoint = model.checkpoint();
   job.model_hash = model.hash();
   std::string everything = settings.identity_text() + "\nmodel " + job.model_hash + "\npairs " + job.pairs.hash +
                            "\ndevice " + c10::DeviceTypeName(job.device.type()) + "\nnumbers " + numbers_version;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct Job {
   PairSet pairs;
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length
   std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same
+  std::optional<Checkpoint> checkpoint;                     //!< that their weights lie in or come from
   at::Device device = at::Device(at::kCPU);
   std::string model_hash;
   std::string identity;           //!< of the numbers: keys that change them, model, pairs, code

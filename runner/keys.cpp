@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "common/errors.h"
+#include "runner/memory.h"
 #include "common/text.h"
 
 namespace tributary {
@@ -120,10 +121,20 @@ std::vector<Key> make_table() {
       key("threads", Kind::integer, "auto", "worker threads per rank; changes no number", {"auto"}, 1, 1024,
           Effect::speed),
       key("batch_rows", Kind::integer, "auto",
-          "rows (pairs × steps × positions) in one network call; changes no number on the CPU", {"auto"}, 1, 1 << 24,
+          "rows (pairs × steps × positions) in one network call; auto: planned from memory; changes no number on the CPU",
+          {"auto"}, 1, 1 << 24, Effect::speed),
+      key("memory", Kind::text, "auto",
+          "what a rank may take ('8 GiB'): resident memory on the CPU, the card's on a card; auto: 80 % of what is free, "
+          "shared by the ranks there",
+          none, -unbounded, unbounded, Effect::speed),
+      key("strict", Kind::boolean, "false",
+          "on a card: running out of memory is an error instead of smaller batches, which may change the last digits",
+          none, -unbounded, unbounded, Effect::speed),
+      key("unit.pairs", Kind::integer, "auto", "pairs in one unit of work, a power of two; changes no number", {"auto"},
+          1, 1 << 20, Effect::speed),
+      key("unit.layers", Kind::integer, "auto",
+          "layers in one unit of work (ig-acts and exact-patching alone); changes no number", {"auto"}, 1, 1 << 20,
           Effect::speed),
-      key("unit.pairs", Kind::integer, "auto", "pairs in one unit of work; part of what fixes the bits", {"auto"}, 1),
-      key("unit.layers", Kind::integer, "auto", "layers in one unit of work (ig-acts and exact-patching)", {"auto"}, 1),
   };
 }
 
@@ -275,8 +286,18 @@ RunConfig run_config(const Settings& settings) {
       {{"test", CircuitConfig::MeansFrom::test}, {"train", CircuitConfig::MeansFrom::train}});
   run.threads = settings.get<std::int64_t>("threads").value_or(0);
   run.batch_rows = settings.get<std::int64_t>("batch_rows").value_or(0);
+  run.strict = settings.at<bool>("strict");
+  if (const auto memory = settings.at<std::string>("memory"); memory != "auto") {
+    try {
+      run.memory = parse_bytes(memory);
+    } catch (const std::invalid_argument& error) {
+      checks.refuse_if(true, "memory", error.what());
+    }
+  }
   run.unit_pairs = settings.get<std::int64_t>("unit.pairs").value_or(0);
   run.unit_layers = settings.get<std::int64_t>("unit.layers").value_or(0);
+  checks.refuse_if((run.unit_pairs & (run.unit_pairs - 1)) != 0, "unit.pairs",
+                   std::to_string(run.unit_pairs) + " is no power of two; take 1, 2, 4, 8, …");
   try {
     run.method = resolve_method(method_request(settings));
   } catch (const UserError& error) {

@@ -52,7 +52,9 @@ struct RunConfig {
   std::filesystem::path baseline_file;
   CircuitConfig circuit;
   std::int64_t threads = 0;      //!< worker threads a rank; 0: auto
-  std::int64_t batch_rows = 0;   //!< 0: auto
+  std::int64_t batch_rows = 0;   //!< 0: planned from memory
+  std::uint64_t memory = 0;      //!< bytes a rank may take; 0: auto
+  bool strict = false;           //!< on a card, running out of memory is an error, not smaller batches
   std::int64_t unit_pairs = 0;   //!< 0: auto
   std::int64_t unit_layers = 0;  //!< 0: auto
 };

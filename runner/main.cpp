@@ -64,6 +64,7 @@ int act(CLI::App& app, CommandLine& line) {
 int main(int argc, char** argv) {
   fix_cpu_arithmetic();
   use_one_thread();
+  keep_freed_memory();
   CommandLine line;
   CLI::App app{"Which MLP neurons make a language model give this answer, and how complete is that list?"};
   app.set_version_flag("--version", std::string("tributary ") + version);

@@ -103,16 +103,14 @@ std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint
 }
 
 const std::string& LoadedModel::hash() {
-  if (!hash_) {
-    hash_ = checkpoint_.hash();
-    checkpoint_.release_pages();
-  }
+  if (!hash_) hash_ = checkpoint_.hash();
   return *hash_;
 }
 
 void LoadedModel::require_finite(const Transformer& network) {
   if (finite_) return;
   tributary::require_finite(network.weights(), checkpoint_.folder().string());
+  checkpoint_.release_pages();
   finite_ = true;
 }
 

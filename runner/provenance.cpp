@@ -77,6 +77,10 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
       {"finished", facts.finished},
       {"seconds", json_of(facts.timings.seconds())},
       {"flops", json_of(facts.timings.flops())},
+      {"batch_rows", facts.rows.get()},
+      {"batch_rows_halved", facts.rows.halvings()},
+      {"expected_peak_bytes", static_cast<std::int64_t>(facts.memory.expected_peak)},
+      {"peak_bytes", static_cast<std::int64_t>(peak_resident_bytes())},
       {"runs_computed_together", static_cast<std::int64_t>(facts.shared_with)},
   };
 }

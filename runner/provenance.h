@@ -18,6 +18,8 @@ struct RunFacts {
   int threads = 1;                //!< worker threads of rank 0
   const Timings& timings;
   std::size_t shared_with = 1;  //!< runs that were computed together, this one included: they share times
+  const MemoryPlan& memory;
+  const BatchRows& rows;
 };
 
 /// Seconds since the operating system started this process, libraries included.

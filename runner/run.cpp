@@ -19,10 +19,6 @@
 namespace tributary {
 namespace {
 
-/// Rows in one network call when the configuration says auto: enough for full GEMM speed, small enough to stay in
-/// cache.
-constexpr std::int64_t automatic_rows = 512;
-
 std::uint64_t expected_bytes(const Job& job) {
   const Architecture& a = job.architecture();
   const auto nodes = static_cast<std::uint64_t>(a.layers * job.node_positions() * a.neurons);
@@ -41,7 +37,7 @@ std::string now() {
 StageOptions stage_options(const Job& job, const RunArguments& arguments, const Communicator& comm, StopFlag& stop,
                            ProgressDisplay& display) {
   StageOptions options;
-  options.threads = job.config.threads != 0 ? static_cast<int>(job.config.threads) : automatic_threads(job.device, comm);
+  options.threads = worker_threads(job, comm);
   options.order = arguments.order;
   options.seed = arguments.order_seed;
   options.stop = &stop;
@@ -51,6 +47,11 @@ StageOptions stage_options(const Job& job, const RunArguments& arguments, const 
 }
 
 }  // namespace
+
+int worker_threads(const Job& job, const Communicator& comm) {
+  const int automatic = automatic_threads(job.device, comm);
+  return job.config.threads != 0 ? static_cast<int>(job.config.threads) : automatic;
+}
 
 Run::Run(const RunArguments& arguments, const Communicator& comm, const Settings& settings,
          std::filesystem::path folder)
@@ -133,19 +134,26 @@ void compute_runs(const std::vector<std::unique_ptr<Run>>& runs, const RunArgume
   }
   ProgressDisplay display(std::cerr, progress_style_for(STDERR_FILENO));
   Timings timings;
+  const StageOptions options = stage_options(job, arguments, comm, stop, display);
+  MemoryPlan memory;
+  agreed(comm, [&] { memory = plan_memory(jobs, options.threads, comm.local_size()); });
+  if (!job.device.is_cpu()) {  // there the rows of a call are part of what fixes the bits
+    std::vector<std::int64_t> rows{memory.batch_rows};
+    comm.broadcast(rows);
+    memory.batch_rows = rows[0];
+  }
+  BatchRows rows(memory.batch_rows);
+  const bool may_halve = job.device.is_cpu() || !job.config.strict;
   timings.add_seconds("start", seconds_since_process_start());
-  const Execution execution{comm,
-                            stage_options(job, arguments, comm, stop, display),
-                            {job.config.batch_rows != 0 ? job.config.batch_rows : automatic_rows},
-                            timings};
+  const Execution execution{comm, options, job.device.type(), rows, may_halve, timings};
   const std::vector<AttributionOutcome> attributions = run_attribution(execution, jobs);
   for (std::size_t i = 0; i < open.size(); ++i) {
     Timings own = timings;  // what the group shared, and the run's own circuits
-    const Execution alone{execution.comm, execution.options, execution.batching, own};
+    const Execution alone{comm, options, job.device.type(), rows, may_halve, own};
     std::optional<CircuitOutcome> circuit;
     if (jobs[i]->has_circuit()) circuit = run_circuits(alone, *jobs[i], attributions[i]);
     const Provenance provenance =
-        provenance_of(*jobs[i], comm, {started, now(), bits, execution.options.threads, own, jobs.size()});
+        provenance_of(*jobs[i], comm, {started, now(), bits, options.threads, own, jobs.size(), memory, rows});
     if (!first_rank) continue;
     display.clear();
     open[i]->write(attributions[i], circuit, provenance);

@@ -49,4 +49,7 @@ class Run {
 void compute_runs(const std::vector<std::unique_ptr<Run>>& runs, const RunArguments& arguments,
                   const Communicator& comm, StopFlag& stop);
 
+/// Worker threads of this rank for a job. Collective.
+int worker_threads(const Job& job, const Communicator& comm);
+
 }  // namespace tributary

@@ -95,6 +95,18 @@ std::vector<std::vector<const Settings*>> grouped(const std::vector<Settings>& r
   return lists;
 }
 
+/// One run for people.
+std::string described(const Job& job, const Settings& settings, const std::filesystem::path& folder) {
+  return fmt::format(
+      "{}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} positions × "
+      "{} neurons\n"
+      "  units    {} of attribution, {} of circuits\n  results  {}\n",
+      job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
+      job.pairs.train.size(), job.pairs.test.size(), job.pairs.skipped.size(), job.architecture().layers,
+      job.node_positions(), job.architecture().neurons, plan_attribution({&job}).units.size(),
+      job.has_circuit() ? plan_curve(job).units.size() : 0, results_path(folder).string());
+}
+
 }  // namespace
 
 int run_command(const RunArguments& arguments, const Communicator& comm) {
@@ -139,17 +151,29 @@ void validate_command(const RunArguments& arguments) {
 void plan_command(const RunArguments& arguments) {
   const Communicator alone;
   ModelShelf shelf(alone);
-  for (const Settings& settings : checked_runs(arguments)) {
-    const Job job = prepare_job(settings, shelf);
-    const StagePlan units = plan_attribution({&job});
-    std::cout << fmt::format(
-        "{}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} positions × "
-        "{} neurons\n"
-        "  units    {} of attribution, {} of circuits\n  results  {}\n",
-        job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
-        job.pairs.train.size(), job.pairs.test.size(), job.pairs.skipped.size(), job.architecture().layers,
-        job.node_positions(), job.architecture().neurons, units.units.size(),
-        job.has_circuit() ? plan_curve(job).units.size() : 0, results_path(folder_of(arguments, settings)).string());
+  const std::vector<Settings> settings = checked_runs(arguments);
+  for (const std::vector<const Settings*>& candidates : grouped(settings)) {
+    std::vector<Job> jobs;
+    for (const Settings* one : candidates) {
+      jobs.push_back(prepare_job(*one, shelf));
+      std::cout << described(jobs.back(), *one, folder_of(arguments, *one));
+    }
+    std::vector<char> done(jobs.size(), 0);
+    for (std::size_t first = 0; first < jobs.size(); ++first) {
+      if (done[first] != 0) continue;
+      RunGroup group;
+      for (std::size_t i = first; i < jobs.size(); ++i) {
+        if (jobs[i].group != jobs[first].group) continue;
+        group.push_back(&jobs[i]);
+        done[i] = 1;
+      }
+      const int threads = worker_threads(jobs[first], alone);
+      const MemoryPlan memory = plan_memory(group, threads, alone.local_size());
+      std::cout << fmt::format(
+          "{} computed together: {} units; a rank with {} worker threads takes at most {} ({} rows in a network call)\n\n",
+          group.size() == 1 ? "1 run" : std::to_string(group.size()) + " runs", plan_attribution(group).units.size(),
+          threads, text_of_bytes(memory.expected_peak), memory.batch_rows);
+    }
   }
 }
 

@@ -130,9 +130,13 @@ class NestedIntegral {
   }
   [[nodiscard]] double difference() const { return ends_.difference(); }
 
-  [[nodiscard]] at::Tensor conductance() const {
+  /// From the points up to a level.
+  [[nodiscard]] at::Tensor conductance(int level) const {
     RunningIntegral running(IntervalGradient::mean);
-    for (const auto& [alpha, sample] : samples_) running.add(alpha, sample, 0);
+    for (const auto& [alpha, sample] : samples_) {
+      const double place = std::ldexp(alpha, level);
+      if (place == std::floor(place)) running.add(alpha, sample, 0);
+    }
     return running.take().conductance;
   }
 
@@ -167,21 +171,84 @@ std::vector<double> new_points(int level) {
 
 double l1(const at::Tensor& t) { return t.abs().sum(at::kDouble).item<double>(); }
 
-/// The sums of two successive levels.
-struct Levels {
-  double now, before;
-};
-
-/// Whether a level may be the last, by its sums.
-bool sums_accepted(const Levels& sums, double difference, double floor, const AdaptiveOptions& options) {
-  const double scale = std::max(std::abs(difference), floor);
-  const double change = std::abs(sums.now - sums.before);
-  if (options.residual == AdaptiveOptions::Residual::ignored) {
-    return change <= options.tolerance * std::max(std::abs(sums.now), scale);
-  }
-  const double allowed = options.tolerance * scale;
-  return std::abs(sums.now - difference) <= allowed && change <= 10 * allowed;
+/// How far |residual| is from what is allowed, as a multiple of it.
+double excess(double sum, double difference, double floor, const AdaptiveOptions& options) {
+  return std::abs(sum - difference) / (options.tolerance * std::max(std::abs(difference), floor));
 }
+
+/// One example of an adaptive integration.
+class AdaptiveExample {
+ public:
+  AdaptiveExample(double floor, const AdaptiveOptions& options)
+      : options_(options), floor_(floor), nested_(options.agreement) {}
+
+  [[nodiscard]] bool open() const { return !finished_; }
+  /// The points to evaluate next, ascending in alpha, and the level that each enters at.
+  [[nodiscard]] std::map<double, int> wanted() const {
+    std::map<double, int> points;
+    for (int level = level_ + 1; level <= upto_; ++level) {
+      for (const double alpha : new_points(level)) points[alpha] = level;
+    }
+    return points;
+  }
+  void add(int level, double alpha, const PathSample& sample) { nested_.add(level, alpha, sample); }
+
+  /// Judges the levels that the new points complete, in order.
+  void judge() {
+    while (level_ < upto_ && !finished_) {
+      ++level_;
+      const bool accepted = level_ > 0 && accept();
+      before_ = nested_.sum(level_);
+      if (accepted || !allowed(level_ + 1)) finish(accepted);
+    }
+    if (finished_) return;
+    // Far from the goal one more level will not do: two at a time fill a network call better.
+    constexpr double far = 30;
+    const bool far_off = options_.residual == AdaptiveOptions::Residual::required &&
+                         options_.agreement == AdaptiveOptions::Agreement::sum &&
+                         excess(before_, nested_.difference(), floor_, options_) > far;
+    upto_ = far_off && allowed(level_ + 2) ? level_ + 2 : level_ + 1;
+  }
+
+  [[nodiscard]] PathIntegral take() { return std::move(result_); }
+
+ private:
+  [[nodiscard]] bool allowed(int level) const { return (1 << level) + 1 <= std::max(options_.max_points, 3); }
+
+  [[nodiscard]] bool accept() {
+    if (options_.agreement == AdaptiveOptions::Agreement::conductance) {
+      const at::Tensor now = nested_.conductance(level_);
+      const bool agree = conductance_.defined() && l1(now - conductance_) <= options_.tolerance * l1(now);
+      conductance_ = now;
+      return agree;
+    }
+    const double sum = nested_.sum(level_);
+    const double change = std::abs(sum - before_);
+    const double scale = std::max(std::abs(nested_.difference()), floor_);
+    if (options_.residual == AdaptiveOptions::Residual::ignored) {
+      return change <= options_.tolerance * std::max(std::abs(sum), scale);
+    }
+    return excess(sum, nested_.difference(), floor_, options_) <= 1 && change <= 10 * options_.tolerance * scale;
+  }
+
+  void finish(bool accepted) {
+    result_ = nested_.estimate(level_);
+    result_.conductance = conductance_;
+    result_.converged = accepted;
+    finished_ = true;
+    nested_ = NestedIntegral(options_.agreement);  // its sums are no longer needed
+  }
+
+  const AdaptiveOptions& options_;
+  double floor_;
+  NestedIntegral nested_;
+  int level_ = -1;  // judged so far
+  int upto_ = 1;    // to evaluate before the next judgement; nothing stops at level 0
+  double before_ = 0;
+  at::Tensor conductance_;
+  bool finished_ = false;
+  PathIntegral result_;
+};
 
 /// The points that any of the plans has, ascending, with each plan's weight there (nothing: not one of its points).
 struct SharedPoint {
@@ -256,48 +323,29 @@ std::vector<PathIntegral> integrate(const PathNetwork& network, const std::vecto
 
 std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<double>& floors,
                                              const AdaptiveOptions& options) {
-  const bool by_conductance = options.agreement == AdaptiveOptions::Agreement::conductance;
-  std::vector<NestedIntegral> nested(floors.size(), NestedIntegral(options.agreement));
-  std::vector<PathIntegral> estimates(floors.size());
-  std::vector<double> sums(floors.size());
-  std::vector<at::Tensor> conductances(floors.size());
-  std::vector<std::size_t> open(floors.size());
-  for (std::size_t example = 0; example < open.size(); ++example) open[example] = example;
-
-  for (int level = 0; !open.empty(); ++level) {
-    const bool last = (1 << (level + 1)) + 1 > std::max(options.max_points, 3);
+  std::vector<AdaptiveExample> examples;
+  for (const double floor : floors) examples.emplace_back(floor, options);
+  for (;;) {
     std::vector<PathPoint> points;
-    for (const std::size_t example : open) {
-      for (const double alpha : new_points(level)) points.push_back({static_cast<std::int64_t>(example), alpha});
+    std::vector<int> levels;
+    for (std::size_t i = 0; i < examples.size(); ++i) {
+      if (!examples[i].open()) continue;
+      for (const auto& [alpha, level] : examples[i].wanted()) {
+        points.push_back({static_cast<std::int64_t>(i), alpha});
+        levels.push_back(level);
+      }
     }
+    if (points.empty()) break;
     network.evaluate(points, [&](std::size_t index, const PathSample& sample) {
-      nested[static_cast<std::size_t>(points[index].example)].add(level, points[index].alpha, sample);
+      examples[static_cast<std::size_t>(points[index].example)].add(levels[index], points[index].alpha, sample);
     });
-    std::vector<std::size_t> still_open;
-    for (const std::size_t example : open) {
-      const NestedIntegral& one = nested[example];
-      const double sum = one.sum(level);
-      bool accepted = false;
-      if (by_conductance) {
-        const at::Tensor now = one.conductance();
-        accepted = level > 0 && l1(now - conductances[example]) <= options.tolerance * l1(now);
-        conductances[example] = now;
-      } else {
-        accepted = level > 0 && sums_accepted({sum, sums[example]}, one.difference(), floors[example], options);
-      }
-      sums[example] = sum;
-      if (!accepted && !last) {
-        still_open.push_back(example);
-        continue;
-      }
-      estimates[example] = one.estimate(level);
-      estimates[example].conductance = conductances[example];
-      estimates[example].converged = accepted;
-      nested[example] = NestedIntegral(options.agreement);  // its sums are no longer needed
+    for (AdaptiveExample& example : examples) {
+      if (example.open()) example.judge();
     }
-    open = std::move(still_open);
   }
-  return estimates;
+  std::vector<PathIntegral> integrals;
+  for (AdaptiveExample& example : examples) integrals.push_back(example.take());
+  return integrals;
 }
 
 }  // namespace tributary

@@ -30,6 +30,15 @@ struct Descriptor {
   int value;
 };
 
+/// Whole pages around the bytes. Only advice: a failure costs time or memory, never correctness.
+void advise(const std::byte* data, std::size_t bytes, int advice) {
+  if (bytes == 0) return;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  const std::uintptr_t start = address / page * page;
+  (void)::madvise(reinterpret_cast<void*>(start), bytes + (address - start), advice);
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string()) {
@@ -69,17 +78,8 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-void prefetch(const std::byte* data, std::size_t bytes) {
-  if (bytes == 0) return;
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto address = reinterpret_cast<std::uintptr_t>(data);
-  const std::uintptr_t start = address / page * page;
-  // Only advice: a failure costs time, never correctness.
-  (void)::madvise(reinterpret_cast<void*>(start), bytes + (address - start), MADV_WILLNEED);
-}
+void prefetch(const std::byte* data, std::size_t bytes) { advise(data, bytes, MADV_WILLNEED); }
 
-void release(const MappedFile& file) {
-  if (file.size() > 0) (void)::madvise(const_cast<std::byte*>(file.data()), file.size(), MADV_DONTNEED);
-}
+void release(const std::byte* data, std::size_t bytes) { advise(data, bytes, MADV_DONTNEED); }
 
 }  // namespace tributary::detail

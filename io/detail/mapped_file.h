@@ -35,7 +35,8 @@ class MappedFile {
 /// Asks the system to start reading these mapped bytes; returns at once and may do nothing.
 void prefetch(const std::byte* data, std::size_t bytes);
 
-/// Takes a file's pages out of this process's memory; they come back from the file when they are read again.
-void release(const MappedFile& file);
+/// Takes the pages of these mapped bytes out of this process's memory; they come back from the file when they are read
+/// again.
+void release(const std::byte* data, std::size_t bytes);
 
 }  // namespace tributary::detail

@@ -1,12 +1,14 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random transformers of a few neurons, made in memory: gated and bias-free like Llama, or plain with LayerNorm and
-// biases like GPT-2.
+// Random transformers of a few neurons, made in memory: gated and bias-free like Llama (mistral: with a sliding window;
+// qwen: with biases of queries, keys and values), or plain with LayerNorm and biases like GPT-2.
 #pragma once
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+#include <string>
 #include <utility>
 
 #include "attribution/methods/attribute.h"
@@ -14,19 +16,27 @@
 
 namespace tributary::testing {
 
-enum class Kind { llama, gpt2 };
+enum class Kind { llama, mistral, qwen, gpt2 };
+
+inline std::string name_of(Kind kind) {
+  return kind == Kind::llama ? "llama" : kind == Kind::mistral ? "mistral" : kind == Kind::qwen ? "qwen" : "gpt2";
+}
 
 inline Architecture tiny_architecture(Kind kind) {
   Architecture a;
-  a.family = kind == Kind::llama ? "llama" : "gpt2";
+  a.family = name_of(kind);
   a.layers = 3;
   a.d_model = 24;
   a.heads = 4;
-  a.kv_heads = kind == Kind::llama ? 2 : 4;
+  a.kv_heads = kind == Kind::gpt2 ? 4 : kind == Kind::mistral ? 1 : 2;
   a.d_head = 6;
   a.neurons = 20;
   a.vocabulary = 40;
   a.max_positions = 16;
+  if (kind == Kind::mistral) {
+    a.sliding_window = 3;
+    a.activation = Activation::gelu_erf;
+  }
   if (kind == Kind::gpt2) {
     a.norm = NormKind::layer;
     a.mlp = MlpKind::plain;
@@ -58,19 +68,16 @@ inline Weights tiny_weights(const Architecture& a, at::ScalarType type = at::kDo
     LayerWeights l;
     l.attention_norm_weight = scale(a.d_model);
     l.attention_norm_bias = bias(a.d_model);
-    l.query_weight = matrix(a.heads * a.d_head, a.d_model);
-    l.query_bias = bias(a.heads * a.d_head);
-    l.key_weight = matrix(a.kv_heads * a.d_head, a.d_model);
-    l.key_bias = bias(a.kv_heads * a.d_head);
-    l.value_weight = matrix(a.kv_heads * a.d_head, a.d_model);
-    l.value_bias = bias(a.kv_heads * a.d_head);
+    const std::int64_t joined = (a.heads + 2 * a.kv_heads) * a.d_head;
+    l.qkv_weight = matrix(joined, a.d_model);
+    l.qkv_bias = a.family == "qwen" ? (0.3 * at::randn({joined}, at::kDouble)).to(type) : bias(joined);
     l.output_weight = matrix(a.d_model, a.heads * a.d_head);
     l.output_bias = bias(a.d_model);
     l.mlp_norm_weight = scale(a.d_model);
     l.mlp_norm_bias = bias(a.d_model);
-    if (a.mlp == MlpKind::gated) l.gate_weight = matrix(a.neurons, a.d_model);
-    l.up_weight = matrix(a.neurons, a.d_model);
-    l.up_bias = bias(a.neurons);
+    const std::int64_t expanded = a.mlp == MlpKind::gated ? 2 * a.neurons : a.neurons;
+    l.expand_weight = matrix(expanded, a.d_model);
+    l.expand_bias = bias(expanded);
     l.down_weight = matrix(a.d_model, a.neurons);
     l.down_bias = bias(a.d_model);
     w.layers.push_back(std::move(l));
@@ -84,13 +91,14 @@ inline Transformer tiny_model(Kind kind, at::ScalarType type = at::kDouble) {
   return {std::move(a), std::move(w)};
 }
 
-/// `pairs` random pairs of `length` tokens that differ in one token, metric logit(3) - logit(7).
-inline Prompts tiny_prompts(std::int64_t pairs, std::int64_t length, at::ScalarType score_type = at::kDouble) {
+/// `pairs` random pairs of `length` tokens that differ in one token, the second unless said; metric logit(3) - logit(7).
+inline Prompts tiny_prompts(std::int64_t pairs, std::int64_t length, at::ScalarType score_type = at::kDouble,
+                            std::int64_t differing = 1) {
   at::manual_seed(2);
   Prompts prompts;
   prompts.clean = at::randint(40, {pairs, length}, at::kLong);
   prompts.counterfactual = prompts.clean.clone();
-  prompts.counterfactual.select(1, 1).add_(1).remainder_(40);
+  prompts.counterfactual.select(1, differing).add_(1).remainder_(40);
   prompts.tokens = {at::tensor({3, 7}, at::kLong).expand({pairs, 2}).contiguous(),
                     at::tensor({1.0, -1.0}, at::kDouble).to(score_type)};
   return prompts;

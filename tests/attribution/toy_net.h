@@ -54,7 +54,9 @@ class ToyPath : public PathNetwork {
       const std::vector<at::Tensor> gradients = torch::autograd::grad({x.select(-1, net_.target)}, {v, moved}, {},
                                                                       std::nullopt, false, /*allow_unused=*/true);
       const at::Tensor gradient = gradients[0].defined() ? gradients[0] : at::zeros_like(v);
-      visit(i, {v.detach().view({1, 1, -1}), gradient.view({1, 1, -1}),
+      const at::Tensor along = end_[points[i].example] - start_[points[i].example];
+      visit(i, {x.select(-1, net_.target).item<double>(), (along * gradients[1]).sum().item<double>(),
+                v.detach().view({1, 1, -1}), gradient.view({1, 1, -1}),
                 moves_ == Moves::input ? gradients[1].view({1, -1}) : at::Tensor()});
     }
   }

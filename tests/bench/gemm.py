@@ -8,6 +8,7 @@ Run as a program this file is one worker. Workers agree on when each shape start
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -27,7 +28,6 @@ SHAPES = [
 # (processes, threads each), and MKL's own choice of kernels against the one that the program asks for
 LAYOUTS = [(1, 2), (2, 1)]
 ENVIRONMENTS = [{}, {"MKL_CBWR": "AUTO,STRICT"}]
-START_UP = 8.0  # seconds a worker may take to be ready
 
 
 def gemm_peak(slot: float) -> dict:
@@ -43,41 +43,47 @@ def gemm_peak(slot: float) -> dict:
 
 def _together(processes: int, threads: int, environment: dict[str, str], slot: float) -> list[dict]:
     """Rates of all shapes, added up over workers that run at the same time."""
-    start = time.time() + START_UP
-    command = [sys.executable, __file__, str(threads), str(slot), str(start)]
+    command = [sys.executable, __file__, str(threads), str(slot)]
     # Idle threads of one call must not sleep here: the next call follows at once.
     surroundings = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "MKL_CBWR")} | environment
-    workers = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=surroundings) for _ in range(processes)
-    ]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen(command, env=surroundings, **pipes) for _ in range(processes)]
+    ready = [worker.stdout.readline() for worker in workers]
+    start = time.time() + 0.1
+    for worker in workers:
+        worker.stdin.write(f"{start}\n")
+        worker.stdin.flush()
     outputs = [worker.communicate()[0] for worker in workers]
-    if any(worker.returncode for worker in workers):
-        raise RuntimeError(f"a worker of {' '.join(command)} failed")
+    if not all(ready) or any(worker.returncode for worker in workers):
+        raise RuntimeError(f"{' '.join(command)} failed")
     columns = zip(*(json.loads(output) for output in outputs), strict=True)
     return [column[0] | {"gflops": sum(rate["gflops"] for rate in column)} for column in columns]
 
 
-def worker(threads: int, slot: float, start: float) -> list[dict]:
-    """Rates of one process, shape by shape; slot number i begins at start + i * slot."""
+def worker(threads: int, slot: float) -> list[dict]:
+    """Rates of one process, shape by shape; slot number i begins i * slot after the start that it is told."""
     import torch
 
     torch.set_num_threads(threads)
+    operands = []
+    for dtype, (rows, inputs, outputs) in (kind := [(d, s) for d in DTYPES for s in SHAPES]):
+        a, b = torch.randn(rows, inputs), torch.randn(outputs, inputs)
+        operands.append([x.to(getattr(torch, dtype)) for x in (a, b)])
+        torch.mm(operands[-1][0], operands[-1][1].t())
+    print("ready", flush=True)
+    start = float(sys.stdin.readline())
     rates = []
-    for number, (dtype, shape) in enumerate((d, s) for d in DTYPES for s in SHAPES):
-        rows, inputs, outputs = shape
-        a = torch.randn(rows, inputs).to(getattr(torch, dtype))
-        b = torch.randn(outputs, inputs).to(getattr(torch, dtype)).t()
-        torch.mm(a, b)
-        if (late := time.time() - start - number * slot) > slot / 2:
-            raise RuntimeError(f"a worker is {late:.1f} s late")
-        time.sleep(max(0, -late))
-        calls, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < slot * 0.8:
-            torch.mm(a, b)
+    for number, ((dtype, shape), (a, b)) in enumerate(zip(kind, operands, strict=True)):
+        time.sleep(max(0.0, start + number * slot - time.time()))
+        end = start + (number + 0.9) * slot
+        calls, began = 0, time.time()
+        while calls == 0 or time.time() < end:
+            torch.mm(a, b.t())
             calls += 1
-        rates.append({"dtype": dtype, "shape": shape, "gflops": 2e-9 * rows * inputs * outputs * calls / spent})
+        spent = time.time() - began
+        rates.append({"dtype": dtype, "shape": shape, "gflops": 2e-9 * math.prod(shape) * calls / spent})
     return rates
 
 
 if __name__ == "__main__":
-    print(json.dumps(worker(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]))))
+    print(json.dumps(worker(int(sys.argv[1]), float(sys.argv[2]))))

@@ -68,9 +68,8 @@ class PeerTimes:
         return self.results[name]
 
     def _measure(self, method: Callable, sizes: tuple[int, ...]) -> PeerResult:
-        method(Batch.of(self.pairs[:1]))
         began = time.perf_counter()
-        method(Batch.of(self.pairs[:1]))
+        method(Batch.of(self.pairs[:1]))  # also the warm-up
         slow = (time.perf_counter() - began) * len(self.pairs) > SLOW
         times: list[PeerTime] = []
         scores: list[np.ndarray] = []

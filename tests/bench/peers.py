@@ -18,6 +18,7 @@ from captum.attr import LayerConductance, LayerIntegratedGradients
 from reference.pairs import Pair
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Peers:
     """The peers on one Hugging Face checkpoint. Every method gives scores [pair, layer, pos, neuron]."""
 
     def __init__(self, folder: Path) -> None:
+        transformers_logging.disable_progress_bar()
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
         self.seconds = [block.mlp.down_proj for block in self.model.model.layers]
         self.embedding = self.model.get_input_embeddings()

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "attribution/circuit/ranking.h"
+#include "tests/attribution/autograd_model.h"
+#include "tests/attribution/closeness.h"
 #include "tests/attribution/tiny_model.h"
 
 namespace tributary::testing {
@@ -25,19 +27,17 @@ CurveInputs random_inputs(Ablation ablation) {
   return inputs;
 }
 
-/// The metric of one pair with kept [layer, pos, neuron] held and the rest set, by a tap of our own.
+/// The reference's metric of one pair with kept [layer, pos, neuron] held and the rest set.
 double by_hand(const Transformer& model, const Prompts& prompts, std::int64_t pair, const at::Tensor& kept,
                const at::Tensor& values) {
-  const BatchShape shape{1, length};
-  PassOptions pass;
-  pass.neurons = [&](std::int64_t layer, const at::Tensor& a) {
-    const at::Tensor one = from_rows(a, shape)[0];
-    const at::Tensor set = kept[layer].to(at::kDouble) * one + (1 - kept[layer].to(at::kDouble)) * values[layer];
-    return to_rows(set.unsqueeze(0), shape);
-  };
-  const at::Tensor stream = model.run(model.embed(prompts.clean.narrow(0, pair, 1)), pass);
-  return model.metric(stream, shape, {prompts.tokens.tokens.narrow(0, pair, 1), prompts.tokens.coefficients}, {})
-      .item<double>();
+  const auto replace = [&](std::int64_t layer, const at::Tensor& a) { return at::where(kept[layer], a, values[layer]); };
+  const Prompts one = prompts.narrow(pair, 1);
+  return AutogradModel(model).run(model.embed(one.clean), one.tokens, {}, replace).metric.item<double>();
+}
+
+/// The counterfactual prompts' own neurons [layer, pair, pos, neuron].
+at::Tensor counterfactual_neurons(const Transformer& model, const Prompts& prompts) {
+  return at::stack(AutogradModel(model).run(model.embed(prompts.counterfactual), prompts.tokens).neurons);
 }
 
 class Ablations : public ::testing::TestWithParam<Ablation> {};
@@ -53,11 +53,11 @@ TEST_P(Ablations, EveryPointIsOneForwardPassWithItsNeuronsKept) {
                    {0, nodes, Side::complement},
                    {0, 0, Side::circuit}};
   const CurveUnit unit = evaluate_circuits(model, prompts, inputs, {16});
-  const RecordedRun patch = record_run(model, model.embed(prompts.counterfactual), prompts.tokens, {});
+  const at::Tensor patch = counterfactual_neurons(model, prompts);
   for (std::int64_t pair = 0; pair < 2; ++pair) {
     const at::Tensor values = GetParam() == Ablation::mean   ? inputs.mean
                               : GetParam() == Ablation::zero ? at::zeros_like(inputs.mean)
-                                                             : patch.activations.select(1, pair);
+                                                             : patch.select(1, pair);
     const at::Tensor kept = inputs.places[0] < 40;
     EXPECT_NEAR(unit.points[0][pair].item<double>(), by_hand(model, prompts, pair, kept, values), 1e-10);
     EXPECT_NEAR(unit.points[1][pair].item<double>(), by_hand(model, prompts, pair, kept.logical_not(), values), 1e-10);
@@ -81,10 +81,11 @@ TEST(Circuits, SummedPositionsKeepANeuronEverywhere) {
 TEST(Circuits, SumsOfActivationsAreThoseOfTheRuns) {
   const Transformer model = tiny_model(Kind::gpt2);
   const Prompts prompts = tiny_prompts(3, length);
-  const RecordedRun run = record_run(model, model.embed(prompts.clean), prompts.tokens, {});
+  const at::Tensor embeddings = model.embed(prompts.clean);
+  const Truth truth = AutogradModel(model).run(embeddings, prompts.tokens);
   const ActivationSums sums = sum_activations(model, prompts.clean, {8});
-  EXPECT_TRUE(at::allclose(sums.activations, run.activations.sum(1), 1e-12, 1e-12));
-  EXPECT_TRUE(at::allclose(sums.embeddings, run.embeddings.sum(0), 1e-12, 1e-12));
+  expect_close(sums.activations, at::stack(truth.neurons).sum(1));
+  expect_close(sums.embeddings, embeddings.sum(0));
 }
 
 }  // namespace

@@ -13,22 +13,25 @@
 namespace tributary {
 namespace {
 
-/// v(alpha) and dm/dv(alpha) as given functions; counts its evaluations.
+/// v, dm/dv, dm/dalpha and m as functions of alpha; counts its evaluations.
 class FormulaPath : public PathNetwork {
  public:
-  FormulaPath(std::function<double(double)> value, std::function<double(double)> gradient)
-      : value_(std::move(value)), gradient_(std::move(gradient)) {}
+  using Formula = std::function<double(double)>;
+  FormulaPath(Formula value, Formula gradient, Formula slope = {}, Formula metric = {})
+      : value_(std::move(value)), gradient_(std::move(gradient)), slope_(std::move(slope)), metric_(std::move(metric)) {}
   void evaluate(const std::vector<PathPoint>& points, const Visit& visit) const override {
     for (std::size_t i = 0; i < points.size(); ++i) {
+      const double alpha = points[i].alpha;
       const auto scalar = [](double x) { return at::full({1, 1, 1}, x, at::kDouble); };
-      visit(i, {scalar(value_(points[i].alpha)), scalar(gradient_(points[i].alpha)), {}});
+      visit(i, {metric_ ? metric_(alpha) : 0, slope_ ? slope_(alpha) : 0, scalar(value_(alpha)),
+                scalar(gradient_(alpha)), scalar(-gradient_(alpha))});
       ++count;
     }
   }
   mutable int count = 0;
 
  private:
-  std::function<double(double)> value_, gradient_;
+  Formula value_, gradient_, slope_, metric_;
 };
 
 double number(const at::Tensor& t) { return t.item<double>(); }
@@ -59,12 +62,12 @@ struct Adaptive {
   int evaluations;
 };
 
+/// v = alpha, so that dm/dalpha is the gradient; m(1) - m(0) is `truth`.
 Adaptive adaptive(const std::function<double(double)>& gradient, double truth, double tolerance, int max_points,
-                  AdaptiveOptions::Residual residual = AdaptiveOptions::Residual::required) {
-  const FormulaPath path([](double a) { return a; }, gradient);
-  const auto sum_of = [](std::size_t, const PathIntegral& estimate) { return number(estimate.gradient); };
+                  AdaptiveOptions::Residual residual = AdaptiveOptions::Residual::required, double floor = 0) {
+  const FormulaPath path([](double a) { return a; }, gradient, gradient, [truth](double a) { return 3 + a * truth; });
   const AdaptiveOptions options{tolerance, max_points, AdaptiveOptions::Agreement::sum, residual};
-  auto integrals = integrate_adaptive(path, {{truth, std::abs(truth)}}, sum_of, options);
+  auto integrals = integrate_adaptive(path, {floor}, options);
   return {integrals.front(), path.count};
 }
 
@@ -117,12 +120,56 @@ TEST(Adaptive, WithoutATrueDifferenceAgreementAloneDecides) {
 TEST(Adaptive, ConductanceAgreesLevelByLevel) {
   const FormulaPath path([](double a) { return a * a; },
                          [](double a) { return std::exp(a); });  // integral of 2a exp(a) is 2
-  const auto sum_of = [](std::size_t, const PathIntegral&) { return 0.0; };
-  const auto found =
-      integrate_adaptive(path, {{0, 1}}, sum_of,
-                         {1e-3, 257, AdaptiveOptions::Agreement::conductance, AdaptiveOptions::Residual::required});
+  const auto found = integrate_adaptive(
+      path, {0}, {1e-3, 257, AdaptiveOptions::Agreement::conductance, AdaptiveOptions::Residual::required});
   EXPECT_TRUE(found.front().converged);
   EXPECT_NEAR(number(found.front().conductance), 2, 2e-3);
+}
+
+TEST(Adaptive, TheFloorIsWhatATinyDifferenceIsRelativeTo) {
+  const auto wave = [](double a) { return 1e-3 * (1 + std::cos(7 * a)); };
+  const double truth = 1e-3 * (1 + std::sin(7) / 7);
+  using Residual = AdaptiveOptions::Residual;
+  EXPECT_EQ(adaptive(wave, truth, 0.01, 257, Residual::required, 1.0).evaluations, 3);
+  EXPECT_GT(adaptive(wave, truth, 0.01, 257, Residual::required, 0.0).evaluations, 5);
+}
+
+TEST(Adaptive, ItsSumAndVectorsAreThoseOfTheSamePoints) {
+  const Adaptive found = adaptive([](double a) { return std::exp(2 * a); }, (std::exp(2) - 1) / 2, 1e-4, 257);
+  EXPECT_TRUE(found.integral.converged);
+  EXPECT_NEAR(found.integral.sum, number(found.integral.gradient), 1e-12);
+  EXPECT_NEAR(number(found.integral.input_gradient), -number(found.integral.gradient), 1e-12);
+  EXPECT_NEAR(found.integral.difference, (std::exp(2) - 1) / 2, 1e-12);
+}
+
+TEST(Integrate, PlansThatShareEvaluationsGetTheBitsOfEachAlone) {
+  const FormulaPath path([](double a) { return a * a; }, [](double a) { return std::sin(3 * a); },
+                         [](double a) { return 2 * a * std::sin(3 * a); }, [](double a) { return a; });
+  const std::vector<SweepPlan> plans = {interval_sweep(Quadrature::trapezoid, 4), interval_sweep(Quadrature::left, 2),
+                                        {nodes_of(Quadrature::gauss_legendre, 3), IntervalGradient::mean},
+                                        captum_sweep(Quadrature::midpoint, 3)};
+  const auto together = integrate(path, {0, 0}, plans);
+  EXPECT_EQ(path.count, 2 * (5 + 0 + 2 + 4));  // the left rule has the trapezoid's points, Gauss-Legendre one of them
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const auto alone = integrate(path, {0, 0}, plans[i]);
+    for (std::size_t example = 0; example < 2; ++example) {
+      EXPECT_EQ(number(together[i][example].gradient), number(alone[example].gradient));
+      EXPECT_EQ(number(together[i][example].conductance), number(alone[example].conductance));
+      EXPECT_EQ(number(together[i][example].input_gradient), number(alone[example].input_gradient));
+      EXPECT_EQ(together[i][example].sum, alone[example].sum);
+      EXPECT_EQ(together[i][example].evaluations, alone[example].evaluations);
+    }
+  }
+  EXPECT_EQ(together[0][0].evaluations, 5);
+  EXPECT_EQ(together[1][0].evaluations, 3);
+  EXPECT_DOUBLE_EQ(together[0][0].difference, 1);
+  EXPECT_TRUE(std::isnan(together[2][0].difference));  // it never saw the ends, though another plan did
+}
+
+TEST(Integrate, TheSumIsTheWeightedSlope) {
+  const FormulaPath path([](double a) { return a; }, [](double a) { return a; }, [](double a) { return 1 + 4 * a; });
+  EXPECT_DOUBLE_EQ(integrate(path, {0}, {nodes_of(Quadrature::right, 4), IntervalGradient::mean}).front().sum,
+                   (2.0 + 3 + 4 + 5) / 4);
 }
 
 }  // namespace

@@ -1,123 +1,45 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Replacement rules: forward values untouched to the last bit, derivatives as the rules say, and the conservation law
-// that only all four together keep.
+// Replacement rules on a whole network: forward values untouched to the last bit, derivatives as the rules say, and the
+// conservation law that only all four together keep. Each rule's own formula: functions_*_test.cpp.
 #include "attribution/model/rules.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/autograd.h>
 
-#include <cmath>
-
-#include "attribution/model/functions.h"
+#include "tests/attribution/autograd_model.h"
+#include "tests/attribution/closeness.h"
+#include "tests/attribution/engine_run.h"
 #include "tests/attribution/tiny_model.h"
 
 namespace tributary::testing {
 namespace {
 
-using torch::autograd::grad;
-
-at::Tensor leaf(at::IntArrayRef shape) { return at::randn(shape, at::kDouble).requires_grad_(); }
-
-at::Tensor gradient_of(const at::Tensor& y, const at::Tensor& x, const at::Tensor& direction) {
-  return grad({y}, {x}, {direction})[0];
+EngineRun run_of(const Transformer& model, const Prompts& prompts, Rules rules) {
+  return engine_run(model, whole_batch(model.embed(prompts.clean)), model.directions(prompts.tokens), rules);
 }
 
-void expect_same(const at::Tensor& a, const at::Tensor& b) { EXPECT_LE((a - b).abs().max().item<double>(), 1e-12); }
-
-TEST(Functions, PlainNormsDifferentiateAsAutogradDoes) {
-  const at::Tensor x = leaf({6, 10});
-  const at::Tensor w = at::randn({10}, at::kDouble);
-  const at::Tensor b = at::randn({10}, at::kDouble);
-  const at::Tensor direction = at::randn({6, 10}, at::kDouble);
-  const at::Tensor rms = normalise(x, w, {}, NormKind::rms, 1e-5, Derivative::plain);
-  const at::Tensor rms_reference = x / (x.square().mean(-1, true) + 1e-5).sqrt() * w;
-  expect_same(rms, rms_reference);
-  expect_same(gradient_of(rms, x, direction), gradient_of(rms_reference, x, direction));
-  const at::Tensor layer = normalise(x, w, b, NormKind::layer, 1e-5, Derivative::plain);
-  const at::Tensor layer_reference = at::layer_norm(x, {10}, w, b, 1e-5);
-  expect_same(layer, layer_reference);
-  expect_same(gradient_of(layer, x, direction), gradient_of(layer_reference, x, direction));
-}
-
-TEST(Functions, TheNormRuleHoldsTheDenominatorAndKeepsTheCentring) {
-  const at::Tensor x = leaf({6, 10});
-  const at::Tensor w = at::randn({10}, at::kDouble);
-  const at::Tensor direction = at::randn({6, 10}, at::kDouble);
-  const at::Tensor rms = x / (x.square().mean(-1, true) + 1e-5).sqrt().detach() * w;
-  expect_same(gradient_of(normalise(x, w, {}, NormKind::rms, 1e-5, Derivative::replaced), x, direction),
-              gradient_of(rms, x, direction));
-  const at::Tensor centred = x - x.mean(-1, true);
-  const at::Tensor layer = centred / (centred.square().mean(-1, true) + 1e-5).sqrt().detach() * w;
-  expect_same(gradient_of(normalise(x, w, {}, NormKind::layer, 1e-5, Derivative::replaced), x, direction),
-              gradient_of(layer, x, direction));
-}
-
-class Activations : public ::testing::TestWithParam<Activation> {};
-INSTANTIATE_TEST_SUITE_P(Functions, Activations,
-                         ::testing::Values(Activation::silu, Activation::gelu_erf, Activation::gelu_tanh,
-                                           Activation::relu));
-
-TEST_P(Activations, TheRuleHoldsTheCoefficient) {
-  const at::Tensor z = leaf({4, 9});
-  const at::Tensor direction = at::randn({4, 9}, at::kDouble);
-  const at::Tensor y = activate(z, GetParam(), Derivative::replaced);
-  EXPECT_TRUE(at::equal(y, activate(z, GetParam(), Derivative::plain)));
-  expect_same(gradient_of(y, z, direction), direction * (y / z).detach());
-}
-
-TEST_P(Activations, ThePlainDerivativeIsTheSlope) {
-  const at::Tensor z = leaf({4, 9});
-  const at::Tensor one = at::ones({4, 9}, at::kDouble);
-  const double h = 1e-6;
-  const at::Tensor slope =
-      (activate(z + h, GetParam(), Derivative::plain) - activate(z - h, GetParam(), Derivative::plain)) / (2 * h);
-  EXPECT_LE((gradient_of(activate(z, GetParam(), Derivative::plain), z, one) - slope).abs().max().item<double>(), 1e-8);
-}
-
-TEST(Functions, TheHalfRuleGivesEachFactorHalf) {
-  const at::Tensor s = leaf({3, 5});
-  const at::Tensor u = leaf({3, 5});
-  const at::Tensor direction = at::randn({3, 5}, at::kDouble);
-  const auto plain = grad({gate(s, u, Derivative::plain)}, {s, u}, {direction});
-  const auto halved = grad({gate(s, u, Derivative::replaced)}, {s, u}, {direction});
-  expect_same(plain[0], direction * u);
-  expect_same(plain[1], direction * s);
-  expect_same(halved[0], direction * u * 0.5);
-  expect_same(halved[1], direction * s * 0.5);
-}
-
-/// m and its gradient at the embeddings and at every layer's neurons, under some rules.
-struct Derivatives {
-  at::Tensor metric;
-  std::vector<at::Tensor> gradients;  //!< embeddings first
-  at::Tensor conserved;               //!< sum over tokens and dimensions of e dm/de, [pair]
-};
-
-Derivatives derivatives(const Transformer& model, const Prompts& prompts, Rules rules) {
-  const at::Tensor e = model.embed(prompts.clean).requires_grad_();
-  std::vector<at::Tensor> watched = {e};
-  PassOptions pass;
-  pass.rules = rules;
-  pass.neurons = [&](std::int64_t, const at::Tensor& a) {
-    watched.push_back(a);
-    return a;
-  };
-  const BatchShape shape{e.size(0), e.size(1)};
-  const at::Tensor m = model.metric(model.run(e, pass), shape, prompts.tokens, pass);
-  Derivatives d{m.detach(), grad({m}, watched, {at::ones_like(m)}), {}};
-  d.conserved = (e.detach() * d.gradients[0]).sum({1, 2});
-  return d;
+/// |sum over tokens and dimensions of e dm/de - m| / |m| [pair]
+at::Tensor conservation_error(const Transformer& model, const Prompts& prompts, Rules rules) {
+  const EngineRun run = run_of(model, prompts, rules);
+  const at::Tensor conserved = (model.embed(prompts.clean) * run.stream_gradients[0]).sum({1, 2});
+  return ((conserved - run.metric) / run.metric).abs();
 }
 
 TEST(Conservation, AllFourRulesOnABiasFreeGatedModel) {
-  const Transformer model = tiny_model(Kind::llama);
-  const Prompts prompts = tiny_prompts(4, 6);
-  const Derivatives all = derivatives(model, prompts, Rules::all());
-  const at::Tensor error = ((all.conserved - all.metric) / all.metric).abs();
-  EXPECT_LE(error.max().item<double>(), 1e-9);
+  for (const Kind kind : {Kind::llama, Kind::mistral}) {
+    EXPECT_LE(largest(conservation_error(tiny_model(kind), tiny_prompts(4, 6), Rules::all())), 1e-9) << name_of(kind);
+  }
+}
+
+TEST(Conservation, HoldsInFloat32ToItsRounding) {
+  const Transformer model = tiny_model(Kind::llama, at::kFloat);
+  EXPECT_LE(largest(conservation_error(model, tiny_prompts(4, 6, at::kFloat), Rules::all())), 1e-4);
+}
+
+TEST(Conservation, BiasesTakeTheirShare) {
+  EXPECT_GT(conservation_error(tiny_model(Kind::qwen), tiny_prompts(4, 6), Rules::all()).min().item<double>(), 1e-6);
 }
 
 class OneRule : public ::testing::TestWithParam<Rule> {};
@@ -126,20 +48,45 @@ INSTANTIATE_TEST_SUITE_P(Conservation, OneRule,
                          [](const auto& rule) { return name_of(rule.param); });
 
 TEST_P(OneRule, RemovedBreaksConservation) {
-  const Transformer model = tiny_model(Kind::llama);
-  const Derivatives most = derivatives(model, tiny_prompts(4, 6), Rules::all().without(GetParam()));
-  EXPECT_GT(((most.conserved - most.metric) / most.metric).abs().min().item<double>(), 1e-4);
+  const at::Tensor error =
+      conservation_error(tiny_model(Kind::llama), tiny_prompts(4, 6), Rules::all().without(GetParam()));
+  EXPECT_GT(error.min().item<double>(), 1e-4);
 }
 
-TEST_P(OneRule, AloneChangesGradientsAndNoBitOfTheMetric) {
+TEST_P(OneRule, AloneChangesGradientsAndNoBitOfTheForwardPass) {
   const Transformer model = tiny_model(Kind::llama);
   const Prompts prompts = tiny_prompts(4, 6);
-  const Derivatives plain = derivatives(model, prompts, {});
-  const Derivatives alone = derivatives(model, prompts, Rules().with(GetParam()));
-  EXPECT_TRUE(at::equal(plain.metric, alone.metric));
-  EXPECT_FALSE(at::allclose(plain.gradients[0], alone.gradients[0]));
+  const EngineRun plain = run_of(model, prompts, {});
+  const EngineRun alone = run_of(model, prompts, Rules().with(GetParam()));
+  expect_same_bits(plain.metric, alone.metric);
+  expect_same_bits(plain.pass.stream, alone.pass.stream);
+  EXPECT_FALSE(at::allclose(plain.stream_gradients[0], alone.stream_gradients[0]));
   // The last layer's neurons see the final norm only.
-  EXPECT_EQ(at::allclose(plain.gradients.back(), alone.gradients.back()), GetParam() != Rule::norm);
+  EXPECT_EQ(at::allclose(plain.neuron_gradients.back(), alone.neuron_gradients.back()), GetParam() != Rule::norm);
+}
+
+class AnyRules : public ::testing::TestWithParam<std::tuple<Kind, int>> {};
+INSTANTIATE_TEST_SUITE_P(Rules, AnyRules,
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2),
+                                            ::testing::Range(1, 16)),
+                         [](const auto& one) {
+                           return name_of(std::get<0>(one.param)) + std::to_string(std::get<1>(one.param));
+                         });
+
+TEST_P(AnyRules, AllGradientsAreThoseOfTheReference) {
+  const auto [kind, bits] = GetParam();
+  Rules rules;
+  for (std::size_t i = 0; i < all_rules.size(); ++i) {
+    if ((bits >> i) % 2 == 1) rules = rules.with(all_rules[i]);
+  }
+  const Transformer model = tiny_model(kind);
+  const Prompts prompts = tiny_prompts(3, 6);
+  const EngineRun run = run_of(model, prompts, rules);
+  const Truth truth = AutogradModel(model).run(model.embed(prompts.clean), prompts.tokens, rules);
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    expect_close(run.neuron_gradients[layer], last_of(truth.neuron_gradients[layer], run.neuron_gradients[layer]));
+    expect_close(run.stream_gradients[layer], truth.stream_gradients[layer]);
+  }
 }
 
 TEST(Fired, CountsEverySiteOfOnePass) {
@@ -150,7 +97,24 @@ TEST(Fired, CountsEverySiteOfOnePass) {
   EXPECT_EQ(llama.of(Rule::attention), 3);
   const Fired gpt2 = count_fired(tiny_model(Kind::gpt2), tiny_prompts(2, 5), Rules::all());
   EXPECT_EQ(gpt2.of(Rule::half), 0);
+  EXPECT_EQ(gpt2.of(Rule::activation), 3);
   EXPECT_EQ(count_fired(tiny_model(Kind::llama), tiny_prompts(2, 5), {}).of(Rule::norm), 0);
+  const Fired norm = count_fired(tiny_model(Kind::llama), tiny_prompts(2, 5), Rules().with(Rule::norm));
+  EXPECT_EQ(norm.of(Rule::norm), 7);
+  EXPECT_EQ(norm.of(Rule::attention), 0);
+}
+
+TEST(Fired, IsNotCountedWhereTheBackwardPassDoesNotReach) {
+  const Transformer model = tiny_model(Kind::llama);
+  const Prompts prompts = tiny_prompts(2, 5);
+  const at::Tensor directions = model.directions(prompts.tokens);
+  const EngineRun whole = run_of(model, prompts, {});
+  Batch above;
+  above.length = above.live = 5;
+  above.entries = {{2, whole.streams[2]}};
+  const EngineRun part = engine_run(model, above, directions, Rules::all());
+  EXPECT_EQ(part.fired.of(Rule::norm), 3);
+  EXPECT_EQ(part.fired.of(Rule::half), 1);
 }
 
 }  // namespace

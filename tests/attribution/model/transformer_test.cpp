@@ -1,24 +1,120 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
+//
+// The hand-written passes against the autograd reference, in float64, and what a causal network must and must not see.
+// That no bit depends on the batch: transformer_bits_test.cpp.
 #include "attribution/model/transformer.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-
-#include "attribution/methods/paths.h"
+#include "tests/attribution/autograd_model.h"
+#include "tests/attribution/closeness.h"
+#include "tests/attribution/engine_run.h"
 #include "tests/attribution/tiny_model.h"
 
 namespace tributary::testing {
 namespace {
 
+/// Logits of all positions.
 at::Tensor logits_of(const Transformer& model, const at::Tensor& ids) {
-  return model.all_logits(model.run(model.embed(ids), {}), {ids.size(0), ids.size(1)});
+  ForwardOptions options;
+  options.last_block = LastBlock::all_positions;
+  return model.logits(model.forward(whole_batch(model.embed(ids)), options).stream);
+}
+
+EngineRun run_of(const Transformer& model, const Prompts& prompts) {
+  return engine_run(model, whole_batch(model.embed(prompts.clean)), model.directions(prompts.tokens));
 }
 
 class Families : public ::testing::TestWithParam<Kind> {};
-INSTANTIATE_TEST_SUITE_P(Transformer, Families, ::testing::Values(Kind::llama, Kind::gpt2));
+INSTANTIATE_TEST_SUITE_P(Transformer, Families, ::testing::Values(Kind::llama, Kind::mistral, Kind::qwen, Kind::gpt2),
+                         [](const auto& kind) { return name_of(kind.param); });
+
+TEST_P(Families, LogitsAndMetricAreThoseOfTheReference) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(4, 7);
+  const Truth truth = AutogradModel(model).run(model.embed(prompts.clean), prompts.tokens);
+  expect_close(logits_of(model, prompts.clean), truth.logits);
+  expect_close(run_of(model, prompts).metric, truth.metric);
+}
+
+TEST_P(Families, EveryNeuronAndStreamIsThatOfTheReference) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(4, 7);
+  const EngineRun run = run_of(model, prompts);
+  const Truth truth = AutogradModel(model).run(model.embed(prompts.clean), prompts.tokens);
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    EXPECT_EQ(run.neurons[layer].size(1), layer == 2 ? 1 : 7);
+    expect_close(run.neurons[layer], last_of(truth.neurons[layer], run.neurons[layer]));
+    expect_same_bits(run.recomputed[layer], run.neurons[layer]);
+    // Before block 0 the engine's stream has the position embedding already.
+    if (layer > 0) expect_close(run.streams[layer], truth.streams[layer]);
+  }
+  expect_close(run.streams[3], last_of(truth.streams[3], run.streams[3]));
+}
+
+TEST_P(Families, EveryGradientIsThatOfTheReference) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(4, 7);
+  const EngineRun run = run_of(model, prompts);
+  const Truth truth = AutogradModel(model).run(model.embed(prompts.clean), prompts.tokens);
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    expect_close(run.neuron_gradients[layer], last_of(truth.neuron_gradients[layer], run.neuron_gradients[layer]));
+    expect_close(run.stream_gradients[layer], truth.stream_gradients[layer]);  // block 0: dm/de
+  }
+  EXPECT_EQ(largest(truth.neuron_gradients[2].narrow(1, 0, 6)), 0);  // what the last block leaves out
+}
+
+TEST_P(Families, LowPrecisionStaysNearTheReference) {
+  const Prompts prompts = tiny_prompts(4, 7, at::kFloat);
+  for (const auto& [type, tolerance] : {std::pair(at::kFloat, 1e-4), std::pair(at::kBFloat16, 0.1)}) {
+    const Transformer model = tiny_model(GetParam(), type);
+    const EngineRun run = run_of(model, prompts);
+    const Truth truth = AutogradModel(model).run(model.embed(prompts.clean), prompts.tokens);
+    EXPECT_EQ(run.metric.scalar_type(), at::kFloat);
+    EXPECT_EQ(run.stream_gradients[0].scalar_type(), at::kFloat);
+    EXPECT_LE(largest(run.metric - truth.metric), tolerance * largest(truth.metric));
+    for (std::size_t layer = 0; layer < 3; ++layer) {
+      EXPECT_LE((run.stream_gradients[layer] - truth.stream_gradients[layer]).norm().item<double>(),
+                tolerance * truth.stream_gradients[layer].norm().item<double>());
+    }
+  }
+}
+
+TEST_P(Families, ANeuronSetInPlaceIsUsed) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(2, 5);
+  ForwardOptions options;
+  options.neurons = [](std::int64_t layer, const at::Tensor& a) {
+    if (layer == 1) a.select(1, 2).select(1, 4).fill_(1.5);
+  };
+  const at::Tensor e = model.embed(prompts.clean);
+  const Truth set = AutogradModel(model).run(e, prompts.tokens, {}, [](std::int64_t layer, const at::Tensor& a) {
+    at::Tensor changed = a.clone();
+    if (layer == 1) changed.select(1, 2).select(1, 4).fill_(1.5);
+    return changed;
+  });
+  const Pass pass = model.forward(whole_batch(e), options);
+  expect_close(model.metric(pass.stream, model.directions(prompts.tokens)), set.metric);
+}
+
+TEST_P(Families, TheLastPositionAloneGivesTheMetricOfAll) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(3, 5);
+  const at::Tensor directions = model.directions(prompts.tokens);
+  ForwardOptions all;
+  all.last_block = LastBlock::all_positions;
+  const Batch batch = whole_batch(model.embed(prompts.clean));
+  const at::Tensor whole = model.forward(batch, all).stream;
+  const at::Tensor last = model.forward(batch, {}).stream;
+  ASSERT_EQ(last.size(1), 1);
+  expect_same_bits(last, whole.narrow(1, 4, 1).contiguous());
+  expect_same_bits(model.metric(last, directions), model.metric(whole, directions));
+  const at::Tensor logits = model.logits(whole).select(1, 4);
+  expect_same_bits(model.logits(last).select(1, 0), logits);
+  expect_close(model.metric(last, directions), logits.select(1, 3) - logits.select(1, 7));
+}
 
 TEST_P(Families, ALaterTokenNeverChangesEarlierLogits) {
   const Transformer model = tiny_model(GetParam());
@@ -38,45 +134,10 @@ TEST_P(Families, TheOrderOfTokensMatters) {
   EXPECT_FALSE(at::allclose(logits_of(model, ids)[0][3], logits_of(model, swapped)[0][3]));
 }
 
-class Types : public ::testing::TestWithParam<at::ScalarType> {};
-INSTANTIATE_TEST_SUITE_P(Transformer, Types, ::testing::Values(at::kFloat, at::kDouble, at::kBFloat16));
-
-TEST_P(Types, NoBitDependsOnTheBatch) {
-  const Transformer model = tiny_model(Kind::llama, GetParam());
-  const at::Tensor ids = at::randint(40, {13, 5}, at::kLong);
-  const at::Tensor together = model.run(model.embed(ids), {});
-  for (int i = 0; i < 13; ++i) {
-    const at::Tensor alone = model.run(model.embed(ids.narrow(0, i, 1)), {});
-    EXPECT_TRUE(at::equal(together.narrow(0, 5 * i, 5), alone.narrow(0, 0, 5))) << "sequence " << i;
-  }
-}
-
-TEST_P(Families, ResumingFromEveryLayerGivesTheSameMetric) {
-  const Transformer model = tiny_model(GetParam());
-  const Prompts prompts = tiny_prompts(3, 5);
-  const RecordedRun run = record_run(model, model.embed(prompts.clean), prompts.tokens, {});
-  for (std::int64_t layer = 0; layer < 3; ++layer) {
-    EXPECT_TRUE(
-        at::equal(metric_with_layer(model, run, layer, run.activations[layer], prompts.tokens, {}), run.metric));
-  }
-}
-
-TEST_P(Families, TheMetricIsTheLogitDifferenceOfTheLastPosition) {
-  const Transformer model = tiny_model(GetParam());
-  const Prompts prompts = tiny_prompts(3, 5);
-  const at::Tensor last = logits_of(model, prompts.clean).select(1, 4);
-  const at::Tensor stream = model.run(model.embed(prompts.clean), {});
-  EXPECT_TRUE(at::allclose(model.metric(stream, {3, 5}, prompts.tokens, {}), last.select(1, 3) - last.select(1, 7),
-                           1e-12, 1e-12));
-  EXPECT_TRUE(at::allclose(model.last_logits(stream, {3, 5}), last, 1e-12, 1e-12));
-}
-
 TEST(Transformer, ASlidingWindowHidesWhatLiesBefore) {
-  Architecture a = tiny_architecture(Kind::llama);
+  Architecture a = tiny_architecture(Kind::mistral);
   a.layers = 1;  // with more layers the past seeps through
-  a.sliding_window = 3;
-  Weights w = tiny_weights(a);
-  const Transformer model(a, w);
+  const Transformer model(a, tiny_weights(a));
   const at::Tensor ids = at::randint(40, {1, 6}, at::kLong);
   at::Tensor changed = ids.clone();
   changed[0][2] = (ids[0][2] + 1) % 40;
@@ -86,45 +147,42 @@ TEST(Transformer, ASlidingWindowHidesWhatLiesBefore) {
   EXPECT_FALSE(at::allclose(before[4], after[4]));
 }
 
-TEST(Rotary, ScoresDependOnTheDistanceOnly) {
-  const RotaryTables tables = rotary_tables({}, 8, 12, at::kDouble);
-  const at::Tensor q = at::randn({8}, at::kDouble);
-  const at::Tensor k = at::randn({8}, at::kDouble);
-  const auto rotated = [&tables](const at::Tensor& x) {  // [pos, d]: the same vector at every position
-    return rotate(x.view({1, 1, 1, 8}).expand({1, 12, 1, 8}), tables).view({12, 8});
-  };
-  const at::Tensor scores = rotated(q).mm(rotated(k).t());  // [query pos, key pos]
-  for (int distance = 0; distance < 4; ++distance) {
-    EXPECT_NEAR(scores[5][5 - distance].item<double>(), scores[9][9 - distance].item<double>(), 1e-12);
+TEST(Transformer, AModelOfOneLayerOnPromptsOfOneTokenIsDifferentiatedToo) {
+  for (const Kind kind : {Kind::llama, Kind::gpt2}) {
+    Architecture a = tiny_architecture(kind);
+    a.layers = 1;
+    const Transformer model(a, tiny_weights(a));
+    for (const std::int64_t length : {1, 2, 5}) {
+      Prompts prompts = tiny_prompts(2, length, at::kDouble, 0);
+      const EngineRun run = run_of(model, prompts);
+      const Truth truth = AutogradModel(model).run(model.embed(prompts.clean), prompts.tokens);
+      expect_close(run.metric, truth.metric);
+      expect_close(run.stream_gradients[0], truth.stream_gradients[0]);
+    }
   }
-  EXPECT_GT(std::abs((scores[5][5] - scores[5][3]).item<double>()), 1e-3);
 }
 
-TEST(Rotary, RotatesTheTwoHalvesByPositionTimesFrequency) {
-  const RotaryTables tables = rotary_tables({}, 4, 3, at::kDouble);
-  const at::Tensor x = at::tensor({1.0, 2.0, 3.0, 4.0}, at::kDouble).view({1, 1, 1, 4}).expand({1, 3, 1, 4});
-  const at::Tensor turned = rotate(x, tables).view({3, 4});
-  const double slow = 2 * std::pow(10000.0, -0.5);
-  EXPECT_NEAR(turned[2][0].item<double>(), std::cos(2) - 3 * std::sin(2), 1e-14);
-  EXPECT_NEAR(turned[2][2].item<double>(), 3 * std::cos(2) + std::sin(2), 1e-14);
-  EXPECT_NEAR(turned[2][1].item<double>(), 2 * std::cos(slow) - 4 * std::sin(slow), 1e-14);
+TEST(Transformer, PromptsTooLongForTheLoopsGoByMatrixProducts) {
+  Architecture a = tiny_architecture(Kind::llama);
+  a.max_positions = 300;
+  const Transformer model(a, tiny_weights(a));
+  const Prompts prompts = tiny_prompts(1, 270);
+  const EngineRun run = run_of(model, prompts);
+  const Truth truth = AutogradModel(model).run(model.embed(prompts.clean), prompts.tokens);
+  expect_close(run.metric, truth.metric);
+  expect_close(run.stream_gradients[0], truth.stream_gradients[0]);
 }
 
-TEST(Rotary, Llama3StretchesLongWavelengthsOnly) {
-  Rotary rotary;
-  rotary.theta = 500000;
-  rotary.scaling = RotaryScaling::llama3;
-  rotary.factor = 8;
-  rotary.original_positions = 8192;
-  const at::Tensor scaled = rotary_frequencies(rotary, 128);
-  rotary.scaling = RotaryScaling::none;
-  const at::Tensor plain = rotary_frequencies(rotary, 128);
-  EXPECT_DOUBLE_EQ(scaled[0].item<double>(), plain[0].item<double>());
-  EXPECT_DOUBLE_EQ(scaled[63].item<double>(), plain[63].item<double>() / 8);
-  const double middle = (scaled[32] / plain[32]).item<double>();  // wavelength 4443, between 8192 / 4 and 8192 / 1
-  const double wavelength = 2 * M_PI / plain[32].item<double>();
-  const double smooth = (8192 / wavelength - 1) / 3;
-  EXPECT_NEAR(middle, (1 - smooth) / 8 + smooth, 1e-12);
+TEST(Transformer, TheMetricTakesAnyNumberOfTokensAndCoefficients) {
+  const Transformer model = tiny_model(Kind::gpt2);
+  const at::Tensor ids = at::randint(40, {3, 4}, at::kLong);
+  const MetricTokens tokens{at::randint(40, {3, 5}, at::kLong), at::randn({5}, at::kDouble)};
+  const EngineRun run = engine_run(model, whole_batch(model.embed(ids)), model.directions(tokens));
+  const Truth truth = AutogradModel(model).run(model.embed(ids), tokens);
+  expect_close(run.metric, truth.metric);
+  expect_close(run.stream_gradients[0], truth.stream_gradients[0]);
+  EXPECT_TRUE(at::equal(tokens.select(at::tensor({2, 0}, at::kLong)).tokens[1], tokens.tokens[0]));
+  EXPECT_TRUE(at::equal(tokens.narrow(1, 2).tokens, tokens.tokens.narrow(0, 1, 2)));
 }
 
 }  // namespace

@@ -1,0 +1,60 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/footprint.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace tributary {
+namespace {
+
+/// Told of every allocation by LibTorch's allocators, the way its memory profiler is.
+class Meter : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, std::int64_t bytes, std::size_t, std::size_t, c10::Device) override {
+    now_ += bytes;
+    peak_ = std::max(peak_, now_);
+  }
+  [[nodiscard]] bool memoryProfilingEnabled() const override { return true; }
+  [[nodiscard]] std::int64_t peak() const { return peak_; }
+
+ private:
+  std::int64_t now_ = 0, peak_ = 0;
+};
+
+std::int64_t peak_of_pass(const Transformer& model, std::int64_t sequences, std::int64_t length,
+                          ForwardOptions::Tape tape) {
+  return peak_tensor_bytes([&] {
+    const at::Tensor e = at::ones({sequences, length, model.architecture().d_model}, model.score_options());
+    ForwardOptions options;
+    options.tape = tape;
+    const Pass pass = model.forward(whole_batch(e), options);
+    if (tape == ForwardOptions::Tape::keep) model.backward(pass, {0, sequences}, at::ones_like(pass.stream), {});
+  });
+}
+
+}  // namespace
+
+std::int64_t peak_tensor_bytes(const std::function<void()>& body) {
+  const auto meter = std::make_shared<Meter>();
+  const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+  body();
+  return meter->peak();
+}
+
+RowBytes measure_row_bytes(const Transformer& model, std::int64_t length) {
+  // Two sizes without padding: their difference is the rows', whatever a call takes besides.
+  const std::int64_t few = (32 + length - 1) / length;
+  const std::int64_t rows = few * length;
+  const auto slope = [&](ForwardOptions::Tape tape) {
+    const std::int64_t more = peak_of_pass(model, 2 * few, length, tape) - peak_of_pass(model, few, length, tape);
+    return static_cast<double>(more) / static_cast<double>(padded_rows(2 * rows) - padded_rows(rows));
+  };
+  return {slope(ForwardOptions::Tape::keep), slope(ForwardOptions::Tape::none)};
+}
+
+}  // namespace tributary

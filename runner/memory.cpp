@@ -1,0 +1,215 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/memory.h"
+
+#include <ATen/Context.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+
+#include "common/errors.h"
+
+namespace tributary {
+namespace {
+
+/// Rows beyond which a call gets no faster: weights are then read once for many rows, and more rows only leave the
+/// cache.
+constexpr std::int64_t most_rows_cpu = 1024;
+constexpr std::int64_t most_rows_card = 16384;
+/// Part of what is free that `auto` takes.
+constexpr double share_of_free = 0.8;
+/// Buffers come and go in many sizes, and the allocator cannot fit them all into one another's places.
+constexpr double fragmentation = 1.2;
+
+std::uint64_t kib_field(const std::string& file, const std::string& name) {
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(name + ":", 0) == 0) return std::stoull(line.substr(name.size() + 1)) * 1024;
+  }
+  return 0;
+}
+
+/// What a control group leaves of its limit; no limit: the largest number.
+std::uint64_t control_group_free() {
+  std::ifstream limit_file("/sys/fs/cgroup/memory.max");
+  std::ifstream used_file("/sys/fs/cgroup/memory.current");
+  std::uint64_t limit = 0;
+  std::uint64_t used = 0;
+  if (!(limit_file >> limit) || !(used_file >> used)) return UINT64_MAX;
+  return limit > used ? limit - used : 0;
+}
+
+std::uint64_t free_bytes(const at::Device& device) {
+  if (device.is_cpu()) return std::min(kib_field("/proc/meminfo", "MemAvailable"), control_group_free());
+  return at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
+}
+
+/// Sequences' rows in the fullest network call of one method, weighed by the part of the network that they go through.
+double rows_at_most(const Job& job, std::int64_t pairs, std::int64_t live, std::int64_t batch_rows) {
+  const Method& method = job.config.method;
+  const auto cap = static_cast<double>(std::max(batch_rows, live));
+  const auto of_pairs = static_cast<double>(pairs * live);
+  const auto layers = static_cast<double>(job.architecture().layers);
+  const double steps = method.steps != 0 ? method.steps : 16;  // adaptive and pilot: a level of 17 points
+  switch (method.path) {
+    case PathKind::none:
+      return 0;
+    case PathKind::embeddings:
+      return std::min(cap, of_pairs * steps);
+    case PathKind::activations:
+      // The first layer alone with all its points; or a call filled by layers in order, from the first on.
+      return std::min(cap, of_pairs * std::max(steps, method.steps != 0 ? 1.0 : layers));
+  }
+  return cap;
+}
+
+struct Sizes {
+  double fixed = 0;  // bytes of one worker whatever the rows of a call
+  double rows = 0;   // rows of tape in the fullest call
+};
+
+Sizes sizes_of(const RunGroup& runs, const RowBytes& row, std::int64_t length, std::int64_t live, std::int64_t pairs,
+               std::int64_t batch_rows) {
+  const Job& job = *runs.front();
+  const Architecture& a = job.architecture();
+  const std::int64_t together = std::min(pairs, std::max<std::int64_t>(1, batch_rows / (2 * length)));
+  Sizes sizes;
+  const double networks = job.working == job.exact ? 1 : 3;  // a float32 tape is twice a bfloat16 one
+  sizes.fixed += networks * row.backward * static_cast<double>(together * (2 * live + (length - live)));
+  const auto nodes = static_cast<double>(a.layers * a.neurons);
+  for (const Job* run : runs) {
+    const Method& method = run->config.method;
+    sizes.rows = std::max(sizes.rows, rows_at_most(*run, together, live, batch_rows));
+    if (!method.has_neurons()) continue;
+    // Scores in float32 and float64, and the sum over pairs on its way to the fold.
+    sizes.fixed += nodes * static_cast<double>(live) * (12.0 * static_cast<double>(together) + 8 * 4);
+    if (method.path != PathKind::embeddings) continue;
+    sizes.fixed += nodes * static_cast<double>(live * together) * 4 * 3;  // mean gradients, conductances, their last
+    // Values and gradients of every row of a call, float32.
+    sizes.fixed += nodes * rows_at_most(*run, together, live, batch_rows) * 4 * 2;
+  }
+  return sizes;
+}
+
+/// The longest prompts decide, with the fewest shared positions.
+struct Longest {
+  std::int64_t length = 0, live = 0;
+};
+
+Longest longest_of(const Job& job) {
+  Longest longest;
+  for (const Bucket& bucket : buckets_of(job.pairs.train)) {
+    const Prompts prompts = prompts_of(job, job.pairs.train, bucket.members);
+    longest = {bucket.length, bucket.length - prompts.shared};
+  }
+  return longest;
+}
+
+/// Whether a weight lies in the checkpoint's own mapping.
+bool is_mapped(const at::Tensor& weight, const Checkpoint& checkpoint) {
+  const auto* data = static_cast<const std::byte*>(weight.data_ptr());
+  return std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(), [data](const auto& named) {
+    return data >= named.second.data && data < named.second.data + named.second.bytes;
+  });
+}
+
+/// What a network's weights will hold of this process's memory. Of embedding tables that lie in the file, only rows that
+/// are used are read; copies were written whole.
+std::uint64_t weight_bytes(const Transformer& network, const Checkpoint& checkpoint) {
+  const Weights& w = network.weights();
+  std::uint64_t bytes = 0;
+  for (const LayerWeights& layer : w.layers) {
+    for (const at::Tensor& t : {layer.qkv_weight, layer.output_weight, layer.expand_weight, layer.down_weight}) {
+      bytes += t.nbytes();
+    }
+  }
+  if (!is_mapped(w.embedding, checkpoint)) bytes += w.embedding.nbytes();
+  if (!w.unembedding.is_same(w.embedding) && !is_mapped(w.unembedding, checkpoint)) bytes += w.unembedding.nbytes();
+  return bytes;
+}
+
+/// Resident memory once all weights have been used.
+std::uint64_t resident_with_weights(const Job& job) {
+  job.checkpoint->release_pages();
+  const std::uint64_t without = kib_field("/proc/self/status", "RssAnon") + kib_field("/proc/self/status", "RssFile");
+  std::uint64_t weights = weight_bytes(*job.working, *job.checkpoint);
+  if (job.exact != job.working) weights += weight_bytes(*job.exact, *job.checkpoint);
+  return without + weights;
+}
+
+}  // namespace
+
+std::uint64_t parse_bytes(const std::string& text) {
+  static const std::map<std::string, double> units = {
+      {"B", 1},          {"kB", 1e3},       {"MB", 1e6},       {"GB", 1e9},       {"TB", 1e12},
+      {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1099511627776.0}};
+  std::istringstream fields(text);
+  double number = 0;
+  std::string unit, rest;
+  const bool two = static_cast<bool>(fields >> number >> unit) && !(fields >> rest);
+  if (!two || units.count(unit) == 0 || !(number > 0) || !std::isfinite(number)) {
+    throw std::invalid_argument("'" + text + "' is no size; write 8 GiB, 500 MB or auto");
+  }
+  return static_cast<std::uint64_t>(number * units.at(unit));
+}
+
+std::string text_of_bytes(std::uint64_t bytes) {
+  const auto b = static_cast<double>(bytes);
+  return bytes >= 1ULL << 30 ? fmt::format("{:.1f} GiB", b / (1 << 30)) : fmt::format("{:.0f} MiB", b / (1 << 20));
+}
+
+bool BatchRows::halve(std::int64_t from) {
+  std::int64_t now = rows_;
+  if (now < from) return true;  // somebody has halved already
+  if (from <= 1) return false;
+  if (rows_.compare_exchange_strong(now, from / 2)) ++halvings_;
+  return true;
+}
+
+MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
+  const Job& job = *runs.front();
+  const bool card = !job.device.is_cpu();
+  MemoryPlan plan;
+  const Longest longest = longest_of(job);
+  plan.row = measure_row_bytes(*job.working, longest.length);
+  const std::uint64_t held = card ? 0 : resident_with_weights(job);
+  const std::uint64_t free = free_bytes(job.device);
+  plan.budget = job.config.memory != 0
+                    ? job.config.memory
+                    : held + static_cast<std::uint64_t>(share_of_free * static_cast<double>(free) / ranks_here);
+  std::int64_t pairs = 1;
+  for (const Chunk& chunk : plan_attribution(runs).chunks) {
+    pairs = std::max(pairs, static_cast<std::int64_t>(chunk.members.size()));
+  }
+  const auto peak_with = [&](std::int64_t rows) {
+    const Sizes sizes = sizes_of(runs, plan.row, longest.length, longest.live, pairs, rows);
+    const double forward = plan.row.forward * static_cast<double>(rows);  // true effects, circuits
+    const double one = sizes.fixed + std::max(sizes.rows * plan.row.backward, forward);
+    const auto run = held + static_cast<std::uint64_t>(fragmentation * one * threads);
+    return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
+  };
+  const std::int64_t most = card ? most_rows_card : most_rows_cpu;
+  std::int64_t rows = job.config.batch_rows != 0 ? job.config.batch_rows : most;
+  while (job.config.batch_rows == 0 && rows > longest.length && peak_with(rows) > plan.budget) rows /= 2;
+  plan.batch_rows = std::max<std::int64_t>(rows, 1);
+  plan.expected_peak = peak_with(plan.batch_rows);
+  if (job.config.memory != 0 && plan.expected_peak > plan.budget) {
+    throw UserError("memory", fmt::format("{} are not enough: {} rows in a network call with {} worker threads take {}; "
+                                          "raise memory, or lower threads{}",
+                                          text_of_bytes(plan.budget), plan.batch_rows, threads,
+                                          text_of_bytes(plan.expected_peak),
+                                          job.config.batch_rows != 0 ? " or batch_rows" : ""));
+  }
+  return plan;
+}
+
+std::uint64_t resident_bytes() { return kib_field("/proc/self/status", "VmRSS"); }
+
+std::uint64_t peak_resident_bytes() { return kib_field("/proc/self/status", "VmHWM"); }
+
+}  // namespace tributary

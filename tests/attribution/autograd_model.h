@@ -1,0 +1,183 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The independent truth for the engine's hand-written passes: the same network from LibTorch's differentiable
+// operations, all positions, one prompt like the other, always in float64; derivatives by autograd, replacement rules
+// by detaching what they hold constant. Slow on purpose, and knows no tape, prefix or wavefront.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "attribution/model/functions.h"
+#include "attribution/model/rotary.h"
+#include "attribution/model/transformer.h"
+
+namespace tributary::testing {
+
+namespace truth {
+
+inline at::Tensor held(const at::Tensor& t, Derivative derivative) {
+  return derivative == Derivative::replaced ? t.detach() : t;
+}
+
+/// x [.., d_model]
+inline at::Tensor norm(const at::Tensor& x, const Norm& n, Derivative derivative) {
+  const at::Tensor moved = n.kind == NormKind::layer ? x - x.mean(-1, true) : x;
+  const at::Tensor sigma = (moved.square().mean(-1, true) + n.epsilon).sqrt();
+  const at::Tensor y = moved / held(sigma, derivative) * n.weight.to(at::kDouble);
+  return n.bias.defined() ? y + n.bias.to(at::kDouble) : y;
+}
+
+/// act(z) / z
+inline at::Tensor coefficient(const at::Tensor& z, Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return at::sigmoid(z);
+    case Activation::gelu_erf:
+      return (at::erf(z / std::sqrt(2.0)) + 1) / 2;
+    case Activation::gelu_tanh:
+      return (at::tanh(std::sqrt(2 / M_PI) * (z + 0.044715 * z.pow(3))) + 1) / 2;
+    case Activation::relu:
+      return (z > 0).to(z.scalar_type());
+  }
+  return {};
+}
+
+inline at::Tensor act(const at::Tensor& z, Activation activation, Derivative derivative) {
+  return z * held(coefficient(z, activation), derivative);
+}
+
+inline at::Tensor product(const at::Tensor& s, const at::Tensor& u, Derivative half) {
+  return half == Derivative::replaced ? (s * u.detach() + s.detach() * u) / 2 : s * u;
+}
+
+/// x [.., pos, d] at positions first, first + 1, …
+inline at::Tensor rotated(const at::Tensor& x, const Rotary& rotary, std::int64_t first = 0) {
+  const std::int64_t half = x.size(-1) / 2;
+  const at::Tensor angle = at::outer(at::arange(first, first + x.size(-2), at::kDouble),
+                                     rotary_frequencies(rotary, x.size(-1)));  // [pos, half]
+  const at::Tensor a = x.narrow(-1, 0, half);
+  const at::Tensor b = x.narrow(-1, half, half);
+  return at::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()}, -1);
+}
+
+/// query [sequence, head, query, d] of the last positions; key, value [sequence, kv_head, pos, d]; window 0: none.
+inline at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                            std::int64_t window, Derivative pattern) {
+  const std::int64_t group = query.size(1) / key.size(1);
+  const std::int64_t length = key.size(2);
+  at::Tensor seen = at::ones({length, length}, at::kBool).tril();
+  if (window > 0) seen = seen.logical_and(at::ones_like(seen).triu(1 - window));
+  const at::Tensor scores = at::matmul(query, key.repeat_interleave(group, 1).transpose(2, 3)) /
+                            std::sqrt(static_cast<double>(query.size(3)));
+  const at::Tensor hidden = seen.narrow(0, length - query.size(2), query.size(2)).logical_not();
+  const at::Tensor weights = at::softmax(scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
+  return at::matmul(held(weights, pattern), value.repeat_interleave(group, 1));
+}
+
+}  // namespace truth
+
+/// What a run of the reference gives. Streams: before each block, and after the last.
+struct Truth {
+  at::Tensor logits;                                     //!< [sequence, pos, vocabulary]
+  at::Tensor metric;                                     //!< [sequence]
+  std::vector<at::Tensor> neurons, neuron_gradients;     //!< [layer] of [sequence, pos, neuron]
+  std::vector<at::Tensor> streams, stream_gradients;     //!< [layer + 1] of [sequence, pos, d_model]
+};
+
+class AutogradModel {
+ public:
+  using Replace = std::function<at::Tensor(std::int64_t layer, const at::Tensor& a)>;
+
+  explicit AutogradModel(const Transformer& model) : a_(model.architecture()), w_(model.weights()) {}
+
+  /// From token embeddings [sequence, pos, d_model]; `replace` returns what each layer's neurons become.
+  [[nodiscard]] Truth run(const at::Tensor& embeddings, const MetricTokens& tokens, Rules rules = {},
+                          const Replace& replace = {}) const {
+    const at::AutoGradMode gradients(true);
+    Truth t;
+    std::vector<at::Tensor> watched;
+    at::Tensor h = embeddings.detach().to(at::kDouble).clone().requires_grad_();
+    t.streams.push_back(h);
+    if (a_.positions == PositionKind::learned) h = h + wide(w_.position_embedding).narrow(0, 0, h.size(1));
+    for (std::int64_t layer = 0; layer < a_.layers; ++layer) {
+      const LayerWeights& w = w_.layers[static_cast<std::size_t>(layer)];
+      h = h + attention(h, w, rules);
+      at::Tensor a = neurons(h, w, rules);
+      if (replace) a = replace(layer, a);
+      if (!a.requires_grad()) a = a.detach().clone().requires_grad_();  // all of them set
+      t.neurons.push_back(a);
+      h = h + at::linear(a, wide(w.down_weight), wide(w.down_bias));
+      t.streams.push_back(h);
+    }
+    const Norm last{w_.final_norm_weight, w_.final_norm_bias, a_.norm, a_.norm_epsilon};
+    t.logits = at::matmul(truth::norm(h, last, of(rules, Rule::norm)), wide(w_.unembedding).t());
+    const at::Tensor chosen = t.logits.select(1, h.size(1) - 1).gather(1, tokens.tokens);
+    t.metric = (chosen * wide(tokens.coefficients)).sum(-1);
+    watched = t.streams;
+    watched.insert(watched.end(), t.neurons.begin(), t.neurons.end());
+    const auto found = torch::autograd::grad({t.metric}, watched, {at::ones_like(t.metric)}, std::nullopt, false,
+                                             /*allow_unused=*/true);
+    for (std::size_t i = 0; i < watched.size(); ++i) {
+      const at::Tensor g = found[i].defined() ? found[i] : at::zeros_like(watched[i]).detach();
+      (i < t.streams.size() ? t.stream_gradients : t.neuron_gradients).push_back(g);
+    }
+    for (auto* list : {&t.streams, &t.neurons}) {
+      for (at::Tensor& one : *list) one = one.detach();
+    }
+    t.logits = t.logits.detach();
+    t.metric = t.metric.detach();
+    return t;
+  }
+
+  /// m with one layer's neurons set to a [sequence, pos, neuron].
+  [[nodiscard]] at::Tensor metric_with_layer(const at::Tensor& embeddings, const MetricTokens& tokens,
+                                             std::int64_t layer, const at::Tensor& a) const {
+    return run(embeddings, tokens, {}, [&](std::int64_t at, const at::Tensor& own) {
+             return at == layer ? a : own;
+           }).metric;
+  }
+
+ private:
+  static at::Tensor wide(const at::Tensor& t) { return t.defined() ? t.to(at::kDouble) : t; }
+  static Derivative of(Rules rules, Rule rule) { return rules.has(rule) ? Derivative::replaced : Derivative::plain; }
+
+  [[nodiscard]] at::Tensor attention(const at::Tensor& h, const LayerWeights& w, Rules rules) const {
+    const Norm n{w.attention_norm_weight, w.attention_norm_bias, a_.norm, a_.norm_epsilon};
+    const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
+    const at::Tensor joined = at::linear(x, wide(w.qkv_weight), wide(w.qkv_bias));
+    const auto part = [&](std::int64_t first, std::int64_t heads) {  // [sequence, head, pos, d]
+      return joined.narrow(2, first * a_.d_head, heads * a_.d_head).unflatten(2, {heads, a_.d_head}).transpose(1, 2);
+    };
+    at::Tensor query = part(0, a_.heads);
+    at::Tensor key = part(a_.heads, a_.kv_heads);
+    if (a_.positions == PositionKind::rotary) {
+      query = truth::rotated(query, a_.rotary);
+      key = truth::rotated(key, a_.rotary);
+    }
+    const at::Tensor mixed = truth::attention(query, key, part(a_.heads + a_.kv_heads, a_.kv_heads),
+                                              a_.sliding_window.value_or(0), of(rules, Rule::attention));
+    return at::linear(mixed.transpose(1, 2).flatten(2), wide(w.output_weight), wide(w.output_bias));
+  }
+
+  [[nodiscard]] at::Tensor neurons(const at::Tensor& h, const LayerWeights& w, Rules rules) const {
+    const Norm n{w.mlp_norm_weight, w.mlp_norm_bias, a_.norm, a_.norm_epsilon};
+    const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
+    const at::Tensor expanded = at::linear(x, wide(w.expand_weight), wide(w.expand_bias));
+    const at::Tensor s =
+        truth::act(expanded.narrow(2, 0, a_.neurons), a_.activation, of(rules, Rule::activation));
+    if (a_.mlp == MlpKind::plain) return s;
+    return truth::product(s, expanded.narrow(2, a_.neurons, a_.neurons), of(rules, Rule::half));
+  }
+
+  Architecture a_;
+  Weights w_;
+};
+
+}  // namespace tributary::testing

@@ -1,0 +1,166 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sets of loops compiled for different processors compute the same, to rounding. functions_*_test.cpp holds the
+// one that this machine chooses against autograd.
+#include "attribution/model/detail/cpu_kernels.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "tests/attribution/closeness.h"
+
+namespace tributary::detail {
+
+extern const CpuKernelTable baseline_kernels;
+#ifdef __x86_64__
+extern const CpuKernelTable avx2_kernels, avx512_kernels;
+#endif
+
+}  // namespace tributary::detail
+
+namespace tributary::testing {
+namespace {
+
+using namespace detail;
+
+constexpr std::int64_t rows = 6;
+constexpr std::int64_t width = 45;
+
+template <typename T>
+Rows<T> rows_of(const at::Tensor& t) {
+  return {static_cast<T*>(t.data_ptr()), t.stride(0)};
+}
+template <typename T>
+Rows<const T> read(const at::Tensor& t) {
+  return {static_cast<const T*>(t.data_ptr()), t.stride(0)};
+}
+
+/// Everything that a set computes from the same seeded numbers.
+template <typename S, typename T>
+std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType stream, at::ScalarType network) {
+  at::manual_seed(8);
+  const auto random = [](std::int64_t n, std::int64_t m, at::ScalarType type) {
+    return at::randn({n, m}, at::kDouble).to(type);
+  };
+  std::vector<at::Tensor> out;
+  const auto result = [&out](at::Tensor t) {
+    out.push_back(t);
+    return t;
+  };
+  const at::Tensor weight = random(1, width, network), bias = random(1, width, network);
+  const at::Tensor h = result(at::zeros({rows, width}, stream)), base = random(rows, width, stream);
+  const at::Tensor addend = random(rows, width, network), statistics = result(at::zeros({rows, 2}, stream));
+  NormArguments<S, T> norm;
+  norm.rows = rows;
+  norm.width = width;
+  norm.weight = read<T>(weight).data;
+  norm.bias = read<T>(bias).data;
+  norm.centred = true;
+  norm.epsilon = S(1e-5);
+  norm.stream = rows_of<S>(h);
+  norm.addend_base = read<S>(base);
+  norm.addend = read<T>(addend);
+  norm.normalised = rows_of<T>(result(at::zeros({rows, width}, network)));
+  norm.statistics = rows_of<S>(statistics).data;
+  kernels.normalise(norm);
+
+  const at::Tensor gradient = random(rows, width, network);
+  NormBackwardArguments<S, T> back;
+  back.rows = rows;
+  back.width = width;
+  back.weight = norm.weight;
+  back.centred = true;
+  back.stream = read<S>(h);
+  back.statistics = norm.statistics;
+  back.gradient = read<T>(gradient);
+  back.stream_gradient = rows_of<S>(result(at::zeros({rows, width}, stream)));
+  back.copy = rows_of<T>(result(at::zeros({rows, width}, network)));
+  kernels.normalise_backward(back);
+
+  for (const Curve curve : {Curve::silu, Curve::gelu_erf, Curve::gelu_tanh, Curve::relu}) {
+    const at::Tensor expanded = random(rows, 2 * width, network);
+    GateArguments<T> gate;
+    gate.rows = rows;
+    gate.neurons = width;
+    gate.gated = true;
+    gate.curve = curve;
+    gate.expanded = read<T>(expanded);
+    gate.neurons_out = rows_of<T>(result(at::zeros({rows, width}, network)));
+    kernels.gate(gate);
+    gate.gradient = read<T>(gradient);
+    gate.expanded_gradient = rows_of<T>(result(at::zeros({rows, 2 * width}, network)));
+    kernels.gate_backward(gate);
+  }
+
+  constexpr std::int64_t head = 10;
+  const at::Tensor x = result(random(rows, 2 * head, network));
+  const at::Tensor cosine = random(3, head, stream), sine = random(3, head, stream);
+  RotateArguments<S, T> rotate;
+  rotate.rows = rows;
+  rotate.heads = 2;
+  rotate.head = head;
+  rotate.positions = 3;
+  rotate.x = rows_of<T>(x);
+  rotate.cosine = read<S>(cosine).data;
+  rotate.sine = read<S>(sine).data;
+  kernels.rotate(rotate);
+
+  const at::Tensor query = random(rows, 2 * head, network), mixed_gradient = random(rows, 2 * head, network);
+  const at::Tensor key = random(rows, head, network), value = random(rows, head, network);
+  AttentionArguments<S, T> attention;
+  attention.sequences = 2;
+  attention.queries = attention.live = 3;
+  attention.heads = 2;
+  attention.kv_heads = 1;
+  attention.head = head;
+  attention.scale = S(0.3);
+  attention.query = read<T>(query);
+  attention.key = read<T>(key);
+  attention.value = read<T>(value);
+  attention.mixed = rows_of<T>(result(at::zeros({rows, 2 * head}, network)));
+  kernels.attention(attention);
+  attention.gradient = read<T>(mixed_gradient);
+  attention.query_gradient = rows_of<T>(result(at::zeros({rows, 2 * head}, network)));
+  attention.key_gradient = rows_of<T>(result(at::zeros({rows, head}, network)));
+  attention.value_gradient = rows_of<T>(result(at::zeros({rows, head}, network)));
+  kernels.attention_backward(attention);
+  return out;
+}
+
+void expect_agreement(const CpuKernelTable& set) {
+  const auto compare = [](const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      SCOPED_TRACE("output " + std::to_string(i));
+      expect_close(a[i], b[i]);
+      EXPECT_GT(largest(a[i]), 0);
+    }
+  };
+  compare(outputs(set.float32, at::kFloat, at::kFloat), outputs(baseline_kernels.float32, at::kFloat, at::kFloat));
+  compare(outputs(set.bfloat16, at::kFloat, at::kBFloat16),
+          outputs(baseline_kernels.bfloat16, at::kFloat, at::kBFloat16));
+  compare(outputs(set.float64, at::kDouble, at::kDouble), outputs(baseline_kernels.float64, at::kDouble, at::kDouble));
+}
+
+#ifdef __x86_64__
+TEST(CpuKernels, Avx2AgreesWithTheBaseline) {
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) GTEST_SKIP() << "no AVX2 here";
+  expect_agreement(avx2_kernels);
+}
+
+TEST(CpuKernels, Avx512AgreesWithTheBaseline) {
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
+    GTEST_SKIP() << "no AVX-512 here";
+  }
+  expect_agreement(avx512_kernels);
+}
+#endif
+
+TEST(CpuKernels, TheChosenSetAgreesWithTheBaseline) { expect_agreement(cpu_kernels()); }
+
+}  // namespace
+}  // namespace tributary::testing

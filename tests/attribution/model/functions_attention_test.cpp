@@ -1,0 +1,163 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rotation and attention as loops against autograd in float64 and against LibTorch's operations, on rows that lie apart
+// in memory: grouped heads, shared prefixes, queries of the last position only, windows.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "attribution/model/functions.h"
+#include "tests/attribution/autograd_model.h"
+#include "tests/attribution/closeness.h"
+
+namespace tributary::testing {
+namespace {
+
+using torch::autograd::grad;
+
+constexpr std::int64_t heads = 4;
+constexpr std::int64_t d = 6;
+
+class RotationTypes : public ::testing::TestWithParam<at::ScalarType> {};
+INSTANTIATE_TEST_SUITE_P(Functions, RotationTypes, ::testing::Values(at::kDouble, at::kFloat, at::kBFloat16),
+                         [](const auto& one) { return std::string(c10::toString(one.param)); });
+
+TEST_P(RotationTypes, BothWaysAreThoseOfTheReference) {
+  constexpr std::int64_t sequences = 3, positions = 4, first = 2;
+  const RotaryTables tables = rotary_tables({}, d, 9, stream_type(GetParam()));
+  const Rotation rotation{tables.cosine, tables.sine, first, positions};
+  const Strided start(at::randn({sequences * positions, heads * d}, at::kDouble), GetParam());
+  const at::Tensor leaf = start.rows.to(at::kDouble).clone().requires_grad_();
+  const at::Tensor by_head = leaf.view({sequences, positions, heads, d}).transpose(1, 2);
+  const at::Tensor turned = truth::rotated(by_head, {}, first).transpose(1, 2).reshape(leaf.sizes());
+  const at::Tensor back = grad({turned}, {leaf}, {start.rows.to(at::kDouble)})[0];
+  for (const auto& [turn, expected] : {std::pair(Turn::forward, turned), std::pair(Turn::transposed, back)}) {
+    const Strided x(start.rows, GetParam());
+    rotate(x.rows, rotation, turn);
+    expect_close(x.rows, expected);
+    EXPECT_TRUE(x.untouched());
+    const at::Tensor other = start.rows.clone();
+    generic::rotate(other, rotation, turn);
+    expect_close(other, expected);
+  }
+}
+
+/// Three sequences that share prefixes two to two, each key head serving heads / kv_heads query heads.
+struct Case {
+  at::ScalarType type;
+  std::int64_t kv_heads, before, live, queries, window;
+};
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << c10::toString(one.type) << " kv_heads " << one.kv_heads << " before " << one.before << " live " << one.live
+       << " queries " << one.queries << " window " << one.window;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t kv_heads : {1, 2, 4}) {
+      for (const auto& [before, live] : {std::pair(0, 5), std::pair(3, 4), std::pair(4, 1)}) {
+        for (const std::int64_t queries : {1, live}) {
+          for (const std::int64_t window : {0, 1, 3}) {
+            if (queries == live && live == 1 && kv_heads == 1) continue;  // the same as the case before it
+            all.push_back({type, kv_heads, before, live, queries, window});
+          }
+        }
+      }
+    }
+  }
+  all.push_back({at::kDouble, 2, 100, 200, 200, 0});  // too long for the loops
+  all.push_back({at::kFloat, 2, 100, 200, 1, 150});
+  return all;
+}
+
+class Attentions : public ::testing::TestWithParam<Case> {
+ protected:
+  static constexpr std::int64_t sequences = 3, pairs = 2;
+
+  Attentions() {
+    at::manual_seed(6);
+    a.sequences = sequences;
+    a.queries = GetParam().queries;
+    a.live = GetParam().live;
+    a.before = GetParam().before;
+    a.heads = heads;
+    a.kv_heads = GetParam().kv_heads;
+    a.d_head = d;
+    a.window = GetParam().window;
+    const auto rows = [this](std::int64_t count, std::int64_t of_heads) {
+      return Strided(1.5 * at::randn({count, of_heads * d}, at::kDouble), type).rows;
+    };
+    a.query = rows(sequences * a.queries, heads);
+    a.key = rows(sequences * a.live, a.kv_heads);
+    a.value = rows(sequences * a.live, a.kv_heads);
+    if (a.before > 0) {
+      a.prefix_key = rows(pairs * a.before, a.kv_heads);
+      a.prefix_value = rows(pairs * a.before, a.kv_heads);
+      a.pair = at::tensor({1, 0, 1}, at::kLong);
+    }
+    incoming = rows(sequences * a.queries, heads);
+    query = a.query.to(at::kDouble).clone().requires_grad_();
+    key = a.key.to(at::kDouble).clone().requires_grad_();
+    value = a.value.to(at::kDouble).clone().requires_grad_();
+  }
+
+  /// The prefix's rows and a sequence's own [sequence, kv_head, pos, d].
+  [[nodiscard]] at::Tensor whole(const at::Tensor& own, const at::Tensor& prefix) const {
+    at::Tensor all = own.view({sequences, a.live, a.kv_heads, d});
+    if (a.before > 0) {
+      const at::Tensor given = prefix.to(at::kDouble).reshape({pairs, a.before, a.kv_heads, d});
+      all = at::cat({given.index_select(0, a.pair), all}, 1);
+    }
+    return all.transpose(1, 2);
+  }
+
+  [[nodiscard]] at::Tensor truth_of(Derivative pattern) const {
+    const at::Tensor by_head = query.view({sequences, a.queries, heads, d}).transpose(1, 2);
+    return truth::attention(by_head, whole(key, a.prefix_key), whole(value, a.prefix_value), a.window, pattern)
+        .transpose(1, 2)
+        .reshape(query.sizes());
+  }
+
+  const at::ScalarType type = GetParam().type;
+  Attention a;
+  at::Tensor incoming, query, key, value;
+};
+INSTANTIATE_TEST_SUITE_P(Functions, Attentions, ::testing::ValuesIn(cases()));
+
+TEST_P(Attentions, MixAsTheReferenceDoes) {
+  const Strided mixed(at::zeros_like(query), type);
+  attend(a, mixed.rows);
+  expect_close(mixed.rows, truth_of(Derivative::plain));
+  EXPECT_TRUE(mixed.untouched());
+  const at::Tensor other = at::empty(query.sizes(), type);
+  generic::attend(a, other);
+  expect_close(other, truth_of(Derivative::plain));
+}
+
+TEST_P(Attentions, BackwardPassIsAutograds) {
+  for (const Derivative pattern : {Derivative::plain, Derivative::replaced}) {
+    const auto found = grad({truth_of(pattern)}, {query, key, value}, {incoming.to(at::kDouble)}, std::nullopt, false,
+                            /*allow_unused=*/true);
+    const auto expected = [&](std::size_t i, const at::Tensor& of) {
+      return found[i].defined() ? found[i] : at::zeros_like(of).detach();
+    };
+    const Strided of_query(at::ones_like(query), type), of_key(at::ones_like(key), type),
+        of_value(at::ones_like(value), type);
+    attend_backward(a, incoming, pattern, of_query.rows, of_key.rows, of_value.rows);
+    expect_close(of_query.rows, expected(0, query));
+    expect_close(of_key.rows, expected(1, key));
+    expect_close(of_value.rows, expected(2, value));
+    EXPECT_TRUE(of_query.untouched() && of_key.untouched() && of_value.untouched());
+    const at::Tensor q = at::ones(query.sizes(), type), k = at::ones(key.sizes(), type), v = at::ones(key.sizes(), type);
+    generic::attend_backward(a, incoming, pattern, q, k, v);
+    expect_close(q, expected(0, query));
+    expect_close(k, expected(1, key));
+    expect_close(v, expected(2, value));
+  }
+}
+
+}  // namespace
+}  // namespace tributary::testing

@@ -1,0 +1,41 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Short ways to ask for a unit of attribution of a tiny model.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "attribution/methods/attribute.h"
+#include "tests/attribution/tiny_model.h"
+
+namespace tributary::testing {
+
+inline MethodRequest request_of(const std::string& name) {
+  MethodRequest request;
+  request.method = name;
+  return request;
+}
+
+inline MethodRequest request_of(const std::string& name, Quadrature rule, std::optional<int> steps) {
+  MethodRequest request = request_of(name);
+  request.quadrature = rule;
+  request.steps = steps;
+  return request;
+}
+
+/// All layers of a tiny model.
+inline Task task_of(const MethodRequest& request) {
+  Task task{resolve_method(request), {}};
+  task.options.layers = {0, 3};
+  return task;
+}
+
+/// One task alone.
+inline UnitScores unit_of(const Transformer& model, const Task& task, const Prompts& prompts, Batching batching = {}) {
+  return std::move(attribute({&model, &model}, {task}, prompts, {batching, {}}).scores.front());
+}
+
+}  // namespace tributary::testing
