@@ -187,6 +187,9 @@ class Binder {
   std::set<std::string> used_;
 };
 
+/// Rows that are looked at together: the sum's copy in float64 stays small.
+constexpr std::int64_t rows_at_once = 1024;
+
 /// What is stored for each slot of one layer (of the model as a whole: layer -1), as views of the source.
 using Pieces = std::map<std::pair<Slot, std::int64_t>, at::Tensor>;
 
@@ -242,7 +245,6 @@ Weights bind_weights(const Architecture& architecture, const nlohmann::json& con
 }
 
 void require_finite(const Weights& weights, const std::string& where) {
-  constexpr std::int64_t rows_at_once = 1024;  // the sum's copy in float64 stays small
   const auto check = [&where](const at::Tensor& weight, const std::string& name) {
     for (std::int64_t row = 0; weight.defined() && row < weight.size(0); row += rows_at_once) {
       // The sum of a tensor is finite unless an element is not: one pass, no mask.

@@ -91,6 +91,12 @@ struct Truth {
   std::vector<at::Tensor> streams, stream_gradients;     //!< [layer + 1] of [sequence, pos, d_model]
 };
 
+/// The last positions of one of its lists.
+inline at::Tensor last_positions(const std::vector<at::Tensor>& list, std::int64_t at, std::int64_t count) {
+  const at::Tensor& all = list.at(static_cast<std::size_t>(at));
+  return all.narrow(1, all.size(1) - count, count);
+}
+
 class AutogradModel {
  public:
   using Replace = std::function<at::Tensor(std::int64_t layer, const at::Tensor& a)>;

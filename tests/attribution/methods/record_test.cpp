@@ -1,0 +1,106 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/record.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "tests/attribution/autograd_model.h"
+#include "tests/attribution/closeness.h"
+#include "tests/attribution/tiny_model.h"
+
+namespace tributary::testing {
+namespace {
+
+constexpr std::int64_t length = 6;
+constexpr std::int64_t pairs = 3;
+
+/// Family, and how many leading positions the two groups share.
+class Records : public ::testing::TestWithParam<std::tuple<Kind, std::int64_t>> {
+ protected:
+  const std::int64_t shared = std::get<1>(GetParam());
+  const std::int64_t live = length - shared;
+  const Transformer model = tiny_model(std::get<0>(GetParam()));
+  const Prompts prompts = tiny_prompts(pairs, length, at::kDouble, shared);
+  const std::vector<at::Tensor> embeddings{model.embed(prompts.clean), model.embed(prompts.counterfactual)};
+  const Record record{model, embeddings, shared, model.directions(prompts.tokens), nullptr};
+  const AutogradModel reference{model};
+
+  [[nodiscard]] Truth truth_of(std::size_t group, Rules rules = {}) const {
+    return reference.run(embeddings[group], prompts.tokens, rules);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Record, Records,
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2),
+                                            ::testing::Values(0, 1, 3, length - 1)),
+                         [](const auto& one) {
+                           return name_of(std::get<0>(one.param)) + "_shared_" +
+                                  std::to_string(std::get<1>(one.param));
+                         });
+
+TEST_P(Records, HoldTheRunsOfEachGroup) {
+  EXPECT_EQ(record.live(), live);
+  EXPECT_EQ(record.prefix() == nullptr, shared == 0);
+  for (std::int64_t group = 0; group < 2; ++group) {
+    const Truth truth = truth_of(static_cast<std::size_t>(group));
+    expect_close(record.metric(group), truth.metric);
+    expect_same_bits(record.embeddings(group).contiguous(),
+                     embeddings[static_cast<std::size_t>(group)].narrow(1, shared, live).contiguous());
+    for (std::int64_t layer = 0; layer < 3; ++layer) {
+      const at::Tensor a = record.neurons(group, layer);
+      EXPECT_EQ(a.size(1), layer == 2 ? 1 : live);
+      expect_close(a, last_positions(truth.neurons, layer, a.size(1)));
+      const at::Tensor after = record.stream_after(group, layer);
+      ASSERT_EQ(after.sizes(), (at::IntArrayRef{pairs, live, 24}));
+      const std::int64_t known = layer == 2 ? 1 : live;
+      expect_close(after.narrow(1, live - known, known), last_positions(truth.streams, layer + 1, known));
+      EXPECT_EQ(after.narrow(1, 0, live - known).abs().sum().item<double>(), 0);
+    }
+  }
+}
+
+TEST_P(Records, GradientsAreAutograds) {
+  for (const Rules& rules : {Rules(), Rules::all()}) {
+    for (std::int64_t group = 0; group < 2; ++group) {
+      const Truth truth = truth_of(static_cast<std::size_t>(group), rules);
+      const RecordGradients found = record.gradients(group, rules, nullptr);
+      for (std::int64_t layer = 0; layer < 3; ++layer) {
+        const at::Tensor& a = found.neurons[static_cast<std::size_t>(layer)];
+        EXPECT_EQ(a.size(1), layer == 2 ? 1 : live);
+        expect_close(a, last_positions(truth.neuron_gradients, layer, a.size(1)));
+        expect_close(found.streams[static_cast<std::size_t>(layer)],
+                     last_positions(truth.stream_gradients, layer + 1, live));
+      }
+    }
+  }
+}
+
+TEST_P(Records, NoBitDependsOnWhatIsShared) {
+  const Record whole(model, embeddings, 0, model.directions(prompts.tokens), nullptr);
+  for (std::int64_t group = 0; group < 2; ++group) {
+    expect_same_bits(record.metric(group), whole.metric(group));
+    const RecordGradients a = record.gradients(group, {}, nullptr);
+    const RecordGradients b = whole.gradients(group, {}, nullptr);
+    for (std::size_t layer = 0; layer < 3; ++layer) {
+      expect_same_bits(a.neurons[layer].contiguous(),
+                       last_positions(b.neurons, static_cast<std::int64_t>(layer), a.neurons[layer].size(1)).contiguous());
+      expect_same_bits(a.streams[layer].contiguous(),
+                       last_positions(b.streams, static_cast<std::int64_t>(layer), live).contiguous());
+    }
+  }
+}
+
+TEST(Record, OfOneGroupWorksToo) {
+  const Transformer model = tiny_model(Kind::llama);
+  const Prompts prompts = tiny_prompts(pairs, length);
+  const at::Tensor e = model.embed(prompts.clean);
+  const Record record(model, {e}, 0, model.directions(prompts.tokens), nullptr);
+  const Truth truth = AutogradModel(model).run(e, prompts.tokens);
+  expect_close(record.metric(0), truth.metric);
+  expect_close(record.gradients(0, {}, nullptr).streams[0], truth.stream_gradients[1]);
+}
+
+}  // namespace
+}  // namespace tributary::testing

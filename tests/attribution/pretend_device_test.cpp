@@ -1,0 +1,165 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Placement is proved without a card: the whole of attribution and circuits on the pretend accelerator.
+#include "tests/attribution/pretend_device.h"
+
+#include <ATen/ops/_reshape_alias_native.h>
+#include <ATen/ops/as_strided_native.h>
+#include <ATen/ops/unfold_native.h>
+#include <ATen/ops/view_native.h>
+#include <gtest/gtest.h>
+
+#include "attribution/circuit/ablation.h"
+#include "attribution/methods/attribute.h"
+#include "tests/attribution/tiny_model.h"
+
+C10_REGISTER_GUARD_IMPL(PrivateUse1, tributary::testing::pretend::Guard)
+
+namespace tributary::testing {
+namespace {
+
+using namespace pretend;
+
+TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>()); }
+
+TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
+  m.impl("empty.memory_format", &pretend::empty);
+  m.impl("empty_strided", &pretend::empty_strided);
+  m.impl("as_strided", [](const at::Tensor& t, c10::SymIntArrayRef size, c10::SymIntArrayRef stride,
+                          std::optional<c10::SymInt> offset) {
+    return at::native::as_strided_tensorimpl(t, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride),
+                               offset ? std::optional(offset->expect_int()) : std::nullopt);
+  });
+  m.impl("view", [](const at::Tensor& t, c10::SymIntArrayRef size) {
+    return at::native::view(t, C10_AS_INTARRAYREF_SLOW(size));
+  });
+  m.impl("_reshape_alias", [](const at::Tensor& t, c10::SymIntArrayRef size, c10::SymIntArrayRef stride) {
+    return at::native::_reshape_alias(t, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride));
+  });
+  m.impl("unfold", [](const at::Tensor& t, std::int64_t dimension, std::int64_t size, std::int64_t step) {
+    return at::native::unfold(t, dimension, size, step);
+  });
+  m.impl("resize_", &pretend::resize);
+  m.impl("_copy_from", &pretend::copy_from);
+  m.impl("_copy_from_and_resize", &pretend::copy_from_and_resize);
+  m.impl("_local_scalar_dense", &pretend::item);
+}
+
+/// A member or any other tensor moved over; undefined ones stay so.
+at::Tensor moved(const at::Tensor& t) { return t.defined() ? t.to(device) : t; }
+
+Transformer on_device(Kind kind, std::int64_t layers) {
+  Architecture a = tiny_architecture(kind);
+  a.layers = layers;
+  Weights w = tiny_weights(a, at::kFloat);
+  for (at::Tensor* t : {&w.embedding, &w.position_embedding, &w.final_norm_weight, &w.final_norm_bias, &w.unembedding})
+    *t = moved(*t);
+  for (LayerWeights& l : w.layers) {
+    for (at::Tensor* t : {&l.attention_norm_weight, &l.attention_norm_bias, &l.qkv_weight, &l.qkv_bias,
+                          &l.output_weight, &l.output_bias, &l.mlp_norm_weight, &l.mlp_norm_bias, &l.expand_weight,
+                          &l.expand_bias, &l.down_weight, &l.down_bias})
+      *t = moved(*t);
+  }
+  return {std::move(a), std::move(w)};
+}
+
+Transformer on_cpu(Kind kind, std::int64_t layers) {
+  Architecture a = tiny_architecture(kind);
+  a.layers = layers;
+  Weights w = tiny_weights(a, at::kFloat);
+  return {std::move(a), std::move(w)};
+}
+
+Prompts prompts_on(const c10::Device& where, std::int64_t pairs) {
+  Prompts p = tiny_prompts(pairs, 5, at::kFloat);
+  p.shared = 1;  // the first position is the same in both
+  p.clean = p.clean.to(where);
+  p.counterfactual = p.counterfactual.to(where);
+  p.tokens = {p.tokens.tokens.to(where), p.tokens.coefficients.to(where)};
+  return p;
+}
+
+std::vector<Task> tasks_of(const std::vector<std::string>& methods, std::int64_t layers) {
+  std::vector<Task> tasks;
+  for (const std::string& name : methods) {
+    MethodRequest request;
+    request.method = name;
+    Task task{resolve_method(request), {}};
+    task.options.layers = {0, layers};
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+const std::vector<std::string> all_methods = {"ig-acts", "ig-inputs", "conductance", "input-ig", "atp",
+                                              "relp",    "delta",     "random",      "transluce-ig-acts"};
+
+class PretendDevice : public ::testing::TestWithParam<Kind> {};
+
+TEST_P(PretendDevice, RefusesTensorsOfTheHost) {
+  const at::Tensor here = at::ones({2, 3}, at::TensorOptions().device(device));
+  EXPECT_THROW(here + at::ones({2, 3}), std::exception);
+  EXPECT_THROW(at::index_select(here, 0, at::zeros({1}, at::kLong)), std::exception);
+  EXPECT_NO_THROW(here + 1);
+}
+
+TEST_P(PretendDevice, EveryMethodGivesTheScoresOfTheCpu) {
+  const Transformer far = on_device(GetParam(), 3);
+  const Transformer near = on_cpu(GetParam(), 3);
+  const std::vector<Task> tasks = tasks_of(all_methods, 3);
+  const UnitOutcome there = attribute({&far, &far}, tasks, prompts_on(device, 3), {});
+  const UnitOutcome here = attribute({&near, &near}, tasks, prompts_on(at::kCPU, 3), {});
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    ASSERT_TRUE(there.scores[i].scores.is_cpu());
+    EXPECT_TRUE(at::allclose(there.scores[i].scores, here.scores[i].scores, 1e-3, 1e-5)) << all_methods[i];
+  }
+}
+
+TEST_P(PretendDevice, ExactPatchingAndCircuitsRunThere) {
+  const Transformer far = on_device(GetParam(), 3);
+  const Transformer near = on_cpu(GetParam(), 3);
+  std::vector<Task> tasks = tasks_of({"exact-patching"}, 3);
+  tasks[0].options.sample = sample_neurons(3, 5, 20, 12, 0, Positions::keep);
+  const UnitOutcome there = attribute({&far, &far}, tasks, prompts_on(device, 2), {});
+  const UnitOutcome here = attribute({&near, &near}, tasks, prompts_on(at::kCPU, 2), {});
+  EXPECT_TRUE(at::allclose(there.scores[0].scores, here.scores[0].scores, 1e-3, 1e-5, /*equal_nan=*/true));
+
+  CurveInputs inputs;
+  inputs.places = {at::arange(3 * 5 * 20, at::kInt).view({3, 5, 20})};
+  inputs.mean = at::full({3, 5, 20}, 0.1, at::kFloat);
+  inputs.points = {{0, 10, CircuitPoint::Side::circuit}, {0, 250, CircuitPoint::Side::complement}};
+  const CurveUnit curve = evaluate_circuits(near, prompts_on(at::kCPU, 2), inputs, {});
+  inputs.places = {inputs.places[0].to(device)};
+  inputs.mean = inputs.mean.to(device);
+  const CurveUnit over = evaluate_circuits(far, prompts_on(device, 2), inputs, {});
+  EXPECT_TRUE(at::allclose(over.points, curve.points, 1e-3, 1e-4));
+}
+
+/// Copies and items of one unit.
+Counts counted(Kind kind, const std::string& method, std::int64_t layers, std::int64_t pairs) {
+  const Transformer far = on_device(kind, layers);
+  const Prompts prompts = prompts_on(device, pairs);
+  const std::vector<Task> tasks = tasks_of({method}, layers);
+  UnitOptions options;
+  options.batching.rows = 1 << 16;
+  counts = {};
+  attribute({&far, &far}, tasks, prompts, options);
+  return counts;
+}
+
+TEST_P(PretendDevice, NothingIsCopiedOrReadInTheInnerLoops) {
+  for (const std::string method : {"atp", "relp", "ig-inputs", "transluce-ig-acts", "conductance"}) {
+    const Counts small = counted(GetParam(), method, 2, 1);
+    const Counts large = counted(GetParam(), method, 6, 4);  // as many network calls, more of everything inside
+    EXPECT_EQ(large.copies, small.copies) << method;
+    EXPECT_EQ(large.items, 0) << method;
+    EXPECT_GT(small.copies, 0) << method;  // the results at least: the counter counts
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, PretendDevice, ::testing::Values(Kind::llama, Kind::gpt2),
+                         [](const auto& info) { return info.param == Kind::llama ? "llama" : "gpt2"; });
+
+}  // namespace
+}  // namespace tributary::testing
