@@ -25,6 +25,8 @@ constexpr std::int64_t most_rows_card = 16384;
 constexpr double share_of_free = 0.8;
 /// Buffers come and go in many sizes, and the allocator cannot fit them all into one another's places.
 constexpr double fragmentation = 1.2;
+/// What the matrix libraries keep for a thread on the CPU, measured: their packed operands and compiled kernels.
+constexpr double library_bytes = 48 << 20;
 
 std::uint64_t kib_field(const std::string& file, const std::string& name) {
   std::ifstream lines(file);
@@ -190,7 +192,8 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
     const Sizes sizes = sizes_of(runs, plan.row, longest.length, longest.live, pairs, rows);
     const double forward = plan.row.forward * static_cast<double>(rows);  // true effects, circuits
     const double one = sizes.fixed + std::max(sizes.rows * plan.row.backward, forward);
-    const auto run = held + static_cast<std::uint64_t>(fragmentation * one * threads);
+    const double each = fragmentation * one + (card ? 0 : library_bytes);
+    const auto run = held + static_cast<std::uint64_t>(each * threads);
     return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
   };
   const std::int64_t most = card ? most_rows_card : most_rows_cpu;

@@ -125,7 +125,7 @@ def test_nan_weights(bench):
     name = "model.layers.1.mlp.up_proj.weight"
     begin = header[name]["data_offsets"][0]
     bench.write_weights(header, data[:begin] + np.array([np.nan]).tobytes() + data[begin + 8 :])
-    bench.refused("NaN", "layer 1 up")
+    bench.refused("NaN", "layer 1 gate and up")
 
 
 def test_unknown_architecture(bench):

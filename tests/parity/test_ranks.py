@@ -1,6 +1,6 @@
 # Copyright 2026 the tributary developers
 # SPDX-License-Identifier: Apache-2.0
-"""The same bits for any number of ranks, worker threads and rows per batch, and any order of hand-out."""
+"""The same bits for any number of ranks, threads and rows per batch, any order of hand-out and cut into units."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ VARIANTS = {
     "batches of 8 rows": (1, ["batch_rows=8"]),
     "batches of 64 rows": (2, ["batch_rows=64"]),
     "shuffled": (1, ["--hand-out", "shuffled", "--hand-out-seed", "11"]),
+    "units of one pair": (2, ["unit.pairs=1"]),
+    "units of eight pairs": (1, ["unit.pairs=8"]),
 }
 METHODS = {
     "relp": {"method": "relp"},
@@ -91,7 +93,7 @@ def tiny_settings(folder: Path, method: dict, dtype: str) -> dict:
         "model": {"path": str(folder), "dtype": dtype},
         "pairs": files | {"train": 10, "test": 5, "overlap": "allow"},
         "attribution": method,
-        "unit": {"pairs": 3},
+        "unit": {"pairs": 4},
         "circuit": {"counts": [0, 7, 50]},
     }
 
@@ -100,6 +102,15 @@ def tiny_settings(folder: Path, method: dict, dtype: str) -> dict:
 def test_tiny_models(method, binary, tmp_path, tiny_folder):
     """Every kind of stage, in every way to run it."""
     compare(binary, tmp_path, tiny_settings(tiny_folder("llama"), METHODS[method], "float32"), list(VARIANTS))
+
+
+def test_layers_of_a_unit(binary, tmp_path, tiny_folder):
+    """Methods that go layer by layer may be cut there too."""
+    sweep = tmp_path / "sweep.yaml"
+    settings = tiny_settings(tiny_folder("llama"), METHODS["ig-acts"], "float32")
+    sweep.write_text(json.dumps({"schema": 1, "name": "ranks"} | settings))
+    whole = run(binary, sweep, tmp_path / "whole", 1, ["unit.layers=100"])
+    assert run(binary, sweep, tmp_path / "one", 2, ["unit.layers=1"]) == whole
 
 
 @pytest.mark.parametrize("name", ["gpt2", "mistral"])

@@ -67,6 +67,70 @@ TEST_P(Ablations, EveryPointIsOneForwardPassWithItsNeuronsKept) {
   }
 }
 
+/// Circuits that leave lower layers whole, so that their rows enter the network late, beside others that do not.
+TEST_P(Ablations, PointsThatBeginToAblateHigherUpEnterThere) {
+  for (const Kind kind : {Kind::llama, Kind::gpt2}) {
+    const Transformer model = tiny_model(kind);
+    const Prompts prompts = tiny_prompts(3, length);
+    CurveInputs inputs = random_inputs(GetParam());
+    constexpr std::int64_t layer = length * 20;
+    inputs.places = {at::arange(nodes, at::kInt).view({3, length, 20}),            // the lower layers first
+                     at::arange(nodes, at::kInt).flip(0).view({3, length, 20})};   // the upper ones first
+    inputs.points = {{0, 2 * layer + 31, Side::circuit},  // layer 2 alone loses some
+                     {0, layer, Side::circuit},           // layers 1 and 2 lose all
+                     {0, 45, Side::circuit},
+                     {1, layer + 9, Side::complement},    // the places before that: layer 2, and a little of layer 1
+                     {1, layer - 7, Side::complement},
+                     {1, layer + 9, Side::circuit},
+                     {0, nodes - 1, Side::circuit},       // the very last neuron
+                     {1, 0, Side::complement}};           // none: the full model
+    const at::Tensor patch = counterfactual_neurons(model, prompts);
+    for (const std::int64_t rows : {1, 24, 512}) {
+      const CurveUnit unit = evaluate_circuits(model, prompts, inputs, {rows});
+      for (std::size_t i = 0; i < inputs.points.size(); ++i) {
+        const CircuitPoint& point = inputs.points[i];
+        const at::Tensor inside = inputs.places[static_cast<std::size_t>(point.ranking)] < point.count;
+        const at::Tensor kept = point.side == Side::circuit ? inside : inside.logical_not();
+        for (std::int64_t pair = 0; pair < 3; ++pair) {
+          const at::Tensor values = GetParam() == Ablation::mean   ? inputs.mean
+                                    : GetParam() == Ablation::zero ? at::zeros_like(inputs.mean)
+                                                                   : patch.select(1, pair);
+          EXPECT_NEAR(unit.points[static_cast<std::int64_t>(i)][pair].item<double>(),
+                      by_hand(model, prompts, pair, kept, values), 1e-10)
+              << "point " << i << " pair " << pair;
+        }
+      }
+      const Truth truth = AutogradModel(model).run(model.embed(prompts.clean), prompts.tokens);
+      EXPECT_LE(largest(unit.full - truth.metric), 1e-10);
+      expect_same_bits(unit.points[7], unit.full);
+    }
+  }
+}
+
+TEST(Circuits, NoBitDependsOnBatchesOrOtherPoints) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const Transformer model = tiny_model(Kind::llama, type);
+    const Prompts prompts = tiny_prompts(3, length, at::kFloat);
+    CurveInputs inputs = random_inputs(Ablation::resample);
+    inputs.places.push_back(at::arange(nodes, at::kInt).view({3, length, 20}));
+    inputs.points = {{0, 40, Side::circuit}, {1, 250, Side::circuit}, {1, 130, Side::circuit}, {0, 99, Side::complement}};
+    const CurveUnit all = evaluate_circuits(model, prompts, inputs, {});
+    const CurveUnit one_by_one = evaluate_circuits(model, prompts, inputs, {1});
+    expect_same_bits(all.points, one_by_one.points);
+    expect_same_bits(all.full, one_by_one.full);
+    expect_same_bits(all.empty, one_by_one.empty);
+    for (std::size_t i = 0; i < inputs.points.size(); ++i) {
+      CurveInputs alone = inputs;
+      alone.points = {inputs.points[i]};
+      const at::Tensor& row = all.points[static_cast<std::int64_t>(i)];
+      expect_same_bits(evaluate_circuits(model, prompts, alone, {}).points[0], row);
+      for (std::int64_t pair = 0; pair < 3; ++pair) {
+        expect_same_bits(evaluate_circuits(model, prompts.narrow(pair, 1), alone, {}).points[0], row.narrow(0, pair, 1));
+      }
+    }
+  }
+}
+
 TEST(Circuits, SummedPositionsKeepANeuronEverywhere) {
   const Transformer model = tiny_model(Kind::llama);
   const Prompts prompts = tiny_prompts(2, length);
