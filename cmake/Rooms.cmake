@@ -50,10 +50,12 @@ function(tributary_tests room)
 endfunction()
 
 # The loops of attribution/model/detail/cpu_kernels.inl, compiled once for each instruction set; the best one that the
-# machine has is chosen when the program runs. -fopenmp-simd only lets sums be reordered where the source says so.
+# machine has is chosen when the program runs. -fopenmp-simd only lets sums be reordered where the source says so;
+# without peeling, how they are does not depend on a row's address.
 function(tributary_kernel_sets)
   set(folder "${PROJECT_SOURCE_DIR}/attribution/model/detail")
-  set(common -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=fast)
+  set(common -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=fast
+    --param=vect-max-peeling-for-alignment=0)
   set(sets baseline)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND sets avx2 avx512)

@@ -64,8 +64,8 @@ class Settings {
   /// One "path = value" line a key with Effect::numbers, in table order; the hash of it identifies the run. Paths are
   /// left out: whoever makes the identity adds the hashes of the files' contents.
   [[nodiscard]] std::string identity_text() const;
-  /// One "path = value" line a key outside these groups ("attribution": the key of that name and all below it), paths to
-  /// files included: equal texts mean equal settings there.
+  /// One "path = value" line a key outside these groups ("attribution": the key of that name and all below it), paths
+  /// to files included: equal texts mean equal settings there.
   [[nodiscard]] std::string text_without(const std::vector<std::string>& groups) const;
   /// What differs from the other runs of the sweep, as a folder name ("method=atp,steps=10"); empty for a single run.
   [[nodiscard]] const std::string& label() const { return label_; }

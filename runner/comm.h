@@ -66,7 +66,8 @@ class Communicator {
 };
 
 /// Runs `body`, which need not be the same on every rank, and lets every rank know whether it went well everywhere: for
-/// what comes before a collective call. Throws what this rank's body threw, RuntimeFailure where another's did. Collective.
+/// what comes before a collective call. Throws what this rank's body threw, RuntimeFailure where another's did.
+/// Collective.
 template <typename Body>
 void agreed(const Communicator& comm, const Body& body) {
   std::exception_ptr problem;

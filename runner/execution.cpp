@@ -44,8 +44,9 @@ UnitResult with_less_memory(const Execution& execution, const std::function<Unit
                                " and strict: true forbids smaller ones; lower it, or memory");
     }
     if (!execution.rows.halve(rows)) {
-      throw std::runtime_error(text + "; even a single sequence does not fit: lower threads and unit.pairs, or take "
-                                      "model.dtype: bfloat16");
+      throw std::runtime_error(text +
+                               "; even a single sequence does not fit: lower threads and unit.pairs, or take "
+                               "model.dtype: bfloat16");
     }
     if (at::isAccelerator(execution.device)) at::getDeviceAllocator(execution.device)->emptyCache();
   }
@@ -65,8 +66,7 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
         return with_less_memory(execution, [&] { return compute(plan.chunks[static_cast<std::size_t>(unit)]); });
       },
       options);
-  execution.timings.add_seconds(
-      name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  execution.timings.add_seconds(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   if (result.stopped) throw Stopped();
   if (result.any_failed) {
     if (result.failed.empty()) throw UnitsFailed("");  // rank 0 has the list

@@ -53,7 +53,8 @@ struct Execution {
   [[nodiscard]] Batching batching() const { return {rows.get()}; }
 };
 
-/// Computes a plan's chunks on all ranks; a unit that runs out of memory is tried again with half the rows. Throws on every rank: Stopped, UnitsFailed with the failed units' texts.
+/// Computes a plan's chunks on all ranks; a unit that runs out of memory is tried again with half the rows. Throws on
+/// every rank: Stopped, UnitsFailed with the failed units' texts.
 StageResult run_plan(const Execution& execution, const std::string& name, const StagePlan& plan,
                      const std::function<UnitResult(const Chunk&)>& compute);
 

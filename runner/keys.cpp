@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "common/errors.h"
-#include "runner/memory.h"
 #include "common/text.h"
+#include "runner/memory.h"
 
 namespace tributary {
 namespace {
@@ -121,10 +121,12 @@ std::vector<Key> make_table() {
       key("threads", Kind::integer, "auto", "worker threads per rank; changes no number", {"auto"}, 1, 1024,
           Effect::speed),
       key("batch_rows", Kind::integer, "auto",
-          "rows (pairs × steps × positions) in one network call; auto: planned from memory; changes no number on the CPU",
+          "rows (pairs × steps × positions) in one network call; auto: planned from memory; changes no number on the "
+          "CPU",
           {"auto"}, 1, 1 << 24, Effect::speed),
       key("memory", Kind::text, "auto",
-          "what a rank may take ('8 GiB'): resident memory on the CPU, the card's on a card; auto: 80 % of what is free, "
+          "what a rank may take ('8 GiB'): resident memory on the CPU, the card's on a card; auto: 80 % of what is "
+          "free, "
           "shared by the ranks there",
           none, -unbounded, unbounded, Effect::speed),
       key("strict", Kind::boolean, "false",

@@ -120,8 +120,8 @@ bool is_mapped(const at::Tensor& weight, const Checkpoint& checkpoint) {
   });
 }
 
-/// What a network's weights will hold of this process's memory. Of embedding tables that lie in the file, only rows that
-/// are used are read; copies were written whole.
+/// What a network's weights will hold of this process's memory. Of embedding tables that lie in the file, only rows
+/// that are used are read; copies were written whole.
 std::uint64_t weight_bytes(const Transformer& network, const Checkpoint& checkpoint) {
   const Weights& w = network.weights();
   std::uint64_t bytes = 0;
@@ -147,9 +147,9 @@ std::uint64_t resident_with_weights(const Job& job) {
 }  // namespace
 
 std::uint64_t parse_bytes(const std::string& text) {
-  static const std::map<std::string, double> units = {
-      {"B", 1},          {"kB", 1e3},       {"MB", 1e6},       {"GB", 1e9},       {"TB", 1e12},
-      {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1099511627776.0}};
+  static const std::map<std::string, double> units = {{"B", 1},         {"kB", 1e3},      {"MB", 1e6},
+                                                      {"GB", 1e9},      {"TB", 1e12},     {"KiB", 1 << 10},
+                                                      {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1099511627776.0}};
   std::istringstream fields(text);
   double number = 0;
   std::string unit, rest;
@@ -202,11 +202,11 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
   plan.batch_rows = std::max<std::int64_t>(rows, 1);
   plan.expected_peak = peak_with(plan.batch_rows);
   if (job.config.memory != 0 && plan.expected_peak > plan.budget) {
-    throw UserError("memory", fmt::format("{} are not enough: {} rows in a network call with {} worker threads take {}; "
-                                          "raise memory, or lower threads{}",
-                                          text_of_bytes(plan.budget), plan.batch_rows, threads,
-                                          text_of_bytes(plan.expected_peak),
-                                          job.config.batch_rows != 0 ? " or batch_rows" : ""));
+    throw UserError("memory",
+                    fmt::format("{} are not enough: {} rows in a network call with {} worker threads take {}; "
+                                "raise memory, or lower threads{}",
+                                text_of_bytes(plan.budget), plan.batch_rows, threads, text_of_bytes(plan.expected_peak),
+                                job.config.batch_rows != 0 ? " or batch_rows" : ""));
   }
   return plan;
 }

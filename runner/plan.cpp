@@ -37,9 +37,7 @@ std::vector<LayerRange> ranges_of(std::int64_t layers, std::int64_t size) {
   return ranges;
 }
 
-bool by_layer(const Method& method) {
-  return method.path == PathKind::activations || method.score == ScoreKind::exact;
-}
+bool by_layer(const Method& method) { return method.path == PathKind::activations || method.score == ScoreKind::exact; }
 
 /// Layers in a unit: all, unless all methods go layer by layer and there are few chunks of pairs to share out.
 std::int64_t layers_in_unit(const RunGroup& runs, std::int64_t pair_chunks) {

@@ -31,9 +31,7 @@ std::string cpu_model() {
 }
 
 /// Numbers by stage as a JSON object.
-std::string json_of(const std::map<std::string, double>& numbers) {
-  return nlohmann::json(numbers).dump();
-}
+std::string json_of(const std::map<std::string, double>& numbers) { return nlohmann::json(numbers).dump(); }
 
 }  // namespace
 

@@ -170,7 +170,8 @@ void plan_command(const RunArguments& arguments) {
       const int threads = worker_threads(jobs[first], alone);
       const MemoryPlan memory = plan_memory(group, threads, alone.local_size());
       std::cout << fmt::format(
-          "{} computed together: {} units; a rank with {} worker threads takes at most {} ({} rows in a network call)\n\n",
+          "{} computed together: {} units; a rank with {} worker threads takes at most {} ({} rows in a network "
+          "call)\n\n",
           group.size() == 1 ? "1 run" : std::to_string(group.size()) + " runs", plan_attribution(group).units.size(),
           threads, text_of_bytes(memory.expected_peak), memory.batch_rows);
     }

@@ -139,7 +139,8 @@ ActivationSums sum_activations(const Transformer& model, const at::Tensor& ids, 
   const c10::InferenceMode inference;
   const Architecture& a = model.architecture();
   const at::TensorOptions options = model.options().dtype(at::kDouble);
-  ActivationSums sums{at::zeros({ids.size(1), a.d_model}, options), at::zeros({a.layers, ids.size(1), a.neurons}, options)};
+  ActivationSums sums{at::zeros({ids.size(1), a.d_model}, options),
+                      at::zeros({a.layers, ids.size(1), a.neurons}, options)};
   const std::int64_t piece = batching.sequences(ids.size(1));
   for (std::int64_t first = 0; first < ids.size(0); first += piece) {
     const at::Tensor embeddings = model.embed(ids.narrow(0, first, std::min(piece, ids.size(0) - first)));
@@ -190,7 +191,8 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
     for (std::size_t begin = 0; begin < some.size();) {
       std::size_t end = begin;
       while (end < some.size() && some[end].entry == some[begin].entry) ++end;
-      const at::Tensor of_row = stack.pairs().narrow(0, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end - begin));
+      const at::Tensor of_row =
+          stack.pairs().narrow(0, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end - begin));
       batch.entries.push_back({some[begin].entry, at::index_select(streams.at(some[begin].entry), 0, of_row)});
       begin = end;
     }

@@ -24,13 +24,12 @@ at::Tensor by_rows(const at::Tensor& x, const at::TensorOptions& options, const 
 }
 
 /// Sum over positions and width of x * y, float64.
-at::Tensor along(const at::Tensor& x, const at::Tensor& y) { return (x * y).sum({1, 2}, false, at::kDouble); }
+at::Tensor along(const at::Tensor& x, const at::Tensor& y) { return detail::sum_by_position(x * y); }
 
 }  // namespace
 
 ActivationPath::ActivationPath(const Record& record, std::int64_t base_group, double base_alpha, LayerRange layers,
-                               const std::vector<at::Tensor>& differences, Rules rules, Batching batching,
-                               Flops* flops)
+                               const std::vector<at::Tensor>& differences, Rules rules, Batching batching, Flops* flops)
     : record_(record),
       base_group_(base_group),
       base_alpha_(base_alpha),
@@ -58,9 +57,9 @@ ActivationPath::ActivationPath(const Record& record, std::int64_t base_group, do
 /// Points on their way up: the finished pass, and which examples and directions its sequences have.
 struct ActivationPath::Climb {
   Pass pass;
-  at::Tensor pairs;       // [point]
-  at::Tensor directions;  // [point, d_model]
-  at::Tensor metric;      // [point]
+  at::Tensor pairs;                  // [point]
+  at::Tensor directions;             // [point, d_model]
+  at::Tensor metric;                 // [point]
   std::vector<std::int64_t> counts;  // [l] points of each layer
 };
 
@@ -68,9 +67,8 @@ struct ActivationPath::Climb {
 std::vector<ActivationPath::Indices> ActivationPath::pieces(const std::vector<PathPoint>& points,
                                                             Indices chosen) const {
   const std::int64_t pairs = record_.pairs();
-  std::stable_sort(chosen.begin(), chosen.end(), [&](std::size_t a, std::size_t b) {
-    return points[a].example / pairs < points[b].example / pairs;
-  });
+  std::stable_sort(chosen.begin(), chosen.end(),
+                   [&](std::size_t a, std::size_t b) { return points[a].example / pairs < points[b].example / pairs; });
   const auto most = static_cast<std::size_t>(batching_.sequences(record_.live()));
   std::vector<Indices> cut;
   for (std::size_t first = 0; first < chosen.size(); first += most) {
@@ -162,8 +160,8 @@ void ActivationPath::visit_base(const std::vector<PathPoint>& points, const Indi
   if (indices.empty()) return;
   std::vector<at::Tensor> slopes{record_.metric(base_group_).to(at::kDouble)};
   for (std::int64_t l = 0; l < layers_.count(); ++l) {
-    slopes.push_back(along(moved_[static_cast<std::size_t>(l)],
-                           base_streams_[static_cast<std::size_t>(layers_.first + l)]));
+    slopes.push_back(
+        along(moved_[static_cast<std::size_t>(l)], base_streams_[static_cast<std::size_t>(layers_.first + l)]));
   }
   const at::Tensor numbers = at::stack(slopes).cpu();  // [1 + layer, pair]
   for (const std::size_t i : indices) {
@@ -191,9 +189,8 @@ at::Tensor ActivationPath::to_neurons(std::int64_t l, const at::Tensor& gradient
   const LayerWeights& w = model.weights().layers[static_cast<std::size_t>(layers_.first + l)];
   const bool last = layers_.first + l == model.architecture().layers - 1;
   const at::Tensor used = last ? gradients.narrow(1, record_.live() - 1, 1) : gradients;
-  return by_rows(used, model.options(), [&w](const at::Tensor& rows) {
-           return at::mm(rows, w.down_weight);
-         }).to(model.score_type());  // [pair, pos, neuron]
+  return by_rows(used, model.options(), [&w](const at::Tensor& rows) { return at::mm(rows, w.down_weight); })
+      .to(model.score_type());  // [pair, pos, neuron]
 }
 
 }  // namespace tributary

@@ -37,8 +37,8 @@ class ActivationPath : public PathNetwork {
   [[nodiscard]] std::int64_t example(std::int64_t l, std::int64_t pair) const { return l * record_.pairs() + pair; }
   [[nodiscard]] std::int64_t examples() const { return layers_.count() * record_.pairs(); }
 
-  /// Samples have gradients of the residual stream after the layer [1, live, d_model]: the neurons' are theirs times the
-  /// down projection.
+  /// Samples have gradients of the residual stream after the layer [1, live, d_model]: the neurons' are theirs times
+  /// the down projection.
   void evaluate(const std::vector<PathPoint>& points, const Visit& visit) const override;
 
   /// m of each point, by forward passes alone.

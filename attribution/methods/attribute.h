@@ -11,8 +11,8 @@
 #include <functional>
 #include <vector>
 
-#include "attribution/methods/effects.h"
 #include "attribution/methods/activation_path.h"
+#include "attribution/methods/effects.h"
 #include "attribution/methods/record.h"
 #include "attribution/methods/table.h"
 
@@ -85,9 +85,9 @@ struct UnitOutcome {
   double flops = 0;
 };
 
-/// Computes one unit: some methods on the same pairs, sharing runs, sweeps and gradients; each gets the bits it would get
-/// alone. Sums over pairs are a binary tree over their places in the unit, so a unit of 2^k aligned pairs is a node of the
-/// tree over all pairs. Threads: one call a thread, any number at once.
+/// Computes one unit: some methods on the same pairs, sharing runs, sweeps and gradients; each gets the bits it would
+/// get alone. Sums over pairs are a binary tree over their places in the unit, so a unit of 2^k aligned pairs is a node
+/// of the tree over all pairs. Threads: one call a thread, any number at once.
 UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, const Prompts& prompts,
                       const UnitOptions& options);
 

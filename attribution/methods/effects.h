@@ -20,8 +20,8 @@ struct Neuron {
 };
 
 /// Exact patching of `neurons`, all in one layer, of a record whose run `base_group` stays as it is: m(x) - m(x; do v =
-/// baseline), or when denoising m(x'; do v = v(x)) - m(x'): [pair, n] float64. difference: a of clean - baseline in that
-/// layer [pair, pos, neuron], score dtype; pos are the last positions of the prompts.
+/// baseline), or when denoising m(x'; do v = v(x)) - m(x'): [pair, n] float64. difference: a of clean - baseline in
+/// that layer [pair, pos, neuron], score dtype; pos are the last positions of the prompts.
 at::Tensor exact_patching(const Record& record, std::int64_t base_group, const std::vector<Neuron>& neurons,
                           const at::Tensor& difference, Direction direction, const Batching& batching, Flops* flops);
 

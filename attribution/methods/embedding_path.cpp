@@ -45,12 +45,13 @@ void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& 
 void EmbeddingPath::run(const std::vector<PathPoint>& points, const Indices& indices, const Visit& visit) const {
   const detail::StagedPoints staged = detail::stage(points, indices, end_.options());
   const at::Tensor from = at::index_select(start_, 0, staged.examples);  // [point, live, d_model]
-  const at::Tensor to = at::index_select(end_, 0, staged.examples);
+  const at::Tensor change = at::index_select(moved_, 0, staged.examples);
   Batch batch;
   batch.length = record_.length();
   batch.live = record_.live();
-  // In separate operations: exact at both ends, and no fused tail.
-  batch.entries = {{0, from * (1 - staged.alpha) + to * staged.alpha}};
+  // Exactly the start where nothing changes: so it makes no difference whether those positions are computed here. (The
+  // other end comes from the record.) In separate operations, without a fused tail.
+  batch.entries = {{0, from + change * staged.alpha}};
   batch.pairs = staged.examples;
   batch.prefix = record_.prefix();
   ForwardOptions options;
@@ -108,14 +109,13 @@ void EmbeddingPath::descend(const Pass& pass, SequenceRange range, const at::Ten
   const at::Tensor metric = model.metric(stream, directions);
   model.backward(pass, range, model.metric_gradient(stream, directions, options), options);
 
-  const at::Tensor slope = (at::index_select(moved_, 0, examples) * inputs).sum({1, 2}, false, at::kDouble);
+  const at::Tensor slope = detail::sum_by_position(at::index_select(moved_, 0, examples) * inputs);
   const at::Tensor numbers = at::stack({metric.to(at::kDouble), slope}).cpu();  // [2, point]
   const auto* metrics = numbers.const_data_ptr<double>();
   const double* slopes = metrics + range.count;
   for (std::int64_t i = 0; i < range.count; ++i) {
-    visit(indices[static_cast<std::size_t>(i)],
-          {metrics[i], slopes[i], values.defined() ? values[i] : at::Tensor(),
-           gradients.defined() ? gradients[i] : at::Tensor(), inputs[i]});
+    visit(indices[static_cast<std::size_t>(i)], {metrics[i], slopes[i], values.defined() ? values[i] : at::Tensor(),
+                                                 gradients.defined() ? gradients[i] : at::Tensor(), inputs[i]});
   }
 }
 

@@ -59,8 +59,9 @@ struct AdaptiveOptions {
 /// Nested equispaced points with both ends: 0, 1; then 1/2; then 1/4, 3/4; … Each level re-uses all earlier ones;
 /// estimates are trapezoid, Simpson, Boole, then trapezoid. The residual of an example is its sum - (m(1) - m(0)), the
 /// tolerance is relative to scale = max(|m(1) - m(0)|, floors[example]). It stops at the first level >= 1
-/// - whose |residual| <= tolerance × scale and whose sum agrees with the level before to ten times that: their
-///   difference is the coarser level's error, not the finer's; or
+/// - whose |residual| <= tolerance × scale, and in each half of the path by itself ten times that: m is known at the
+///   middle as well, and errors that cancel over the whole path do not in its halves (two levels' sums may agree on a
+///   wrong value, and the first level is so coarse that it seldom agrees with a right one); or
 /// - (residual ignored) whose sum agrees to tolerance × max(|sum|, scale); or
 /// - (agreement in conductance) whose conductance agrees to tolerance in relative L1.
 /// Levels are evaluated two at a time where one cannot be the last: the first two, and those far from the goal.

@@ -15,8 +15,8 @@
 
 namespace tributary {
 
-/// Where a path is looked at: which example, and how far along. What an example is, is the path's own: a prompt pair, or
-/// a pair and a layer.
+/// Where a path is looked at: which example, and how far along. What an example is, is the path's own: a prompt pair,
+/// or a pair and a layer.
 struct PathPoint {
   std::int64_t example = 0;
   double alpha = 1;

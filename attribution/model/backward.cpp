@@ -22,8 +22,13 @@ using detail::used;
 class BackwardPass {
  public:
   BackwardPass(const Transformer& model, const Pass& pass, SequenceRange range, const BackwardOptions& options)
-      : a_(model.architecture_), weights_(model.weights_), model_(model), pass_(pass), range_(range),
-        options_(options), one_type_(model.score_type() == model.options().dtype().toScalarType()) {
+      : a_(model.architecture_),
+        weights_(model.weights_),
+        model_(model),
+        pass_(pass),
+        range_(range),
+        options_(options),
+        one_type_(model.score_type() == model.options().dtype().toScalarType()) {
     TRIBUTARY_EXPECT(pass.first >= a_.layers || !pass.blocks.empty(), "a backward pass needs a tape");
     TRIBUTARY_EXPECT(pass.stream.size(1) == 1 || pass.batch.live == 1, "the last block is of the last position");
     if (a_.positions == PositionKind::rotary) {
@@ -44,9 +49,7 @@ class BackwardPass {
 
  private:
   [[nodiscard]] const LayerWeights& weights() const { return weights_.layers[static_cast<std::size_t>(block_)]; }
-  [[nodiscard]] const BlockTape& tape() const {
-    return pass_.blocks[static_cast<std::size_t>(block_ - pass_.first)];
-  }
+  [[nodiscard]] const BlockTape& tape() const { return pass_.blocks[static_cast<std::size_t>(block_ - pass_.first)]; }
   [[nodiscard]] bool trimmed() const { return block_ == a_.layers - 1; }
   [[nodiscard]] std::int64_t sequences_at(std::int64_t block) const {
     return std::clamp<std::int64_t>(detail::entered(pass_.batch, block) - range_.first, 0, range_.count);
@@ -66,10 +69,16 @@ class BackwardPass {
     operand_ = one_type_ ? gradient_ : gradient_.to(model_.options().dtype());
   }
 
-  /// A part of the tape: the range's sequences, `positions` rows each.
-  [[nodiscard]] at::Tensor part(const at::Tensor& taped, std::int64_t positions) const {
-    const std::int64_t front = trimmed() && positions == 1 ? 0 : pass_.front;
-    return taped.narrow(0, front + range_.first * positions, sequences_ * positions);
+  /// Of what the tape has for every live position, the range's sequences.
+  [[nodiscard]] at::Tensor live_part(const at::Tensor& taped) const {
+    const std::int64_t live = pass_.batch.live;
+    return taped.narrow(0, pass_.front + range_.first * live, sequences_ * live);
+  }
+
+  /// Of what it has for the positions that go on past attention, which in the last block are the last ones, without the
+  /// prefix.
+  [[nodiscard]] at::Tensor query_part(const at::Tensor& taped) const {
+    return trimmed() ? taped.narrow(0, range_.first, sequences_) : live_part(taped);
   }
 
   [[nodiscard]] Derivative derivative(Rule rule) const {
@@ -84,7 +93,7 @@ class BackwardPass {
     const LayerWeights& w = weights();
     const std::int64_t positions = trimmed() ? 1 : pass_.batch.live;
     const at::Tensor a_gradient = used(at::mm(operand_, w.down_weight), rows_);  // [rows, neurons]
-    const at::Tensor expanded = part(tape().expanded, positions);
+    const at::Tensor expanded = query_part(tape().expanded);
     const at::Tensor expanded_gradient = row_buffer(rows_, expanded.size(1), model_.options());
     at::Tensor a;
     if (options_.values == BackwardOptions::Values::recompute) {
@@ -94,13 +103,11 @@ class BackwardPass {
     gate_backward(a_gradient, expanded, detail::gate_of(a_), derivative(Rule::activation), half,
                   used(expanded_gradient, rows_), a);
     if (options_.neurons) {
-      const auto by_sequence = [&](const at::Tensor& t) {
-        return t.defined() ? t.unflatten(0, {-1, positions}) : t;
-      };
+      const auto by_sequence = [&](const at::Tensor& t) { return t.defined() ? t.unflatten(0, {-1, positions}) : t; };
       options_.neurons(block_, by_sequence(a), by_sequence(a_gradient));
     }
     const at::Tensor incoming = at::mm(expanded_gradient, w.expand_weight);  // [rows, d_model]
-    normalise_backward(used(incoming, rows_), part(tape().middle, positions), part(tape().mlp_statistics, positions),
+    normalise_backward(used(incoming, rows_), query_part(tape().middle), query_part(tape().mlp_statistics),
                        detail::mlp_norm(a_, w), derivative(Rule::norm), used(gradient_, rows_), operand_rows());
   }
 
@@ -112,8 +119,7 @@ class BackwardPass {
     const std::int64_t queries = trimmed() ? 1 : b.live;
     const at::Tensor mixed_gradient = used(at::mm(operand_, w.output_weight), rows_);
 
-    Attention attention = detail::attention_of(a_, part(tape().query, queries), part(tape().key_value, b.live),
-                                               sequences_);
+    Attention attention = detail::attention_of(a_, query_part(tape().query), live_part(tape().key_value), sequences_);
     attention.before = b.before();
     if (b.before() > 0) {
       const at::Tensor prefix = pass_.front > 0 ? tape().key_value.narrow(0, 0, pass_.front)
@@ -149,7 +155,7 @@ class BackwardPass {
       attend_and_turn();
       incoming = at::mm(buffer, w.qkv_weight);
     }
-    normalise_backward(used(incoming, rows_), part(tape().stream, b.live), part(tape().attention_statistics, b.live),
+    normalise_backward(used(incoming, rows_), live_part(tape().stream), live_part(tape().attention_statistics),
                        detail::attention_norm(a_, w), derivative(Rule::norm), used(gradient_, rows_), operand_rows());
     if (options_.flops != nullptr) {
       options_.flops->count += backward_flops(a_, detail::block_work(a_, b, sequences_, queries));

@@ -197,12 +197,12 @@ class ForwardPass {
       const std::int64_t pairs = front / b.before();
       if (query_front > 0) {
         attend(detail::attention_of(a_, query.narrow(0, 0, front), before, pairs), mixed.narrow(0, 0, front));
-        if (options_.flops != nullptr) {
-          Batch prefix;
-          prefix.length = prefix.live = b.before();
-          options_.flops->count +=
-              forward_flops(a_, detail::block_work(a_, prefix, pairs, prefix.live));
-        }
+      }
+      if (options_.flops != nullptr) {
+        Batch prefix;
+        prefix.length = prefix.live = b.before();
+        const std::int64_t queries = query_front > 0 ? prefix.live : 0;
+        options_.flops->count += forward_flops(a_, detail::block_work(a_, prefix, pairs, queries));
       }
       if (options_.prefix != nullptr) options_.prefix->blocks.push_back(before.clone());
     } else if (b.before() > 0) {

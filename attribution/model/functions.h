@@ -73,9 +73,9 @@ void rotate(at::Tensor x, const Rotation& rotation, Turn turn);
 struct Attention {
   std::int64_t sequences = 0, queries = 0, live = 0, before = 0;
   std::int64_t heads = 0, kv_heads = 0, d_head = 0;
-  std::int64_t window = 0;  //!< positions a query sees, itself included; 0: all
-  at::Tensor query;         //!< [sequence * queries, heads * d_head], a view with any row stride
-  at::Tensor key, value;    //!< [sequence * live, kv_heads * d_head]
+  std::int64_t window = 0;              //!< positions a query sees, itself included; 0: all
+  at::Tensor query;                     //!< [sequence * queries, heads * d_head], a view with any row stride
+  at::Tensor key, value;                //!< [sequence * live, kv_heads * d_head]
   at::Tensor prefix_key, prefix_value;  //!< [pair * before, kv_heads * d_head]; undefined when before = 0
   at::Tensor pair;                      //!< [sequence] int64; undefined when before = 0
 };

@@ -86,7 +86,8 @@ at::Tensor with_prefix(const Attention& a, const at::Tensor& own, const at::Tens
 }
 
 Heads heads_of(const Attention& a) {
-  Heads h{by_head(a.query, a.sequences, a.heads, a.d_head), with_prefix(a, a.key, a.prefix_key),
+  Heads h{by_head(a.query, a.sequences, a.heads, a.d_head),
+          with_prefix(a, a.key, a.prefix_key),
           with_prefix(a, a.value, a.prefix_value),
           {}};
   const std::int64_t length = a.before + a.live;

@@ -91,8 +91,8 @@ at::Tensor Transformer::metric_gradient(const at::Tensor& stream, const at::Tens
   const bool replaced = options.rules.has(Rule::norm);
   if (replaced && options.fired != nullptr) options.fired->count(Rule::norm);
   const at::Tensor gradient = at::zeros_like(n.rows);
-  generic::normalise_backward(directions, last, n.statistics, norm,
-                              replaced ? Derivative::replaced : Derivative::plain, gradient, {});
+  generic::normalise_backward(directions, last, n.statistics, norm, replaced ? Derivative::replaced : Derivative::plain,
+                              gradient, {});
   return gradient.unsqueeze(1);
 }
 

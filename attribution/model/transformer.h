@@ -46,10 +46,10 @@ struct Entry {
 /// Sequences to run together: prompts of `length` tokens of which the last `live` positions are computed.
 struct Batch {
   std::int64_t length = 0, live = 0;
-  std::vector<Entry> entries;       //!< ascending blocks
-  at::Tensor pairs;                 //!< [sequence] int64: row of the prefix; undefined when live = length
-  const Prefix* prefix = nullptr;   //!< of the positions before; or
-  at::Tensor prefix_embeddings;     //!< [pair, length - live, d_model]: computed in passing (all enter at block 0)
+  std::vector<Entry> entries;      //!< ascending blocks
+  at::Tensor pairs;                //!< [sequence] int64: row of the prefix; undefined when live = length
+  const Prefix* prefix = nullptr;  //!< of the positions before; or
+  at::Tensor prefix_embeddings;    //!< [pair, length - live, d_model]: computed in passing (all enter at block 0)
 
   [[nodiscard]] std::int64_t before() const { return length - live; }
   [[nodiscard]] std::int64_t sequences() const;
@@ -128,8 +128,8 @@ class Transformer {
   void backward(const Pass& pass, SequenceRange range, const at::Tensor& gradient,
                 const BackwardOptions& options) const;
 
-  /// What m multiplies the normalised stream of the last position with [batch, d_model], score_type: Σ_j coefficient_j ·
-  /// (row token_j of the unembedding).
+  /// What m multiplies the normalised stream of the last position with [batch, d_model], score_type: Σ_j coefficient_j
+  /// · (row token_j of the unembedding).
   [[nodiscard]] at::Tensor directions(const MetricTokens& tokens) const;
   /// m [batch] in score_type, from a pass's stream and directions of its sequences [sequence, d_model].
   [[nodiscard]] at::Tensor metric(const at::Tensor& stream, const at::Tensor& directions) const;

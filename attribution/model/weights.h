@@ -35,7 +35,8 @@ struct LayerWeights {
   at::Tensor expand_weight, expand_bias;  //!< of a gated MLP: gate above up
   at::Tensor down_weight, down_bias;
 
-  /// The first `width` rows of qkv, and the others: queries, and keys and values. Biases undefined where there are none.
+  /// The first `width` rows of qkv, and the others: queries, and keys and values. Biases undefined where there are
+  /// none.
   [[nodiscard]] at::Tensor query_weight(std::int64_t width) const { return qkv_weight.narrow(0, 0, width); }
   [[nodiscard]] at::Tensor query_bias(std::int64_t width) const {
     return qkv_bias.defined() ? qkv_bias.narrow(0, 0, width) : qkv_bias;
@@ -67,9 +68,9 @@ struct WeightStore {
 /// A store of this process's own.
 WeightStore private_store();
 
-/// Binds all weights in `options` (dtype, device); those already so stay views of the source. Throws UserError: a tensor
-/// missing or of the wrong shape, a stored tensor that the description does not use (the model would silently be another
-/// one).
+/// Binds all weights in `options` (dtype, device); those already so stay views of the source. Throws UserError: a
+/// tensor missing or of the wrong shape, a stored tensor that the description does not use (the model would silently be
+/// another one).
 Weights bind_weights(const Architecture& architecture, const nlohmann::json& config, const TensorSource& source,
                      const at::TensorOptions& options, const WeightStore& store);
 

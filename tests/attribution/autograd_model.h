@@ -85,10 +85,10 @@ inline at::Tensor attention(const at::Tensor& query, const at::Tensor& key, cons
 
 /// What a run of the reference gives. Streams: before each block, and after the last.
 struct Truth {
-  at::Tensor logits;                                     //!< [sequence, pos, vocabulary]
-  at::Tensor metric;                                     //!< [sequence]
-  std::vector<at::Tensor> neurons, neuron_gradients;     //!< [layer] of [sequence, pos, neuron]
-  std::vector<at::Tensor> streams, stream_gradients;     //!< [layer + 1] of [sequence, pos, d_model]
+  at::Tensor logits;                                  //!< [sequence, pos, vocabulary]
+  at::Tensor metric;                                  //!< [sequence]
+  std::vector<at::Tensor> neurons, neuron_gradients;  //!< [layer] of [sequence, pos, neuron]
+  std::vector<at::Tensor> streams, stream_gradients;  //!< [layer + 1] of [sequence, pos, d_model]
 };
 
 /// The last positions of one of its lists.
@@ -145,9 +145,8 @@ class AutogradModel {
   /// m with one layer's neurons set to a [sequence, pos, neuron].
   [[nodiscard]] at::Tensor metric_with_layer(const at::Tensor& embeddings, const MetricTokens& tokens,
                                              std::int64_t layer, const at::Tensor& a) const {
-    return run(embeddings, tokens, {}, [&](std::int64_t at, const at::Tensor& own) {
-             return at == layer ? a : own;
-           }).metric;
+    return run(embeddings, tokens, {}, [&](std::int64_t at, const at::Tensor& own) { return at == layer ? a : own; })
+        .metric;
   }
 
  private:
@@ -176,8 +175,7 @@ class AutogradModel {
     const Norm n{w.mlp_norm_weight, w.mlp_norm_bias, a_.norm, a_.norm_epsilon};
     const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
     const at::Tensor expanded = at::linear(x, wide(w.expand_weight), wide(w.expand_bias));
-    const at::Tensor s =
-        truth::act(expanded.narrow(2, 0, a_.neurons), a_.activation, of(rules, Rule::activation));
+    const at::Tensor s = truth::act(expanded.narrow(2, 0, a_.neurons), a_.activation, of(rules, Rule::activation));
     if (a_.mlp == MlpKind::plain) return s;
     return truth::product(s, expanded.narrow(2, a_.neurons, a_.neurons), of(rules, Rule::half));
   }

@@ -23,8 +23,8 @@ inline void expect_close(const at::Tensor& actual, const at::Tensor& expected) {
   const at::Tensor allowed =
       truth.abs() * own + tolerance_of(actual.scalar_type()) * truth.abs().max().clamp_min(1e-30);
   const at::Tensor excess = (actual.detach().to(at::kDouble) - truth).abs() - allowed;
-  EXPECT_LE(excess.max().item<double>(), 0) << "at element " << excess.argmax().item<std::int64_t>() << ", largest "
-                                            << truth.abs().max().item<double>();
+  EXPECT_LE(excess.max().item<double>(), 0)
+      << "at element " << excess.argmax().item<std::int64_t>() << ", largest " << truth.abs().max().item<double>();
   EXPECT_TRUE(at::isfinite(actual).all().item<bool>());
 }
 

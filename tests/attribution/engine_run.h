@@ -37,8 +37,12 @@ inline EngineRun engine_run(const Transformer& model, Batch batch, const at::Ten
   if (range.count == 0) range.count = batch.sequences();
   ForwardOptions up;
   up.tape = ForwardOptions::Tape::keep;
-  up.neurons = [&](std::int64_t layer, const at::Tensor& a) { run.neurons[static_cast<std::size_t>(layer)] = a.clone(); };
-  up.stream = [&](std::int64_t block, const at::Tensor& h) { run.streams[static_cast<std::size_t>(block)] = h.clone(); };
+  up.neurons = [&](std::int64_t layer, const at::Tensor& a) {
+    run.neurons[static_cast<std::size_t>(layer)] = a.clone();
+  };
+  up.stream = [&](std::int64_t block, const at::Tensor& h) {
+    run.streams[static_cast<std::size_t>(block)] = h.clone();
+  };
   up.prefix = &run.prefix;
   up.flops = &run.forward_flops;
   run.pass = model.forward(std::move(batch), up);

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A pretend accelerator: PrivateUse1 tensors live in host memory, and every operator checks that none of its tensors
-// is a CPU tensor with dimensions, which a real card would refuse, before it computes on the CPU. Counts what a real card
-// would wait for: copies between host and device, and values read one by one.
+// is a CPU tensor with dimensions, which a real card would refuse, before it computes on the CPU. Counts what a real
+// card would wait for: copies between host and device, and values read one by one.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -51,15 +51,14 @@ inline Allocator& allocator() {
 
 /// A CPU tensor on the same memory, for copying.
 inline at::Tensor on_host(const at::Tensor& t) {
-  return t.is_cpu() ? t
-                    : at::from_blob(t.data_ptr(), t.sizes(), t.strides(), t.options().device(at::kCPU));
+  return t.is_cpu() ? t : at::from_blob(t.data_ptr(), t.sizes(), t.strides(), t.options().device(at::kCPU));
 }
 
 inline at::Tensor empty(c10::SymIntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout>,
                         std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
   return at::detail::empty_generic(C10_AS_INTARRAYREF_SLOW(size), &allocator(),
-                                   c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
-                                   type.value_or(at::kFloat), format);
+                                   c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), type.value_or(at::kFloat),
+                                   format);
 }
 
 inline at::Tensor empty_strided(c10::SymIntArrayRef size, c10::SymIntArrayRef stride,

@@ -29,7 +29,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("as_strided", [](const at::Tensor& t, c10::SymIntArrayRef size, c10::SymIntArrayRef stride,
                           std::optional<c10::SymInt> offset) {
     return at::native::as_strided_tensorimpl(t, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride),
-                               offset ? std::optional(offset->expect_int()) : std::nullopt);
+                                             offset ? std::optional(offset->expect_int()) : std::nullopt);
   });
   m.impl("view", [](const at::Tensor& t, c10::SymIntArrayRef size) {
     return at::native::view(t, C10_AS_INTARRAYREF_SLOW(size));
@@ -92,7 +92,7 @@ std::vector<Task> tasks_of(const std::vector<std::string>& methods, std::int64_t
   return tasks;
 }
 
-const std::vector<std::string> all_methods = {"ig-acts", "ig-inputs", "conductance", "input-ig", "atp",
+const std::vector<std::string> all_methods = {"ig-acts", "ig-inputs", "conductance", "input-ig",         "atp",
                                               "relp",    "delta",     "random",      "transluce-ig-acts"};
 
 class PretendDevice : public ::testing::TestWithParam<Kind> {};
@@ -159,7 +159,7 @@ TEST_P(PretendDevice, NothingIsCopiedOrReadInTheInnerLoops) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, PretendDevice, ::testing::Values(Kind::llama, Kind::gpt2),
-                         [](const auto& info) { return info.param == Kind::llama ? "llama" : "gpt2"; });
+                         [](const auto& one) { return one.param == Kind::llama ? "llama" : "gpt2"; });
 
 }  // namespace
 }  // namespace tributary::testing

@@ -91,7 +91,8 @@ inline Transformer tiny_model(Kind kind, at::ScalarType type = at::kDouble) {
   return {std::move(a), std::move(w)};
 }
 
-/// `pairs` random pairs of `length` tokens that differ in one token, the second unless said; metric logit(3) - logit(7).
+/// `pairs` random pairs of `length` tokens that differ in one token, the second unless said; metric logit(3) -
+/// logit(7).
 inline Prompts tiny_prompts(std::int64_t pairs, std::int64_t length, at::ScalarType score_type = at::kDouble,
                             std::int64_t differing = 1) {
   at::manual_seed(2);

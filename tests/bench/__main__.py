@@ -74,7 +74,7 @@ def say(text: str) -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> tuple[str, dict]:
-    """The table, and everything for the JSON file."""
+    """The table and all numbers; the numbers so far are written after every row."""
     files = pair_files(options.data)
     tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
     pairs = fitting_pairs(files.train, tokenizer, options.pairs)
@@ -89,24 +89,34 @@ def measure(options: argparse.Namespace, folder: Path) -> tuple[str, dict]:
         say("agreement of the peers with the program")
         agreed = agreement(product, peers)
     rows = []
+
+    def facts() -> dict:
+        return {
+            "machine": machine(),
+            "pairs": {"count": len(pairs), "tokens": pairs[0].length, "file": files.train.name},
+            "gemm_peak": peaks,
+            "agreement": agreed,
+            "errors": bench.errors.raw,
+            "rows": [row.as_json() for row in rows],
+            "product": {name: run.facts() for name, run in product.runs.items()},
+            "peers": {name: [vars(t) for t in result.times] for name, result in peers.results.items()},
+        }
+
     for name in options.only:
         say(name)
         began = time.perf_counter()
-        rows += ROWS[name](bench)
-        say(f"{name}: {time.perf_counter() - began:.0f} s")
+        found = ROWS[name](bench)
+        rows += found
+        say(f"{name}: {time.perf_counter() - began:.0f} s\n{table(found)}")
+        write(options.json, facts())  # what there is so far outlives a run that is cut short
     peaks.append(gemm_peak(slot))
-    facts = {
-        "machine": machine(),
-        "load": os.getloadavg(),
-        "pairs": {"count": len(pairs), "tokens": pairs[0].length, "file": files.train.name},
-        "gemm_peak": peaks,
-        "agreement": agreed,
-        "errors": bench.errors.raw,
-        "rows": [row.as_json() for row in rows],
-        "product": {name: run.facts() for name, run in product.runs.items()},
-        "peers": {name: [vars(t) for t in result.times] for name, result in peers.results.items()},
-    }
-    return "\n".join([heading(facts), table(rows), closing(facts)]), facts
+    return "\n".join([heading(facts()), table(rows), closing(facts())]), facts()
+
+
+def write(file: Path, facts: dict) -> None:
+    """All numbers as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def heading(facts: dict) -> str:
@@ -147,8 +157,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
         text, facts = measure(options, Path(folder))
     print(text)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write(options.json, facts)
     say(f"all numbers in {options.json}")
 
 

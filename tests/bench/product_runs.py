@@ -71,9 +71,9 @@ class Run:
         return self.attribution / self.pairs
 
     def gflops(self, *stages: str) -> float | None:
-        """Needed GFLOP of these stages by the seconds they took."""
+        """Needed GFLOP of these stages by the seconds they took; a sweep's methods share theirs, so it has no rate."""
         seconds, flops = self.provenance("seconds"), self.provenance("flops")
-        if not seconds or not flops:
+        if not seconds or not flops or len(self.results) > 1:
             return None
         needed = (flops.get(stage, 0) for stage in stages)
         total = sum(f["needed"] if isinstance(f, dict) else f for f in needed)

@@ -153,11 +153,11 @@ def scaling(bench: Bench) -> list[Row]:
     trial = bench.product.run("scaling, trial", ACTS_RIGHT, 1, **LAYOUTS[single])
     growth = max(1.0, 1.2 * bench.scaling_seconds / trial.attribution)
     attribution = ACTS_RIGHT | {"steps": math.ceil(ACTS_RIGHT["steps"] * growth)}
-    runs = bench.product.in_turn({name: attribution | {"more": LAYOUTS[name]} for name in LAYOUTS})
-    one = runs[single]
-    row = bench.row(f"ig-acts, right {attribution['steps']}, {single}", one)
+    runs = bench.product.in_turn({f"scaling, {name}": attribution | {"more": LAYOUTS[name]} for name in LAYOUTS})
+    one = runs[f"scaling, {single}"]
+    row = Row(f"ig-acts, right {attribution['steps']}, {single}", one.attribution_per_pair, one.estimated)
     for layout in layouts:
-        run = runs[layout]
+        run = runs[f"scaling, {layout}"]
         ratio = one.attribution / run.attribution
         row.checks.append(Check(layout, ratio, at_least=1.9, form="{:.2f} x", other=run.attribution_per_pair))
     row.notes.append(f"attribution takes {one.attribution:.1f} s")

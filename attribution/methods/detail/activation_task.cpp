@@ -68,9 +68,8 @@ at::Tensor neuron_gradients(const ActivationPath& path, std::int64_t l, const st
   return path.to_neurons(l, at::cat(gradients));
 }
 
-void audit(const Piece& piece, const ActivationPath& path, TaskScores& task,
-           const std::vector<PathIntegral>& integrals, const std::vector<at::Tensor>& differences,
-           const std::vector<at::Tensor>& scores) {
+void audit(const Piece& piece, const ActivationPath& path, TaskScores& task, const std::vector<PathIntegral>& integrals,
+           const std::vector<at::Tensor>& differences, const std::vector<at::Tensor>& scores) {
   for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
     if (!task.audited(pair)) continue;
     for (std::int64_t l = 0; l < task.layers(); ++l) {

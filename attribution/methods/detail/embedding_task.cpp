@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "attribution/methods/detail/pilot_choice.h"
+#include "attribution/methods/detail/staging.h"
 #include "attribution/methods/detail/task_scores.h"
 #include "common/errors.h"
 
@@ -91,7 +92,7 @@ void finish(const Piece& piece, const Start& start, const EmbeddingPath& path, T
   task.store_inputs(tokens.to(at::kDouble).cpu());
   const at::Tensor difference =
       (piece.exact().metric(clean_group).to(at::kDouble) - start.metric(piece).to(at::kDouble)).cpu();
-  task.store_differences((tokens.sum(-1, false, at::kDouble).cpu() - difference).unsqueeze(1));
+  task.store_differences((sum_by_position(tokens.unsqueeze(-1)).cpu() - difference).unsqueeze(1));
   for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
     const PathIntegral& integral = integrals[static_cast<std::size_t>(pair)];
     task.store_spent(pair, 0, task.layers(), integral);
@@ -106,8 +107,8 @@ void finish(const Piece& piece, const Start& start, const EmbeddingPath& path, T
       if (task.method().score == ScoreKind::delta) {  // the same end-point difference: scores / gradient, without it
         for (std::int64_t l = 0; l < layers.count(); ++l) {
           const at::Tensor clean = piece.working().neurons(clean_group, layers.first + l)[pair];
-          const at::Tensor change = clean.to(finer.scalar_type()) -
-                                    start.neurons(piece, layers.first + l)[pair].to(finer.scalar_type());
+          const at::Tensor change =
+              clean.to(finer.scalar_type()) - start.neurons(piece, layers.first + l)[pair].to(finer.scalar_type());
           finer[l].narrow(0, finer.size(1) - change.size(0), change.size(0)).mul_(change);
         }
       }

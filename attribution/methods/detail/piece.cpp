@@ -46,8 +46,8 @@ const RecordGradients& Piece::gradients(std::int64_t group, Rules rules) const {
   for (const auto& known : gradients_) {
     if (known->group == group && known->rules == rules) return known->gradients;
   }
-  gradients_.push_back(std::make_unique<KnownGradients>(
-      KnownGradients{group, rules, working_->gradients(group, rules, flops_)}));
+  gradients_.push_back(
+      std::make_unique<KnownGradients>(KnownGradients{group, rules, working_->gradients(group, rules, flops_)}));
   return gradients_.back()->gradients;
 }
 
@@ -77,10 +77,9 @@ ActivationPath Piece::activation_path(const Record& record, const Method& method
 
 at::Tensor Piece::effects(const Method& method, const TaskOptions& options) const {
   for (const KnownEffects& known : effects_) {
-    if (known.baseline == method.baseline && method.baseline != Baseline::mean &&  // means may differ known.direction == method.direction &&
-        known.layers.first == options.layers.first && known.layers.end == options.layers.end) {
-      return known.effects;
-    }
+    const bool same_layers = known.layers.first == options.layers.first && known.layers.end == options.layers.end;
+    const bool same_ends = known.baseline == method.baseline && method.baseline != Baseline::mean;  // means may differ
+    if (same_layers && same_ends && known.direction == method.direction) return known.effects;
   }
   const ActivationPath path = activation_path(*exact_, method, options, {});
   std::vector<PathPoint> far;

@@ -11,8 +11,8 @@
 
 namespace tributary::detail {
 
-std::vector<int> cheapest_candidates(const PathNetwork& path, const Method& method,
-                                     const std::vector<PilotGoal>& goals, const std::function<void()>& pause) {
+std::vector<int> cheapest_candidates(const PathNetwork& path, const Method& method, const std::vector<PilotGoal>& goals,
+                                     const std::function<void()>& pause) {
   const std::vector<PilotCandidate>& candidates = pilot_candidates();
   std::vector<std::map<double, double>> slopes(goals.size());  // by example and alpha
   std::vector<int> chosen(goals.size(), static_cast<int>(candidates.size()) - 1);

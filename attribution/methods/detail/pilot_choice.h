@@ -19,7 +19,7 @@ struct PilotGoal {
 
 /// By example, the index of the cheapest candidate within the method's tolerance (the last one when none is). Points
 /// that candidates share are evaluated once.
-std::vector<int> cheapest_candidates(const PathNetwork& path, const Method& method,
-                                     const std::vector<PilotGoal>& goals, const std::function<void()>& pause);
+std::vector<int> cheapest_candidates(const PathNetwork& path, const Method& method, const std::vector<PilotGoal>& goals,
+                                     const std::function<void()>& pause);
 
 }  // namespace tributary::detail

@@ -28,4 +28,11 @@ StagedPoints stage(const std::vector<PathPoint>& points, const std::vector<std::
   return {staged(examples, options), staged(alpha, options).to(options.dtype()).view({-1, 1, 1})};
 }
 
+at::Tensor sum_by_position(const at::Tensor& t) {
+  const at::Tensor rows = t.sum(-1, false, at::kDouble);  // [..., pos]
+  at::Tensor sum = rows.select(-1, 0).clone();
+  for (std::int64_t position = 1; position < rows.size(-1); ++position) sum.add_(rows.select(-1, position));
+  return sum;
+}
+
 }  // namespace tributary::detail

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Points of a path as tensors on the device: one copy a network call, whatever its size.
+// Points of a path as tensors on the device, one copy a network call whatever its size; and sums over positions.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -25,5 +25,9 @@ StagedPoints stage(const std::vector<PathPoint>& points, const std::vector<std::
 /// Numbers of the host as a tensor on the device.
 template <typename T>
 at::Tensor staged(const std::vector<T>& numbers, const at::TensorOptions& options);
+
+/// Sums [...] in float64 of t [..., pos, width], position after position: leading positions of zeros then change no bit,
+/// whether they are there or not.
+at::Tensor sum_by_position(const at::Tensor& t);
 
 }  // namespace tributary::detail

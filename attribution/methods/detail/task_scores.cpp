@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/detail/task_scores.h"
 
+#include "attribution/methods/detail/staging.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -17,7 +19,7 @@ double total(const at::Tensor& t) { return t.to(at::kDouble).sum().item<double>(
 
 }  // namespace
 
-at::Tensor totals(const at::Tensor& scores) { return scores.sum({2, 3}, false, at::kDouble); }
+at::Tensor totals(const at::Tensor& scores) { return sum_by_position(scores); }
 
 TaskScores::TaskScores(const Task& task, std::int64_t pairs, std::int64_t length)
     : task_(task), pairs_(pairs), length_(length) {}

@@ -45,7 +45,7 @@ struct NormBackwardArguments {
   bool constant_denominator = false;  //!< rule `norm`
   Rows<const S> stream;
   const S* statistics = nullptr;
-  Rows<const T> gradient;  //!< with respect to the normalised rows
+  Rows<const T> gradient;   //!< with respect to the normalised rows
   Rows<S> stream_gradient;  //!< += what passes through the norm
   Rows<T> copy;             //!< out: stream_gradient in T; none: nullptr
 };
@@ -60,8 +60,8 @@ struct GateArguments {
   Rows<const T> expanded;  //!< z and u side by side [rows, 2 * neurons], or z [rows, neurons]
   Rows<T> neurons_out;     //!< a; none: nullptr
   // backward only
-  Rows<const T> gradient;       //!< dm/da
-  Rows<T> expanded_gradient;    //!< out; may be `expanded` itself
+  Rows<const T> gradient;             //!< dm/da
+  Rows<T> expanded_gradient;          //!< out; may be `expanded` itself
   bool constant_coefficient = false;  //!< rule `activation`
   double share = 1;                   //!< rule `half`: 0.5
 };
@@ -87,10 +87,10 @@ struct AttentionArguments {
   std::int64_t window = 0;  //!< positions a query sees, itself included; 0: all before it
   S scale = 1;
   Rows<const T> query;
-  Rows<const T> key, value;               //!< [sequence * live, kv_heads * head]
+  Rows<const T> key, value;                //!< [sequence * live, kv_heads * head]
   Rows<const T> prefix_key, prefix_value;  //!< [pair * before, kv_heads * head]
-  const std::int64_t* pair = nullptr;     //!< by sequence
-  Rows<T> mixed;                          //!< out
+  const std::int64_t* pair = nullptr;      //!< by sequence
+  Rows<T> mixed;                           //!< out
   // backward only
   Rows<const T> gradient;
   Rows<T> query_gradient, key_gradient, value_gradient;  //!< out

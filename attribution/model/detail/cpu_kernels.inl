@@ -356,9 +356,7 @@ class Head {
   }
 
  private:
-  [[nodiscard]] std::int64_t size() const {
-    return (2 * length_ + 2 * a_.live + 3) * a_.head + 2 * length_;
-  }
+  [[nodiscard]] std::int64_t size() const { return (2 * length_ + 2 * a_.live + 3) * a_.head + 2 * length_; }
   [[nodiscard]] std::int64_t group() const { return a_.heads / a_.kv_heads; }
   [[nodiscard]] std::int64_t position(std::int64_t q) const { return length_ - a_.queries + q; }
   [[nodiscard]] std::int64_t first(std::int64_t q) const {
@@ -452,7 +450,7 @@ void ablate(const AblateArguments<T>& a) {
 
 template <typename S, typename T>
 constexpr CpuKernels<S, T> kernels_for() {
-  return {normalise<S, T>, normalise_backward<S, T>, gate<T>,      gate_backward<T>, rotate<S, T>,
+  return {normalise<S, T>, normalise_backward<S, T>, gate<T>,  gate_backward<T>, rotate<S, T>,
           attention<S, T>, attention_backward<S, T>, ablate<T>};
 }
 

@@ -30,7 +30,9 @@ CurveInputs random_inputs(Ablation ablation) {
 /// The reference's metric of one pair with kept [layer, pos, neuron] held and the rest set.
 double by_hand(const Transformer& model, const Prompts& prompts, std::int64_t pair, const at::Tensor& kept,
                const at::Tensor& values) {
-  const auto replace = [&](std::int64_t layer, const at::Tensor& a) { return at::where(kept[layer], a, values[layer]); };
+  const auto replace = [&](std::int64_t layer, const at::Tensor& a) {
+    return at::where(kept[layer], a, values[layer]);
+  };
   const Prompts one = prompts.narrow(pair, 1);
   return AutogradModel(model).run(model.embed(one.clean), one.tokens, {}, replace).metric.item<double>();
 }
@@ -74,16 +76,17 @@ TEST_P(Ablations, PointsThatBeginToAblateHigherUpEnterThere) {
     const Prompts prompts = tiny_prompts(3, length);
     CurveInputs inputs = random_inputs(GetParam());
     constexpr std::int64_t layer = length * 20;
-    inputs.places = {at::arange(nodes, at::kInt).view({3, length, 20}),            // the lower layers first
-                     at::arange(nodes, at::kInt).flip(0).view({3, length, 20})};   // the upper ones first
-    inputs.points = {{0, 2 * layer + 31, Side::circuit},  // layer 2 alone loses some
-                     {0, layer, Side::circuit},           // layers 1 and 2 lose all
+    inputs.places = {at::arange(nodes, at::kInt).view({3, length, 20}),           // the lower layers first
+                     at::arange(nodes, at::kInt).flip(0).view({3, length, 20})};  // the upper ones first
+    inputs.points = {{0, 2 * layer + 31, Side::circuit},                          // layer 2 alone loses some
+                     {0, layer, Side::circuit},                                   // layers 1 and 2 lose all
                      {0, 45, Side::circuit},
-                     {1, layer + 9, Side::complement},    // the places before that: layer 2, and a little of layer 1
+                     {1, layer + 9, Side::complement},  // the places before that: layer 2, and a little of layer 1
                      {1, layer - 7, Side::complement},
                      {1, layer + 9, Side::circuit},
-                     {0, nodes - 1, Side::circuit},       // the very last neuron
-                     {1, 0, Side::complement}};           // none: the full model
+                     {0, nodes - 1, Side::circuit},      // the very last neuron
+                     {1, 0, Side::complement},           // none: the full model
+                     {1, layer + 1, Side::complement}};  // layer 2, and one neuron of layer 1
     const at::Tensor patch = counterfactual_neurons(model, prompts);
     for (const std::int64_t rows : {1, 24, 512}) {
       const CurveUnit unit = evaluate_circuits(model, prompts, inputs, {rows});
@@ -113,7 +116,8 @@ TEST(Circuits, NoBitDependsOnBatchesOrOtherPoints) {
     const Prompts prompts = tiny_prompts(3, length, at::kFloat);
     CurveInputs inputs = random_inputs(Ablation::resample);
     inputs.places.push_back(at::arange(nodes, at::kInt).view({3, length, 20}));
-    inputs.points = {{0, 40, Side::circuit}, {1, 250, Side::circuit}, {1, 130, Side::circuit}, {0, 99, Side::complement}};
+    inputs.points = {
+        {0, 40, Side::circuit}, {1, 250, Side::circuit}, {1, 130, Side::circuit}, {0, 99, Side::complement}};
     const CurveUnit all = evaluate_circuits(model, prompts, inputs, {});
     const CurveUnit one_by_one = evaluate_circuits(model, prompts, inputs, {1});
     expect_same_bits(all.points, one_by_one.points);
@@ -125,7 +129,8 @@ TEST(Circuits, NoBitDependsOnBatchesOrOtherPoints) {
       const at::Tensor& row = all.points[static_cast<std::int64_t>(i)];
       expect_same_bits(evaluate_circuits(model, prompts, alone, {}).points[0], row);
       for (std::int64_t pair = 0; pair < 3; ++pair) {
-        expect_same_bits(evaluate_circuits(model, prompts.narrow(pair, 1), alone, {}).points[0], row.narrow(0, pair, 1));
+        expect_same_bits(evaluate_circuits(model, prompts.narrow(pair, 1), alone, {}).points[0],
+                         row.narrow(0, pair, 1));
       }
     }
   }

@@ -33,7 +33,9 @@ struct Truths {
   Truth clean, patch;
 
   explicit Truths(const Transformer& engine)
-      : model(engine), embeddings(engine.embed(prompts.clean)), clean(model.run(embeddings, prompts.tokens)),
+      : model(engine),
+        embeddings(engine.embed(prompts.clean)),
+        clean(model.run(embeddings, prompts.tokens)),
         patch(model.run(engine.embed(prompts.counterfactual), prompts.tokens)) {}
   [[nodiscard]] at::Tensor metric_with(std::int64_t layer, const at::Tensor& a) const {
     return model.metric_with_layer(embeddings, prompts.tokens, layer, a);
@@ -137,8 +139,8 @@ TEST(Attribute, AdaptiveUnderRulesNeedsNoTrueDifference) {
 TEST(Attribute, ThePilotChoosesTheCheapestRuleThatMeetsTheTolerance) {
   const Transformer model = tiny_model(Kind::llama);
   const Truths truths(model);
-  const at::Tensor chosen = pilot({&model, &model}, task_of(request_of("ig-acts", Quadrature::pilot, std::nullopt)),
-                                  truths.prompts, {});
+  const at::Tensor chosen =
+      pilot({&model, &model}, task_of(request_of("ig-acts", Quadrature::pilot, std::nullopt)), truths.prompts, {});
   std::vector<at::Tensor> residuals;  // by candidate [pair, layer]
   for (const PilotCandidate& rule : pilot_candidates()) {
     residuals.push_back(scores_of(model, request_of("ig-acts", rule.rule, rule.points)).residual.abs());

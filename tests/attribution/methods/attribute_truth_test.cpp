@@ -42,8 +42,7 @@ INSTANTIATE_TEST_SUITE_P(Attribute, Definitions,
                          ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2),
                                             ::testing::Values(0, 1, length - 1)),
                          [](const auto& one) {
-                           return name_of(std::get<0>(one.param)) + "_shared_" +
-                                  std::to_string(std::get<1>(one.param));
+                           return name_of(std::get<0>(one.param)) + "_shared_" + std::to_string(std::get<1>(one.param));
                          });
 
 TEST_P(Definitions, OfOnePointMethods) {
@@ -105,9 +104,10 @@ TEST_P(Definitions, OfIgActivations) {
         }
         expect_close(found.scores[l], expected.sum(0));
         // Residual, or linearisation gap: the sum against the true effect of the layer.
-        const at::Tensor moved = run(direction == Direction::clean ? x : y, {}, [&](std::int64_t at, const at::Tensor& own) {
-                                   return at != l ? own : direction == Direction::clean ? start : start + delta;
-                                 }).metric;
+        const at::Tensor moved =
+            run(direction == Direction::clean ? x : y, {}, [&](std::int64_t at, const at::Tensor& own) {
+              return at != l ? own : direction == Direction::clean ? start : start + delta;
+            }).metric;
         const at::Tensor effect = direction == Direction::clean ? clean.metric - moved : moved - patch.metric;
         const at::Tensor& difference = ruled ? found.gap : found.residual;
         EXPECT_LE(largest(difference.select(1, l) - (expected.sum({1, 2}) - effect)), 1e-9);
@@ -160,6 +160,22 @@ TEST_P(Definitions, OfEmbeddingPathsFromOtherBaselines) {
   }
 }
 
+TEST_P(Definitions, OfConductanceFromZeroBeginsAtTheFirstPointAboveIt) {
+  MethodRequest request = request_of("conductance", Quadrature::trapezoid, 3);
+  request.baseline = Baseline::zero;
+  const UnitScores found = unit(request);
+  const std::vector<Truth> points = {run(x / 3), run(x * 2 / 3), clean};
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    at::Tensor integral = at::zeros_like(clean.neurons[layer]);
+    for (std::size_t j = 1; j < 3; ++j) {
+      integral += (points[j].neuron_gradients[layer] + points[j - 1].neuron_gradients[layer]) / 2 *
+                  (points[j].neurons[layer] - points[j - 1].neurons[layer]);
+    }
+    expect_close(found.scores[static_cast<std::int64_t>(layer)], integral.sum(0));
+  }
+  EXPECT_EQ(largest(found.evaluations - 3), 0);
+}
+
 TEST_P(Definitions, OfAggregates) {
   MethodRequest request = request_of("atp");
   request.aggregate = Aggregate::mean_abs;
@@ -195,8 +211,9 @@ TEST(Attribute, TheMetricMayBeTheSumOfTheBestLogits) {
   Prompts prompts = tiny_prompts(pairs, length);
   prompts.tokens = {};
   prompts.top_k = 4;
-  const at::Tensor logits =
-      AutogradModel(model).run(model.embed(prompts.clean), tiny_prompts(pairs, length).tokens).logits.select(1, length - 1);
+  const at::Tensor logits = AutogradModel(model)
+                                .run(model.embed(prompts.clean), tiny_prompts(pairs, length).tokens)
+                                .logits.select(1, length - 1);
   const UnitScores unit = unit_of(model, task_of(request_of("atp")), prompts);
   expect_close(unit.metric.select(1, 0), std::get<0>(at::topk(logits, 4)).sum(1));
 }

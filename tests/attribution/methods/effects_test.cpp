@@ -21,16 +21,19 @@ constexpr std::int64_t length = 5;
 /// m with one neuron of a run set, at one position or (-1) at all, by the reference: one forward pass.
 at::Tensor with_neuron(const AutogradModel& model, const at::Tensor& embeddings, const MetricTokens& tokens,
                        const Neuron& neuron, const at::Tensor& from) {
-  return model.run(embeddings, tokens, {}, [&](std::int64_t layer, const at::Tensor& a) {
-    if (layer != neuron.layer) return a;
-    at::Tensor changed = a.clone();
-    for (std::int64_t t = 0; t < length; ++t) {
-      if (neuron.position < 0 || neuron.position == t) {
-        changed.select(1, t).select(1, neuron.index).copy_(from.select(1, t).select(1, neuron.index));
-      }
-    }
-    return changed;
-  }).metric;
+  return model
+      .run(embeddings, tokens, {},
+           [&](std::int64_t layer, const at::Tensor& a) {
+             if (layer != neuron.layer) return a;
+             at::Tensor changed = a.clone();
+             for (std::int64_t t = 0; t < length; ++t) {
+               if (neuron.position < 0 || neuron.position == t) {
+                 changed.select(1, t).select(1, neuron.index).copy_(from.select(1, t).select(1, neuron.index));
+               }
+             }
+             return changed;
+           })
+      .metric;
 }
 
 class ExactPatching : public ::testing::TestWithParam<std::tuple<Kind, Direction, Positions, std::int64_t>> {};

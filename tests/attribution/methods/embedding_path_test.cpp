@@ -48,8 +48,8 @@ struct Setting {
       : model(tiny_model(kind, type)),
         prompts(tiny_prompts(pairs, length, stream_type(type), shared_positions)),
         shared(shared_positions) {}
-  [[nodiscard]] EmbeddingPath path(Rules rules = {}, Neurons taps = Neurons::values_and_gradients, std::int64_t rows = 512,
-                                   std::int64_t start_group = 1) const {
+  [[nodiscard]] EmbeddingPath path(Rules rules = {}, Neurons taps = Neurons::values_and_gradients,
+                                   std::int64_t rows = 512, std::int64_t start_group = 1) const {
     return {record, 0, record.embeddings(1), start_group, rules, {taps}, {rows}, nullptr};
   }
 };
@@ -73,8 +73,8 @@ TEST_P(EmbeddingPaths, SamplesAreThoseOfTheReference) {
     for (std::size_t i = 0; i < points.size(); ++i) {
       const auto one = [&](std::size_t group) { return setting.embeddings[group].narrow(0, points[i].example, 1); };
       const at::Tensor moved = one(0) - one(1);
-      const Truth truth = reference.run(one(1) + points[i].alpha * moved,
-                                        setting.prompts.tokens.narrow(points[i].example, 1), rules);
+      const Truth truth =
+          reference.run(one(1) + points[i].alpha * moved, setting.prompts.tokens.narrow(points[i].example, 1), rules);
       EXPECT_NEAR(samples[i].metric, truth.metric.item<double>(), 1e-10);
       EXPECT_NEAR(samples[i].slope, (moved * truth.stream_gradients[0]).sum().item<double>(), 1e-9);
       expect_close(samples[i].input_gradient, last_positions(truth.stream_gradients, 0, live)[0]);
@@ -138,8 +138,7 @@ TEST(EmbeddingPath, MayStartAnywhere) {
   const PathSample sample = samples_of(path, {{2, 0.3}}).front();
   const at::Tensor end = setting.embeddings[0].narrow(0, 2, 1);
   const at::Tensor from = start.narrow(0, 2, 1);
-  const Truth truth =
-      AutogradModel(setting.model).run(from + 0.3 * (end - from), setting.prompts.tokens.narrow(2, 1));
+  const Truth truth = AutogradModel(setting.model).run(from + 0.3 * (end - from), setting.prompts.tokens.narrow(2, 1));
   EXPECT_NEAR(sample.metric, truth.metric.item<double>(), 1e-10);
   EXPECT_NEAR(sample.slope, ((end - from) * truth.stream_gradients[0]).sum().item<double>(), 1e-9);
 }

@@ -36,8 +36,7 @@ INSTANTIATE_TEST_SUITE_P(Record, Records,
                          ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2),
                                             ::testing::Values(0, 1, 3, length - 1)),
                          [](const auto& one) {
-                           return name_of(std::get<0>(one.param)) + "_shared_" +
-                                  std::to_string(std::get<1>(one.param));
+                           return name_of(std::get<0>(one.param)) + "_shared_" + std::to_string(std::get<1>(one.param));
                          });
 
 TEST_P(Records, HoldTheRunsOfEachGroup) {
@@ -84,8 +83,9 @@ TEST_P(Records, NoBitDependsOnWhatIsShared) {
     const RecordGradients a = record.gradients(group, {}, nullptr);
     const RecordGradients b = whole.gradients(group, {}, nullptr);
     for (std::size_t layer = 0; layer < 3; ++layer) {
-      expect_same_bits(a.neurons[layer].contiguous(),
-                       last_positions(b.neurons, static_cast<std::int64_t>(layer), a.neurons[layer].size(1)).contiguous());
+      expect_same_bits(
+          a.neurons[layer].contiguous(),
+          last_positions(b.neurons, static_cast<std::int64_t>(layer), a.neurons[layer].size(1)).contiguous());
       expect_same_bits(a.streams[layer].contiguous(),
                        last_positions(b.streams, static_cast<std::int64_t>(layer), live).contiguous());
     }

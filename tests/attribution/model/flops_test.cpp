@@ -86,8 +86,8 @@ TEST(Flops, OfAWavefrontOnAGivenPrefix) {
   batch.pairs = at::tensor({0, 0, 1, 0}, at::kLong);
   batch.prefix = &whole.prefix;
   const EngineRun run = engine_run(model, batch, directions.index_select(0, batch.pairs));
-  // Block 0: one sequence, 2 rows, pairs 3 + 4. Block 1: three, 6 rows, 3 last positions, pairs 3 × 4. The fourth enters
-  // above and costs nothing.
+  // Block 0: one sequence, 2 rows, pairs 3 + 4. Block 1: three, 6 rows, 3 last positions, pairs 3 × 4. The fourth
+  // enters above and costs nothing.
   EXPECT_EQ(run.forward_flops.count, (2 * 48 + 2 * 216 + 7 * 24) + (6 * 48 + 3 * 216 + 12 * 24));
   EXPECT_EQ(run.backward_flops.count, (2 * 48 + 2 * 216 + 7 * 48) + (6 * 48 + 3 * 216 + 12 * 48));
 }

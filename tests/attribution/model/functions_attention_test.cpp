@@ -151,7 +151,8 @@ TEST_P(Attentions, BackwardPassIsAutograds) {
     expect_close(of_key.rows, expected(1, key));
     expect_close(of_value.rows, expected(2, value));
     EXPECT_TRUE(of_query.untouched() && of_key.untouched() && of_value.untouched());
-    const at::Tensor q = at::ones(query.sizes(), type), k = at::ones(key.sizes(), type), v = at::ones(key.sizes(), type);
+    const at::Tensor q = at::ones(query.sizes(), type), k = at::ones(key.sizes(), type),
+                     v = at::ones(key.sizes(), type);
     generic::attend_backward(a, incoming, pattern, q, k, v);
     expect_close(q, expected(0, query));
     expect_close(k, expected(1, key));

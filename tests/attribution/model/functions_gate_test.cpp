@@ -73,8 +73,7 @@ class Gates : public ::testing::TestWithParam<std::tuple<MlpKind, Activation, at
     Strided expanded(numbers, type);
     Strided incoming(at::randn({rows, neurons}, at::kDouble), type);
     const at::Tensor leaf = expanded.rows.to(at::kDouble).clone().requires_grad_();
-    const at::Tensor expected =
-        grad({truth_of(leaf, activation, half)}, {leaf}, {incoming.rows.to(at::kDouble)})[0];
+    const at::Tensor expected = grad({truth_of(leaf, activation, half)}, {leaf}, {incoming.rows.to(at::kDouble)})[0];
     const at::Tensor forward = at::empty({rows, neurons}, type);
     gate(expanded.rows, form, forward);
 

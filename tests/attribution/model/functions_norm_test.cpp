@@ -30,8 +30,8 @@ class Norms : public ::testing::TestWithParam<std::tuple<NormKind, at::ScalarTyp
   const Norm norm{(1 + 0.3 * at::randn({width}, at::kDouble)).to(type),
                   centred ? at::randn({width}, at::kDouble).to(type) : at::Tensor(), kind, 1e-3};
   // The last row is so small that epsilon is what the denominator is made of.
-  const at::Tensor numbers = at::cat({3 * at::randn({rows - 1, width}, at::kDouble) + 1,
-                                      1e-3 * at::randn({1, width}, at::kDouble)});
+  const at::Tensor numbers =
+      at::cat({3 * at::randn({rows - 1, width}, at::kDouble) + 1, 1e-3 * at::randn({1, width}, at::kDouble)});
   Strided h{numbers, stream};
 
   [[nodiscard]] at::Tensor truth_of(const at::Tensor& x) const { return truth::norm(x, norm, Derivative::plain); }
@@ -99,8 +99,7 @@ TEST_P(Norms, BackwardPassIsAutograds) {
   normalise(h.rows, norm, x, statistics);
   for (const Derivative derivative : {Derivative::plain, Derivative::replaced}) {
     const at::Tensor leaf = h.rows.to(at::kDouble).clone().requires_grad_();
-    const at::Tensor through =
-        grad({truth::norm(leaf, norm, derivative)}, {leaf}, {incoming.rows.to(at::kDouble)})[0];
+    const at::Tensor through = grad({truth::norm(leaf, norm, derivative)}, {leaf}, {incoming.rows.to(at::kDouble)})[0];
     for (const bool copied : {false, true}) {
       Strided gradient(before, stream);
       Strided copy(at::zeros({rows, width}, at::kDouble), type);

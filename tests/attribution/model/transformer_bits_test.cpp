@@ -77,7 +77,8 @@ TEST_P(Bits, DoNotDependOnAPrefixComputedInPassing) {
   for (const std::int64_t shared : {1, 3, 5, 6}) {
     const Prompts p = prompts(3, shared);
     const at::Tensor directions = m.directions(p.tokens).repeat({2, 1});
-    const EngineRun whole = engine_run(m, whole_batch(at::cat({m.embed(p.clean), m.embed(p.counterfactual)})), directions);
+    const EngineRun whole =
+        engine_run(m, whole_batch(at::cat({m.embed(p.clean), m.embed(p.counterfactual)})), directions);
     const EngineRun trimmed = engine_run(m, trimmed_batch(m, p, shared), directions);
     SCOPED_TRACE("shared " + std::to_string(shared));
     for (int i = 0; i < 6; ++i) expect_same_sequence(trimmed, i, whole, i);
@@ -167,7 +168,8 @@ TEST_P(Bits, OfARangeOfAWavefrontAreThoseOfItsSequences) {
   const Batch batch = entering(whole, {{1, {0, 1}}, {2, {2, 0}}, {3, {1}}});
   const at::Tensor turned = directions.index_select(0, at::tensor({0, 1, 2, 0, 1}, at::kLong));
   const EngineRun some = engine_run(m, batch, turned, {}, {1, 3});  // one of block 1, both of block 2
-  expect_same_bits(some.stream_gradients[2], whole.stream_gradients[2].index_select(0, at::tensor({1, 2, 0}, at::kLong)));
+  expect_same_bits(some.stream_gradients[2],
+                   whole.stream_gradients[2].index_select(0, at::tensor({1, 2, 0}, at::kLong)));
   expect_same_bits(some.stream_gradients[1], whole.stream_gradients[1].narrow(0, 1, 1));
 }
 

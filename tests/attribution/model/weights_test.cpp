@@ -6,89 +6,18 @@
 #include "attribution/model/weights.h"
 
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <limits>
-#include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 
-#include "attribution/model/families.h"
-#include "common/errors.h"
 #include "tests/attribution/closeness.h"
+#include "tests/attribution/stored_llama.h"
 
 namespace tributary::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using nlohmann::json;
-
-constexpr std::int64_t d = 4, neurons = 6, vocabulary = 9;
-
-json llama_config() {
-  return {{"model_type", "llama"},
-          {"hidden_size", d},
-          {"num_hidden_layers", 1},
-          {"num_attention_heads", 2},
-          {"num_key_value_heads", 1},
-          {"intermediate_size", neurons},
-          {"vocab_size", vocabulary},
-          {"max_position_embeddings", 8},
-          {"rms_norm_eps", 1e-5},
-          {"hidden_act", "silu"},
-          {"tie_word_embeddings", false}};
-}
-const std::string layer = "model.layers.0.";
-const std::string query = layer + "self_attn.q_proj.weight", key = layer + "self_attn.k_proj.weight",
-                  value = layer + "self_attn.v_proj.weight", gate = layer + "mlp.gate_proj.weight",
-                  up = layer + "mlp.up_proj.weight";
-
-/// A checkpoint in memory: each tensor by itself, unless laid side by side.
-struct Stored {
-  std::map<std::string, at::Tensor> tensors;
-
-  [[nodiscard]] TensorSource source() const {
-    TensorSource source;
-    source.find = [all = tensors](const std::string& name) {
-      const auto found = all.find(name);
-      return found == all.end() ? at::Tensor() : found->second;
-    };
-    for (const auto& [name, tensor] : tensors) source.names.push_back(name);
-    source.where = "memory";
-    return source;
-  }
-  /// Puts tensors of equal row widths one behind the other, as a file has them; returns the first byte.
-  void* lay_together(const std::vector<std::string>& names) {
-    std::vector<at::Tensor> pieces;
-    for (const std::string& name : names) pieces.push_back(tensors.at(name));
-    const at::Tensor all = at::cat(pieces);
-    std::int64_t row = 0;
-    for (const std::string& name : names) {
-      const std::int64_t rows = tensors.at(name).size(0);
-      tensors[name] = all.narrow(0, row, rows);
-      row += rows;
-    }
-    return all.data_ptr();
-  }
-};
-
-Stored llama_tensors() {
-  at::manual_seed(9);
-  const auto matrix = [](std::int64_t rows, std::int64_t columns) { return at::randn({rows, columns}, at::kFloat); };
-  return {{{"model.embed_tokens.weight", matrix(vocabulary, d)},
-           {"model.norm.weight", at::randn({d}, at::kFloat)},
-           {"lm_head.weight", matrix(vocabulary, d)},
-           {layer + "input_layernorm.weight", at::randn({d}, at::kFloat)},
-           {query, matrix(4, d)},
-           {key, matrix(2, d)},
-           {value, matrix(2, d)},
-           {layer + "self_attn.o_proj.weight", matrix(d, 4)},
-           {layer + "post_attention_layernorm.weight", at::randn({d}, at::kFloat)},
-           {gate, matrix(neurons, d)},
-           {up, matrix(neurons, d)},
-           {layer + "mlp.down_proj.weight", matrix(d, neurons)}}};
-}
+using namespace stored;
 
 /// Counts what it is asked for.
 struct CountingStore {
@@ -103,19 +32,6 @@ struct CountingStore {
              role};
   }
 };
-
-Weights bound(const json& config, const Stored& stored, at::ScalarType type, const WeightStore& store) {
-  return bind_weights(describe_architecture(config, "memory"), config, stored.source(), at::TensorOptions(type), store);
-}
-
-std::string refusal(const json& config, const Stored& stored) {
-  try {
-    bound(config, stored, at::kFloat, private_store());
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "not refused";
-}
 
 TEST(Weights, PiecesThatLieSideBySideAreViewed) {
   Stored stored = llama_tensors();
@@ -167,7 +83,8 @@ TEST(Weights, AnotherDtypeIsConvertedThroughTheStore) {
     EXPECT_EQ(counting.made->size(), 9U);  // embedding, norm, unembedding; two norms, qkv, output, expand, down
     const LayerWeights& w = weights.layers[0];
     expect_same_bits(weights.embedding, stored.tensors["model.embed_tokens.weight"].to(type));
-    expect_same_bits(w.qkv_weight, at::cat({stored.tensors[query], stored.tensors[key], stored.tensors[value]}).to(type));
+    expect_same_bits(w.qkv_weight,
+                     at::cat({stored.tensors[query], stored.tensors[key], stored.tensors[value]}).to(type));
     expect_same_bits(w.query_weight(4), stored.tensors[query].to(type));
     expect_same_bits(w.key_value_weight(4), at::cat({stored.tensors[key], stored.tensors[value]}).to(type));
     EXPECT_FALSE(w.query_bias(4).defined());
@@ -202,9 +119,15 @@ TEST(Weights, TiedEmbeddingsAreOneTensor) {
 }
 
 TEST(Weights, Gpt2sJoinedAndTransposedMatricesAreViewed) {
-  const json config = {{"model_type", "gpt2"}, {"n_embd", d},    {"n_layer", 1},
-                       {"n_head", 2},          {"n_inner", 6},   {"vocab_size", vocabulary},
-                       {"n_positions", 8},     {"layer_norm_epsilon", 1e-5}, {"activation_function", "gelu_new"}};
+  const json config = {{"model_type", "gpt2"},
+                       {"n_embd", d},
+                       {"n_layer", 1},
+                       {"n_head", 2},
+                       {"n_inner", 6},
+                       {"vocab_size", vocabulary},
+                       {"n_positions", 8},
+                       {"layer_norm_epsilon", 1e-5},
+                       {"activation_function", "gelu_new"}};
   at::manual_seed(10);
   Stored stored;
   const auto add = [&stored](const std::string& name, at::IntArrayRef shape) {
@@ -235,30 +158,6 @@ TEST(Weights, Gpt2sJoinedAndTransposedMatricesAreViewed) {
   EXPECT_TRUE(at::equal(w.key_value_bias(d), stored.tensors["h.0.attn.c_attn.bias"].narrow(0, d, 2 * d)));
   EXPECT_TRUE(at::equal(w.expand_weight, stored.tensors["h.0.mlp.c_fc.weight"].t()));
   EXPECT_TRUE(at::equal(w.down_weight, stored.tensors["h.0.mlp.c_proj.weight"].t()));
-}
-
-TEST(Weights, ATensorMissingMisshapenOrLeftOverIsRefused) {
-  Stored missing = llama_tensors();
-  missing.tensors.erase(up);
-  EXPECT_THAT(refusal(llama_config(), missing), HasSubstr(up));
-  Stored misshapen = llama_tensors();
-  misshapen.tensors[key] = at::zeros({3, d}, at::kFloat);
-  EXPECT_THAT(refusal(llama_config(), misshapen), HasSubstr("[3, 4]"));
-  Stored extra = llama_tensors();
-  extra.tensors[layer + "self_attn.q_norm.weight"] = at::zeros({2}, at::kFloat);
-  EXPECT_THAT(refusal(llama_config(), extra), HasSubstr("q_norm"));
-}
-
-TEST(Weights, NumbersThatAreNotFiniteAreNamed) {
-  Stored stored = llama_tensors();
-  require_finite(bound(llama_config(), stored, at::kFloat, private_store()), "memory");
-  stored.tensors[up][2][1] = std::numeric_limits<float>::quiet_NaN();
-  try {
-    require_finite(bound(llama_config(), stored, at::kFloat, private_store()), "memory");
-    FAIL() << "not refused";
-  } catch (const UserError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("layer 0 gate and up"));
-  }
 }
 
 }  // namespace
