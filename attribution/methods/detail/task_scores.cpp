@@ -15,7 +15,8 @@ namespace {
 constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
 constexpr int audit_points = 33;  // at least: twice Simpson's three would judge it by a worse rule
 
-double total(const at::Tensor& t) { return t.to(at::kDouble).sum().item<double>(); }
+/// Σ |x| over [pos, neuron].
+double magnitude(const at::Tensor& x) { return sum_by_position(x.abs()).item<double>(); }
 
 }  // namespace
 
@@ -59,7 +60,7 @@ void TaskScores::store_spent(std::int64_t pair, std::int64_t l, std::int64_t cou
 void TaskScores::store_audit(std::int64_t pair, std::int64_t l, const at::Tensor& scores, const at::Tensor& finer) {
   if (!out_.audit.defined()) out_.audit = at::full({pairs_, layers()}, nothing, at::kDouble);
   const at::Tensor reference = finer.to(at::kDouble);
-  out_.audit[first_ + pair][l] = total((scores.to(at::kDouble) - reference).abs()) / total(reference.abs());
+  out_.audit[first_ + pair][l] = magnitude(scores.to(at::kDouble) - reference) / magnitude(reference);
 }
 
 void TaskScores::store_inputs(const at::Tensor& tokens) {
