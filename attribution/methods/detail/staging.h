@@ -26,8 +26,8 @@ StagedPoints stage(const std::vector<PathPoint>& points, const std::vector<std::
 template <typename T>
 at::Tensor staged(const std::vector<T>& numbers, const at::TensorOptions& options);
 
-/// Sums [...] in float64 of t [..., pos, width], position after position: leading positions of zeros then change no bit,
-/// whether they are there or not.
+/// Sums [...] in float64 of t [..., pos, width], position after position: leading positions of zeros then change no
+/// bit, whether they are there or not.
 at::Tensor sum_by_position(const at::Tensor& t);
 
 }  // namespace tributary::detail
