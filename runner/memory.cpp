@@ -63,9 +63,11 @@ double rows_at_most(const Job& job, std::int64_t pairs, std::int64_t live, std::
       return 0;
     case PathKind::embeddings:
       return std::min(cap, of_pairs * steps);
-    case PathKind::activations:
-      // The first layer alone with all its points; or a call filled by layers in order, from the first on.
-      return std::min(cap, of_pairs * std::max(steps, method.steps != 0 ? 1.0 : layers));
+    case PathKind::activations: {
+      // A call is filled by layers in order, from the first on; adaptive: two points of each, then many of the first.
+      const double points = method.steps != 0 ? steps * layers : std::max(steps, 2 * layers);
+      return std::min(cap, of_pairs * points);
+    }
   }
   return cap;
 }
