@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -61,6 +62,9 @@ class Settings {
   /// All keys with their values as YAML, in table order, paths made absolute: runs again as it stands. Read again it
   /// gives the same values.
   [[nodiscard]] std::string resolved() const;
+  /// The same of the keys that the file, its grid or the command line gave: read again it gives equal settings, also in
+  /// what depends on whether a key was given.
+  [[nodiscard]] std::string as_given() const;
   /// One "path = value" line a key with Effect::numbers, in table order; the hash of it identifies the run. Paths are
   /// left out: whoever makes the identity adds the hashes of the files' contents.
   [[nodiscard]] std::string identity_text() const;
@@ -72,6 +76,7 @@ class Settings {
 
  private:
   friend class SettingsReader;
+  [[nodiscard]] std::string yaml_of(const std::function<bool(const std::string& path)>& wanted) const;
   struct Held {
     Value value;
     bool given = false;

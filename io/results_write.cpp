@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "io/detail/atomic_file.h"
+#include "io/atomic_file.h"
 #include "io/detail/hdf5.h"
 #include "io/detail/hdf5_attributes.h"
 #include "io/detail/results_layout.h"
@@ -117,7 +117,7 @@ void write_results(const std::filesystem::path& file, const ResultsFile& content
   detail::check_contents(contents);
   std::string image = file_image(contents);
   detail::seal(image);
-  detail::write_atomically(file, image);
+  write_atomically(file, image);
 }
 
 }  // namespace tributary

@@ -109,7 +109,10 @@ void run_pilot(const Execution& execution, Preparation& run, std::vector<std::st
   });
   std::vector<std::int64_t> chosen(static_cast<std::size_t>(layers), 0);
   for (const std::vector<double>& row : result.rows) {
-    for (std::size_t l = 0; l < chosen.size(); ++l) chosen[l] = std::max(chosen[l], static_cast<std::int64_t>(row[l]));
+    for (std::size_t i = 0; i < row.size(); ++i) {  // [pair, layer]
+      std::int64_t& choice = chosen[i % chosen.size()];
+      choice = std::max(choice, static_cast<std::int64_t>(row[i]));
+    }
   }
   execution.comm.broadcast(chosen);
   for (const std::int64_t choice : chosen) {
@@ -213,7 +216,9 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
   std::vector<AttributionOutcome> outcomes(group.size());
   std::vector<Preparation> runs;
   for (std::size_t i = 0; i < group.size(); ++i) {
-    runs.push_back(prepare(execution, *group[i], outcomes[i].pilot));
+    Execution alone = execution;
+    alone.scope = " of run " + std::to_string(i);
+    runs.push_back(prepare(alone, *group[i], outcomes[i].pilot));
     const Job& job = *group[i];
     const bool neurons = job.config.method.has_neurons();
     outcomes[i].shape = {neurons ? job.architecture().layers : 1, job.node_positions(),

@@ -47,6 +47,7 @@ std::vector<std::byte> encode(const BlockResult& result) {
     out.put(failure.text);
   }
   out.put(result.unstarted);
+  out.put(result.unkept);
   return out.take();
 }
 
@@ -74,6 +75,7 @@ BlockResult decode_block_result(std::span<const std::byte> bytes) {
     failure.text = in.get_string();
   }
   result.unstarted = in.get_vector<std::int64_t>();
+  result.unkept = in.get_string();
   in.expect_end();
   return result;
 }

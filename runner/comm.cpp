@@ -22,13 +22,15 @@ namespace tributary {
 namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 30;  // bytes in one MPI call: counts are int
+constexpr int kTroubleTag = 3;                        // messages.cpp has 1 and 2
+constexpr std::size_t kLongestTrouble = 4000;         // bytes: small messages never wait for their receiver
 constexpr int kPollsBeforeSleep = 200;
 constexpr std::chrono::microseconds kShortestSleep{200};
 constexpr std::chrono::microseconds kLongestSleep{2000};
 
 /// Non-blocking calls and polls instead of blocking ones: those spin a core while they wait.
-void wait_for(MPI_Request request) {
-  wait_until([&request] {
+void wait_for(const Communicator& comm, MPI_Request request) {
+  comm.wait([&request] {
     int done = 0;
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     return done != 0;
@@ -69,7 +71,7 @@ void Communicator::broadcast_bytes(void* data, std::size_t size) const {
     const int count = static_cast<int>(std::min(kPiece, size - done));
     check_mpi(MPI_Ibcast(static_cast<std::byte*>(data) + done, count, MPI_BYTE, 0, ranks_->comm, &request),
               "MPI_Ibcast");
-    wait_for(request);
+    wait_for(*this, request);
   }
 }
 
@@ -95,7 +97,7 @@ bool Communicator::agree(bool ok) const {
   int all = 0;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Iallreduce(&mine, &all, 1, MPI_INT, MPI_LAND, ranks_->comm, &request), "MPI_Iallreduce");
-  wait_for(request);
+  wait_for(*this, request);
   return all != 0;
 }
 
@@ -105,7 +107,7 @@ std::vector<std::int64_t> Communicator::gather(std::int64_t value) const {
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Igather(&value, 1, MPI_INT64_T, values.data(), 1, MPI_INT64_T, 0, ranks_->comm, &request),
             "MPI_Igather");
-  wait_for(request);
+  wait_for(*this, request);
   return values;
 }
 
@@ -125,7 +127,7 @@ std::vector<std::string> Communicator::gather(const std::string& text) const {
   check_mpi(MPI_Igatherv(text.data(), to_count(std::ssize(text)), MPI_CHAR, all.data(), counts.data(), starts.data(),
                          MPI_CHAR, 0, ranks_->comm, &request),
             "MPI_Igatherv");
-  wait_for(request);
+  wait_for(*this, request);
   std::vector<std::string> texts;
   for (std::size_t rank = 0; rank < counts.size(); ++rank) texts.push_back(all.substr(starts[rank], counts[rank]));
   return texts;
@@ -135,7 +137,38 @@ void Communicator::barrier() const {
   if (!ranks_) return;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Ibarrier(ranks_->comm, &request), "MPI_Ibarrier");
-  wait_for(request);
+  wait_for(*this, request);
+}
+
+void Communicator::wait(const std::function<bool()>& done) const {
+  wait_until([&] {
+    if (done()) return true;
+    require_no_trouble();
+    return false;
+  });
+}
+
+void Communicator::report_trouble(const std::string& text) const {
+  if (!ranks_ || rank() == 0) return;
+  const std::string sent = text.substr(0, kLongestTrouble);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Isend(sent.data(), to_count(std::ssize(sent)), MPI_CHAR, 0, kTroubleTag, ranks_->comm, &request),
+            "MPI_Isend");
+  wait_for(*this, request);
+}
+
+void Communicator::require_no_trouble() const {
+  if (!ranks_ || rank() != 0) return;
+  int arrived = 0;
+  MPI_Status status;
+  check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kTroubleTag, ranks_->comm, &arrived, &status), "MPI_Iprobe");
+  if (arrived == 0) return;
+  int count = 0;
+  check_mpi(MPI_Get_count(&status, MPI_CHAR, &count), "MPI_Get_count");
+  std::string text(static_cast<std::size_t>(count), '\0');
+  check_mpi(MPI_Recv(text.data(), count, MPI_CHAR, status.MPI_SOURCE, kTroubleTag, ranks_->comm, MPI_STATUS_IGNORE),
+            "MPI_Recv");
+  throw RankFailed(text);
 }
 
 void Communicator::abort(int exit_code) const {

@@ -18,6 +18,18 @@
 
 namespace tributary {
 
+/// Another rank has the reason, and tells it.
+class FailedElsewhere : public RuntimeFailure {
+ public:
+  using RuntimeFailure::RuntimeFailure;
+};
+
+/// Another rank cannot go on: its own words. What follows is the end of all ranks.
+class RankFailed : public RuntimeFailure {
+ public:
+  using RuntimeFailure::RuntimeFailure;
+};
+
 class Communicator {
  public:
   Communicator() = default;
@@ -48,6 +60,15 @@ class Communicator {
 
   void barrier() const;
 
+  /// Waits until `done` says so, as wait_until; on rank 0 throws RankFailed when another rank has reported trouble. All
+  /// waiting goes through here, so a rank that cannot go on never leaves rank 0 waiting for it.
+  void wait(const std::function<bool()>& done) const;
+
+  /// A rank other than 0 tells rank 0 why it cannot go on. Not collective.
+  void report_trouble(const std::string& text) const;
+  /// Rank 0: throws RankFailed when another rank has reported trouble.
+  void require_no_trouble() const;
+
   /// Ends all ranks at once with this exit code. For the top of the program only.
   [[noreturn]] void abort(int exit_code) const;
 
@@ -66,7 +87,7 @@ class Communicator {
 };
 
 /// Runs `body`, which need not be the same on every rank, and lets every rank know whether it went well everywhere: for
-/// what comes before a collective call. Throws what this rank's body threw, RuntimeFailure where another's did.
+/// what comes before a collective call. Throws what this rank's body threw, FailedElsewhere where another's did.
 /// Collective.
 template <typename Body>
 void agreed(const Communicator& comm, const Body& body) {
@@ -78,7 +99,7 @@ void agreed(const Communicator& comm, const Body& body) {
   }
   const bool all_well = comm.agree(problem == nullptr);
   if (problem) std::rethrow_exception(problem);
-  if (!all_well) throw RuntimeFailure("another rank could not start; see its message");
+  if (!all_well) throw FailedElsewhere("another rank could not start; see its message");
 }
 
 /// How this process was started.

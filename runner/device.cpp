@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/errors.h"
+#include "runner/host.h"
 
 namespace tributary {
 namespace {
@@ -35,8 +36,7 @@ struct Cores {
 };
 
 Cores usable_cores() {
-  char host[256] = {};
-  gethostname(host, sizeof host - 1);
+  const std::string host = host_name();
   cpu_set_t mask;
   if (sched_getaffinity(0, sizeof mask, &mask) != 0) return {1, host};
   Cores cores{std::max(1, CPU_COUNT(&mask)), host};

@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <optional>
 #include <string_view>
 
 #include "common/errors.h"
+#include "runner/fold.h"
 #include "runner/stopping.h"
 
 namespace tributary {
@@ -52,6 +54,45 @@ UnitResult with_less_memory(const Execution& execution, const std::function<Unit
   }
 }
 
+/// A stage's journal, hooked into its options.
+class StageStore {
+ public:
+  StageStore(const Execution& execution, const std::string& name, const StagePlan& plan, StageOptions& options)
+      : root_(execution.comm.rank() == 0),
+        table_(plan.units),
+        journal_(execution.journal->stage(name + execution.scope, table_)) {
+    agreed(execution.comm, [&] {
+      if (root_) journal_.begin(name + execution.scope, table_);
+    });
+    options.keep = [this](const BlockResult& result) { journal_.write(result, table_); };
+    options.restore = [this, &execution, warn = options.on_warning] {
+      return journal_.next(execution.journal->processors(), warn);
+    };
+  }
+  StageStore(const StageStore&) = delete;
+  StageStore& operator=(const StageStore&) = delete;
+
+  void close(const StageResult& result) {
+    if (!root_ || result.stopped) return;
+    if (result.any_failed) return journal_.record_failed(result.failed);
+    if (journal_.packed()) return;
+    BlockResult all;
+    for (std::int64_t lane = 0; lane < table_.lanes(); ++lane) {
+      all.nodes.push_back(LaneFold::root(lane, table_.lane_size(lane), result.sums[static_cast<std::size_t>(lane)]));
+    }
+    for (std::int64_t unit = 0; unit < table_.size(); ++unit) {
+      const std::vector<double>& rows = result.rows[static_cast<std::size_t>(unit)];
+      if (!rows.empty()) all.rows.push_back({unit, rows});
+    }
+    journal_.pack(all);
+  }
+
+ private:
+  bool root_;
+  UnitTable table_;
+  StageJournal journal_;
+};
+
 }  // namespace
 
 StageResult run_plan(const Execution& execution, const std::string& name, const StagePlan& plan,
@@ -60,13 +101,22 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
   options.name = name;
   execution.timings.begin(name);
   const auto start = std::chrono::steady_clock::now();
+  std::optional<StageStore> store;
+  if (execution.journal != nullptr) store.emplace(execution, name, plan, options);
   StageResult result = run_stage(
       execution.comm, plan.units,
       [&](std::int64_t unit, int) {
+        if (execution.compute == Compute::nothing) throw Stopped();
         return with_less_memory(execution, [&] { return compute(plan.chunks[static_cast<std::size_t>(unit)]); });
       },
       options);
   execution.timings.add_seconds(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  if (execution.comm.rank() == 0) execution.timings.add_units(std::ssize(plan.units), result.restored);
+  if (store) agreed(execution.comm, [&] { store->close(result); });
+  if (result.stopped && execution.compute == Compute::nothing) {
+    throw UserError("",
+                    "the journal misses units of stage '" + name + "'; the command that began the run computes them");
+  }
   if (result.stopped) throw Stopped();
   if (result.any_failed) {
     if (result.failed.empty()) throw UnitsFailed("");  // rank 0 has the list

@@ -14,11 +14,17 @@
 
 #include "attribution/methods/record.h"
 #include "runner/comm.h"
+#include "runner/journal.h"
 #include "runner/memory.h"
 #include "runner/plan.h"
 #include "runner/stage.h"
 
 namespace tributary {
+
+enum class Compute {
+  missing,  //!< what the journal does not hold
+  nothing,  //!< only what it holds is put together
+};
 
 /// Some units of a stage failed for good: the run has no result, the others go on (exit 3).
 class UnitsFailed : public std::runtime_error {
@@ -26,20 +32,28 @@ class UnitsFailed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What the stages of a run took, on rank 0: wall seconds and needed floating-point operations by stage.
+/// What the stages of a run took, on rank 0: wall seconds and needed floating-point operations by stage, and how many
+/// units were computed or found in the journal.
 class Timings {
  public:
   void begin(const std::string& stage) { stage_ = stage; }
   /// Adds operations to the stage at hand.
   void count(double flops) { flops_[stage_] += flops; }
   void add_seconds(const std::string& stage, double seconds) { seconds_[stage] += seconds; }
+  void add_units(std::int64_t all, std::int64_t restored) {
+    computed_ += all - restored;
+    restored_ += restored;
+  }
 
   [[nodiscard]] const std::map<std::string, double>& seconds() const { return seconds_; }
   [[nodiscard]] const std::map<std::string, double>& flops() const { return flops_; }
+  [[nodiscard]] std::int64_t units_computed() const { return computed_; }
+  [[nodiscard]] std::int64_t units_restored() const { return restored_; }
 
  private:
   std::string stage_;
   std::map<std::string, double> seconds_, flops_;
+  std::int64_t computed_ = 0, restored_ = 0;
 };
 
 struct Execution {
@@ -49,6 +63,9 @@ struct Execution {
   BatchRows& rows;
   bool may_halve = true;  //!< where memory runs out, try again with half the rows (on a card that may change bits)
   Timings& timings;
+  const GroupJournal* journal = nullptr;  //!< where finished blocks are stored; none: nowhere
+  Compute compute = Compute::missing;
+  std::string scope;  //!< what sets stages of the same name apart in the journal
 
   [[nodiscard]] Batching batching() const { return {rows.get()}; }
 };

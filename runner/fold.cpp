@@ -39,6 +39,10 @@ std::pair<std::int64_t, std::int64_t> LaneFold::range(const Node& node, std::int
   return {node.index << node.level, std::min((node.index + 1) << node.level, units)};
 }
 
+Node LaneFold::root(std::int64_t lane, std::int64_t units, std::vector<double> sum) {
+  return {lane, root_level(units), 0, std::move(sum)};
+}
+
 void LaneFold::add(Node node) {
   TRIBUTARY_EXPECT(node.lane == lane_, "a node of another lane");
   const auto [first, last] = range(node, units_);

@@ -45,6 +45,9 @@ class LaneFold {
   /// when the lane's tree has no such node.
   static std::pair<std::int64_t, std::int64_t> range(const Node& node, std::int64_t units);
 
+  /// The whole of a lane of `units` units as one node.
+  static Node root(std::int64_t lane, std::int64_t units, std::vector<double> sum);
+
  private:
   using Place = std::pair<int, std::int64_t>;  // level, index
   struct Partial {

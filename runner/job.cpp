@@ -4,7 +4,6 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <map>
@@ -12,20 +11,12 @@
 
 #include "common/errors.h"
 #include "runner/device.h"
+#include "runner/hash.h"
 #include "runner/model.h"
 #include "runner/version.h"
 
 namespace tributary {
 namespace {
-
-std::string hash_of(const std::string& text) {
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  std::string digits;
-  for (const std::uint64_t half : {hash.high64, hash.low64}) {
-    for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[half >> shift & 15];
-  }
-  return digits;
-}
 
 /// Prompts of attribution.baseline_file that have the run's token length.
 std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, const Tokenizer& tokenizer,

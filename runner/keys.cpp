@@ -7,7 +7,6 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "runner/memory.h"
 
 namespace tributary {
 namespace {
@@ -140,177 +139,11 @@ std::vector<Key> make_table() {
   };
 }
 
-/// Looks a word up in the names that the table of keys allowed.
-template <typename Enum>
-Enum chosen(const Settings& settings, const std::string& path, const std::vector<std::pair<std::string, Enum>>& names) {
-  const auto word = settings.at<std::string>(path);
-  for (const auto& [name, value] : names) {
-    if (name == word) return value;
-  }
-  throw ContractViolation("the key table allows a word that run_config does not know: " + path + " = " + word);
-}
-
-const std::vector<std::pair<std::string, Baseline>> baselines = {
-    {"pair", Baseline::pair}, {"zero", Baseline::zero}, {"mean", Baseline::mean}};
-
-MethodRequest method_request(const Settings& settings) {
-  MethodRequest request;
-  request.method = settings.at<std::string>("attribution.method");
-  request.rule_preset = settings.get<std::string>("attribution.rules");
-  for (const Rule rule : all_rules) {
-    if (const auto on = settings.get<bool>("attribution.rules." + name_of(rule))) request.rules[rule] = *on;
-  }
-  if (const auto name = settings.get<std::string>("attribution.quadrature"))
-    request.quadrature = quadrature_named(*name);
-  if (const auto steps = settings.get<std::int64_t>("attribution.steps")) request.steps = static_cast<int>(*steps);
-  if (settings.has("attribution.baseline")) request.baseline = chosen(settings, "attribution.baseline", baselines);
-  if (settings.has("attribution.form")) {
-    request.form = chosen<ConductanceForm>(
-        settings, "attribution.form", {{"standard", ConductanceForm::standard}, {"captum", ConductanceForm::captum}});
-  }
-  request.tolerance = settings.at<double>("attribution.tolerance");
-  request.max_points = static_cast<int>(settings.at<std::int64_t>("attribution.max_points"));
-  request.direction = chosen<Direction>(settings, "attribution.direction",
-                                        {{"clean", Direction::clean}, {"denoise", Direction::denoise}});
-  request.aggregate = chosen<Aggregate>(settings, "attribution.aggregate",
-                                        {{"mean", Aggregate::mean}, {"mean-abs", Aggregate::mean_abs}});
-  request.positions = chosen<Positions>(settings, "positions", {{"keep", Positions::keep}, {"sum", Positions::sum}});
-  return request;
-}
-
-PairOptions pair_options(const Settings& settings) {
-  PairOptions pairs;
-  const auto path = [&settings](const std::string& name) {
-    return settings.get<std::filesystem::path>(name).value_or(std::filesystem::path());
-  };
-  pairs.file = path("pairs.file");
-  pairs.train_file = path("pairs.train_file");
-  pairs.test_file = path("pairs.test_file");
-  pairs.train = settings.get<std::int64_t>("pairs.train");
-  pairs.test = settings.get<std::int64_t>("pairs.test");
-  pairs.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("pairs.seed"));
-  pairs.unfit = chosen<Unfit>(settings, "pairs.unfit", {{"refuse", Unfit::refuse}, {"skip", Unfit::skip}});
-  pairs.overlap = chosen<Overlap>(settings, "pairs.overlap", {{"refuse", Overlap::refuse}, {"allow", Overlap::allow}});
-  pairs.length = settings.get<std::int64_t>("pairs.length");
-  pairs.one_length = settings.at<std::string>("positions") == "keep";
-  return pairs;
-}
-
-/// Collects what does not fit, each with the place of the key to change.
-class Checks {
- public:
-  explicit Checks(const Settings& settings) : settings_(settings) {}
-  void refuse_if(bool wrong, const std::string& path, const std::string& text) {
-    if (wrong) problems_.push_back({settings_.where(path), path + ": " + text});
-  }
-  /// Problems whose `where` is a key's path.
-  void add(const UserError& error) {
-    for (const Problem& problem : error.problems()) refuse_if(true, problem.where, problem.text);
-  }
-  void finish() const {
-    if (!problems_.empty()) throw UserError(problems_);
-  }
-
- private:
-  const Settings& settings_;
-  std::vector<Problem> problems_;
-};
-
-void check_pairs(const RunConfig& run, Checks& checks) {
-  const PairOptions& pairs = run.pairs;
-  const bool one = !pairs.file.empty();
-  checks.refuse_if(
-      one && !(pairs.train_file.empty() && pairs.test_file.empty()), "pairs.file",
-      "pairs come from one file (split by seed) or from train_file and test_file, not from both; remove one of them");
-  checks.refuse_if(!one && pairs.train_file.empty(), "pairs.train_file",
-                   "no pairs are named; give pairs.file, or pairs.train_file and pairs.test_file");
-  checks.refuse_if(
-      run.unpaired && run.metric == MetricKind::logit_difference, "metric",
-      "logit-difference needs a second answer, and unpaired prompts have none; take logit or sum-of-logits");
-}
-
-/// Keys that only some methods read.
-void check_method(const RunConfig& run, Checks& checks) {
-  checks.refuse_if(!run.baseline_file.empty() && run.method.baseline != Baseline::mean, "attribution.baseline_file",
-                   "is read for 'baseline: mean' only");
-  checks.refuse_if(run.store_inputs && run.method.path != PathKind::embeddings, "attribution.inputs",
-                   "input IG comes from the embedding path, and '" + run.method.name + "' does not move along it");
-  checks.refuse_if(
-      run.audit > 0 && run.method.path == PathKind::none, "attribution.audit",
-      "'" + run.method.name + "' evaluates one point, so there are no twice as many to compare with; remove it");
-}
-
 }  // namespace
 
 const std::vector<Key>& key_table() {
   static const std::vector<Key> table = make_table();
   return table;
-}
-
-RunConfig run_config(const Settings& settings) {
-  Checks checks(settings);
-  RunConfig run;
-  run.name = settings.at<std::string>("name");
-  run.model = settings.at<std::filesystem::path>("model.path");
-  run.dtype = settings.at<std::string>("model.dtype");
-  run.device = settings.at<std::string>("model.device");
-  run.pairs = pair_options(settings);
-  run.metric = chosen<MetricKind>(settings, "metric",
-                                  {{"logit-difference", MetricKind::logit_difference},
-                                   {"logit", MetricKind::logit},
-                                   {"sum-of-logits", MetricKind::sum_of_logits}});
-  run.metric_top = settings.at<std::int64_t>("metric_top");
-  run.pairs.patch_answer = run.metric == MetricKind::logit_difference ? Needs::it : Needs::nothing;
-  run.store_inputs = settings.at<bool>("attribution.inputs");
-  run.gap = chosen<TaskOptions::Gap>(settings, "attribution.linearisation_gap",
-                                     {{"measure", TaskOptions::Gap::measure}, {"skip", TaskOptions::Gap::skip}});
-  run.audit = settings.at<std::int64_t>("attribution.audit");
-  run.pilot_pairs = settings.at<std::int64_t>("attribution.pilot_pairs");
-  run.sample = settings.at<std::int64_t>("attribution.sample");
-  run.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("attribution.seed"));
-  run.baseline_file =
-      settings.get<std::filesystem::path>("attribution.baseline_file").value_or(std::filesystem::path());
-  run.circuit.counts = settings.get<std::vector<std::int64_t>>("circuit.counts").value_or(std::vector<std::int64_t>());
-  run.circuit.fractions = settings.get<std::vector<double>>("circuit.fractions").value_or(std::vector<double>());
-  run.circuit.thresholds = settings.get<std::vector<double>>("circuit.thresholds").value_or(std::vector<double>());
-  run.circuit.mass = settings.get<std::vector<double>>("circuit.mass").value_or(std::vector<double>());
-  const bool other_selection =
-      settings.given("circuit.fractions") || settings.given("circuit.thresholds") || settings.given("circuit.mass");
-  if (other_selection && !settings.given("circuit.counts"))
-    run.circuit.counts.clear();  // the default is for those who choose nothing
-  run.circuit.ranking =
-      chosen<Ranking>(settings, "circuit.ranking", {{"abs", Ranking::absolute}, {"signed", Ranking::signed_score}});
-  run.circuit.ablation =
-      chosen<Ablation>(settings, "circuit.ablation",
-                       {{"mean", Ablation::mean}, {"zero", Ablation::zero}, {"resample", Ablation::resample}});
-  run.circuit.means_from = chosen<CircuitConfig::MeansFrom>(
-      settings, "circuit.ablation_pairs",
-      {{"test", CircuitConfig::MeansFrom::test}, {"train", CircuitConfig::MeansFrom::train}});
-  run.threads = settings.get<std::int64_t>("threads").value_or(0);
-  run.batch_rows = settings.get<std::int64_t>("batch_rows").value_or(0);
-  run.strict = settings.at<bool>("strict");
-  if (const auto memory = settings.at<std::string>("memory"); memory != "auto") {
-    try {
-      run.memory = parse_bytes(memory);
-    } catch (const std::invalid_argument& error) {
-      checks.refuse_if(true, "memory", error.what());
-    }
-  }
-  run.unit_pairs = settings.get<std::int64_t>("unit.pairs").value_or(0);
-  run.unit_layers = settings.get<std::int64_t>("unit.layers").value_or(0);
-  checks.refuse_if((run.unit_pairs & (run.unit_pairs - 1)) != 0, "unit.pairs",
-                   std::to_string(run.unit_pairs) + " is no power of two; take 1, 2, 4, 8, …");
-  try {
-    run.method = resolve_method(method_request(settings));
-  } catch (const UserError& error) {
-    checks.add(error);
-  }
-  const bool compares = run.method.baseline == Baseline::pair || run.circuit.ablation == Ablation::resample;
-  run.pairs.counterfactual = compares ? Needs::it : Needs::nothing;
-  check_pairs(run, checks);
-  if (!run.method.name.empty()) check_method(run, checks);
-  checks.finish();
-  return run;
 }
 
 }  // namespace tributary

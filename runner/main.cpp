@@ -3,20 +3,28 @@
 //
 // The command line: words in, exit code out.
 #include <c10/util/Exception.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 
+#include <chrono>
 #include <exception>
 #include <iostream>
+#include <string>
+#include <thread>
+#include <utility>
 
 #include "common/errors.h"
 #include "io/config.h"
 #include "runner/comm.h"
 #include "runner/device.h"
+#include "runner/duration.h"
 #include "runner/exit_codes.h"
+#include "runner/host.h"
 #include "runner/inspect.h"
 #include "runner/keys.h"
 #include "runner/run_command.h"
+#include "runner/status.h"
 #include "runner/version.h"
 
 namespace {
@@ -36,6 +44,34 @@ void add_sweep_arguments(CLI::App& command, CommandLine& line) {
   command.add_option("--out", line.run.out, "folder of the results (default: results/<name>)");
 }
 
+/// What went wrong on one rank alone ends all: the others may be waiting for it. The reason goes to rank 0, which
+/// prints it; where that one does not react, to this rank's own log.
+[[noreturn]] void end_all_ranks(const Communicator& world, const std::exception& error) {
+  constexpr std::chrono::seconds others_have{2};
+  constexpr std::chrono::seconds rank_0_has{10};
+  const auto* from_torch = dynamic_cast<const c10::Error*>(&error);
+  const std::string reason = from_torch != nullptr ? from_torch->what_without_backtrace() : error.what();
+  const auto print = [](const std::string& text) { std::cerr << "tributary: " << text << '\n' << std::flush; };
+  if (dynamic_cast<const RankFailed*>(&error) != nullptr) {
+    print(reason);
+  } else {
+    const std::string text = fmt::format("rank {} on {}: {}", world.rank(), host_name(), reason);
+    if (world.rank() != 0) world.report_trouble(text);
+    std::this_thread::sleep_for(world.rank() == 0 ? std::chrono::seconds(0) : rank_0_has);
+    print(text);
+  }
+  const auto until = std::chrono::steady_clock::now() + others_have;
+  while (world.rank() == 0 && std::chrono::steady_clock::now() < until) {
+    try {
+      world.require_no_trouble();
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    } catch (const RankFailed& another) {
+      print(another.what());
+    }
+  }
+  world.abort(exit_internal);
+}
+
 int act(CLI::App& app, CommandLine& line) {
   if (app.got_subcommand("schema")) {
     std::cout << describe(key_table());
@@ -45,15 +81,18 @@ int act(CLI::App& app, CommandLine& line) {
     validate_command(line.run);
   } else if (app.got_subcommand("plan")) {
     plan_command(line.run);
+  } else if (app.got_subcommand("status")) {
+    status_command(line.run.out);
   } else {
     line.run.order = line.hand_out == "planned" ? Order::Planned : Order::Shuffled;
     const ScopedMpi mpi;
+    const Communicator& world = mpi.world();
     try {
-      return run_command(line.run, mpi.world());
+      const bool finalize = app.got_subcommand("finalize");
+      return finalize ? finalize_command(line.run.out, world) : run_command(line.run, world);
     } catch (const std::exception& error) {
-      std::cerr << "tributary: rank " << mpi.world().rank() << ": " << error.what() << '\n';
-      if (!mpi.world().is_null()) mpi.world().abort(exit_internal);  // or the other ranks would wait for this one
-      return exit_internal;
+      if (world.is_null()) throw;
+      end_all_ranks(world, error);
     }
   }
   return exit_done;
@@ -66,6 +105,7 @@ int main(int argc, char** argv) {
   use_one_thread();
   keep_freed_memory();
   CommandLine line;
+  std::string time;
   CLI::App app{"Which MLP neurons make a language model give this answer, and how complete is that list?"};
   app.set_version_flag("--version", std::string("tributary ") + version);
   app.require_subcommand(1);
@@ -76,6 +116,14 @@ int main(int argc, char** argv) {
   run->add_option("--hand-out", line.hand_out, "order in which units are handed out; changes no number (a test switch)")
       ->check(CLI::IsMember({"planned", "shuffled"}));
   run->add_option("--hand-out-seed", line.run.order_seed, "seed of --hand-out shuffled");
+  run->add_option("--time", time,
+                  "stop in good order before this time is over (90s, 45m, 1:30:00, 2-12:00:00): exit 75");
+  run->add_option("--warn-after", line.run.silence, "seconds without a sign of life after which a rank is named")
+      ->check(CLI::PositiveNumber);
+  for (const auto& [name, does] : {std::pair{"status", "say how far a sweep is, also while it runs"},
+                                   std::pair{"finalize", "write results.h5 from the journal, without computing"}}) {
+    app.add_subcommand(name, does)->add_option("folder", line.run.out, "folder of the results")->required();
+  }
   add_sweep_arguments(*app.add_subcommand("plan", "say what a run would do, and do nothing"), line);
   add_sweep_arguments(*app.add_subcommand("validate", "check a sweep file"), line);
   app.add_subcommand("schema", "print the keys of a sweep file: types, defaults, meanings");
@@ -92,6 +140,7 @@ int main(int argc, char** argv) {
     return code == 0 ? exit_done : exit_usage;
   }
   try {
+    if (!time.empty()) line.run.time = time_to_work(parse_duration(time));
     return act(app, line);
   } catch (const tributary::UserError& error) {
     std::cerr << "tributary: " << error.what() << '\n';

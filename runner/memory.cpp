@@ -213,8 +213,6 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
   return plan;
 }
 
-std::uint64_t resident_bytes() { return kib_field("/proc/self/status", "VmRSS"); }
-
 std::uint64_t peak_resident_bytes() { return kib_field("/proc/self/status", "VmHWM"); }
 
 }  // namespace tributary

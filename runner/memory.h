@@ -43,8 +43,7 @@ struct MemoryPlan {
 /// memory (of the node, or of the card). Throws UserError when `memory` is too small for a single pair.
 MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here);
 
-/// Resident memory of this process now, and at most so far, in bytes.
-std::uint64_t resident_bytes();
+/// The most resident memory that this process has had so far, in bytes.
 std::uint64_t peak_resident_bytes();
 
 }  // namespace tributary

@@ -30,18 +30,19 @@ struct Header {
 };
 constexpr std::size_t kPayloadInHead = kHead - sizeof(Header);
 
-void wait_for(MPI_Request request) {
-  wait_until([&request] {
+void wait_for(const Communicator& comm, MPI_Request request) {
+  comm.wait([&request] {
     int done = 0;
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     return done != 0;
   });
 }
 
-void send_piece(const std::byte* data, std::size_t size, int rank, int tag, MPI_Comm comm) {
+void send_piece(const std::byte* data, std::size_t size, int rank, int tag, const Communicator& comm) {
   MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Isend(data, static_cast<int>(size), MPI_BYTE, rank, tag, comm, &request), "MPI_Isend");
-  wait_for(request);
+  const MPI_Comm ranks = MPI_Comm_f2c(comm.handle());
+  check_mpi(MPI_Isend(data, static_cast<int>(size), MPI_BYTE, rank, tag, ranks, &request), "MPI_Isend");
+  wait_for(comm, request);
 }
 
 Header read_header(std::span<const std::byte> head, int source) {
@@ -59,25 +60,24 @@ Header read_header(std::span<const std::byte> head, int source) {
 
 }  // namespace
 
-Mailbox::Mailbox(const Communicator& comm, std::size_t piece) : handle_(comm.handle()), piece_(piece) {
+Mailbox::Mailbox(const Communicator& comm, std::size_t piece) : comm_(comm), piece_(piece) {
   TRIBUTARY_EXPECT(piece > 0 && piece <= std::size_t{1} << 30, "a piece must fit MPI's counts");
 }
 
 void Mailbox::send(int rank, MessageKind kind, std::span<const std::byte> payload) {
-  const MPI_Comm comm = MPI_Comm_f2c(handle_);
   const Header header{kMagic, kind, payload.size()};
   const std::size_t in_head = std::min(payload.size(), kPayloadInHead);
   std::vector<std::byte> head(sizeof header + in_head);
   std::memcpy(head.data(), &header, sizeof header);
   std::copy_n(payload.begin(), in_head, head.begin() + sizeof header);
-  send_piece(head.data(), head.size(), rank, kHeadTag, comm);
+  send_piece(head.data(), head.size(), rank, kHeadTag, comm_);
   for (std::size_t done = in_head; done < payload.size(); done += piece_) {
-    send_piece(payload.data() + done, std::min(piece_, payload.size() - done), rank, kRestTag, comm);
+    send_piece(payload.data() + done, std::min(piece_, payload.size() - done), rank, kRestTag, comm_);
   }
 }
 
 std::optional<Message> Mailbox::poll() {
-  const MPI_Comm comm = MPI_Comm_f2c(handle_);
+  const MPI_Comm comm = MPI_Comm_f2c(comm_.handle());
   int arrived = 0;
   MPI_Message matched = MPI_MESSAGE_NULL;
   MPI_Status status;
@@ -97,7 +97,7 @@ std::optional<Message> Mailbox::poll() {
     MPI_Request request = MPI_REQUEST_NULL;
     check_mpi(MPI_Irecv(message.payload.data() + done, size, MPI_BYTE, message.source, kRestTag, comm, &request),
               "MPI_Irecv");
-    wait_for(request);
+    wait_for(comm_, request);
   }
   return message;
 }

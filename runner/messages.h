@@ -42,7 +42,7 @@ class Mailbox {
   std::optional<Message> poll();
 
  private:
-  int handle_;
+  Communicator comm_;
   std::size_t piece_;
 };
 

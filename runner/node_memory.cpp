@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/errors.h"
+#include "runner/host.h"
 
 namespace tributary {
 namespace {
@@ -51,16 +52,10 @@ std::byte* mapped(int memory, std::size_t bytes, int protection) {
   return data == MAP_FAILED ? nullptr : static_cast<std::byte*>(data);
 }
 
-std::string host() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
-
 /// Where the first rank of this one's node keeps its memory, as a path that other processes of the same user can open;
 /// the same on every rank of the node. Collective.
 std::string path_of_first(const Communicator& comm, int memory) {
-  const std::vector<std::string> hosts = comm.gather(host());
+  const std::vector<std::string> hosts = comm.gather(host_name());
   const std::vector<std::int64_t> local = comm.gather(static_cast<std::int64_t>(comm.local_rank()));
   const std::vector<std::int64_t> processes = comm.gather(static_cast<std::int64_t>(::getpid()));
   const std::vector<std::int64_t> memories = comm.gather(static_cast<std::int64_t>(memory));

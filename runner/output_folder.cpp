@@ -15,17 +15,6 @@
 namespace tributary {
 namespace {
 
-void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  std::error_code unseen;
-  if (error || !std::filesystem::is_directory(folder, unseen)) {
-    throw UserError(folder.string(), "cannot be made (" +
-                                         (error ? error.message() : std::string("it is not a folder")) +
-                                         "); name another with --out");
-  }
-}
-
 /// Takes the space that results will need and gives it back: a full or read-only disk is found before the work, not
 /// after.
 void require_writable(const std::filesystem::path& folder, std::uint64_t bytes) {
@@ -66,21 +55,34 @@ std::string identity_of_file(const std::filesystem::path& file) {
 
 std::filesystem::path results_path(const std::filesystem::path& folder) { return folder / "results.h5"; }
 
-Found open_output(const std::filesystem::path& folder, const std::string& identity, std::uint64_t bytes, Fresh fresh) {
-  make_folder(folder);
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  std::error_code unseen;
+  if (error || !std::filesystem::is_directory(folder, unseen)) {
+    throw UserError(folder.string(), "cannot be made (" +
+                                         (error ? error.message() : std::string("it is not a folder")) +
+                                         "); name another with --out");
+  }
+}
+
+Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh) {
   const std::filesystem::path results = results_path(folder);
   std::error_code error;
   const bool there = std::filesystem::exists(results, error);
-  if (error)
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory) {
     throw UserError(folder.string(), "cannot be looked into (" + error.message() + "); name another folder with --out");
-  if (there && fresh == Fresh::no) {
-    if (identity_of_file(results) == identity) return Found::same_results;
-    throw UserError(results.string(),
-                    "holds results of another configuration, model or pairs (they would be overwritten); name another "
-                    "folder with --out, or say --fresh to replace them");
   }
+  if (!there || fresh == Fresh::yes) return Found::nothing;
+  if (identity_of_file(results) == identity) return Found::same_results;
+  throw UserError(results.string(),
+                  "holds results of another configuration, model or pairs (they would be overwritten); name another "
+                  "folder with --out, or say --fresh to replace them");
+}
+
+void claim_output(const std::filesystem::path& folder, std::uint64_t bytes) {
+  make_folder(folder);
   require_writable(folder, bytes);
-  return Found::nothing;
 }
 
 }  // namespace tributary

@@ -13,10 +13,16 @@ namespace tributary {
 enum class Fresh { no, yes };
 enum class Found { nothing, same_results };
 
-/// Makes `folder`, tries to write there `bytes` worth of results, and looks for results already there.
-/// Throws UserError: it cannot be made or written, the disk has no room, or it holds results of another identity
-/// (unless Fresh::yes).
-Found open_output(const std::filesystem::path& folder, const std::string& identity, std::uint64_t bytes, Fresh fresh);
+/// Looks for results that are there already. Throws UserError when they are of another identity (unless Fresh::yes,
+/// which finds nothing), or when the folder cannot be looked into.
+Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh);
+
+/// Makes `folder`, and tries to write there `bytes` worth of results. Throws UserError: it cannot be made or written,
+/// or the disk has no room.
+void claim_output(const std::filesystem::path& folder, std::uint64_t bytes);
+
+/// Makes a folder and those above it. Throws UserError.
+void make_folder(const std::filesystem::path& folder);
 
 /// folder / "results.h5"
 std::filesystem::path results_path(const std::filesystem::path& folder);

@@ -12,12 +12,15 @@ namespace {
 
 /// Units that a stage should have at least, where there are pairs enough: so that several ranks find work to the end.
 constexpr std::int64_t enough_units = 8;
+/// Pairs that fill a network call whatever the method.
+constexpr std::int64_t full_unit = 8;
+constexpr std::int64_t pilot_unit = 2;
 
-/// Pairs in a unit when the configuration says auto: a power of two, enough to fill a network call and few enough to
-/// share out.
-std::int64_t automatic_pairs(std::int64_t pairs) {
-  std::int64_t size = 8;
-  while (size > 1 && (pairs + size - 1) / size < enough_units) size /= 2;
+/// Pairs in a unit when the configuration says auto: a power of two, at most a full unit, and few enough that there are
+/// `least` units.
+std::int64_t automatic_pairs(std::int64_t pairs, std::int64_t least) {
+  std::int64_t size = full_unit;
+  while (size > 1 && (pairs + size - 1) / size < least) size /= 2;
   return size;
 }
 
@@ -38,6 +41,15 @@ std::vector<LayerRange> ranges_of(std::int64_t layers, std::int64_t size) {
 }
 
 bool by_layer(const Method& method) { return method.path == PathKind::activations || method.score == ScoreKind::exact; }
+
+/// How many chunks of pairs attribution needs at the least. Methods that take one backward pass are quick, and gain
+/// more from fuller calls than from an even share.
+std::int64_t enough_chunks(const RunGroup& runs) {
+  const bool single = std::all_of(runs.begin(), runs.end(), [](const Job* job) {
+    return job->config.method.path == PathKind::none && !by_layer(job->config.method);
+  });
+  return single ? enough_units / 2 : enough_units;
+}
 
 /// Layers in a unit: all, unless all methods go layer by layer and there are few chunks of pairs to share out.
 std::int64_t layers_in_unit(const RunGroup& runs, std::int64_t pair_chunks) {
@@ -77,7 +89,8 @@ std::vector<std::int64_t> all_members(std::size_t n) {
 StagePlan plan_attribution(const RunGroup& runs) {
   const Job& job = *runs.front();
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
-  const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs);
+  const std::int64_t size =
+      job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_chunks(runs));
   std::vector<std::vector<std::vector<std::int64_t>>> by_length;  // [length][chunk] members
   std::int64_t pair_chunks = 0;
   for (const Bucket& bucket : buckets_of(job.pairs.train)) {
@@ -116,10 +129,10 @@ StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs) {
 StagePlan plan_curve(const Job& job) {
   StagePlan plan;
   for (const Bucket& bucket : buckets_of(job.pairs.test)) {
-    for (const std::vector<std::int64_t>& members :
-         chunks_of(bucket.members, job.config.unit_pairs != 0
-                                       ? job.config.unit_pairs
-                                       : automatic_pairs(static_cast<std::int64_t>(job.pairs.test.size())))) {
+    for (const std::vector<std::int64_t>& members : chunks_of(
+             bucket.members, job.config.unit_pairs != 0
+                                 ? job.config.unit_pairs
+                                 : automatic_pairs(static_cast<std::int64_t>(job.pairs.test.size()), enough_units))) {
       plan.chunks.push_back({members, {0, job.architecture().layers}});
       plan.units.push_back({0, static_cast<std::int64_t>(plan.units.size()), static_cast<double>(members.size())});
     }
@@ -128,11 +141,17 @@ StagePlan plan_curve(const Job& job) {
 }
 
 StagePlan plan_pilot(const Job& job) {
-  StagePlan plan;
   const auto n = static_cast<std::int64_t>(job.pairs.train.size());
-  for (const std::int64_t member : seeded_members(n, job.config.pilot_pairs, job.config.seed)) {
-    plan.chunks.push_back({{member}, {0, job.architecture().layers}});
-    plan.units.push_back({0, static_cast<std::int64_t>(plan.units.size()), 1});
+  std::vector<TokenPair> chosen;
+  const std::vector<std::int64_t> members = seeded_members(n, job.config.pilot_pairs, job.config.seed);
+  for (const std::int64_t member : members) chosen.push_back(job.pairs.train[static_cast<std::size_t>(member)]);
+  StagePlan plan;
+  for (const Bucket& bucket : buckets_of(chosen)) {
+    for (std::vector<std::int64_t>& chunk : chunks_of(bucket.members, pilot_unit)) {
+      for (std::int64_t& member : chunk) member = members[static_cast<std::size_t>(member)];
+      plan.chunks.push_back({chunk, {0, job.architecture().layers}});
+      plan.units.push_back({0, static_cast<std::int64_t>(plan.units.size()), static_cast<double>(chunk.size())});
+    }
   }
   return plan;
 }

@@ -35,7 +35,7 @@ StagePlan plan_attribution(const RunGroup& runs);
 StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs);
 /// Circuit curve over the held-out pairs; one lane with nothing to fold.
 StagePlan plan_curve(const Job& job);
-/// Pilot: one unit a seeded training pair.
+/// Pilot: seeded training pairs, two in a unit.
 StagePlan plan_pilot(const Job& job);
 
 /// `count` seeded members of 0 … n−1, ascending (all of them when there are fewer).

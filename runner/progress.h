@@ -10,8 +10,16 @@
 #include <functional>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 namespace tributary {
+
+/// What a rank has in hand: of its oldest block, and how long ago it last said anything.
+struct RankActivity {
+  int rank = 0;
+  std::int64_t lane = 0, first = 0, count = 0;
+  double silent = 0;  //!< seconds
+};
 
 /// A stage's state. Costs weigh units, so the time left is right when dear units come first.
 struct Progress {
@@ -22,6 +30,7 @@ struct Progress {
   std::int64_t total = 0;
   double cost_done = 0;
   double cost_total = 0;
+  std::vector<RankActivity> busy;  //!< ranks that have work, in their order
 };
 
 enum class ProgressStyle {

@@ -12,23 +12,11 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "runner/host.h"
 #include "runner/version.h"
 
 namespace tributary {
 namespace {
-
-std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
-std::string cpu_model() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
 
 /// Numbers by stage as a JSON object.
 std::string json_of(const std::map<std::string, double>& numbers) { return nlohmann::json(numbers).dump(); }
@@ -74,6 +62,8 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
       {"started", facts.started},
       {"finished", facts.finished},
       {"seconds", json_of(facts.timings.seconds())},
+      {"units_computed", facts.timings.units_computed()},
+      {"units_restored", facts.timings.units_restored()},
       {"flops", json_of(facts.timings.flops())},
       {"batch_rows", facts.rows.get()},
       {"batch_rows_halved", facts.rows.halvings()},

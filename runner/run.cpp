@@ -35,14 +35,22 @@ std::string now() {
 }
 
 StageOptions stage_options(const Job& job, const RunArguments& arguments, const Communicator& comm, StopFlag& stop,
-                           ProgressDisplay& display) {
+                           ProgressDisplay& display, StateFile* state) {
   StageOptions options;
   options.threads = worker_threads(job, comm);
   options.order = arguments.order;
   options.seed = arguments.order_seed;
   options.stop = &stop;
   options.on_thread_start = use_one_thread;
-  options.on_progress = [&display](const Progress& progress) { display.update(progress); };
+  options.silence = arguments.silence;
+  options.on_progress = [&display, state](const Progress& progress) {
+    display.update(progress);
+    if (state != nullptr) state->update(progress);
+  };
+  options.on_warning = [&display](const std::string& text) {
+    display.clear();
+    warn_user(text);
+  };
   return options;
 }
 
@@ -53,9 +61,9 @@ int worker_threads(const Job& job, const Communicator& comm) {
   return job.config.threads != 0 ? static_cast<int>(job.config.threads) : automatic;
 }
 
-Run::Run(const RunArguments& arguments, const Communicator& comm, const Settings& settings,
-         std::filesystem::path folder)
-    : arguments_(arguments), comm_(comm), settings_(settings), folder_(std::move(folder)) {}
+Run::Run(const RunArguments& arguments, SweepFolder& sweep, const Communicator& comm, const Settings& settings,
+         std::string folder)
+    : arguments_(arguments), comm_(comm), sweep_(sweep), settings_(settings), folder_(std::move(folder)) {}
 
 void Run::prepare(ModelShelf& shelf) {
   job_ = prepare_job(settings_, shelf);
@@ -63,7 +71,12 @@ void Run::prepare(ModelShelf& shelf) {
   agreed(comm_, [&] {
     if (comm_.rank() != 0) return;
     shelf.model(job_.config.model).require_finite(*job_.exact);
-    found = open_output(folder_, job_.identity, expected_bytes(job_), arguments_.fresh);
+    const std::filesystem::path folder = sweep_.out() / folder_;
+    found = results_in(folder, job_.identity, arguments_.fresh);
+    if (found == Found::same_results) return;
+    claim_output(folder, expected_bytes(job_));
+    sweep_.lock();
+    found = results_in(folder, job_.identity, arguments_.fresh);  // whoever held the lock may have finished
   });
   std::vector<std::int64_t> complete{found == Found::same_results ? 1 : 0};
   comm_.broadcast(complete);
@@ -89,52 +102,55 @@ void Run::warn() const {
 void Run::write(const AttributionOutcome& attribution, const std::optional<CircuitOutcome>& circuit,
                 const Provenance& provenance) const {
   const ResultsFile results = results_of(job_, attribution, circuit, provenance);
-  write_results(results_path(folder_), results);
+  write_results(results_path(sweep_.out() / folder_), results);
   show(results);
 }
 
-void Run::show_complete() const { show(read_results(results_path(folder_))); }
+void Run::show_complete() const { show(read_results(results_path(sweep_.out() / folder_))); }
 
 void Run::show(const ResultsFile& results) const {
   const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
   std::cout << name << '\n'
-            << summary_of(results) << "\nresults      " << results_path(folder_).string()
+            << summary_of(results) << "\nresults      " << results_path(sweep_.out() / folder_).string()
             << (complete_ ? " (complete already; --fresh computes it again)" : "") << "\n\n"
             << std::flush;
 }
 
-void compute_runs(const std::vector<std::unique_ptr<Run>>& runs, const RunArguments& arguments,
+void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
                   const Communicator& comm, StopFlag& stop) {
   const std::string started = now();
   const bool first_rank = comm.rank() == 0;
-  std::vector<const Run*> open;
   RunGroup jobs;
-  for (const auto& run : runs) {
-    if (run->complete()) {
-      if (first_rank) run->show_complete();
-      continue;
-    }
-    open.push_back(run.get());
+  std::vector<JournalledRun> journalled;
+  std::vector<std::string> folders;
+  for (const Run* run : runs) {
     jobs.push_back(&run->job());
+    journalled.push_back(run->candidate().run);
+    if (run->complete()) continue;
+    folders.push_back(journalled.back().folder);
     if (first_rank) run->warn();
   }
-  if (open.empty()) return;
-
   const Job& job = *jobs.front();
   bool here = true;
   agreed(comm, [&] { here = bits_hold(job); });
   const bool bits = comm.agree(here);
   if (first_rank && !bits) {
-    std::cerr << "tributary: warning: on this machine a pair's bits depend on its batch, so results may differ in "
-                 "the last digits between machines and settings\n";
+    warn_user(
+        "on this machine a pair's bits depend on its batch, so results may differ in the last digits between machines "
+        "and settings");
   }
   if (first_rank && !comm.is_null() && job.device.is_cpu() && bound_below_share(comm.local_size())) {
-    std::cerr << "tributary: warning: this rank is bound to fewer cores than its share of the node; give mpirun "
-                 "--bind-to none\n";
+    warn_user("this rank is bound to fewer cores than its share of the node; give mpirun --bind-to none");
   }
+  const GroupJournal journal = sweep.open_group(journalled);
+  agreed(comm, [&] {
+    if (!first_rank) return;
+    for (std::size_t i = 0; i < runs.size(); ++i) journal.keep_settings(i, runs[i]->settings().as_given());
+    sweep.state()->begin_runs(folders);
+  });
   ProgressDisplay display(std::cerr, progress_style_for(STDERR_FILENO));
   Timings timings;
-  const StageOptions options = stage_options(job, arguments, comm, stop, display);
+  const StageOptions options = stage_options(job, arguments, comm, stop, display, sweep.state());
   MemoryPlan memory;
   agreed(comm, [&] { memory = plan_memory(jobs, options.threads, comm.local_size()); });
   if (!job.device.is_cpu()) {  // there the rows of a call are part of what fixes the bits
@@ -145,18 +161,24 @@ void compute_runs(const std::vector<std::unique_ptr<Run>>& runs, const RunArgume
   BatchRows rows(memory.batch_rows);
   const bool may_halve = job.device.is_cpu() || !job.config.strict;
   timings.add_seconds("start", seconds_since_process_start());
-  const Execution execution{comm, options, job.device.type(), rows, may_halve, timings};
+  const Execution execution{comm,    options,  job.device.type(), rows, may_halve,
+                            timings, &journal, arguments.compute, {}};
   const std::vector<AttributionOutcome> attributions = run_attribution(execution, jobs);
-  for (std::size_t i = 0; i < open.size(); ++i) {
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i]->complete()) continue;
     Timings own = timings;  // what the group shared, and the run's own circuits
-    const Execution alone{comm, options, job.device.type(), rows, may_halve, own};
+    Execution alone{comm,     options,           job.device.type(),
+                    rows,     may_halve,         own,
+                    &journal, arguments.compute, " of run " + std::to_string(i)};
     std::optional<CircuitOutcome> circuit;
     if (jobs[i]->has_circuit()) circuit = run_circuits(alone, *jobs[i], attributions[i]);
     const Provenance provenance =
         provenance_of(*jobs[i], comm, {started, now(), bits, options.threads, own, jobs.size(), memory, rows});
-    if (!first_rank) continue;
-    display.clear();
-    open[i]->write(attributions[i], circuit, provenance);
+    agreed(comm, [&] {
+      if (!first_rank) return;
+      display.clear();
+      runs[i]->write(attributions[i], circuit, provenance);
+    });
   }
 }
 

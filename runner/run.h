@@ -5,24 +5,29 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
+#include <string>
 #include <vector>
 
 #include "runner/attribution_stage.h"
 #include "runner/circuit_stage.h"
 #include "runner/provenance.h"
 #include "runner/run_command.h"
+#include "runner/sweep_folder.h"
 
 namespace tributary {
 
 class Run {
  public:
-  Run(const RunArguments& arguments, const Communicator& comm, const Settings& settings, std::filesystem::path folder);
+  Run(const RunArguments& arguments, SweepFolder& sweep, const Communicator& comm, const Settings& settings,
+      std::string folder);
 
-  /// Everything that can go wrong before work starts. Collective; throws.
+  /// Everything that can go wrong before work starts; takes the sweep folder's lock unless the results are there.
+  /// Collective; throws.
   void prepare(ModelShelf& shelf);
 
   [[nodiscard]] const Job& job() const { return job_; }
+  [[nodiscard]] const Settings& settings() const { return settings_; }
+  [[nodiscard]] Candidate candidate() const { return {{folder_, job_.identity}, job_.group, complete_}; }
   /// Whether the folder holds these very results already; on every rank.
   [[nodiscard]] bool complete() const { return complete_; }
 
@@ -39,14 +44,15 @@ class Run {
 
   const RunArguments& arguments_;
   const Communicator& comm_;
+  SweepFolder& sweep_;
   const Settings& settings_;
-  std::filesystem::path folder_;
+  std::string folder_;  // relative to the sweep's
   Job job_;
   bool complete_ = false;
 };
 
-/// Computes those of the runs that are not complete, all of one group, and writes their results. Collective; throws.
-void compute_runs(const std::vector<std::unique_ptr<Run>>& runs, const RunArguments& arguments,
+/// Computes the runs of one group, and writes the results of those that are not complete. Collective; throws.
+void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
                   const Communicator& comm, StopFlag& stop);
 
 /// Worker threads of this rank for a job. Collective.

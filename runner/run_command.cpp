@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <set>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "common/errors.h"
 #include "common/text.h"
 #include "runner/exit_codes.h"
+#include "runner/provenance.h"
 #include "runner/run.h"
 #include "runner/stopping.h"
 
@@ -28,6 +28,7 @@ struct Trouble {
 };
 
 /// Runs `body`, and turns what it throws into an exit code that all ranks agree on; rank 0 prints every distinct text.
+/// With several ranks anything but what is agreed upon goes on to the top: the others may be waiting for this rank.
 template <typename Body>
 int together(const Communicator& comm, const Body& body) {
   Trouble trouble;
@@ -36,12 +37,16 @@ int together(const Communicator& comm, const Body& body) {
   } catch (const UserError& error) {
     trouble = {exit_usage, error.what()};
   } catch (const Stopped&) {
-    trouble = {exit_stopped, "stopped on request; nothing was written. The same command starts again"};
+    trouble = {exit_stopped, "stopped on request; finished units are kept, and the same command goes on from there"};
   } catch (const UnitsFailed& error) {
     trouble = {exit_failed_units, error.what()};
+  } catch (const FailedElsewhere&) {
+    trouble = {exit_internal, ""};
   } catch (const c10::Error& error) {
+    if (comm.size() > 1) throw;
     trouble = {exit_internal, error.what_without_backtrace()};  // its frames mean nothing to a user
   } catch (const std::exception& error) {
+    if (comm.size() > 1) throw;
     trouble = {exit_internal, error.what()};
   }
   const std::vector<std::int64_t> codes = comm.gather(static_cast<std::int64_t>(trouble.code));
@@ -50,17 +55,24 @@ int together(const Communicator& comm, const Body& body) {
   std::set<std::string> printed;
   for (std::size_t rank = 0; rank < codes.size(); ++rank) {
     if (codes[rank] == exit_done) continue;
-    if (worst[0] == exit_done || codes[rank] == exit_internal) worst[0] = codes[rank];
+    const bool first = worst[0] == exit_done || (worst[0] == exit_internal && codes[rank] != exit_internal);
+    if (first) worst[0] = codes[rank];
     if (!texts[rank].empty() && printed.insert(texts[rank]).second) std::cerr << "tributary: " << texts[rank] << '\n';
   }
   comm.broadcast(worst);
   return static_cast<int>(worst[0]);
 }
 
+/// The folder that all runs of a sweep write to, or below.
+std::filesystem::path base_of(const RunArguments& arguments, const Settings& settings) {
+  return arguments.out.empty() ? std::filesystem::path("results") / settings.at<std::string>("name") : arguments.out;
+}
+
+/// A run's own folder in it.
+std::string folder_in_base(const Settings& settings) { return settings.label().empty() ? "." : settings.label(); }
+
 std::filesystem::path folder_of(const RunArguments& arguments, const Settings& settings) {
-  const std::filesystem::path base =
-      arguments.out.empty() ? std::filesystem::path("results") / settings.at<std::string>("name") : arguments.out;
-  return settings.label().empty() ? base : base / settings.label();
+  return (base_of(arguments, settings) / folder_in_base(settings)).lexically_normal();
 }
 
 /// All runs of the sweep, each checked as far as it can be without its model. Throws UserError with the problems of
@@ -107,6 +119,39 @@ std::string described(const Job& job, const Settings& settings, const std::files
       job.has_circuit() ? plan_curve(job).units.size() : 0, results_path(folder).string());
 }
 
+std::string ending_of(int code) {
+  switch (code) {
+    case exit_done:
+      return "finished";
+    case exit_stopped:
+      return "stopped; the same command goes on";
+    case exit_failed_units:
+      return "finished, but for units that failed";
+    default:
+      return "ended with an error (exit " + std::to_string(code) + ")";
+  }
+}
+
+/// Shows what is complete, and computes the rest group by group. Returns the first exit code that is not 0.
+int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& sweep, const RunArguments& arguments,
+                   const Communicator& comm, StopFlag& stop) {
+  std::vector<Candidate> candidates;
+  for (const auto& run : runs) {
+    candidates.push_back(run->candidate());
+    if (comm.rank() == 0 && run->complete()) run->show_complete();
+  }
+  std::vector<std::vector<std::size_t>> groups;
+  int worst = together(comm, [&] { groups = sweep.group(candidates, arguments.fresh); });
+  for (const std::vector<std::size_t>& members : groups) {
+    std::vector<const Run*> group;
+    for (const std::size_t member : members) group.push_back(runs[member].get());
+    const int code = together(comm, [&] { compute_runs(group, sweep, arguments, comm, stop); });
+    if (worst == exit_done) worst = code;
+    if (code == exit_stopped) return code;
+  }
+  return worst;
+}
+
 }  // namespace
 
 int run_command(const RunArguments& arguments, const Communicator& comm) {
@@ -114,29 +159,60 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   int code = together(comm, [&] { settings = checked_runs(arguments); });
   if (code != exit_done) return code;
   StopFlag stop;
+  if (arguments.time) {
+    const std::chrono::duration<double> gone(seconds_since_process_start());
+    stop.set_deadline(*arguments.time - std::chrono::duration_cast<std::chrono::nanoseconds>(gone));
+  }
   const ScopedSignalHandler handler(stop);
   ModelShelf shelf(comm);
+  SweepFolder sweep(base_of(arguments, settings.front()), comm);
   int worst = exit_done;
   const auto remember = [&worst](int one) {
     if (worst == exit_done) worst = one;
   };
   for (const std::vector<const Settings*>& candidates : grouped(settings)) {
-    std::vector<std::unique_ptr<Run>> ready;
+    std::vector<std::unique_ptr<Run>> runs;
     for (const Settings* one : candidates) {
-      auto run = std::make_unique<Run>(arguments, comm, *one, folder_of(arguments, *one));
+      auto run = std::make_unique<Run>(arguments, sweep, comm, *one, folder_in_base(*one));
       code = together(comm, [&] { run->prepare(shelf); });
       remember(code);
-      if (code == exit_done) ready.push_back(std::move(run));
+      if (code == exit_done) runs.push_back(std::move(run));
     }
-    while (!ready.empty()) {  // what the settings could not tell: the pairs that fit may differ after all
-      const auto others = std::stable_partition(ready.begin(), ready.end(), [&ready](const auto& run) {
-        return run->job().group == ready.front()->job().group;
-      });
-      std::vector<std::unique_ptr<Run>> group(std::make_move_iterator(ready.begin()), std::make_move_iterator(others));
-      ready.erase(ready.begin(), others);
-      code = together(comm, [&] { compute_runs(group, arguments, comm, stop); });
-      remember(code);
-      if (code == exit_stopped) return code;
+    remember(run_candidates(runs, sweep, arguments, comm, stop));
+    if (worst == exit_stopped) break;
+  }
+  if (StateFile* state = sweep.state()) state->end(ending_of(worst));
+  return worst;
+}
+
+int finalize_command(const std::filesystem::path& out, const Communicator& comm) {
+  RunArguments arguments;
+  arguments.out = out;
+  arguments.compute = Compute::nothing;
+  StopFlag stop;
+  ModelShelf shelf(comm);
+  SweepFolder sweep(out, comm);
+  std::vector<JournalGroup> groups;
+  int worst = together(comm, [&] {
+    groups = journalled_groups(journal_path(out), warn_user);
+    if (groups.empty()) throw UserError(out.string(), "holds no journal; name the folder of a run or a sweep");
+  });
+  for (const JournalGroup& group : groups) {
+    std::vector<Settings> settings;
+    std::vector<std::unique_ptr<Run>> runs;
+    const int code = together(comm, [&] {
+      settings.reserve(group.runs.size());  // runs refer to them
+      for (std::size_t i = 0; i < group.runs.size(); ++i) {
+        const std::filesystem::path file = settings_path(journal_path(out), group.name, i);
+        settings.push_back(read_settings(key_table(), file, {}).front());
+        runs.push_back(std::make_unique<Run>(arguments, sweep, comm, settings.back(), group.runs[i].folder));
+        runs.back()->prepare(shelf);
+      }
+    });
+    if (worst == exit_done) worst = code;
+    if (code == exit_done) {
+      const int computed = run_candidates(runs, sweep, arguments, comm, stop);
+      if (worst == exit_done) worst = computed;
     }
   }
   return worst;

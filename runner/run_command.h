@@ -4,12 +4,15 @@
 // `tributary run` and its dry cousins: from a sweep file to results, on one rank or many.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runner/comm.h"
+#include "runner/execution.h"
 #include "runner/output_folder.h"
 #include "runner/stage.h"
 
@@ -22,11 +25,17 @@ struct RunArguments {
   Fresh fresh = Fresh::no;
   Order order = Order::Planned;  //!< a test switch: no bit depends on it
   std::uint64_t order_seed = 0;
+  Compute compute = Compute::missing;
+  double silence = 300;                      //!< seconds without a sign of life after which a rank is named
+  std::optional<std::chrono::seconds> time;  //!< what the run may take from the start of the process
 };
 
 /// Runs every run of the sweep, prints its table on rank 0. Returns the exit code (0, 1, 2, 3 or 75), the same on every
 /// rank.
 int run_command(const RunArguments& arguments, const Communicator& comm);
+
+/// Writes the results of all runs that a journal holds completely. Exit code as above: 2 where units are missing.
+int finalize_command(const std::filesystem::path& out, const Communicator& comm);
 
 /// Reads and checks everything a run would, computes nothing, and prints what would be done. Throws UserError.
 void plan_command(const RunArguments& arguments);

@@ -29,8 +29,8 @@ Preparation prepare(const Communicator& comm, const std::vector<UnitSpec>& units
     TRIBUTARY_EXPECT(compute, "a stage needs something to compute");
     TRIBUTARY_EXPECT(options.block_seconds > 0, "blocks need some time");
     ready.table.emplace(units);
-    ready.workers =
-        std::make_unique<Workers>(*ready.table, compute, comm.rank(), options.threads, options.on_thread_start);
+    ready.workers = std::make_unique<Workers>(*ready.table, compute, options.keep, comm.rank(), options.threads,
+                                              options.on_thread_start);
   } catch (...) {
     ready.problem = std::current_exception();
   }
@@ -49,7 +49,8 @@ StageResult run_stage(const Communicator& comm, const std::vector<UnitSpec>& uni
   const bool all_ready = comm.agree(!ready.problem);
   if (ready.problem) std::rethrow_exception(ready.problem);
   if (!all_ready) {
-    throw RuntimeFailure("stage '" + options.name + "' cannot start (another rank failed to); see that rank's message");
+    throw FailedElsewhere("stage '" + options.name +
+                          "' cannot start (another rank failed to); see that rank's message");
   }
   TRIBUTARY_EXPECT(comm.agree(one_plan), "the ranks were given different units for stage '" + options.name + "'");
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,14 +30,17 @@ struct StageOptions {
   double block_seconds = 10;              //!< longest block, see SchedulerOptions
   StopFlag* stop = nullptr;               //!< a stop raised on one rank is raised on all
   std::function<void()> on_thread_start;  //!< run once in each worker thread before its first unit
+  /// Stores a block that holds new sums or rows, on the rank and in the thread that computed it, before rank 0 hears of
+  /// it. What it throws ends the stage on all ranks.
+  KeepBlock keep;
 
   // Rank 0 only, called by its main thread.
   std::function<void(const Progress&)> on_progress;
-  /// Called for each block result that holds new sums or rows, before they are folded: the place to
-  /// journal it. What it throws ends the stage on all ranks.
-  std::function<void(const BlockResult&)> on_block;
-  /// Called before the start until it gives nothing: results an earlier start has journalled.
+  /// Called before the start until it gives nothing: results an earlier start has stored.
   std::function<std::optional<BlockResult>()> restore;
+  /// Says that a rank has given no sign of life for `silence` seconds while it has work.
+  std::function<void(const std::string&)> on_warning;
+  double silence = std::numeric_limits<double>::infinity();
 };
 
 struct StageResult {
@@ -44,6 +48,7 @@ struct StageResult {
   std::vector<std::vector<double>> sums;  //!< by lane; empty for a lane that a stop left incomplete
   std::vector<std::vector<double>> rows;  //!< by unit; empty for units that failed or were not reached
   std::vector<FailedUnit> failed;         //!< by unit id; their lanes are folded without them
+  std::int64_t restored = 0;              //!< units that an earlier start had stored
 
   // The same on all ranks.
   bool any_failed = false;

@@ -26,6 +26,10 @@ void StopFlag::request(int signal_number) noexcept {
   requested_.store(true);
 }
 
+void StopFlag::set_deadline(std::chrono::nanoseconds left) noexcept {
+  deadline_.store(std::chrono::steady_clock::now().time_since_epoch() + left);
+}
+
 ScopedSignalHandler::ScopedSignalHandler(StopFlag& flag) {
   StopFlag* none = nullptr;
   TRIBUTARY_EXPECT(flag_of_handler.compare_exchange_strong(none, &flag), "one signal handler at a time");

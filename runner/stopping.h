@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <exception>
 
@@ -16,13 +17,19 @@ namespace tributary {
 class StopFlag {
  public:
   void request(int signal_number = 0) noexcept;
-  [[nodiscard]] bool requested() const noexcept { return requested_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool requested() const noexcept {
+    return requested_.load(std::memory_order_relaxed) ||
+           std::chrono::steady_clock::now().time_since_epoch() >= deadline_.load(std::memory_order_relaxed);
+  }
+  /// From `left` from now on the flag counts as raised.
+  void set_deadline(std::chrono::nanoseconds left) noexcept;
   /// The first signal that asked for it; 0 when it was not a signal of this process.
   [[nodiscard]] int signal_number() const noexcept { return signal_.load(std::memory_order_relaxed); }
 
  private:
   std::atomic<bool> requested_{false};
   std::atomic<int> signal_{0};
+  std::atomic<std::chrono::nanoseconds> deadline_{std::chrono::nanoseconds::max()};  // on the steady clock
 };
 
 /// Thrown by a computation that polls the flag and leaves its unit undone. Not a failure.

@@ -27,9 +27,9 @@ std::string current_exception_text() {
 
 }  // namespace
 
-Workers::Workers(const UnitTable& table, const ComputeUnit& compute, int rank, int threads,
+Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const KeepBlock& keep, int rank, int threads,
                  const std::function<void()>& on_thread_start)
-    : table_(table), compute_(compute), rank_(rank) {
+    : table_(table), compute_(compute), keep_(keep), rank_(rank) {
   TRIBUTARY_EXPECT(threads >= 1, "a rank needs at least one worker thread");
   try {
     start(threads, on_thread_start);
@@ -111,6 +111,7 @@ Amount Workers::computed() const {
 void Workers::work(int worker) {
   while (const std::optional<Block> block = take_block()) {
     BlockResult result = compute_block(*block, worker);
+    keep_block(result);
     {
       const std::lock_guard lock(mutex_);
       finished_.push_back(std::move(result));
@@ -126,6 +127,15 @@ std::optional<Block> Workers::take_block() {
   const Block block = todo_.front();
   todo_.pop_front();
   return block;
+}
+
+void Workers::keep_block(BlockResult& result) {
+  if (!keep_ || result.nodes.empty()) return;
+  try {
+    keep_(result);
+  } catch (...) {
+    result.unkept = current_exception_text();
+  }
 }
 
 BlockResult Workers::compute_block(const Block& block, int worker) {

@@ -13,8 +13,9 @@ namespace tributary {
 
 const std::vector<PilotCandidate>& pilot_candidates() {
   static const std::vector<PilotCandidate> candidates = {
-      {Quadrature::radau, 2},      {Quadrature::simpson, 3},    {Quadrature::boole, 5},      {Quadrature::trapezoid, 9},
-      {Quadrature::trapezoid, 17}, {Quadrature::trapezoid, 33}, {Quadrature::trapezoid, 65},
+      {Quadrature::radau, 2},      {Quadrature::simpson, 3},    {Quadrature::boole, 5},
+      {Quadrature::trapezoid, 9},  {Quadrature::trapezoid, 13}, {Quadrature::trapezoid, 17},
+      {Quadrature::trapezoid, 25}, {Quadrature::trapezoid, 33}, {Quadrature::trapezoid, 65},
   };
   return candidates;
 }

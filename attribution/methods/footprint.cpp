@@ -26,13 +26,18 @@ class Meter : public c10::MemoryReportingInfoBase {
   std::int64_t now_ = 0, peak_ = 0;
 };
 
-std::int64_t peak_of_pass(const Transformer& model, std::int64_t sequences, std::int64_t length,
+/// Of a pass through the last `blocks` blocks.
+std::int64_t peak_of_pass(const Transformer& model, std::int64_t blocks, std::int64_t sequences, std::int64_t length,
                           ForwardOptions::Tape tape) {
   return peak_tensor_bytes([&] {
-    const at::Tensor e = at::ones({sequences, length, model.architecture().d_model}, model.score_options());
+    Batch batch;
+    batch.length = batch.live = length;
+    const std::int64_t d_model = model.architecture().d_model;
+    batch.entries = {
+        {model.architecture().layers - blocks, at::ones({sequences, length, d_model}, model.score_options())}};
     ForwardOptions options;
     options.tape = tape;
-    const Pass pass = model.forward(whole_batch(e), options);
+    const Pass pass = model.forward(batch, options);
     if (tape == ForwardOptions::Tape::keep) model.backward(pass, {0, sequences}, at::ones_like(pass.stream), {});
   });
 }
@@ -50,11 +55,20 @@ RowBytes measure_row_bytes(const Transformer& model, std::int64_t length) {
   // Two sizes without padding: their difference is the rows', whatever a call takes besides.
   const std::int64_t few = (32 + length - 1) / length;
   const std::int64_t rows = few * length;
-  const auto slope = [&](ForwardOptions::Tape tape) {
-    const std::int64_t more = peak_of_pass(model, 2 * few, length, tape) - peak_of_pass(model, few, length, tape);
+  const auto of_blocks = [&](std::int64_t blocks, ForwardOptions::Tape tape) {
+    const std::int64_t more =
+        peak_of_pass(model, blocks, 2 * few, length, tape) - peak_of_pass(model, blocks, few, length, tape);
     return static_cast<double>(more) / static_cast<double>(padded_rows(2 * rows) - padded_rows(rows));
   };
-  return {slope(ForwardOptions::Tape::keep), slope(ForwardOptions::Tape::none)};
+  // All blocks but the last are alike, so a few of them tell what each adds.
+  constexpr std::int64_t some = 3;
+  const std::int64_t layers = model.architecture().layers;
+  const auto of_all = [&](ForwardOptions::Tape tape) {
+    if (layers <= some) return of_blocks(layers, tape);
+    const double most = of_blocks(some, tape);
+    return most + (most - of_blocks(some - 1, tape)) * static_cast<double>(layers - some);
+  };
+  return {of_all(ForwardOptions::Tape::keep), of_all(ForwardOptions::Tape::none)};
 }
 
 }  // namespace tributary

@@ -120,13 +120,10 @@ class BackwardPass {
     const at::Tensor mixed_gradient = used(at::mm(operand_, w.output_weight), rows_);
 
     Attention attention = detail::attention_of(a_, query_part(tape().query), live_part(tape().key_value), sequences_);
-    attention.before = b.before();
     if (b.before() > 0) {
       const at::Tensor prefix = pass_.front > 0 ? tape().key_value.narrow(0, 0, pass_.front)
                                                 : b.prefix->blocks[static_cast<std::size_t>(block_)];
-      attention.prefix_key = detail::keys(prefix);
-      attention.prefix_value = detail::values(prefix);
-      attention.pair = b.pairs.narrow(0, range_.first, sequences_);
+      detail::set_prefix(attention, b.before(), prefix, b.pairs.narrow(0, range_.first, sequences_));
     }
     at::Tensor query_gradient, key_value_gradient, incoming;
     const Derivative pattern = derivative(Rule::attention);

@@ -189,11 +189,9 @@ class ForwardPass {
     const std::int64_t query_front = trimmed() ? 0 : front;  // the last block needs no queries of the prefix
     Attention attention = detail::attention_of(a_, query.narrow(0, query_front, query.size(0) - query_front),
                                                key_value.narrow(0, front, rows_ - front), sequences_);
-    attention.before = b.before();
+    at::Tensor before;
     if (front > 0) {
-      const at::Tensor before = key_value.narrow(0, 0, front);
-      attention.prefix_key = detail::keys(before);
-      attention.prefix_value = detail::values(before);
+      before = key_value.narrow(0, 0, front);
       const std::int64_t pairs = front / b.before();
       if (query_front > 0) {
         attend(detail::attention_of(a_, query.narrow(0, 0, front), before, pairs), mixed.narrow(0, 0, front));
@@ -206,11 +204,9 @@ class ForwardPass {
       }
       if (options_.prefix != nullptr) options_.prefix->blocks.push_back(before.clone());
     } else if (b.before() > 0) {
-      const at::Tensor& cached = b.prefix->blocks[static_cast<std::size_t>(block_)];
-      attention.prefix_key = detail::keys(cached);
-      attention.prefix_value = detail::values(cached);
+      before = b.prefix->blocks[static_cast<std::size_t>(block_)];
     }
-    if (b.before() > 0) attention.pair = b.pairs.narrow(0, 0, sequences_);
+    if (b.before() > 0) detail::set_prefix(attention, b.before(), before, b.pairs.narrow(0, 0, sequences_));
     attend(attention, mixed.narrow(0, query_front, query.size(0) - query_front));
   }
 

@@ -99,6 +99,18 @@ detail::AttentionArguments<S, T> attention_arguments(const Attention& a) {
   return arguments;
 }
 
+template <typename T>
+detail::GateArguments<T> gate_arguments(const at::Tensor& expanded, const Gate& form, const at::Tensor& a) {
+  detail::GateArguments<T> arguments;
+  arguments.rows = expanded.size(0);
+  arguments.neurons = form.neurons;
+  arguments.gated = form.kind == MlpKind::gated;
+  arguments.curve = curve_of(form.activation);
+  arguments.expanded = read_rows<T>(expanded);
+  arguments.neurons_out = rows_of<T>(a);
+  return arguments;
+}
+
 bool loops_serve(const Attention& a) { return a.query.is_cpu() && a.before + a.live <= longest_loop; }
 
 }  // namespace
@@ -161,14 +173,7 @@ void gate(const at::Tensor& expanded, const Gate& form, at::Tensor a) {
   if (!expanded.is_cpu()) return generic::gate(expanded, form, a);
   with_types(expanded.scalar_type(), [&](auto types) {
     using T = typename decltype(types)::T;
-    detail::GateArguments<T> arguments;
-    arguments.rows = expanded.size(0);
-    arguments.neurons = form.neurons;
-    arguments.gated = form.kind == MlpKind::gated;
-    arguments.curve = curve_of(form.activation);
-    arguments.expanded = read_rows<T>(expanded);
-    arguments.neurons_out = rows_of<T>(a);
-    types.kernels.gate(arguments);
+    types.kernels.gate(gate_arguments<T>(expanded, form, a));
   });
 }
 
@@ -179,13 +184,7 @@ void gate_backward(const at::Tensor& gradient, const at::Tensor& expanded, const
   }
   with_types(expanded.scalar_type(), [&](auto types) {
     using T = typename decltype(types)::T;
-    detail::GateArguments<T> arguments;
-    arguments.rows = expanded.size(0);
-    arguments.neurons = form.neurons;
-    arguments.gated = form.kind == MlpKind::gated;
-    arguments.curve = curve_of(form.activation);
-    arguments.expanded = read_rows<T>(expanded);
-    arguments.neurons_out = rows_of<T>(a);
+    detail::GateArguments<T> arguments = gate_arguments<T>(expanded, form, a);
     arguments.gradient = read_rows<T>(gradient);
     arguments.expanded_gradient = rows_of<T>(expanded_gradient);
     arguments.constant_coefficient = activation == Derivative::replaced;

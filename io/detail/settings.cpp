@@ -71,10 +71,18 @@ T Settings::at(const std::string& path) const {
 }
 
 std::string Settings::resolved() const {
+  return yaml_of([this](const std::string& path) { return has(path); });
+}
+
+std::string Settings::as_given() const {
+  return yaml_of([this](const std::string& path) { return given(path); });
+}
+
+std::string Settings::yaml_of(const std::function<bool(const std::string& path)>& wanted) const {
   const detail::KeyTable table(*table_);
   std::string text;
   const auto write_key = [&](const Key& key, const std::string& group, std::size_t depth) {
-    if (!has(key.path)) return;
+    if (!wanted(key.path)) return;
     const std::string name = group.empty() ? key.path : key.path.substr(group.size() + 1);
     text += indented(depth) + name + ": " + detail::yaml_text(held_.at(key.path).value) + "\n";
   };
@@ -85,7 +93,7 @@ std::string Settings::resolved() const {
       if (key != nullptr) write_key(*key, group, depth);
       if (!table.is_group(path)) continue;
       const bool any = std::any_of(table_->begin(), table_->end(), [&](const Key& below) {
-        return below.path.starts_with(path + ".") && has(below.path);
+        return below.path.starts_with(path + ".") && wanted(below.path);
       });
       if (!any) continue;
       if (key == nullptr) {

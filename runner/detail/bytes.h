@@ -76,6 +76,8 @@ class ByteReader {
     return size;
   }
   void expect_end() const { require(bytes_.empty()); }
+  /// What has not been read.
+  [[nodiscard]] std::span<const std::byte> rest() const { return bytes_; }
 
  private:
   template <class T>

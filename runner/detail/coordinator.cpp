@@ -13,8 +13,6 @@
 namespace tributary::detail {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::chrono::milliseconds kReportEvery{100};
 constexpr std::chrono::microseconds kSleepAlone{20'000};  // results wake it; this is for stops and the display
 
@@ -32,7 +30,7 @@ SchedulerOptions scheduler_options(const StageOptions& options, const std::vecto
 
 Coordinator::Coordinator(const StageContext& context, const std::vector<std::int64_t>& threads_by_rank)
     : context_(context), scheduler_(context.table, scheduler_options(context.options, threads_by_rank)) {
-  for (const std::int64_t threads : threads_by_rank) ranks_.push_back({threads, 0, {}, {}});
+  for (const std::int64_t threads : threads_by_rank) ranks_.push_back({threads, {}, Clock::now(), -1, {}, {}});
   for (std::int64_t lane = 0; lane < context.table.lanes(); ++lane) {
     folds_.emplace_back(lane, context.table.lane_size(lane));
   }
@@ -46,10 +44,13 @@ StageResult Coordinator::run() {
     report_progress();
     while (!scheduler_.finished()) step();
     report_progress();
+  } catch (const RankFailed&) {
+    throw;  // it will not answer, so there is nothing to wait for
   } catch (...) {
     give_up();
     throw;
   }
+  result_.restored = restored_.units;
   result_.any_failed = !result_.failed.empty();
   result_.stopped = scheduler_.units_left() > 0;
   finish({result_.any_failed, result_.stopped, false});
@@ -72,6 +73,7 @@ void Coordinator::restore() {
 }
 
 void Coordinator::step() {
+  context_.comm.require_no_trouble();
   if (context_.stop_requested()) begin_stop();
   hand_out();
   if (receive()) {
@@ -79,7 +81,41 @@ void Coordinator::step() {
   } else {
     context_.workers.wait(mailbox_ ? poll_interval_.next() : kSleepAlone);
   }
-  if (Clock::now() >= next_report_) report_progress();
+  if (Clock::now() >= next_report_) {
+    report_progress();
+    warn_of_silence();
+  }
+}
+
+void Coordinator::hear(int rank) {
+  ranks_[rank].heard = Clock::now();
+  ranks_[rank].warned = -1;
+}
+
+std::vector<RankActivity> Coordinator::busy_ranks() const {
+  std::vector<RankActivity> busy;
+  for (int rank = 0; rank < ranks(); ++rank) {
+    const Rank& of = ranks_[rank];
+    if (of.held.empty()) continue;
+    const Block& block = of.held.begin()->second;
+    const std::chrono::duration<double> silent = Clock::now() - of.heard;
+    busy.push_back({rank, block.lane, block.first, block.count, silent.count()});
+  }
+  return busy;
+}
+
+void Coordinator::warn_of_silence() {
+  if (!context_.options.on_warning) return;
+  for (const RankActivity& activity : busy_ranks()) {
+    Rank& rank = ranks_[activity.rank];
+    const std::int64_t block = rank.held.begin()->first;
+    if (activity.silent < context_.options.silence || rank.warned == block) continue;
+    rank.warned = block;
+    const std::int64_t unit = context_.table.unit_at(activity.lane, activity.first);
+    context_.options.on_warning("rank " + std::to_string(activity.rank) + " has said nothing for " +
+                                std::to_string(static_cast<std::int64_t>(activity.silent)) + " s; it has unit " +
+                                std::to_string(unit) + " of stage '" + context_.options.name + "'");
+  }
 }
 
 void Coordinator::begin_stop() {
@@ -103,7 +139,7 @@ void Coordinator::hand_out() {
 bool Coordinator::hand_out_one(int rank, Demand demand) {
   Rank& to = ranks_[rank];
   const std::int64_t enough = to.threads + (demand == Demand::Prefetch ? 1 : 0);
-  if (to.blocks_held >= enough) return false;
+  if (std::ssize(to.held) >= enough) return false;
   const std::optional<Block> block = scheduler_.next(rank, demand);
   if (!block) return false;
   if (rank == 0) {
@@ -111,14 +147,14 @@ bool Coordinator::hand_out_one(int rank, Demand demand) {
   } else {
     mailbox_->send(rank, MessageKind::Work, encode(*block));
   }
-  ++to.blocks_held;
+  if (to.held.empty()) hear(rank);
+  to.held.emplace(block->id, *block);
   return true;
 }
 
 bool Coordinator::receive() {
   std::optional<BlockResult> result = context_.workers.pop();
   if (result) {
-    --ranks_[0].blocks_held;
     take_result(0, std::move(*result));
   }
   const std::optional<Message> message = mailbox_ ? mailbox_->poll() : std::nullopt;
@@ -130,11 +166,11 @@ void Coordinator::handle(const Message& message) {
   Rank& from = ranks_.at(message.source);
   switch (message.kind) {
     case MessageKind::Result:
-      --from.blocks_held;
       take_result(message.source, decode_block_result(message.payload));
       break;
     case MessageKind::Tick:
       from.ticked = decode_amount(message.payload);
+      hear(message.source);
       break;
     case MessageKind::Stop:
       begin_stop();
@@ -147,6 +183,9 @@ void Coordinator::handle(const Message& message) {
 }
 
 void Coordinator::take_result(int rank, BlockResult result) {
+  hear(rank);
+  ranks_[rank].held.erase(result.block);
+  if (!result.unkept.empty()) throw RuntimeFailure(result.unkept);
   const Amount amount = amount_in(result);
   ranks_[rank].returned.units += amount.units;
   ranks_[rank].returned.cost += amount.cost;
@@ -157,7 +196,6 @@ void Coordinator::take_result(int rank, BlockResult result) {
     result_.failed.push_back(std::move(failure));
   }
   if (result.nodes.empty()) return;
-  if (context_.options.on_block) context_.options.on_block(result);
   keep(std::move(result));
 }
 
@@ -184,8 +222,11 @@ Amount Coordinator::amount_in(const BlockResult& result) const {
 void Coordinator::report_progress() {
   next_report_ = Clock::now() + kReportEvery;
   if (!context_.options.on_progress) return;
-  ranks_[0].ticked = context_.workers.computed();
+  const Amount own = context_.workers.computed();
+  if (own.units > ranks_[0].ticked.units) hear(0);
+  ranks_[0].ticked = own;
   Progress progress;
+  progress.busy = busy_ranks();
   progress.stage = context_.options.name;
   progress.done = progress.restored = restored_.units;
   progress.cost_done = restored_.cost;
@@ -212,11 +253,13 @@ void Coordinator::give_up() noexcept {
 }
 
 void Coordinator::await_blocks_out() {
-  const auto still_out = [](const Rank& rank) { return rank.blocks_held > 0; };
+  const auto still_out = [](const Rank& rank) { return !rank.held.empty(); };
   while (std::any_of(ranks_.begin(), ranks_.end(), still_out)) {
-    if (context_.workers.pop()) --ranks_[0].blocks_held;
+    context_.comm.require_no_trouble();
+    if (const auto result = context_.workers.pop()) ranks_[0].held.erase(result->block);
     if (const std::optional<Message> message = mailbox_ ? mailbox_->poll() : std::nullopt) {
-      if (message->kind == MessageKind::Result) --ranks_.at(message->source).blocks_held;
+      if (message->kind != MessageKind::Result) continue;
+      ranks_.at(message->source).held.erase(decode_block_result(message->payload).block);
     }
     context_.workers.wait(poll_interval_.next());
   }
@@ -226,7 +269,7 @@ void Coordinator::finish(const Ending& ending) {
   for (int rank = 1; rank < ranks(); ++rank) mailbox_->send(rank, MessageKind::Finish, encode(ending));
   // Every rank's last word: after it nothing of this stage can turn up in the next one.
   int awaited = ranks() - 1;
-  wait_until([&] {
+  context_.comm.wait([&] {
     const std::optional<Message> message = mailbox_ ? mailbox_->poll() : std::nullopt;
     if (message && message->kind == MessageKind::Bye) --awaited;
     if (message && message->kind == MessageKind::Stop) context_.request_stop();

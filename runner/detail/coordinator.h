@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -24,15 +25,22 @@ class Coordinator {
   StageResult run();
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   /// What rank 0 knows of a rank. Blocks given and results received say how many workers are idle.
   struct Rank {
     std::int64_t threads = 0;
-    std::int64_t blocks_held = 0;
-    Amount returned;  // in results received
-    Amount ticked;    // computed by its own account, blocks in flight included
+    std::map<std::int64_t, Block> held;  // by id, so the oldest is first
+    Clock::time_point heard;             // given work after having none, or heard of
+    std::int64_t warned = -1;            // the block that a warning was given about
+    Amount returned;                     // in results received
+    Amount ticked;                       // computed by its own account, blocks in flight included
   };
 
   void restore();
+  void hear(int rank);
+  void warn_of_silence();
+  [[nodiscard]] std::vector<RankActivity> busy_ranks() const;
   void step();
   void hand_out();
   bool hand_out_one(int rank, Demand demand);
@@ -58,7 +66,7 @@ class Coordinator {
   Amount restored_;
   bool stopping_ = false;
   PollInterval poll_interval_;
-  std::chrono::steady_clock::time_point next_report_;
+  Clock::time_point next_report_;
 };
 
 }  // namespace tributary::detail

@@ -29,8 +29,8 @@ StageResult Follower::run() {
   }
   mailbox_.send(kCoordinator, MessageKind::Bye);
   if (ending->broken) {
-    throw RuntimeFailure("stage '" + context_.options.name +
-                         "' was given up (rank 0 failed); see the message of rank 0");
+    throw FailedElsewhere("stage '" + context_.options.name +
+                          "' was given up (rank 0 failed); see the message of rank 0");
   }
   StageResult result;
   result.any_failed = ending->any_failed;

@@ -49,11 +49,12 @@ class Bench:
         return Row(name, per_pair, run.estimated, rate and rate / self.peak[dtype])
 
     def against(self, row: Row, peer: str, at_least: float | None = None) -> None:
-        """How many times the peer takes, one pair at a time and in batches; each is held to the target."""
+        """How many times the peer takes: one pair at a time against the target, in batches to compare."""
         for peer_time in self.peers[peer].times:
             other = peer_time.seconds_per_pair
             what = f"{peer}, {peer_time.label}"
-            row.checks.append(Check(what, other / row.seconds_per_pair, at_least, form="{:.2f} x", other=other))
+            target = at_least if peer_time.batch == 1 else None
+            row.checks.append(Check(what, other / row.seconds_per_pair, target, form="{:.2f} x", other=other))
 
 
 def ig_acts_adaptive(bench: Bench) -> list[Row]:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,44 @@ def read_results(file: Path) -> Results:
     with h5py.File(file) as stored:
         stored.visititems(visit)
     return results
+
+
+def mpi_environment(session: Path) -> dict[str, str]:
+    """The environment of ranks that share one machine; Open MPI's session files go into a folder that is made here."""
+    session.mkdir()
+    return os.environ | {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+        "OMPI_MCA_orte_tmpdir_base": str(session),
+        "OMPI_MCA_btl_vader_backing_directory": str(session),
+    }
+
+
+def hashes(file: Path) -> dict[str, str]:
+    """SHA-256 of the raw values of every dataset outside /provenance."""
+    found: dict[str, str] = {}
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("provenance"):
+            found[name] = hashlib.sha256(np.ascontiguousarray(item[()]).tobytes()).hexdigest()
+
+    with h5py.File(file) as results:
+        results.visititems(visit)
+    return found
+
+
+def processes_of(binary: Path) -> list[int]:
+    """Processes that run this binary."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "exe").resolve() == binary.resolve():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
 
 
 def run_product(binary: Path, folder: Path, settings: dict) -> Results:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 import h5py
 import pytest
 from conftest import ROOT
-from test_ranks import hashes
+from product import hashes, mpi_environment, processes_of
 
 MODEL = ROOT / "models" / "smollm2-135m"
 PAIRS = ROOT / "experiments" / "pairs"
@@ -181,42 +180,22 @@ def weight_mappings(process: int) -> tuple[int, int]:
     return pss, size
 
 
-def ranks_of(binary: Path) -> list[int]:
-    """Processes that run this binary."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "exe").resolve() == binary.resolve():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
 @needs_demo
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_ranks_share_one_copy_of_the_weights(dtype, binary, tmp_path):
     """Over three ranks, what they hold of the weights is one copy (in bfloat16: one of each of the two networks)."""
     sweep = write_sweep(tmp_path, demo({"method": "transluce-ig-acts", "steps": 60}, dtype, train=24))
-    session = tmp_path / "session"
-    session.mkdir()
-    environment = os.environ | {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-        "OMPI_MCA_orte_tmpdir_base": str(session),
-        "OMPI_MCA_btl_vader_backing_directory": str(session),
-    }
     one_copy = (MODEL / "model.safetensors").stat().st_size * (1.5 if dtype == "bfloat16" else 1)
-    before = set(ranks_of(binary))
+    before = set(processes_of(binary))
     command = ["mpirun", "-n", "3", str(binary), "run", str(sweep), "--out", str(tmp_path / "out"), "threads=1"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+    with subprocess.Popen(
+        command, env=mpi_environment(tmp_path / "session"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running:
         try:
             most = 0
             for _ in range(40):  # until the ranks are well into their first units
                 time.sleep(0.5)
-                ranks = set(ranks_of(binary)) - before
+                ranks = set(processes_of(binary)) - before
                 try:
                     most = max(most, sum(weight_mappings(rank)[0] for rank in ranks))
                 except OSError:

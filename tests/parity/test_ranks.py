@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
 from conftest import ROOT
+from product import hashes, mpi_environment
 
 MODEL = ROOT / "models" / "smollm2-135m"
 PAIRS = ROOT / "experiments" / "pairs"
@@ -38,31 +36,9 @@ METHODS = {
 }
 
 
-def hashes(file: Path) -> dict[str, str]:
-    """SHA-256 of the raw values of every dataset outside /provenance."""
-    found: dict[str, str] = {}
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("provenance"):
-            found[name] = hashlib.sha256(np.ascontiguousarray(item[()]).tobytes()).hexdigest()
-
-    with h5py.File(file) as results:
-        results.visititems(visit)
-    return found
-
-
 def run(binary: Path, sweep: Path, out: Path, ranks: int, more: list[str]) -> dict[str, str]:
     """The hashes of a run on so many ranks."""
-    session = out.parent / f"{out.name}-session"
-    session.mkdir()
-    environment = os.environ | {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-        "OMPI_MCA_orte_tmpdir_base": str(session),
-        "OMPI_MCA_btl_vader_backing_directory": str(session),
-    }
+    environment = mpi_environment(out.parent / f"{out.name}-session")
     command = [str(binary), "run", str(sweep), "--out", str(out), *more]
     if ranks > 1:
         command = ["mpirun", "-n", str(ranks), *command]

@@ -40,7 +40,7 @@ class ProgressDisplayTest : public ::testing::Test {
   double now_ = 0;
   std::ostringstream out_;
   ProgressDisplay::Clock clock_ = [this] { return now_; };
-  Progress state_{"attribution", 0, 0, 0, 1000, 0, 2000};
+  Progress state_{"attribution", 0, 0, 0, 1000, 0, 2000, {}};
 };
 
 TEST_F(ProgressDisplayTest, WritesPlainLinesNowAndThen) {

@@ -259,11 +259,51 @@ TEST_F(OverRanks, TakeStoppedForAStop) {
   EXPECT_FALSE(result.any_failed);
 }
 
-TEST_F(OverRanks, EndTogetherWhenRankZeroFails) {
+TEST_F(OverRanks, EndTogetherWhenABlockCannotBeStored) {
   StageOptions options = with_threads(1);
-  options.on_block = [](const BlockResult&) { throw RuntimeFailure("disk full"); };
+  options.keep = [](const BlockResult&) { throw RuntimeFailure("disk full"); };
   EXPECT_THROW(run_stage(comm, units_, compute_, options), RuntimeFailure);
   expect_results(run_stage(comm, units_, compute_, with_threads(1)), everywhere);
+}
+
+TEST_F(OverRanks, EndTogetherWhenOneRankCannotStore) {
+  StageOptions options = with_threads(1);
+  options.keep = [&](const BlockResult&) {
+    if (comm.rank() == last_rank()) throw RuntimeFailure("disk full");
+  };
+  EXPECT_THROW(run_stage(comm, units_, compute_, options), RuntimeFailure);
+  expect_results(run_stage(comm, units_, compute_, with_threads(1)), everywhere);
+}
+
+TEST_F(OverRanks, NameARankThatSaysNothing) {
+  StageOptions options = with_threads(1);
+  options.silence = 0.3;
+  std::vector<std::string> warnings;
+  options.on_warning = [&](const std::string& text) { warnings.push_back(text); };
+  run_stage(
+      comm, testing::make_units({6 * comm.size()}),
+      [&](std::int64_t unit, int) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(unit == 0 ? 900 : 1));
+        return UnitResult{{1.0}, {}};
+      },
+      options);
+  if (!is_root()) return;
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("unit 0 of stage 'test'"), std::string::npos) << warnings[0];
+}
+
+TEST_F(OverRanks, TellRankZeroOfTrouble) {
+  if (comm.size() < 2) GTEST_SKIP() << "needs two ranks";
+  comm.barrier();  // or it would be heard in the end of the test before
+  if (comm.rank() == last_rank()) comm.report_trouble("no memory");
+  if (is_root()) {
+    try {
+      comm.wait([] { return false; });
+    } catch (const RankFailed& failed) {
+      EXPECT_STREQ(failed.what(), "no memory");
+    }
+  }
+  comm.barrier();
 }
 
 TEST_F(OverRanks, EndTogetherWhenOneCannotStart) {
@@ -330,8 +370,8 @@ TEST_F(OverRanks, Latency) {
   constexpr std::int64_t kUnits = 4000;
   StageOptions options = with_threads(1);
   options.block_seconds = 1e-9;  // no block of more than one unit is that short
-  std::int64_t blocks = 0;
-  options.on_block = [&](const BlockResult&) { ++blocks; };
+  std::atomic<std::int64_t> blocks = 0;
+  options.keep = [&](const BlockResult&) { ++blocks; };
   const auto start = std::chrono::steady_clock::now();
   run_stage(
       comm, testing::make_units({kUnits}),
@@ -340,8 +380,9 @@ TEST_F(OverRanks, Latency) {
       },
       options);
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+  const std::vector<std::int64_t> kept = comm.gather(blocks);
   if (is_root()) {
-    EXPECT_EQ(blocks, kUnits);
+    EXPECT_EQ(std::accumulate(kept.begin(), kept.end(), std::int64_t{0}), kUnits);
     std::printf("latency: %.4f ms a unit, %d ranks\n", took.count() / kUnits, comm.size());
     EXPECT_LT(took.count() / kUnits, 20);
   }

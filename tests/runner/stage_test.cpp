@@ -201,7 +201,11 @@ TEST(Stage, GoesOnFromAJournal) {
     StopFlag stop;
     StageOptions options = with_threads(2);
     options.stop = &stop;
-    options.on_block = [&](const BlockResult& result) { journal.push_back(encode(result)); };
+    std::mutex writing;
+    options.keep = [&](const BlockResult& result) {
+      const std::lock_guard guard(writing);
+      journal.push_back(encode(result));
+    };
     std::vector<std::atomic<int>> computed(units().size());
     std::atomic<int> total = 0;
     const auto count = [&](std::int64_t unit, int worker) {
@@ -231,7 +235,7 @@ TEST(Stage, GoesOnFromAJournal) {
 
 TEST(Stage, EndsWhenTheJournalFails) {
   StageOptions options = with_threads(2);
-  options.on_block = [](const BlockResult&) { throw RuntimeFailure("disk full"); };
+  options.keep = [](const BlockResult&) { throw RuntimeFailure("disk full"); };
   EXPECT_THROW(run_stage({}, units(), compute, options), RuntimeFailure);
 }
 

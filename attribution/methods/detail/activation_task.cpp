@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "attribution/methods/detail/pilot_choice.h"
+#include "attribution/methods/detail/staging.h"
 #include "attribution/methods/detail/task_scores.h"
 
 namespace tributary::detail {
@@ -86,13 +87,12 @@ void audit(const Piece& piece, const ActivationPath& path, TaskScores& task, con
 }  // namespace
 
 void run_activation_task(const Piece& piece, TaskScores& task) {
-  const Task whole{task.method(), task.options()};
   const Record& record = piece.working();
   ActivationPath path = piece.activation_path(record, task.method(), task.options(), task.method().rules);
-  if (uses_base(whole)) {
+  if (uses_base(task.task())) {
     path.know_base(piece.gradients(base_group(task.method()), task.method().rules).streams);
   }
-  const std::vector<PathIntegral> integrals = integrate_task(piece, path, whole);
+  const std::vector<PathIntegral> integrals = integrate_task(piece, path, task.task());
 
   const std::int64_t neurons = record.model().architecture().neurons;
   const at::Tensor all =
@@ -118,7 +118,7 @@ void run_activation_task(const Piece& piece, TaskScores& task) {
       known = std::isfinite(integrals[example].difference);
     }
     if (!known) effects = piece.effects(task.method(), task.options());
-    task.store_differences(totals(all).cpu() - effects.t());
+    task.store_differences(sum_by_position(all).cpu() - effects.t());
   }
   audit(piece, path, task, integrals, differences, scores);
 }

@@ -22,8 +22,10 @@ struct Start {
   [[nodiscard]] at::Tensor neurons(const Piece& piece, std::int64_t layer) const {
     return ran ? ran->neurons(0, layer) : piece.working().neurons(group, layer);
   }
-  [[nodiscard]] at::Tensor metric(const Piece& piece) const {
-    return exact ? exact->metric(0) : piece.exact().metric(group);
+  /// m(clean) - m(start) of the exact network [pair], float64.
+  [[nodiscard]] at::Tensor metric_difference(const Piece& piece) const {
+    const at::Tensor metric = exact ? exact->metric(0) : piece.exact().metric(group);
+    return (piece.exact().metric(clean_group).to(at::kDouble) - metric.to(at::kDouble)).cpu();
   }
 };
 
@@ -56,29 +58,40 @@ EmbeddingTaps taps_of(const std::vector<TaskScores*>& tasks) {
   return taps;
 }
 
+/// Integrals of consecutive pairs of the piece.
+struct SweptPairs {
+  std::int64_t first;
+  const std::vector<PathIntegral>& integrals;
+
+  /// These pairs' part of a tensor [pair, …].
+  [[nodiscard]] at::Tensor part(const at::Tensor& by_pair) const {
+    return by_pair.narrow(0, first, static_cast<std::int64_t>(integrals.size()));
+  }
+};
+
 /// Input IG per token [pair, pos] from mean input gradients.
-at::Tensor token_scores(const Piece& piece, const Start& start, const std::vector<PathIntegral>& integrals) {
+at::Tensor token_scores(const Piece& piece, const Start& start, const SweptPairs& swept) {
   std::vector<at::Tensor> gradients;
-  for (const PathIntegral& integral : integrals) gradients.push_back(integral.input_gradient);
-  const at::Tensor moved = piece.working().embeddings(clean_group) - start.embeddings;
+  for (const PathIntegral& integral : swept.integrals) gradients.push_back(integral.input_gradient);
+  const at::Tensor moved = swept.part(piece.working().embeddings(clean_group)) - swept.part(start.embeddings);
   return (moved * at::stack(gradients)).sum(-1);
 }
 
 /// Scores [pair, layer, pos, neuron], or [pair, 1, pos, 1] for input IG.
-at::Tensor sweep_scores(const Piece& piece, const Start& start, const TaskScores& task,
-                        const std::vector<PathIntegral>& integrals, const at::Tensor& tokens) {
-  if (task.method().score == ScoreKind::input) return tokens.unsqueeze(1).unsqueeze(3);
+at::Tensor sweep_scores(const Piece& piece, const Start& start, const TaskScores& task, const SweptPairs& swept) {
+  if (task.method().score == ScoreKind::input) return token_scores(piece, start, swept).unsqueeze(1).unsqueeze(3);
   std::vector<at::Tensor> by_pair;
   const LayerRange& layers = task.options().layers;
   const bool conductance = task.method().score == ScoreKind::conductance;
-  for (const PathIntegral& integral : integrals) {
+  for (const PathIntegral& integral : swept.integrals) {
     by_pair.push_back((conductance ? integral.conductance : integral.gradient).narrow(0, layers.first, layers.count()));
   }
   at::Tensor scores = at::stack(by_pair);  // [pair, layer, live, neuron]
   if (conductance) return scores;
   for (std::int64_t l = 0; l < layers.count(); ++l) {
-    const at::Tensor clean = piece.working().neurons(clean_group, layers.first + l).to(scores.scalar_type());
-    const at::Tensor change = clean - start.neurons(piece, layers.first + l).to(scores.scalar_type());
+    const at::Tensor clean = swept.part(piece.working().neurons(clean_group, layers.first + l));
+    const at::Tensor baseline = swept.part(start.neurons(piece, layers.first + l));
+    const at::Tensor change = clean.to(scores.scalar_type()) - baseline.to(scores.scalar_type());
     scores.select(1, l).narrow(1, scores.size(2) - change.size(1), change.size(1)).mul_(change);
   }
   return scores;
@@ -86,36 +99,20 @@ at::Tensor sweep_scores(const Piece& piece, const Start& start, const TaskScores
 
 void finish(const Piece& piece, const Start& start, const EmbeddingPath& path, TaskScores& task,
             const std::vector<PathIntegral>& integrals) {
-  const at::Tensor tokens = token_scores(piece, start, integrals);
-  const at::Tensor scores = sweep_scores(piece, start, task, integrals, tokens);
+  const at::Tensor tokens = token_scores(piece, start, {0, integrals});
+  const at::Tensor scores = sweep_scores(piece, start, task, {0, integrals});
   task.add(scores);
   task.store_inputs(tokens.to(at::kDouble).cpu());
-  const at::Tensor difference =
-      (piece.exact().metric(clean_group).to(at::kDouble) - start.metric(piece).to(at::kDouble)).cpu();
-  task.store_differences((sum_by_position(tokens.unsqueeze(-1)).cpu() - difference).unsqueeze(1));
+  task.store_differences((sum_by_position(tokens.unsqueeze(-1)).cpu() - start.metric_difference(piece)).unsqueeze(1));
   for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
     const PathIntegral& integral = integrals[static_cast<std::size_t>(pair)];
     task.store_spent(pair, 0, task.layers(), integral);
     if (!task.audited(pair)) continue;
     const std::vector<PathIntegral> twice = integrate(path, {pair}, audit_plan(task.method(), integral.evaluations));
-    const at::Tensor moved = piece.working().embeddings(clean_group)[pair] - start.embeddings[pair];
-    at::Tensor finer = (moved * twice.front().input_gradient).sum(-1).view({1, -1, 1});
-    if (task.method().score != ScoreKind::input) {
-      const LayerRange& layers = task.options().layers;
-      finer = (task.method().score == ScoreKind::conductance ? twice.front().conductance : twice.front().gradient)
-                  .narrow(0, layers.first, layers.count());
-      if (task.method().score == ScoreKind::delta) {  // the same end-point difference: scores / gradient, without it
-        for (std::int64_t l = 0; l < layers.count(); ++l) {
-          const at::Tensor clean = piece.working().neurons(clean_group, layers.first + l)[pair];
-          const at::Tensor change =
-              clean.to(finer.scalar_type()) - start.neurons(piece, layers.first + l)[pair].to(finer.scalar_type());
-          finer[l].narrow(0, finer.size(1) - change.size(0), change.size(0)).mul_(change);
-        }
-      }
-    }
+    const at::Tensor finer = sweep_scores(piece, start, task, {pair, twice});
     for (std::int64_t l = 0; l < task.layers(); ++l) {
       const std::int64_t row = task.method().has_neurons() ? l : 0;
-      task.store_audit(pair, l, scores[pair][row], finer[row]);
+      task.store_audit(pair, l, scores[pair][row], finer[0][row]);
     }
   }
 }
@@ -138,7 +135,7 @@ bool share_sweep(const TaskScores& a, const TaskScores& b) {
 
 void run_embedding_tasks(const Piece& piece, const std::vector<TaskScores*>& tasks) {
   TaskScores& first = *tasks.front();
-  const Start start = start_of(piece, {first.method(), first.options()});
+  const Start start = start_of(piece, first.task());
   const EmbeddingPath path(piece.working(), clean_group, start.embeddings, start.group, first.method().rules,
                            taps_of(tasks), piece.batching(), piece.flops());
   if (first.method().quadrature == Quadrature::adaptive) {
@@ -148,7 +145,7 @@ void run_embedding_tasks(const Piece& piece, const std::vector<TaskScores*>& tas
     return;
   }
   std::vector<SweepPlan> plans;
-  for (const TaskScores* task : tasks) plans.push_back(plan_of({task->method(), task->options()}, 0));
+  for (const TaskScores* task : tasks) plans.push_back(plan_of(task->task(), 0));
   const std::vector<std::vector<PathIntegral>> integrals = integrate(path, all_pairs(piece), plans);
   for (std::size_t i = 0; i < tasks.size(); ++i) finish(piece, start, path, *tasks[i], integrals[i]);
 }
@@ -157,8 +154,7 @@ at::Tensor embedding_pilot(const Piece& piece, const Task& task) {
   const Start start = start_of(piece, task);
   const EmbeddingPath path(piece.working(), clean_group, start.embeddings, start.group, task.method.rules,
                            {EmbeddingTaps::Neurons::none}, piece.batching(), piece.flops());
-  const at::Tensor differences =
-      (piece.exact().metric(clean_group).to(at::kDouble) - start.metric(piece).to(at::kDouble)).cpu();
+  const at::Tensor differences = start.metric_difference(piece);
   std::vector<PilotGoal> goals;
   for (const std::int64_t pair : all_pairs(piece)) {
     goals.push_back({differences.const_data_ptr<double>()[pair], piece.floor_of(pair)});

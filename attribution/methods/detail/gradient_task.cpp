@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "attribution/methods/detail/staging.h"
 #include "attribution/methods/detail/task_scores.h"
 #include "common/errors.h"
 
@@ -35,7 +36,7 @@ void add_differences_times_gradients(const Piece& piece, TaskScores& task) {
   }
   task.add(scores);
   if (task.measures_gap()) {
-    task.store_differences(totals(scores).cpu() - piece.effects(task.method(), task.options()).t());
+    task.store_differences(sum_by_position(scores).cpu() - piece.effects(task.method(), task.options()).t());
   }
   PathIntegral one;
   one.evaluations = 1;

@@ -20,8 +20,6 @@ double magnitude(const at::Tensor& x) { return sum_by_position(x.abs()).item<dou
 
 }  // namespace
 
-at::Tensor totals(const at::Tensor& scores) { return sum_by_position(scores); }
-
 TaskScores::TaskScores(const Task& task, std::int64_t pairs, std::int64_t length)
     : task_(task), pairs_(pairs), length_(length) {}
 

@@ -21,6 +21,7 @@ class TaskScores {
   /// A unit of `pairs` pairs of `length` tokens.
   TaskScores(const Task& task, std::int64_t pairs, std::int64_t length);
 
+  [[nodiscard]] const Task& task() const { return task_; }
   [[nodiscard]] const Method& method() const { return task_.method; }
   [[nodiscard]] const TaskOptions& options() const { return task_.options; }
   [[nodiscard]] std::int64_t layers() const { return task_.options.layers.count(); }
@@ -60,9 +61,6 @@ AdaptiveOptions adaptive_options(const Method& method);
 /// The fixed sweep of a method with the given rule and number of points (of intervals, for standard conductance), with
 /// alpha = 0 dropped where the zero baseline makes it meaningless.
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps);
-
-/// Sums [pair, layer], float64, of scores [pair, layer, pos, neuron].
-at::Tensor totals(const at::Tensor& scores);
 
 // What tasks make of a piece: gradient_task.cpp, activation_task.cpp, embedding_task.cpp.
 

@@ -52,6 +52,13 @@ Attention attention_of(const Architecture& architecture, const at::Tensor& query
   return attention;
 }
 
+void set_prefix(Attention& attention, std::int64_t before, const at::Tensor& key_value, const at::Tensor& pairs) {
+  attention.before = before;
+  attention.prefix_key = keys(key_value);
+  attention.prefix_value = values(key_value);
+  attention.pair = pairs;
+}
+
 at::Tensor keys(const at::Tensor& key_value) { return key_value.narrow(1, 0, key_value.size(1) / 2); }
 
 at::Tensor values(const at::Tensor& key_value) {

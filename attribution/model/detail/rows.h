@@ -32,6 +32,10 @@ std::int64_t entered(const Batch& batch, std::int64_t block);
 Attention attention_of(const Architecture& architecture, const at::Tensor& query, const at::Tensor& key_value,
                        std::int64_t sequences);
 
+/// Adds the keys and values of shared positions before the live ones: rows [pair * before, width], and the pair of each
+/// sequence [sequence].
+void set_prefix(Attention& attention, std::int64_t before, const at::Tensor& key_value, const at::Tensor& pairs);
+
 /// Columns of keys or values.
 at::Tensor keys(const at::Tensor& key_value);
 at::Tensor values(const at::Tensor& key_value);

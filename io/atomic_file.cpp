@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/atomic_file.h"
+#include "io/atomic_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 
 #include "common/errors.h"
 
-namespace tributary::detail {
+namespace tributary {
 namespace {
 
 struct Cure {
@@ -137,4 +137,4 @@ void write_atomically(const std::filesystem::path& path, std::string_view bytes)
   if (::fsync(folder.get()) != 0 && errno != EINVAL) throw_write_error(path, "make the new name durable", errno);
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace tributary::detail {
+namespace tributary {
 
 /// Makes `path` hold exactly `bytes`, on the disk, before it returns. The folder must exist. Leaves no temporary
 /// file behind unless the process is killed (then a hidden ".tributary-….part").
@@ -23,4 +23,4 @@ int write_fully(int descriptor, std::string_view bytes);
 /// Throws UserError or RuntimeFailure for an errno met while `doing` ("create a file", "write 12 bytes") for `path`.
 [[noreturn]] void throw_write_error(const std::filesystem::path& path, const std::string& doing, int error);
 
-}  // namespace tributary::detail
+}  // namespace tributary

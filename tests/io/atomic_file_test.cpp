@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/atomic_file.h"
+#include "io/atomic_file.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -23,7 +23,7 @@
 
 #include "common/errors.h"
 
-namespace tributary::detail {
+namespace tributary {
 namespace {
 
 namespace fs = std::filesystem;
@@ -279,4 +279,4 @@ TEST(WriteErrors, ThoseTheUserCanCureSayHow) {
 }
 
 }  // namespace
-}  // namespace tributary::detail
+}  // namespace tributary

@@ -1,0 +1,232 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/integrate.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "attribution/methods/detail/running_integral.h"
+
+namespace tributary {
+namespace {
+
+using detail::accumulate;
+using detail::Ends;
+using detail::RunningIntegral;
+
+/// Weight of the points that entered at each level 0 … `level` in that level's estimate.
+std::vector<double> level_weights(int level) {
+  if (level == 0) return {1.0 / 2};
+  if (level == 1) return {1.0 / 6, 4.0 / 6};
+  if (level == 2) return {7.0 / 90, 12.0 / 90, 32.0 / 90};
+  std::vector<double> weights(static_cast<std::size_t>(level) + 1, std::ldexp(1.0, -level));
+  weights[0] /= 2;
+  return weights;
+}
+
+/// The nested integral of one example: sums of gradients by the level at which points entered.
+class NestedIntegral {
+ public:
+  explicit NestedIntegral(AdaptiveOptions::Agreement agreement)
+      : keep_samples_(agreement == AdaptiveOptions::Agreement::conductance) {}
+
+  void add(int level, double alpha, const PathSample& sample) {
+    const auto entered = static_cast<std::size_t>(level);
+    gradients_.resize(std::max(gradients_.size(), entered + 1));
+    input_gradients_.resize(gradients_.size());
+    slopes_.resize(gradients_.size());
+    accumulate(gradients_[entered], sample.gradient, 1);
+    accumulate(input_gradients_[entered], sample.input_gradient, 1);
+    slopes_[entered] += sample.slope;
+    scalars_[alpha] = {sample.metric, sample.slope};
+    ends_.see(alpha, sample.metric);
+    if (keep_samples_) samples_[alpha] = sample;
+    ++evaluations_;
+  }
+
+  /// What decides whether a level is the last, without its vectors.
+  [[nodiscard]] double sum(int level) const {
+    const std::vector<double> weights = level_weights(level);
+    double sum = 0;
+    for (std::size_t entered = 0; entered < weights.size(); ++entered) sum += weights[entered] * slopes_[entered];
+    return sum;
+  }
+  [[nodiscard]] double difference() const { return ends_.difference(); }
+
+  /// The larger |residual| of the two halves of the path, each against its own true difference: by the parabola through
+  /// three points, Simpson on each half, then the trapezoid.
+  [[nodiscard]] double residual_of_halves(int level) const {
+    const double first = scalars_.at(0.5).metric - scalars_.at(0).metric;
+    const double second = scalars_.at(1).metric - scalars_.at(0.5).metric;
+    return std::max(std::abs(half_sum(level, 0, 0.5) - first), std::abs(half_sum(level, 1, 0.5) - second));
+  }
+
+  /// From the points up to a level.
+  [[nodiscard]] at::Tensor conductance(int level) const {
+    RunningIntegral running(IntervalGradient::mean);
+    for (const auto& [alpha, sample] : samples_) {
+      const double place = std::ldexp(alpha, level);
+      if (place == std::floor(place)) running.add(alpha, sample, 0);
+    }
+    return running.take().conductance;
+  }
+
+  [[nodiscard]] PathIntegral estimate(int level) const {
+    PathIntegral integral;
+    const std::vector<double> weights = level_weights(level);
+    for (std::size_t entered = 0; entered < weights.size(); ++entered) {
+      accumulate(integral.gradient, gradients_[entered], weights[entered]);
+      accumulate(integral.input_gradient, input_gradients_[entered], weights[entered]);
+    }
+    integral.sum = sum(level);
+    integral.difference = difference();
+    integral.evaluations = evaluations_;
+    return integral;
+  }
+
+ private:
+  struct Scalars {
+    double metric, slope;
+  };
+
+  /// The integral of the slope between an end and the middle.
+  [[nodiscard]] double half_sum(int level, double end, double middle) const {
+    const auto slope = [this](double alpha) { return scalars_.at(alpha).slope; };
+    if (level == 1) return (5 * slope(end) + 8 * slope(middle) - slope(1 - end)) / 24;
+    if (level == 2) return (slope(end) + 4 * slope((end + middle) / 2) + slope(middle)) / 12;
+    const double step = std::ldexp(1.0, -level);
+    double sum = (slope(end) + slope(middle)) / 2;
+    for (double alpha = std::min(end, middle) + step; alpha < std::max(end, middle); alpha += step) sum += slope(alpha);
+    return sum * step;
+  }
+
+  bool keep_samples_;
+  std::map<double, Scalars> scalars_;  // by alpha
+  std::vector<at::Tensor> gradients_, input_gradients_;
+  std::vector<double> slopes_;
+  std::map<double, PathSample> samples_;  // by alpha; conductance's intervals change with every level
+  Ends ends_;
+  int evaluations_ = 0;
+};
+
+std::vector<double> new_points(int level) {
+  if (level == 0) return {0, 1};
+  std::vector<double> points;
+  for (int odd = 1; odd < (1 << level); odd += 2) points.push_back(std::ldexp(odd, -level));
+  return points;
+}
+
+double l1(const at::Tensor& t) { return t.abs().sum(at::kDouble).item<double>(); }
+
+/// How far |residual| is from what is allowed, as a multiple of it.
+double excess(double sum, double difference, double floor, const AdaptiveOptions& options) {
+  return std::abs(sum - difference) / (options.tolerance * std::max(std::abs(difference), floor));
+}
+
+/// One example of an adaptive integration.
+class AdaptiveExample {
+ public:
+  AdaptiveExample(double floor, const AdaptiveOptions& options)
+      : options_(options), floor_(floor), nested_(options.agreement) {}
+
+  [[nodiscard]] bool open() const { return !finished_; }
+  /// The points to evaluate next, ascending in alpha, and the level that each enters at.
+  [[nodiscard]] std::map<double, int> wanted() const {
+    std::map<double, int> points;
+    for (int level = level_ + 1; level <= upto_; ++level) {
+      for (const double alpha : new_points(level)) points[alpha] = level;
+    }
+    return points;
+  }
+  void add(int level, double alpha, const PathSample& sample) { nested_.add(level, alpha, sample); }
+
+  /// Judges the levels that the new points complete, in order.
+  void judge() {
+    while (level_ < upto_ && !finished_) {
+      ++level_;
+      const bool accepted = level_ > 0 && accept();
+      before_ = nested_.sum(level_);
+      if (accepted || !allowed(level_ + 1)) finish(accepted);
+    }
+    if (finished_) return;
+    // Far from the goal one more level will not do: two at a time fill a network call better.
+    constexpr double far = 30;
+    const bool far_off = options_.residual == AdaptiveOptions::Residual::required &&
+                         options_.agreement == AdaptiveOptions::Agreement::sum &&
+                         excess(before_, nested_.difference(), floor_, options_) > far;
+    upto_ = far_off && allowed(level_ + 2) ? level_ + 2 : level_ + 1;
+  }
+
+  [[nodiscard]] PathIntegral take() { return std::move(result_); }
+
+ private:
+  [[nodiscard]] bool allowed(int level) const { return (1 << level) + 1 <= std::max(options_.max_points, 3); }
+
+  [[nodiscard]] bool accept() {
+    if (options_.agreement == AdaptiveOptions::Agreement::conductance) {
+      const at::Tensor now = nested_.conductance(level_);
+      const bool agree = conductance_.defined() && l1(now - conductance_) <= options_.tolerance * l1(now);
+      conductance_ = now;
+      return agree;
+    }
+    const double sum = nested_.sum(level_);
+    const double scale = std::max(std::abs(nested_.difference()), floor_);
+    if (options_.residual == AdaptiveOptions::Residual::ignored) {
+      return std::abs(sum - before_) <= options_.tolerance * std::max(std::abs(sum), scale);
+    }
+    return excess(sum, nested_.difference(), floor_, options_) <= 1 &&
+           nested_.residual_of_halves(level_) <= 10 * options_.tolerance * scale;
+  }
+
+  void finish(bool accepted) {
+    result_ = nested_.estimate(level_);
+    result_.conductance = conductance_;
+    result_.converged = accepted;
+    finished_ = true;
+    nested_ = NestedIntegral(options_.agreement);  // its sums are no longer needed
+  }
+
+  const AdaptiveOptions& options_;
+  double floor_;
+  NestedIntegral nested_;
+  int level_ = -1;  // judged so far
+  int upto_ = 1;    // to evaluate before the next judgement; nothing stops at level 0
+  double before_ = 0;
+  at::Tensor conductance_;
+  bool finished_ = false;
+  PathIntegral result_;
+};
+
+}  // namespace
+
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<double>& floors,
+                                             const AdaptiveOptions& options) {
+  std::vector<AdaptiveExample> examples;
+  for (const double floor : floors) examples.emplace_back(floor, options);
+  for (;;) {
+    std::vector<PathPoint> points;
+    std::vector<int> levels;
+    for (std::size_t i = 0; i < examples.size(); ++i) {
+      if (!examples[i].open()) continue;
+      for (const auto& [alpha, level] : examples[i].wanted()) {
+        points.push_back({static_cast<std::int64_t>(i), alpha});
+        levels.push_back(level);
+      }
+    }
+    if (points.empty()) break;
+    network.evaluate(points, [&](std::size_t index, const PathSample& sample) {
+      examples[static_cast<std::size_t>(points[index].example)].add(levels[index], points[index].alpha, sample);
+    });
+    for (AdaptiveExample& example : examples) {
+      if (example.open()) example.judge();
+    }
+  }
+  std::vector<PathIntegral> integrals;
+  for (AdaptiveExample& example : examples) integrals.push_back(example.take());
+  return integrals;
+}
+
+}  // namespace tributary

@@ -1,0 +1,55 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The folder that a sweep writes to, as its ranks share it: locked by rank 0, with a journal that all of them write.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runner/comm.h"
+#include "runner/folder_lock.h"
+#include "runner/grouping.h"
+#include "runner/output_folder.h"
+#include "runner/state_file.h"
+
+namespace tributary {
+
+class SweepFolder {
+ public:
+  /// Collective. Touches nothing yet.
+  SweepFolder(std::filesystem::path out, const Communicator& comm);
+
+  /// Rank 0: makes journal/ and takes the lock, once. Throws UserError when another run holds it.
+  void lock();
+
+  /// The groups of a sweep's runs, the same on every rank. With Fresh::yes what the journal holds of their folders is
+  /// thrown away first. Collective; throws UserError when the journal holds other work for one of the folders.
+  [[nodiscard]] std::vector<std::vector<std::size_t>> group(const std::vector<Candidate>& candidates, Fresh fresh);
+
+  /// The journal of a group; its folder is there on every rank. Collective; throws UserError where a rank does not see
+  /// it.
+  [[nodiscard]] GroupJournal open_group(const std::vector<JournalledRun>& runs) const;
+
+  [[nodiscard]] const std::filesystem::path& out() const { return out_; }
+  [[nodiscard]] const std::vector<std::string>& hosts() const { return hosts_; }
+  /// Rank 0, once locked.
+  [[nodiscard]] StateFile* state() { return state_ ? &*state_ : nullptr; }
+
+ private:
+  [[nodiscard]] Grouping group_here(const std::vector<Candidate>& candidates, Fresh fresh) const;
+
+  std::filesystem::path out_, journal_;
+  const Communicator& comm_;
+  std::vector<std::string> hosts_, processors_;  // by rank; kinds of all ranks. On rank 0
+  std::unique_ptr<FolderLock> lock_;
+  std::optional<StateFile> state_;
+};
+
+/// Prints "tributary: warning: …" on standard error.
+void warn_user(const std::string& text);
+
+}  // namespace tributary

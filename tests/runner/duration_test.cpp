@@ -1,0 +1,34 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/duration.h"
+
+#include <gtest/gtest.h>
+
+#include "common/errors.h"
+
+namespace tributary {
+namespace {
+
+TEST(Duration, ReadsWhatPeopleAndSlurmWrite) {
+  EXPECT_EQ(parse_duration("90s").count(), 90);
+  EXPECT_EQ(parse_duration("45m").count(), 45 * 60);
+  EXPECT_EQ(parse_duration("2h").count(), 7200);
+  EXPECT_EQ(parse_duration("0:59").count(), 59);
+  EXPECT_EQ(parse_duration("3:20").count(), 200);
+  EXPECT_EQ(parse_duration("1:30:00").count(), 5400);
+  EXPECT_EQ(parse_duration("2-12:00:00").count(), 60 * 3600);
+}
+
+TEST(Duration, RefusesTheRest) {
+  for (const char* text : {"", "90", "UNLIMITED", "1:2:3:4", "-1:00", "1.5h", "10 m", "1:2"}) {
+    EXPECT_THROW((void)parse_duration(text), UserError) << text;
+  }
+}
+
+TEST(Duration, LeavesTimeToStop) {
+  EXPECT_EQ(time_to_work(std::chrono::hours(10)), std::chrono::hours(10) - std::chrono::seconds(60));
+  EXPECT_EQ(time_to_work(std::chrono::seconds(50)).count(), 45);
+}
+
+}  // namespace
+}  // namespace tributary
