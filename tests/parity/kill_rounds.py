@@ -27,10 +27,10 @@ from tiny_models import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = {
-    "ig-acts": {"method": "ig-acts", "quadrature": "right", "steps": 160},
-    "pilot": {"method": "ig-acts", "quadrature": "pilot", "pilot_pairs": 2, "tolerance": 0.0001},
-    "conductance": {"method": "conductance", "quadrature": "trapezoid", "steps": 200},
-    "sweep": {"method": "ig-inputs", "quadrature": "right", "steps": 200},
+    "ig-acts": {"method": "ig-acts", "quadrature": "right", "steps": 6000},
+    "pilot": {"method": "ig-acts", "quadrature": "pilot", "pilot_pairs": 2, "tolerance": 1e-7},
+    "conductance": {"method": "conductance", "quadrature": "trapezoid", "steps": 4000},
+    "sweep": {"method": "ig-inputs", "quadrature": "right", "steps": 3000},
 }
 
 
@@ -89,7 +89,7 @@ class Bench:
             "circuit": {"counts": [0, 7, 50]},
         }
         if name == "sweep":
-            settings["sweep"] = {"grid": {"attribution.method": ["ig-inputs", "relp", "input-ig"]}}
+            settings["sweep"] = {"grid": {"attribution.method": ["ig-inputs", "conductance", "input-ig"]}}
         self.sweep = folder / "sweep.yaml"
         self.sweep.write_text(json.dumps(settings))
         began = time.monotonic()
@@ -115,6 +115,7 @@ def one_round(bench: Bench, number: int, rng: random.Random, tally: Tally) -> No
     kills = rng.randint(1, 4)
     while True:
         before = journalled_units(out)
+        began = time.time()
         ranks = rng.randint(1, 4)
         tally.starts += 1
         log = (bench.folder / f"log-{number}").open("a+")
@@ -125,7 +126,7 @@ def one_round(bench: Bench, number: int, rng: random.Random, tally: Tally) -> No
         if kills > 0:
             kills -= 1
             try:
-                running.wait(rng.uniform(0.2, 1.3 * bench.seconds))
+                running.wait(rng.uniform(0.3, bench.seconds + 0.6 * ranks))
             except subprocess.TimeoutExpired:
                 ours = [p for p in processes_of(bench.binary) if p not in others]
                 victim = rng.choice([running.pid, *ours])
@@ -137,22 +138,25 @@ def one_round(bench: Bench, number: int, rng: random.Random, tally: Tally) -> No
         code = running.wait(timeout=300)
         log.seek(0)
         if code == 0:
-            check_end(bench, out, before, tally)
+            check_end(bench, out, before, began, tally)
             break
         assert code != 2, log.read()  # whatever dies, the same command goes on
     tally.rounds += 1
 
 
-def check_end(bench: Bench, out: Path, before: dict[str, set[tuple[int, int]]], tally: Tally) -> None:
+def check_end(bench: Bench, out: Path, before: dict[str, set[tuple[int, int]]], began: float, tally: Tally) -> None:
     """Bits of all datasets; and what was journalled before the last start came from there."""
     found = bench.all_hashes(out)
     assert found == bench.expected, out
+    if all(file.stat().st_mtime < began for file in out.rglob("results.h5")):
+        return  # ranks that outlived their launcher for a moment had finished the work
     kept = sum(map(len, before.values()))
     tally.units_kept += kept
     if len(found) == 1:
         with h5py.File(out / "results.h5") as results:
             facts = results["provenance"].attrs
-            assert facts["units_restored"] in (kept, 0), "journalled units were computed again"
+            # Ranks that outlive their launcher for a moment may journal a little more.
+            assert facts["units_restored"] >= kept, "journalled units were computed again"
             total = sum(map(len, journalled_units(out).values()))
             assert facts["units_restored"] + facts["units_computed"] == total
     journalled_units(out)
