@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <vector>
 
 #include "common/errors.h"
@@ -46,6 +47,12 @@ Cores usable_cores() {
   return cores;
 }
 
+/// The cards that this process was given, where that is not all of them: numbers count from the first of these.
+std::string visible_to_process() {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  return visible == nullptr ? "" : std::string(" (CUDA_VISIBLE_DEVICES=") + visible + ")";
+}
+
 }  // namespace
 
 c10::Device choose_device(const std::string& wanted, int local_rank) {
@@ -60,6 +67,28 @@ c10::Device choose_device(const std::string& wanted, int local_rank) {
     return c10::Device(c10::kCPU);
   }
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(local_rank % cards));
+}
+
+std::vector<std::string> card_places(const c10::Device& device, const Communicator& comm, Cards cards) {
+  std::vector<std::string> places =
+      comm.gather(device.is_cpu() ? std::string() : device.str() + " of host " + host_name() + visible_to_process());
+  std::string twice;
+  std::map<std::string, std::size_t> ranks;
+  for (std::size_t rank = 0; rank < places.size(); ++rank) {
+    if (places[rank].empty()) continue;
+    const auto [first, is_new] = ranks.emplace(places[rank], rank);
+    if (!is_new && twice.empty()) {
+      twice = "ranks " + std::to_string(first->second) + " and " + std::to_string(rank) + " both have " + places[rank];
+    }
+  }
+  comm.broadcast(twice);
+  if (!twice.empty() && cards == Cards::one_rank_each) {
+    throw UserError("model.device", twice +
+                                        "; start as many ranks a node as it has cards (--gpus-per-node and "
+                                        "--ntasks-per-node), or say --share-cards");
+  }
+  if (ranks.empty()) places.clear();
+  return places;
 }
 
 void use_one_thread() { at::set_num_threads(1); }

@@ -8,6 +8,9 @@
 
 #include <c10/core/Device.h>
 
+#include <string>
+#include <vector>
+
 #include "runner/comm.h"
 
 namespace tributary {
@@ -15,6 +18,12 @@ namespace tributary {
 /// The device of this rank for `model.device`: cpu; or the card number local_rank modulo the visible cards.
 /// Throws UserError: cuda asked for where there is no card.
 c10::Device choose_device(const std::string& wanted, int local_rank);
+
+enum class Cards { one_rank_each, shared };
+
+/// Where every rank computes, by rank ("cuda:1 of host n3"); on rank 0, empty where no rank has a card. Collective.
+/// Throws UserError on every rank when two have the same card, unless they may share it.
+std::vector<std::string> card_places(const c10::Device& device, const Communicator& comm, Cards cards);
 
 /// Makes this thread compute with one intra-op thread: more would make bits depend on their number.
 void use_one_thread();

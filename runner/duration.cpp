@@ -3,29 +3,63 @@
 #include "runner/duration.h"
 
 #include <algorithm>
-#include <regex>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <string_view>
 
 #include "common/errors.h"
 
 namespace tributary {
 namespace {
 
-std::int64_t number_of(const std::ssub_match& digits) { return digits.matched ? std::stoll(digits.str()) : 0; }
+/// A number of at most nine digits and nothing else.
+std::optional<std::int64_t> number_of(std::string_view digits) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool whole = error == std::errc() && end == digits.data() + digits.size();
+  return whole && digits.size() <= 9 && digits.front() != '-' ? std::optional(number) : std::nullopt;
+}
+
+/// "90s", "45m", "2h".
+std::optional<std::int64_t> with_unit(std::string_view text) {
+  static const std::map<char, std::int64_t> units = {{'s', 1}, {'m', 60}, {'h', 3600}};
+  const auto unit = text.empty() ? units.end() : units.find(text.back());
+  if (unit == units.end()) return std::nullopt;
+  const std::optional<std::int64_t> number = number_of(text.substr(0, text.size() - 1));
+  return number ? std::optional(*number * unit->second) : std::nullopt;
+}
+
+/// "M:SS", "H:MM:SS", "D-HH:MM:SS".
+std::optional<std::int64_t> as_clock(std::string_view text) {
+  std::int64_t seconds = 0;
+  int fields = 0;
+  if (const std::size_t dash = text.find('-'); dash != std::string_view::npos) {
+    const std::optional<std::int64_t> days = number_of(text.substr(0, dash));
+    if (!days) return std::nullopt;
+    seconds = *days * 24;
+    text.remove_prefix(dash + 1);
+    fields = std::count(text.begin(), text.end(), ':') == 2 ? 0 : 9;  // days need hours
+  }
+  while (true) {
+    const std::size_t colon = text.find(':');
+    const std::string_view field = text.substr(0, colon);
+    const std::optional<std::int64_t> number = number_of(field);
+    const bool last = colon == std::string_view::npos;
+    if (!number || (last && field.size() != 2)) return std::nullopt;
+    seconds = (fields == 0 ? seconds : seconds * 60) + *number;
+    ++fields;
+    if (last) break;
+    text.remove_prefix(colon + 1);
+  }
+  return fields == 2 || fields == 3 ? std::optional(seconds) : std::nullopt;
+}
 
 }  // namespace
 
 std::chrono::seconds parse_duration(const std::string& text) {
-  static const std::regex with_unit(R"((\d{1,9})([smh]))");
-  static const std::regex clock(R"((?:(\d{1,5})-)?(?:(\d{1,5}):)?(\d{1,5}):(\d{2}))");
-  std::smatch parts;
-  if (std::regex_match(text, parts, with_unit)) {
-    const std::int64_t seconds = parts[2] == "s" ? 1 : parts[2] == "m" ? 60 : 3600;
-    return std::chrono::seconds(number_of(parts[1]) * seconds);
-  }
-  if (std::regex_match(text, parts, clock)) {
-    const std::int64_t hours = 24 * number_of(parts[1]) + number_of(parts[2]);
-    return std::chrono::seconds(3600 * hours + 60 * number_of(parts[3]) + number_of(parts[4]));
-  }
+  if (const std::optional<std::int64_t> seconds = with_unit(text)) return std::chrono::seconds(*seconds);
+  if (const std::optional<std::int64_t> seconds = as_clock(text)) return std::chrono::seconds(*seconds);
   throw UserError("--time", "'" + text + "' is no duration; write 90s, 45m, 2h, 1:30:00 or 2-12:00:00");
 }
 

@@ -89,7 +89,8 @@ int act(CLI::App& app, CommandLine& line) {
     const Communicator& world = mpi.world();
     try {
       const bool finalize = app.got_subcommand("finalize");
-      return finalize ? finalize_command(line.run.out, world) : run_command(line.run, world);
+      const int code = finalize ? finalize_command(line.run.out, world) : run_command(line.run, world);
+      return world.rank() == 0 ? code : exit_done;  // launchers kill the other ranks when one leaves with an error
     } catch (const std::exception& error) {
       if (world.is_null()) throw;
       end_all_ranks(world, error);
@@ -116,6 +117,9 @@ int main(int argc, char** argv) {
   run->add_option("--hand-out", line.hand_out, "order in which units are handed out; changes no number (a test switch)")
       ->check(CLI::IsMember({"planned", "shuffled"}));
   run->add_option("--hand-out-seed", line.run.order_seed, "seed of --hand-out shuffled");
+  run->add_option("--run", line.run.only, "only this run of the sweep, by its number in `plan` (from 0)");
+  run->add_flag_callback(
+      "--share-cards", [&line] { line.run.cards = Cards::shared; }, "let several ranks compute on one card");
   run->add_option("--time", time,
                   "stop in good order before this time is over (90s, 45m, 1:30:00, 2-12:00:00): exit 75");
   run->add_option("--warn-after", line.run.silence, "seconds without a sign of life after which a rank is named")

@@ -102,16 +102,16 @@ void Run::warn() const {
 void Run::write(const AttributionOutcome& attribution, const std::optional<CircuitOutcome>& circuit,
                 const Provenance& provenance) const {
   const ResultsFile results = results_of(job_, attribution, circuit, provenance);
-  write_results(results_path(sweep_.out() / folder_), results);
+  write_results(results_path((sweep_.out() / folder_).lexically_normal()), results);
   show(results);
 }
 
-void Run::show_complete() const { show(read_results(results_path(sweep_.out() / folder_))); }
+void Run::show_complete() const { show(read_results(results_path((sweep_.out() / folder_).lexically_normal()))); }
 
 void Run::show(const ResultsFile& results) const {
   const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
   std::cout << name << '\n'
-            << summary_of(results) << "\nresults      " << results_path(sweep_.out() / folder_).string()
+            << summary_of(results) << "\nresults      " << results_path((sweep_.out() / folder_).lexically_normal()).string()
             << (complete_ ? " (complete already; --fresh computes it again)" : "") << "\n\n"
             << std::flush;
 }
@@ -141,6 +141,10 @@ void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const
   }
   if (first_rank && !comm.is_null() && job.device.is_cpu() && bound_below_share(comm.local_size())) {
     warn_user("this rank is bound to fewer cores than its share of the node; give mpirun --bind-to none");
+  }
+  const std::vector<std::string> places = card_places(job.device, comm, arguments.cards);
+  for (std::size_t rank = 0; rank < places.size(); ++rank) {
+    std::cerr << "tributary: rank " << rank << " computes on " << places[rank] << '\n';
   }
   const GroupJournal journal = sweep.open_group(journalled);
   agreed(comm, [&] {

@@ -64,15 +64,21 @@ int together(const Communicator& comm, const Body& body) {
 }
 
 /// The folder that all runs of a sweep write to, or below.
-std::filesystem::path base_of(const RunArguments& arguments, const Settings& settings) {
+std::filesystem::path whole_base_of(const RunArguments& arguments, const Settings& settings) {
   return arguments.out.empty() ? std::filesystem::path("results") / settings.at<std::string>("name") : arguments.out;
 }
 
 /// A run's own folder in it.
 std::string folder_in_base(const Settings& settings) { return settings.label().empty() ? "." : settings.label(); }
 
+/// What a process locks and keeps its journal in: the sweep's folder, or its only run's.
+std::filesystem::path base_of(const RunArguments& arguments, const Settings& settings) {
+  const std::filesystem::path whole = whole_base_of(arguments, settings);
+  return (arguments.only ? whole / folder_in_base(settings) : whole).lexically_normal();
+}
+
 std::filesystem::path folder_of(const RunArguments& arguments, const Settings& settings) {
-  return (base_of(arguments, settings) / folder_in_base(settings)).lexically_normal();
+  return (whole_base_of(arguments, settings) / folder_in_base(settings)).lexically_normal();
 }
 
 /// All runs of the sweep, each checked as far as it can be without its model. Throws UserError with the problems of
@@ -89,7 +95,12 @@ std::vector<Settings> checked_runs(const RunArguments& arguments) {
     }
   }
   if (!problems.empty()) throw UserError(problems);
-  return runs;
+  if (!arguments.only) return runs;
+  if (*arguments.only < 0 || *arguments.only >= std::ssize(runs)) {
+    throw UserError("--run",
+                    fmt::format("there is no run {}: the sweep has {}, counted from 0", *arguments.only, runs.size()));
+  }
+  return {runs[static_cast<std::size_t>(*arguments.only)]};
 }
 
 /// Runs by the group that they may be computed in, groups in order of their first run: sweeps over methods share passes
@@ -108,12 +119,14 @@ std::vector<std::vector<const Settings*>> grouped(const std::vector<Settings>& r
 }
 
 /// One run for people.
-std::string described(const Job& job, const Settings& settings, const std::filesystem::path& folder) {
+std::string described(std::size_t number, const Job& job, const Settings& settings,
+                      const std::filesystem::path& folder) {
   return fmt::format(
-      "{}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} positions × "
+      "run {}: {}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} "
+      "positions × "
       "{} neurons\n"
       "  units    {} of attribution, {} of circuits\n  results  {}\n",
-      job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
+      number, job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
       job.pairs.train.size(), job.pairs.test.size(), job.pairs.skipped.size(), job.architecture().layers,
       job.node_positions(), job.architecture().neurons, plan_attribution({&job}).units.size(),
       job.has_circuit() ? plan_curve(job).units.size() : 0, results_path(folder).string());
@@ -173,7 +186,7 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   for (const std::vector<const Settings*>& candidates : grouped(settings)) {
     std::vector<std::unique_ptr<Run>> runs;
     for (const Settings* one : candidates) {
-      auto run = std::make_unique<Run>(arguments, sweep, comm, *one, folder_in_base(*one));
+      auto run = std::make_unique<Run>(arguments, sweep, comm, *one, arguments.only ? "." : folder_in_base(*one));
       code = together(comm, [&] { run->prepare(shelf); });
       remember(code);
       if (code == exit_done) runs.push_back(std::move(run));
@@ -232,7 +245,8 @@ void plan_command(const RunArguments& arguments) {
     std::vector<Job> jobs;
     for (const Settings* one : candidates) {
       jobs.push_back(prepare_job(*one, shelf));
-      std::cout << described(jobs.back(), *one, folder_of(arguments, *one));
+      const auto number = static_cast<std::size_t>(one - settings.data());
+      std::cout << described(number, jobs.back(), *one, folder_of(arguments, *one));
     }
     std::vector<char> done(jobs.size(), 0);
     for (std::size_t first = 0; first < jobs.size(); ++first) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "runner/comm.h"
+#include "runner/device.h"
 #include "runner/execution.h"
 #include "runner/output_folder.h"
 #include "runner/stage.h"
@@ -22,7 +23,9 @@ struct RunArguments {
   std::filesystem::path file;
   std::vector<std::string> overrides;  //!< "key.path=value"
   std::filesystem::path out;           //!< empty: results/<name>
+  std::optional<std::int64_t> only;    //!< the number of the only run to compute, with a journal of its own
   Fresh fresh = Fresh::no;
+  Cards cards = Cards::one_rank_each;
   Order order = Order::Planned;  //!< a test switch: no bit depends on it
   std::uint64_t order_seed = 0;
   Compute compute = Compute::missing;

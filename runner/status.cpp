@@ -116,7 +116,9 @@ std::vector<GroupStatus> status_of(const std::filesystem::path& out) {
   return groups;
 }
 
-void status_command(const std::filesystem::path& out) {
+namespace {
+
+void show_folder(const std::filesystem::path& out) {
   const std::vector<GroupStatus> groups = status_of(out);
   const std::string holder = FolderLock::holder(journal_path(out));
   std::cout << out.string() << ": " << (holder.empty() ? "no run is at work here" : "running on " + holder) << '\n';
@@ -135,6 +137,20 @@ void status_command(const std::filesystem::path& out) {
     }
   }
   if (groups.empty()) std::cout << "run       .: complete\n";
+}
+
+}  // namespace
+
+void status_command(const std::filesystem::path& out) {
+  std::vector<std::filesystem::path> folders;
+  if (std::filesystem::exists(journal_path(out)) || std::filesystem::exists(results_path(out))) folders.push_back(out);
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(out, error)) {  // runs with journals of their own
+    if (std::filesystem::exists(journal_path(entry.path()))) folders.push_back(entry.path());
+  }
+  if (folders.empty()) folders.push_back(out);
+  std::sort(folders.begin(), folders.end());
+  for (const std::filesystem::path& folder : folders) show_folder(folder);
 }
 
 }  // namespace tributary

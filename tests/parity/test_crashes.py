@@ -130,7 +130,7 @@ def test_signals_stop_and_the_same_command_goes_on(number, work, peace):
 
 
 def test_signals_reach_all_ranks(work, peace):
-    """mpirun passes them on; every rank leaves with 75."""
+    """mpirun passes them on, and gives back 75."""
     running = work.start(ranks=3, env=mpi_environment(work.folder / "session"), start_new_session=True)
     work.wait_for_units(3)
     running.send_signal(signal.SIGUSR1)
