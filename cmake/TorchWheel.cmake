@@ -21,7 +21,7 @@ target_include_directories(torch_wheel SYSTEM INTERFACE
   "${TRIBUTARY_TORCH_DIR}/include" "${TRIBUTARY_TORCH_DIR}/include/torch/csrc/api/include")
 target_compile_definitions(torch_wheel INTERFACE USE_DISTRIBUTED=0)
 # torch's folder comes before any system folder, or the loader takes an installed older LibTorch.
-target_link_options(torch_wheel INTERFACE "-Wl,-rpath,${TRIBUTARY_TORCH_DIR}/lib")
+list(PREPEND CMAKE_BUILD_RPATH "${TRIBUTARY_TORCH_DIR}/lib")
 # Not libtorch_cuda, which costs memory and start-up time: the program loads it where there is a card.
 target_link_libraries(torch_wheel INTERFACE
   "${TRIBUTARY_TORCH_DIR}/lib/libtorch_cpu.so" "${TRIBUTARY_TORCH_DIR}/lib/libc10.so")

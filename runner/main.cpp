@@ -128,7 +128,9 @@ int main(int argc, char** argv) {
                                    std::pair{"finalize", "write results.h5 from the journal, without computing"}}) {
     app.add_subcommand(name, does)->add_option("folder", line.run.out, "folder of the results")->required();
   }
-  add_sweep_arguments(*app.add_subcommand("plan", "say what a run would do, and do nothing"), line);
+  CLI::App* plan = app.add_subcommand("plan", "say what a run would do, and do nothing");
+  add_sweep_arguments(*plan, line);
+  plan->add_option("--ranks", line.run.plan_ranks, "estimate for so many ranks")->check(CLI::Range(1, 100000));
   add_sweep_arguments(*app.add_subcommand("validate", "check a sweep file"), line);
   app.add_subcommand("schema", "print the keys of a sweep file: types, defaults, meanings");
   CLI::App* inspect = app.add_subcommand("inspect", "describe a model folder");

@@ -17,6 +17,7 @@
 #include "runner/provenance.h"
 #include "runner/run.h"
 #include "runner/stopping.h"
+#include "runner/sweep_runs.h"
 
 namespace tributary {
 namespace {
@@ -61,75 +62,6 @@ int together(const Communicator& comm, const Body& body) {
   }
   comm.broadcast(worst);
   return static_cast<int>(worst[0]);
-}
-
-/// The folder that all runs of a sweep write to, or below.
-std::filesystem::path whole_base_of(const RunArguments& arguments, const Settings& settings) {
-  return arguments.out.empty() ? std::filesystem::path("results") / settings.at<std::string>("name") : arguments.out;
-}
-
-/// A run's own folder in it.
-std::string folder_in_base(const Settings& settings) { return settings.label().empty() ? "." : settings.label(); }
-
-/// What a process locks and keeps its journal in: the sweep's folder, or its only run's.
-std::filesystem::path base_of(const RunArguments& arguments, const Settings& settings) {
-  const std::filesystem::path whole = whole_base_of(arguments, settings);
-  return (arguments.only ? whole / folder_in_base(settings) : whole).lexically_normal();
-}
-
-std::filesystem::path folder_of(const RunArguments& arguments, const Settings& settings) {
-  return (whole_base_of(arguments, settings) / folder_in_base(settings)).lexically_normal();
-}
-
-/// All runs of the sweep, each checked as far as it can be without its model. Throws UserError with the problems of
-/// all.
-std::vector<Settings> checked_runs(const RunArguments& arguments) {
-  std::vector<Settings> runs = read_settings(key_table(), arguments.file, arguments.overrides);
-  std::vector<Problem> problems;
-  for (const Settings& settings : runs) {
-    try {
-      run_config(settings);
-    } catch (const UserError& error) {
-      const std::string run = settings.label().empty() ? "" : " (run " + settings.label() + ")";
-      for (const Problem& problem : error.problems()) problems.push_back({problem.where, problem.text + run});
-    }
-  }
-  if (!problems.empty()) throw UserError(problems);
-  if (!arguments.only) return runs;
-  if (*arguments.only < 0 || *arguments.only >= std::ssize(runs)) {
-    throw UserError("--run",
-                    fmt::format("there is no run {}: the sweep has {}, counted from 0", *arguments.only, runs.size()));
-  }
-  return {runs[static_cast<std::size_t>(*arguments.only)]};
-}
-
-/// Runs by the group that they may be computed in, groups in order of their first run: sweeps over methods share passes
-/// through the network whatever the order of the sweep's keys.
-std::vector<std::vector<const Settings*>> grouped(const std::vector<Settings>& runs) {
-  std::vector<std::pair<std::string, std::vector<const Settings*>>> groups;
-  for (const Settings& settings : runs) {
-    std::string text = settings.text_without({"name", "attribution", "circuit"});
-    auto same = std::find_if(groups.begin(), groups.end(), [&text](const auto& group) { return group.first == text; });
-    if (same == groups.end()) same = groups.insert(groups.end(), {std::move(text), {}});
-    same->second.push_back(&settings);
-  }
-  std::vector<std::vector<const Settings*>> lists;
-  for (auto& [text, list] : groups) lists.push_back(std::move(list));
-  return lists;
-}
-
-/// One run for people.
-std::string described(std::size_t number, const Job& job, const Settings& settings,
-                      const std::filesystem::path& folder) {
-  return fmt::format(
-      "run {}: {}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} "
-      "positions × "
-      "{} neurons\n"
-      "  units    {} of attribution, {} of circuits\n  results  {}\n",
-      number, job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
-      job.pairs.train.size(), job.pairs.test.size(), job.pairs.skipped.size(), job.architecture().layers,
-      job.node_positions(), job.architecture().neurons, plan_attribution({&job}).units.size(),
-      job.has_circuit() ? plan_curve(job).units.size() : 0, results_path(folder).string());
 }
 
 std::string ending_of(int code) {
@@ -229,43 +161,6 @@ int finalize_command(const std::filesystem::path& out, const Communicator& comm)
     }
   }
   return worst;
-}
-
-void validate_command(const RunArguments& arguments) {
-  const std::vector<Settings> runs = checked_runs(arguments);
-  std::cout << arguments.file.string() << ": " << runs.size() << (runs.size() == 1 ? " run" : " runs")
-            << ", nothing wrong\n";
-}
-
-void plan_command(const RunArguments& arguments) {
-  const Communicator alone;
-  ModelShelf shelf(alone);
-  const std::vector<Settings> settings = checked_runs(arguments);
-  for (const std::vector<const Settings*>& candidates : grouped(settings)) {
-    std::vector<Job> jobs;
-    for (const Settings* one : candidates) {
-      jobs.push_back(prepare_job(*one, shelf));
-      const auto number = static_cast<std::size_t>(one - settings.data());
-      std::cout << described(number, jobs.back(), *one, folder_of(arguments, *one));
-    }
-    std::vector<char> done(jobs.size(), 0);
-    for (std::size_t first = 0; first < jobs.size(); ++first) {
-      if (done[first] != 0) continue;
-      RunGroup group;
-      for (std::size_t i = first; i < jobs.size(); ++i) {
-        if (jobs[i].group != jobs[first].group) continue;
-        group.push_back(&jobs[i]);
-        done[i] = 1;
-      }
-      const int threads = worker_threads(jobs[first], alone);
-      const MemoryPlan memory = plan_memory(group, threads, alone.local_size());
-      std::cout << fmt::format(
-          "{} computed together: {} units; a rank with {} worker threads takes at most {} ({} rows in a network "
-          "call)\n\n",
-          group.size() == 1 ? "1 run" : std::to_string(group.size()) + " runs", plan_attribution(group).units.size(),
-          threads, text_of_bytes(memory.expected_peak), memory.batch_rows);
-    }
-  }
 }
 
 }  // namespace tributary

@@ -29,6 +29,7 @@ struct RunArguments {
   Order order = Order::Planned;  //!< a test switch: no bit depends on it
   std::uint64_t order_seed = 0;
   Compute compute = Compute::missing;
+  std::int64_t plan_ranks = 1;               //!< `plan`: the ranks to estimate for
   double silence = 300;                      //!< seconds without a sign of life after which a rank is named
   std::optional<std::chrono::seconds> time;  //!< what the run may take from the start of the process
 };

@@ -1,0 +1,120 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+
+#include "common/errors.h"
+#include "runner/estimate.h"
+#include "runner/progress.h"
+#include "runner/run.h"
+#include "runner/status.h"
+#include "runner/sweep_runs.h"
+
+namespace tributary {
+namespace {
+
+/// One run for people.
+std::string described(std::size_t number, const Job& job, const Settings& settings,
+                      const std::filesystem::path& folder) {
+  return fmt::format(
+      "run {}: {}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} "
+      "positions × "
+      "{} neurons\n"
+      "  units    {} of attribution, {} of circuits\n  results  {}\n",
+      number, job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
+      job.pairs.train.size(), job.pairs.test.size(), job.pairs.skipped.size(), job.architecture().layers,
+      job.node_positions(), job.architecture().neurons, plan_attribution({&job}).units.size(),
+      job.has_circuit() ? plan_curve(job).units.size() : 0, results_path(folder).string());
+}
+
+/// What of a run is there already.
+std::string already(const RunArguments& arguments, const Settings& settings, const Job& job) {
+  try {
+    if (results_in(folder_of(arguments, settings), job.identity, Fresh::no) == Found::same_results) return "complete";
+  } catch (const UserError&) {
+    return "the folder holds other results: --fresh or --out";
+  }
+  return "not complete";
+}
+
+std::string text_of_rate(double bytes) { return fmt::format("{:.0f} MB/s", bytes / 1e6); }
+
+/// Nodes like this one, so that every worker thread has a core.
+std::int64_t nodes_for(int ranks, int threads) {
+  const std::int64_t cores = std::max<long>(1, ::sysconf(_SC_NPROCESSORS_ONLN));
+  return (static_cast<std::int64_t>(ranks) * threads + cores - 1) / cores;
+}
+
+/// A time limit for Slurm: half as much again and ten minutes, in steps of five.
+std::string time_limit(double seconds) {
+  const auto minutes = static_cast<std::int64_t>((1.5 * seconds / 60 + 10) / 5 + 1) * 5;
+  return fmt::format("{}:{:02}:00", minutes / 60, minutes % 60);
+}
+
+void show_estimate(const RunArguments& arguments, const Estimate& all, int ranks, int threads, std::size_t runs) {
+  std::cout << fmt::format("on {} {} of {} worker threads: about {}", ranks, ranks == 1 ? "rank" : "ranks", threads,
+                           format_duration(all.seconds));
+  if (ranks > 1) {
+    std::cout << fmt::format(", {:.0f} % of it computing; {} into rank 0, which holds at most {} of partial sums",
+                             100 * all.efficiency, text_of_rate(all.bytes_per_second),
+                             text_of_bytes(static_cast<std::uint64_t>(all.peak_bytes)));
+  }
+  std::cout << fmt::format(
+      " (an estimate from what this machine does in a moment)\n\nsbatch --nodes={} --ntasks={} --cpus-per-task={} "
+      "--time={} slurm/sweep.sbatch {}\n",
+      nodes_for(ranks, threads), ranks, threads, time_limit(all.seconds), arguments.file.string());
+  if (runs > 1) {
+    std::cout << fmt::format("sbatch --array=0-{} --ntasks={} --cpus-per-task={} --time={} slurm/array.sbatch {}\n",
+                             runs - 1, ranks, threads, time_limit(all.longest_run), arguments.file.string());
+  }
+}
+
+}  // namespace
+
+void validate_command(const RunArguments& arguments) {
+  const std::vector<Settings> runs = checked_runs(arguments);
+  std::cout << arguments.file.string() << ": " << runs.size() << (runs.size() == 1 ? " run" : " runs")
+            << ", nothing wrong\n";
+}
+
+void plan_command(const RunArguments& arguments) {
+  const Communicator alone;
+  ModelShelf shelf(alone);
+  const std::vector<Settings> settings = checked_runs(arguments);
+  Estimate all;
+  int threads = 1;
+  for (const std::vector<const Settings*>& candidates : grouped(settings)) {
+    std::vector<Job> jobs;
+    for (const Settings* one : candidates) {
+      jobs.push_back(prepare_job(*one, shelf));
+      const auto number = static_cast<std::size_t>(one - settings.data());
+      std::cout << described(number, jobs.back(), *one, folder_of(arguments, *one)) << "  done     "
+                << already(arguments, *one, jobs.back()) << '\n';
+    }
+    std::vector<char> done(jobs.size(), 0);
+    for (std::size_t first = 0; first < jobs.size(); ++first) {
+      if (done[first] != 0) continue;
+      RunGroup group;
+      for (std::size_t i = first; i < jobs.size(); ++i) {
+        if (jobs[i].group != jobs[first].group) continue;
+        group.push_back(&jobs[i]);
+        done[i] = 1;
+      }
+      threads = worker_threads(jobs[first], alone);
+      const MemoryPlan memory = plan_memory(group, threads, alone.local_size());
+      std::cout << fmt::format(
+          "{} computed together: {} units; a rank with {} worker threads takes at most {} ({} rows in a network "
+          "call)\n\n",
+          group.size() == 1 ? "1 run" : std::to_string(group.size()) + " runs", plan_attribution(group).units.size(),
+          threads, text_of_bytes(memory.expected_peak), memory.batch_rows);
+      all.add(estimate(group, static_cast<int>(arguments.plan_ranks), threads));
+    }
+  }
+  show_estimate(arguments, all, static_cast<int>(arguments.plan_ranks), threads, settings.size());
+}
+
+}  // namespace tributary

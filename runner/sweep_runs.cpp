@@ -1,0 +1,66 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/sweep_runs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/errors.h"
+
+namespace tributary {
+namespace {
+
+/// The folder that all runs of a sweep write to, or below.
+std::filesystem::path whole_base_of(const RunArguments& arguments, const Settings& settings) {
+  return arguments.out.empty() ? std::filesystem::path("results") / settings.at<std::string>("name") : arguments.out;
+}
+
+}  // namespace
+
+std::string folder_in_base(const Settings& settings) { return settings.label().empty() ? "." : settings.label(); }
+
+std::filesystem::path base_of(const RunArguments& arguments, const Settings& settings) {
+  const std::filesystem::path whole = whole_base_of(arguments, settings);
+  return (arguments.only ? whole / folder_in_base(settings) : whole).lexically_normal();
+}
+
+std::filesystem::path folder_of(const RunArguments& arguments, const Settings& settings) {
+  return (whole_base_of(arguments, settings) / folder_in_base(settings)).lexically_normal();
+}
+
+std::vector<Settings> checked_runs(const RunArguments& arguments) {
+  std::vector<Settings> runs = read_settings(key_table(), arguments.file, arguments.overrides);
+  std::vector<Problem> problems;
+  for (const Settings& settings : runs) {
+    try {
+      run_config(settings);
+    } catch (const UserError& error) {
+      const std::string run = settings.label().empty() ? "" : " (run " + settings.label() + ")";
+      for (const Problem& problem : error.problems()) problems.push_back({problem.where, problem.text + run});
+    }
+  }
+  if (!problems.empty()) throw UserError(problems);
+  if (!arguments.only) return runs;
+  if (*arguments.only < 0 || *arguments.only >= std::ssize(runs)) {
+    throw UserError("--run",
+                    fmt::format("there is no run {}: the sweep has {}, counted from 0", *arguments.only, runs.size()));
+  }
+  return {runs[static_cast<std::size_t>(*arguments.only)]};
+}
+
+std::vector<std::vector<const Settings*>> grouped(const std::vector<Settings>& runs) {
+  std::vector<std::pair<std::string, std::vector<const Settings*>>> groups;
+  for (const Settings& settings : runs) {
+    std::string text = settings.text_without({"name", "attribution", "circuit"});
+    auto same = std::find_if(groups.begin(), groups.end(), [&text](const auto& group) { return group.first == text; });
+    if (same == groups.end()) same = groups.insert(groups.end(), {std::move(text), {}});
+    same->second.push_back(&settings);
+  }
+  std::vector<std::vector<const Settings*>> lists;
+  for (auto& [text, list] : groups) lists.push_back(std::move(list));
+  return lists;
+}
+
+}  // namespace tributary
