@@ -22,8 +22,8 @@ using detail::GivenValues;
 using detail::Layer;
 using detail::LayerReader;
 using detail::Place;
-using detail::Source;
-using detail::SweepAxis;
+using detail::Sweep;
+using detail::SweepRun;
 using detail::YamlDocument;
 using detail::YamlNode;
 
@@ -50,11 +50,13 @@ class SettingsReader {
     read_file_layer();
     for (const std::string& text : overrides) read_override(text);
     refuse_set_and_swept();
-    axes_ = detail::combine_axes(table_, from_file_.layer, from_command_line_.layer);
+    const Sweep sweep(table_, from_file_.layer, from_command_line_.layer);
     refuse_missing();
-    refuse_too_many();
+    refuse_too_many(sweep);
     throw_problems();
-    return expand();
+    const std::vector<SweepRun> runs = sweep.runs(file_.string(), command_line_problems_);
+    throw_problems();
+    return expand(runs);
   }
 
  private:
@@ -100,18 +102,22 @@ class SettingsReader {
                                "=… are given (one sets what the other sweeps); remove one"});
       }
     }
+    for (const detail::Axis& axis : from_file_.layer.zip) {
+      const bool twice = std::any_of(from_file_.layer.axes.begin(), from_file_.layer.axes.end(),
+                                     [&axis](const detail::Axis& other) { return other.path == axis.path; });
+      if (twice) {
+        command_line_problems_.push_back(
+            {file_.string(), axis.path + " is both in sweep.grid and in sweep.zip; remove one"});
+      }
+    }
   }
 
-  /// What one run is given, by the axes' points: the file's values, then its grid, then the command line.
-  [[nodiscard]] GivenValues values_at(const std::vector<std::size_t>& point) const {
-    GivenValues grid;
+  /// What one run is given: the file's values, then its sweep, then the command line and its sweep.
+  [[nodiscard]] GivenValues values_of(const SweepRun& run) const {
     GivenValues command_line = from_command_line_.layer.values;
-    for (std::size_t i = 0; i < axes_.size(); ++i) {
-      GivenValues& target = axes_[i].source == Source::file ? grid : command_line;
-      target[axes_[i].axis.path] = axes_[i].axis.points[point[i]];
-    }
+    for (const auto& [path, given] : run.command_line) command_line[path] = given;
     GivenValues values = from_file_.layer.values;
-    put_on_top(values, grid);
+    put_on_top(values, run.file);
     put_on_top(values, command_line);
     return values;
   }
@@ -144,8 +150,8 @@ class SettingsReader {
     }
   }
 
-  void refuse_too_many() {
-    if (detail::count_runs(axes_, kMostRuns) > kMostRuns) {
+  void refuse_too_many(const Sweep& sweep) {
+    if (sweep.count(kMostRuns) > kMostRuns) {
       command_line_problems_.push_back({file_.string(), "sweep.grid has more than " + std::to_string(kMostRuns) +
                                                             " runs (the product of its lists); shorten the lists"});
     }
@@ -176,19 +182,16 @@ class SettingsReader {
     return settings;
   }
 
-  [[nodiscard]] std::vector<Settings> expand() const {
-    std::vector<std::string> labels = detail::label_runs(axes_);
+  [[nodiscard]] std::vector<Settings> expand(const std::vector<SweepRun>& runs) const {
     const Settings blank = defaults();
-    std::vector<Settings> runs;
-    for (std::size_t run = 0; run < labels.size(); ++run) {
+    std::vector<Settings> expanded;
+    for (const SweepRun& run : runs) {
       Settings settings = blank;
-      for (const auto& [path, given] : values_at(detail::point_of_run(axes_, run))) {
-        settings.held_[path] = {given.value, true, given.where};
-      }
-      settings.label_ = std::move(labels[run]);
-      runs.push_back(std::move(settings));
+      for (const auto& [path, given] : values_of(run)) settings.held_[path] = {given.value, true, given.where};
+      settings.label_ = run.label;
+      expanded.push_back(std::move(settings));
     }
-    return runs;
+    return expanded;
   }
 
   const detail::KeyTable table_;
@@ -196,7 +199,6 @@ class SettingsReader {
   const std::filesystem::path folder_;
   LayerReader from_file_;
   LayerReader from_command_line_;
-  std::vector<SweepAxis> axes_;
   std::vector<Problem> command_line_problems_;
 };
 

@@ -45,16 +45,6 @@ void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, 
   }
 }
 
-UnitOptions unit_options(const Execution& execution) {
-  UnitOptions options;
-  options.batching = execution.batching();
-  StopFlag* stop = execution.options.stop;
-  options.between_batches = [stop] {
-    if (stop != nullptr && stop->requested()) throw Stopped();
-  };
-  return options;
-}
-
 /// One run of the group on its way: what all its units share.
 struct Preparation {
   const Job* job;
@@ -105,7 +95,7 @@ void run_pilot(const Execution& execution, Preparation& run, std::vector<std::st
   const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : job.architecture().layers;
   const StageResult result = run_plan(execution, "pilot", plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
-    return UnitResult{{}, numbers_of(pilot(exact, run.task(chunk), prompts, unit_options(execution)))};
+    return UnitResult{{}, numbers_of(pilot(exact, run.task(chunk), prompts, UnitOptions{execution.batching()}))};
   });
   std::vector<std::int64_t> chosen(static_cast<std::size_t>(layers), 0);
   for (const std::vector<double>& row : result.rows) {
@@ -230,7 +220,7 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     std::vector<Task> tasks;
     for (const Preparation& run : runs) tasks.push_back(run.task(chunk));
     const UnitOutcome unit = attribute(first.networks(), tasks, prompts_of(first, first.pairs.train, chunk.members),
-                                       unit_options(execution));
+                                       UnitOptions{execution.batching()});
     std::vector<double> sums;
     for (const UnitScores& scores : unit.scores) {
       const std::vector<double> of_run = numbers_of(scores.scores);

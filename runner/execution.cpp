@@ -59,6 +59,7 @@ class StageStore {
  public:
   StageStore(const Execution& execution, const std::string& name, const StagePlan& plan, StageOptions& options)
       : root_(execution.comm.rank() == 0),
+        mixed_(execution.journal->processors().size() > 1),
         table_(plan.units),
         journal_(execution.journal->stage(name + execution.scope, table_)) {
     agreed(execution.comm, [&] {
@@ -66,7 +67,8 @@ class StageStore {
     });
     options.keep = [this](const BlockResult& result) { journal_.write(result, table_); };
     options.restore = [this, &execution, warn = options.on_warning] {
-      return journal_.next(execution.journal->processors(), warn);
+      const bool any = execution.compute == Compute::nothing;  // putting together adds nothing of this machine
+      return journal_.next(any ? std::vector<std::string>() : execution.journal->processors(), warn);
     };
   }
   StageStore(const StageStore&) = delete;
@@ -75,7 +77,7 @@ class StageStore {
   void close(const StageResult& result) {
     if (!root_ || result.stopped) return;
     if (result.any_failed) return journal_.record_failed(result.failed);
-    if (journal_.packed()) return;
+    if (journal_.packed() || mixed_) return;  // one file has one kind of processor
     BlockResult all;
     for (std::int64_t lane = 0; lane < table_.lanes(); ++lane) {
       all.nodes.push_back(LaneFold::root(lane, table_.lane_size(lane), result.sums[static_cast<std::size_t>(lane)]));
@@ -88,12 +90,18 @@ class StageStore {
   }
 
  private:
-  bool root_;
+  bool root_, mixed_;
   UnitTable table_;
   StageJournal journal_;
 };
 
 }  // namespace
+
+Batching Execution::batching() const {
+  return {rows.get(), [stop = options.stop] {
+            if (stop != nullptr && stop->requested()) throw Stopped();
+          }};
+}
 
 StageResult run_plan(const Execution& execution, const std::string& name, const StagePlan& plan,
                      const std::function<UnitResult(const Chunk&)>& compute) {
@@ -111,7 +119,10 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
       },
       options);
   execution.timings.add_seconds(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  if (execution.comm.rank() == 0) execution.timings.add_units(std::ssize(plan.units), result.restored);
+  if (execution.comm.rank() == 0) {
+    execution.timings.add_units(std::ssize(plan.units), result.restored);
+    execution.timings.add_computing(name, result.computing);
+  }
   if (store) agreed(execution.comm, [&] { store->close(result); });
   if (result.stopped && execution.compute == Compute::nothing) {
     throw UserError("",

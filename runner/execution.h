@@ -40,6 +40,8 @@ class Timings {
   /// Adds operations to the stage at hand.
   void count(double flops) { flops_[stage_] += flops; }
   void add_seconds(const std::string& stage, double seconds) { seconds_[stage] += seconds; }
+  /// Seconds of all worker threads in units: the rest of their time they waited, or stored what they had computed.
+  void add_computing(const std::string& stage, double seconds) { computing_[stage] += seconds; }
   void add_units(std::int64_t all, std::int64_t restored) {
     computed_ += all - restored;
     restored_ += restored;
@@ -47,12 +49,13 @@ class Timings {
 
   [[nodiscard]] const std::map<std::string, double>& seconds() const { return seconds_; }
   [[nodiscard]] const std::map<std::string, double>& flops() const { return flops_; }
+  [[nodiscard]] const std::map<std::string, double>& computing() const { return computing_; }
   [[nodiscard]] std::int64_t units_computed() const { return computed_; }
   [[nodiscard]] std::int64_t units_restored() const { return restored_; }
 
  private:
   std::string stage_;
-  std::map<std::string, double> seconds_, flops_;
+  std::map<std::string, double> seconds_, computing_, flops_;
   std::int64_t computed_ = 0, restored_ = 0;
 };
 
@@ -67,7 +70,8 @@ struct Execution {
   Compute compute = Compute::missing;
   std::string scope;  //!< what sets stages of the same name apart in the journal
 
-  [[nodiscard]] Batching batching() const { return {rows.get()}; }
+  /// Rows of a call, and a stop that abandons a unit between two of them.
+  [[nodiscard]] Batching batching() const;
 };
 
 /// Computes a plan's chunks on all ranks; a unit that runs out of memory is tried again with half the rows. Throws on

@@ -158,7 +158,7 @@ void FolderLock::beat() {
 std::string FolderLock::holder(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "lock";
   std::string text;
-  if (const int descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC); descriptor >= 0) {
+  if (const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC); descriptor >= 0) {
     struct flock whole {};
     whole.l_type = F_WRLCK;
     whole.l_whence = SEEK_SET;

@@ -34,7 +34,11 @@ bool names_open_candidate(const JournalGroup& group, const std::vector<Candidate
 Grouping group_candidates(const std::vector<Candidate>& candidates, const std::vector<JournalGroup>& journalled) {
   Grouping result;
   std::vector<char> taken(candidates.size(), 0);
-  for (const JournalGroup& group : journalled) {
+  // Larger groups first: a run that was also started by itself stays with those it shares passes with.
+  std::vector<JournalGroup> by_size = journalled;
+  std::stable_sort(by_size.begin(), by_size.end(),
+                   [](const JournalGroup& a, const JournalGroup& b) { return a.runs.size() > b.runs.size(); });
+  for (const JournalGroup& group : by_size) {
     if (!names_open_candidate(group, candidates)) continue;
     const std::optional<std::vector<std::size_t>> members = members_of(group, candidates, taken);
     if (!members) {

@@ -25,8 +25,9 @@ std::string cpu_model() {
   return "unknown";
 }
 
-std::string processor_kind() {
+std::string processor_kind(c10::DeviceType device) {
   std::string kind = cpu_model() + ", " + at::get_cpu_capability();
+  if (device == c10::DeviceType::CPU) return kind;
   std::set<std::string> cards;
   std::error_code error;
   for (const auto& card : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", error)) {

@@ -4,6 +4,8 @@
 // The machine that this process runs on.
 #pragma once
 
+#include <c10/core/DeviceType.h>
+
 #include <string>
 
 namespace tributary {
@@ -12,7 +14,8 @@ namespace tributary {
 std::string host_name();
 /// The model of its CPU, as Linux names it; "unknown" where it does not.
 std::string cpu_model();
-/// What the last digits of its numbers depend on: the CPU's model and instruction set; on a machine with cards, theirs.
-std::string processor_kind();
+/// What the last digits of numbers depend on that this machine computes on a kind of device: the CPU's model and
+/// instruction set, and the cards where they compute.
+std::string processor_kind(c10::DeviceType device);
 
 }  // namespace tributary

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -162,18 +163,21 @@ Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const st
   return prompts;
 }
 
-Job prepare_job(const Settings& settings, ModelShelf& shelf) {
-  Job job;
-  job.config = run_config(settings);
-  job.resolved = settings.resolved();
-  job.device = choose_device(job.config.device, shelf.comm().local_rank());
+namespace {
 
-  LoadedModel& model = shelf.model(job.config.model);
+/// Ranks of one run compute on one kind of device: their collective calls differ otherwise.
+void require_one_kind(const c10::Device& device, const Communicator& comm) {
+  const std::vector<std::int64_t> kinds = comm.gather(static_cast<std::int64_t>(device.type()));
+  std::vector<std::int64_t> mixed{std::adjacent_find(kinds.begin(), kinds.end(), std::not_equal_to<>()) != kinds.end()};
+  comm.broadcast(mixed);
+  if (mixed[0] == 0) return;
+  throw UserError("model.device",
+                  "some ranks have a card and others have none; say cpu, or start ranks where cards are");
+}
+
+/// The pairs, and all that is known once they are read.
+void read_pairs_of(Job& job, const Settings& settings) {
   const Tokenizer tokenizer = Tokenizer::load(job.config.model / "tokenizer.json");
-  const at::ScalarType type = dtype_named(job.config.dtype);
-  job.working = model.network(type, job.device, shelf.comm());
-  job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, shelf.comm()) : job.working;
-
   PairOptions options = job.config.pairs;
   options.vocabulary = job.architecture().vocabulary;
   options.max_length = job.architecture().max_positions;
@@ -190,12 +194,12 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
     job.baseline_prompts = read_baseline(job.config, tokenizer, job.pairs.train.front().length());
   }
   check_sizes(job, settings);
-
   job.fired = count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), job.config.method.rules);
   settle_rules(job);
-  if (type == at::kBFloat16) settle_quadrature(job.config.method);
-  job.checkpoint = model.checkpoint();
-  job.model_hash = model.hash();
+  if (dtype_named(job.config.dtype) == at::kBFloat16) settle_quadrature(job.config.method);
+}
+
+void identify(Job& job, const Settings& settings) {
   std::string everything = settings.identity_text() + "\nmodel " + job.model_hash + "\npairs " + job.pairs.hash +
                            "\ndevice " + c10::DeviceTypeName(job.device.type()) + "\nnumbers " + numbers_version;
   for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) {
@@ -205,6 +209,29 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   job.identity = hash_of(everything);
   job.group = settings.text_without({"name", "attribution", "circuit"}) + "model " + job.model_hash + "\npairs " +
               job.pairs.hash + (job.config.unpaired ? "\nunpaired" : "");
+}
+
+}  // namespace
+
+Job prepare_job(const Settings& settings, ModelShelf& shelf) {
+  Job job;
+  const Communicator& comm = shelf.comm();
+  agreed(comm, [&] {
+    job.config = run_config(settings);
+    job.resolved = settings.resolved();
+    job.device = choose_device(job.config.device, comm.local_rank());
+  });
+  require_one_kind(job.device, comm);
+  LoadedModel& model = shelf.model(job.config.model);
+  const at::ScalarType type = dtype_named(job.config.dtype);
+  job.working = model.network(type, job.device, comm);
+  job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm) : job.working;
+  agreed(comm, [&] {
+    read_pairs_of(job, settings);
+    job.checkpoint = model.checkpoint();
+    job.model_hash = model.hash();
+    identify(job, settings);
+  });
   return job;
 }
 

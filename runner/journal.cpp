@@ -114,7 +114,8 @@ std::optional<BlockResult> StageJournal::read(const std::filesystem::path& file,
                       "belongs to other work than the folder it lies in (was it copied here?); move it away, or say "
                       "--fresh to compute everything again");
     }
-    if (std::find(processors.begin(), processors.end(), stored.label.processor) == processors.end()) {
+    const bool known = std::find(processors.begin(), processors.end(), stored.label.processor) != processors.end();
+    if (!processors.empty() && !known) {
       throw UserError(file.string(), "was computed on '" + stored.label.processor + "' and this is '" + processor_ +
                                          "': mixing them would make the last digits depend on who computed what; go on "
                                          "on the same kind, or say --fresh to compute everything again");

@@ -54,7 +54,7 @@ class StageJournal {
   void begin(const std::string& name, const UnitTable& table, const std::vector<FailedUnit>& failed = {}) const;
 
   /// Rank 0, until it gives nothing: what an earlier start has stored. Damaged files are set aside with a warning;
-  /// UserError where a block belongs to another stage, or to none of `processors`.
+  /// UserError where a block belongs to another stage, or to none of `processors` (empty: any will do).
   std::optional<BlockResult> next(const std::vector<std::string>& processors, const Warn& warn);
 
   /// Whether next() gave the whole stage at once.

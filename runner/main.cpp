@@ -114,6 +114,9 @@ int main(int argc, char** argv) {
   add_sweep_arguments(*run, line);
   run->add_flag_callback(
       "--fresh", [&line] { line.run.fresh = Fresh::yes; }, "replace results that are there already");
+  run->add_flag_callback(
+      "--fail-fast", [&line] { line.run.on_failure = OnFailure::stop; },
+      "end the sweep with the first run that cannot be done; otherwise the others go on");
   run->add_option("--hand-out", line.hand_out, "order in which units are handed out; changes no number (a test switch)")
       ->check(CLI::IsMember({"planned", "shuffled"}));
   run->add_option("--hand-out-seed", line.run.order_seed, "seed of --hand-out shuffled");

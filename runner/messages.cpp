@@ -49,7 +49,7 @@ Header read_header(std::span<const std::byte> head, int source) {
   Header header;
   if (head.size() >= sizeof header) std::memcpy(&header, head.data(), sizeof header);
   const bool sound = head.size() >= sizeof header && header.magic == kMagic && header.kind >= MessageKind::Work &&
-                     header.kind <= MessageKind::Bye &&
+                     header.kind <= MessageKind::Abandon &&
                      head.size() - sizeof header == std::min<std::size_t>(header.size, kPayloadInHead);
   if (!sound) {
     throw RuntimeFailure("a message from rank " + std::to_string(source) +

@@ -16,12 +16,13 @@
 namespace tributary {
 
 enum class MessageKind : std::uint32_t {
-  Work = 1,    //!< rank 0 → rank: a block to compute
-  Result = 2,  //!< rank → rank 0: what became of it; says at the same time that a worker is free
-  Tick = 3,    //!< rank → rank 0: units computed so far, for the progress display
-  Stop = 4,    //!< both ways: someone asked to stop
-  Finish = 5,  //!< rank 0 → rank: the stage is over, and how it ended
-  Bye = 6,     //!< rank → rank 0: nothing more will come from here in this stage
+  Work = 1,     //!< rank 0 → rank: a block to compute
+  Result = 2,   //!< rank → rank 0: what became of it; says at the same time that a worker is free
+  Tick = 3,     //!< rank → rank 0: units computed so far, for the progress display
+  Stop = 4,     //!< both ways: someone asked to stop
+  Finish = 5,   //!< rank 0 → rank: the stage is over, and how it ended
+  Bye = 6,      //!< rank → rank 0: nothing more will come from here in this stage
+  Abandon = 7,  //!< rank 0 → rank: begin nothing more of this stage; nobody asked the run to stop
 };
 
 struct Message {

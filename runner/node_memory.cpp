@@ -78,7 +78,7 @@ NodeMemory::NodeMemory(const Communicator& comm, std::size_t bytes) : bytes_(byt
   if (bytes == 0) return;
   const bool first = comm.local_rank() == 0;
   const Descriptor own(first ? new_memory(bytes) : -1);
-  if (!comm.is_null() && comm.local_size() > 1) {
+  if (!comm.agree(comm.local_size() == 1)) {  // on any node: what follows is for all ranks
     const std::string path = path_of_first(comm, own.value());
     if (!first) {
       const Descriptor theirs(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -55,6 +55,23 @@ std::string time_limit(double seconds) {
   return fmt::format("{}:{:02}:00", minutes / 60, minutes % 60);
 }
 
+/// The words of a run, quoted for a shell.
+std::string words_of(const RunArguments& arguments) {
+  const auto quoted = [](const std::string& word) -> std::string {
+    const bool plain =
+        word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./=:,+-") ==
+        std::string::npos;
+    if (plain) return word;
+    std::string text;
+    for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return "'" + text + "'";
+  };
+  std::string words = quoted(arguments.file.string());
+  for (const std::string& override : arguments.overrides) words += " " + quoted(override);
+  if (!arguments.out.empty()) words += " --out " + quoted(arguments.out.string());
+  return words;
+}
+
 void show_estimate(const RunArguments& arguments, const Estimate& all, int ranks, int threads, std::size_t runs) {
   std::cout << fmt::format("on {} {} of {} worker threads: about {}", ranks, ranks == 1 ? "rank" : "ranks", threads,
                            format_duration(all.seconds));
@@ -66,10 +83,10 @@ void show_estimate(const RunArguments& arguments, const Estimate& all, int ranks
   std::cout << fmt::format(
       " (an estimate from what this machine does in a moment)\n\nsbatch --nodes={} --ntasks={} --cpus-per-task={} "
       "--time={} slurm/sweep.sbatch {}\n",
-      nodes_for(ranks, threads), ranks, threads, time_limit(all.seconds), arguments.file.string());
+      nodes_for(ranks, threads), ranks, threads, time_limit(all.seconds), words_of(arguments));
   if (runs > 1) {
     std::cout << fmt::format("sbatch --array=0-{} --ntasks={} --cpus-per-task={} --time={} slurm/array.sbatch {}\n",
-                             runs - 1, ranks, threads, time_limit(all.longest_run), arguments.file.string());
+                             runs - 1, ranks, threads, time_limit(all.longest_run), words_of(arguments));
   }
 }
 

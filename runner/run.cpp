@@ -77,6 +77,8 @@ void Run::prepare(ModelShelf& shelf) {
     claim_output(folder, expected_bytes(job_));
     sweep_.lock();
     found = results_in(folder, job_.identity, arguments_.fresh);  // whoever held the lock may have finished
+    if (arguments_.fresh == Fresh::yes)
+      std::filesystem::remove(results_path(folder));  // or it could not be gone on with
   });
   std::vector<std::int64_t> complete{found == Found::same_results ? 1 : 0};
   comm_.broadcast(complete);
@@ -147,7 +149,7 @@ void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const
   for (std::size_t rank = 0; rank < places.size(); ++rank) {
     std::cerr << "tributary: rank " << rank << " computes on " << places[rank] << '\n';
   }
-  const GroupJournal journal = sweep.open_group(journalled);
+  const GroupJournal journal = sweep.open_group(journalled, job.device.type());
   agreed(comm, [&] {
     if (!first_rank) return;
     for (std::size_t i = 0; i < runs.size(); ++i) journal.keep_settings(i, runs[i]->settings().as_given());

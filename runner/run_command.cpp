@@ -38,7 +38,9 @@ int together(const Communicator& comm, const Body& body) {
   } catch (const UserError& error) {
     trouble = {exit_usage, error.what()};
   } catch (const Stopped&) {
-    trouble = {exit_stopped, "stopped on request; finished units are kept, and the same command goes on from there"};
+    trouble = {
+        exit_stopped,
+        "stopped on request; finished units are kept, and the same command goes on from there (without --fresh)"};
   } catch (const UnitsFailed& error) {
     trouble = {exit_failed_units, error.what()};
   } catch (const FailedElsewhere&) {
@@ -77,6 +79,14 @@ std::string ending_of(int code) {
   }
 }
 
+/// Says what will be run, where it is more than one.
+void list_runs(const std::vector<Settings>& settings) {
+  if (settings.size() < 2) return;
+  std::cout << settings.size() << " runs\n";
+  for (std::size_t i = 0; i < settings.size(); ++i) std::cout << fmt::format("  {:>4}  {}\n", i, settings[i].label());
+  std::cout << std::endl;
+}
+
 /// Shows what is complete, and computes the rest group by group. Returns the first exit code that is not 0.
 int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& sweep, const RunArguments& arguments,
                    const Communicator& comm, StopFlag& stop) {
@@ -111,6 +121,8 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   const ScopedSignalHandler handler(stop);
   ModelShelf shelf(comm);
   SweepFolder sweep(base_of(arguments, settings.front()), comm);
+  if (comm.rank() == 0) list_runs(settings);
+  const bool fail_fast = arguments.on_failure == OnFailure::stop;
   int worst = exit_done;
   const auto remember = [&worst](int one) {
     if (worst == exit_done) worst = one;
@@ -123,8 +135,11 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
       remember(code);
       if (code == exit_done) runs.push_back(std::move(run));
     }
-    remember(run_candidates(runs, sweep, arguments, comm, stop));
-    if (worst == exit_stopped) break;
+    if (fail_fast && worst != exit_done) break;
+    code = run_candidates(runs, sweep, arguments, comm, stop);
+    remember(code);
+    if (code == exit_stopped) worst = code;  // whatever else there was: there is more to do
+    if (worst == exit_stopped || (fail_fast && worst != exit_done)) break;
   }
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));
   return worst;
@@ -155,11 +170,19 @@ int finalize_command(const std::filesystem::path& out, const Communicator& comm)
       }
     });
     if (worst == exit_done) worst = code;
-    if (code == exit_done) {
-      const int computed = run_candidates(runs, sweep, arguments, comm, stop);
-      if (worst == exit_done) worst = computed;
+    if (code != exit_done) continue;
+    std::vector<const Run*> members;
+    bool complete = true;
+    for (const auto& run : runs) {
+      members.push_back(run.get());
+      complete = complete && run->complete();
+      if (comm.rank() == 0 && run->complete()) run->show_complete();
     }
+    if (complete) continue;
+    const int put_together = together(comm, [&] { compute_runs(members, sweep, arguments, comm, stop); });
+    if (worst == exit_done) worst = put_together;
   }
+  if (StateFile* state = sweep.state()) state->end(ending_of(worst));
   return worst;
 }
 

@@ -19,12 +19,15 @@
 
 namespace tributary {
 
+enum class OnFailure { go_on, stop };
+
 struct RunArguments {
   std::filesystem::path file;
   std::vector<std::string> overrides;  //!< "key.path=value"
   std::filesystem::path out;           //!< empty: results/<name>
   std::optional<std::int64_t> only;    //!< the number of the only run to compute, with a journal of its own
   Fresh fresh = Fresh::no;
+  OnFailure on_failure = OnFailure::go_on;
   Cards cards = Cards::one_rank_each;
   Order order = Order::Planned;  //!< a test switch: no bit depends on it
   std::uint64_t order_seed = 0;

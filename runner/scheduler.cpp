@@ -59,6 +59,11 @@ void Scheduler::mark_done(std::int64_t lane, std::int64_t first, std::int64_t la
   }
 }
 
+bool Scheduler::any_done(std::int64_t lane, std::int64_t first, std::int64_t last) const {
+  const std::vector<bool>& done = done_before_.at(static_cast<std::size_t>(lane));
+  return std::find(done.begin() + first, done.begin() + last, true) != done.begin() + last;
+}
+
 void Scheduler::free_pending_units() {
   started_ = true;
   for (std::int64_t lane = 0; lane < table_.lanes(); ++lane) {

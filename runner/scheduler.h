@@ -45,6 +45,8 @@ class Scheduler {
 
   /// Units known from an earlier start. Only before the first next().
   void mark_done(std::int64_t lane, std::int64_t first, std::int64_t last);
+  /// Whether any of these units has been marked.
+  [[nodiscard]] bool any_done(std::int64_t lane, std::int64_t first, std::int64_t last) const;
 
   /// A block for `rank`, or nothing: all handed out, stopped, or what is left must run elsewhere.
   std::optional<Block> next(int rank, Demand demand = Demand::Idle);

@@ -49,6 +49,7 @@ struct StageResult {
   std::vector<std::vector<double>> rows;  //!< by unit; empty for units that failed or were not reached
   std::vector<FailedUnit> failed;         //!< by unit id; their lanes are folded without them
   std::int64_t restored = 0;              //!< units that an earlier start had stored
+  double computing = 0;                   //!< seconds that all worker threads spent in units
 
   // The same on all ranks.
   bool any_failed = false;

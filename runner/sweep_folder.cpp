@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "common/text.h"
 #include "runner/host.h"
 
 namespace tributary {
@@ -41,15 +42,18 @@ void warn_user(const std::string& text) { std::cerr << "tributary: warning: " <<
 SweepFolder::SweepFolder(std::filesystem::path out, const Communicator& comm)
     : out_(std::move(out)), journal_(journal_path(out_)), comm_(comm) {
   hosts_ = comm.gather(host_name());
-  processors_ = comm.gather(processor_kind());
-  std::sort(processors_.begin(), processors_.end());
-  processors_.erase(std::unique(processors_.begin(), processors_.end()), processors_.end());
 }
 
 void SweepFolder::lock() {
   if (lock_) return;
+  if (refused_) std::rethrow_exception(refused_);
   make_folder(journal_);
-  lock_ = std::make_unique<FolderLock>(journal_);
+  try {
+    lock_ = std::make_unique<FolderLock>(journal_);
+  } catch (const UserError&) {
+    refused_ = std::current_exception();
+    throw;
+  }
   state_.emplace(journal_, hosts_);
 }
 
@@ -89,8 +93,15 @@ Grouping SweepFolder::group_here(const std::vector<Candidate>& candidates, Fresh
   return grouping;
 }
 
-GroupJournal SweepFolder::open_group(const std::vector<JournalledRun>& runs) const {
-  GroupJournal journal(journal_, JournalGroup::of(runs), processor_kind(), processors_);
+GroupJournal SweepFolder::open_group(const std::vector<JournalledRun>& runs, c10::DeviceType device) const {
+  std::vector<std::string> processors = comm_.gather(processor_kind(device));
+  std::sort(processors.begin(), processors.end());
+  processors.erase(std::unique(processors.begin(), processors.end()), processors.end());
+  if (processors.size() > 1) {
+    warn_user("the ranks run on different kinds of processor (" + join(processors, "; ") +
+              "): the last digits will depend on who computes what");
+  }
+  GroupJournal journal(journal_, JournalGroup::of(runs), processor_kind(device), std::move(processors));
   agreed(comm_, [&] {
     if (comm_.rank() == 0) journal.begin();
   });

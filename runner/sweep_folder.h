@@ -4,6 +4,9 @@
 // The folder that a sweep writes to, as its ranks share it: locked by rank 0, with a journal that all of them write.
 #pragma once
 
+#include <c10/core/DeviceType.h>
+
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -30,12 +33,11 @@ class SweepFolder {
   /// thrown away first. Collective; throws UserError when the journal holds other work for one of the folders.
   [[nodiscard]] std::vector<std::vector<std::size_t>> group(const std::vector<Candidate>& candidates, Fresh fresh);
 
-  /// The journal of a group; its folder is there on every rank. Collective; throws UserError where a rank does not see
-  /// it.
-  [[nodiscard]] GroupJournal open_group(const std::vector<JournalledRun>& runs) const;
+  /// The journal of a group that computes on this kind of device; its folder is there on every rank. Collective; throws
+  /// UserError where a rank does not see it.
+  [[nodiscard]] GroupJournal open_group(const std::vector<JournalledRun>& runs, c10::DeviceType device) const;
 
   [[nodiscard]] const std::filesystem::path& out() const { return out_; }
-  [[nodiscard]] const std::vector<std::string>& hosts() const { return hosts_; }
   /// Rank 0, once locked.
   [[nodiscard]] StateFile* state() { return state_ ? &*state_ : nullptr; }
 
@@ -44,8 +46,9 @@ class SweepFolder {
 
   std::filesystem::path out_, journal_;
   const Communicator& comm_;
-  std::vector<std::string> hosts_, processors_;  // by rank; kinds of all ranks. On rank 0
+  std::vector<std::string> hosts_;  // by rank; on rank 0
   std::unique_ptr<FolderLock> lock_;
+  std::exception_ptr refused_;  // why the lock could not be had: waited for once
   std::optional<StateFile> state_;
 };
 

@@ -143,6 +143,7 @@ ActivationSums sum_activations(const Transformer& model, const at::Tensor& ids, 
                       at::zeros({a.layers, ids.size(1), a.neurons}, options)};
   const std::int64_t piece = batching.sequences(ids.size(1));
   for (std::int64_t first = 0; first < ids.size(0); first += piece) {
+    batching.pause();
     const at::Tensor embeddings = model.embed(ids.narrow(0, first, std::min(piece, ids.size(0) - first)));
     // One pair after the other: the order of additions is ours.
     for (const at::Tensor& one : embeddings.unbind(0)) sums.embeddings.add_(one.to(at::kDouble));
@@ -183,6 +184,7 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   at::Tensor metrics = at::empty({static_cast<std::int64_t>(all.points.size()), pairs}, at::kDouble);
   const auto piece = static_cast<std::size_t>(batching.sequences(length));
   for (std::size_t first = 0; first < rows.size(); first += piece) {
+    batching.pause();
     const std::vector<Row> some(rows.begin() + static_cast<std::ptrdiff_t>(first),
                                 rows.begin() + static_cast<std::ptrdiff_t>(std::min(first + piece, rows.size())));
     const Stack stack(all, places, values, some, model.options());

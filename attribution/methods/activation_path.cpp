@@ -116,7 +116,10 @@ void ActivationPath::evaluate(const std::vector<PathPoint>& points, const Visit&
   }
   // In ascending order of alpha: the base run is at one end.
   if (base_alpha_ == 0) visit_base(points, at_base, visit);
-  for (const Indices& piece : pieces(points, inside)) run(points, piece, visit);
+  for (const Indices& piece : pieces(points, inside)) {
+    batching_.pause();
+    run(points, piece, visit);
+  }
   if (base_alpha_ != 0) visit_base(points, at_base, visit);
 }
 
@@ -178,6 +181,7 @@ std::vector<double> ActivationPath::metrics(const std::vector<PathPoint>& points
   std::iota(all.begin(), all.end(), 0);
   std::vector<double> found(points.size());
   for (const Indices& piece : pieces(points, all)) {
+    batching_.pause();
     const at::Tensor numbers = climb(points, piece, ForwardOptions::Tape::none).metric.to(at::kDouble).cpu();
     for (std::size_t i = 0; i < piece.size(); ++i) found[piece[i]] = numbers.const_data_ptr<double>()[i];
   }

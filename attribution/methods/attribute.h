@@ -64,7 +64,6 @@ struct Task {
 
 struct UnitOptions {
   Batching batching;
-  std::function<void()> between_batches;  //!< called now and then; may throw to abandon the unit
 };
 
 /// Per pair and layer of the unit unless said. Undefined where the method has none.

@@ -44,6 +44,7 @@ at::Tensor exact_patching(const Record& record, std::int64_t base_group, const s
     const at::Tensor amount = at::index_select(difference[pair], 1, index).t() * patched * sign;  // [neuron, pos]
     std::vector<at::Tensor> moved;
     for (std::int64_t first = 0; first < count; first += piece) {
+      batching.pause();
       const std::int64_t width = std::min(piece, count - first);
       at::Tensor states = stream[pair].unsqueeze(0).repeat({width, 1, 1});  // [neuron, live, d_model]
       const std::int64_t positions = difference.size(1);

@@ -36,6 +36,7 @@ void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& 
   from_record(points, at_start, start_group_, visit);
   const auto piece = static_cast<std::size_t>(batching_.sequences(record_.live()));
   for (std::size_t first = 0; first < inside.size(); first += piece) {
+    batching_.pause();
     const auto begin = inside.begin() + static_cast<std::ptrdiff_t>(first);
     run(points, {begin, begin + static_cast<std::ptrdiff_t>(std::min(piece, inside.size() - first))}, visit);
   }

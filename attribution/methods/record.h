@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "attribution/model/transformer.h"
@@ -18,7 +19,12 @@ namespace tributary {
 
 /// How many sequences go into one network call; changes speed and memory, no bit of a result on the CPU.
 struct Batching {
-  std::int64_t rows = 512;  //!< sequences × positions, at most (at least one sequence)
+  std::int64_t rows = 512;              //!< sequences × positions, at most (at least one sequence)
+  std::function<void()> between_calls = {};  //!< before each network call of a loop; may throw to abandon the unit
+
+  void pause() const {
+    if (between_calls) between_calls();
+  }
 
   [[nodiscard]] std::int64_t sequences(std::int64_t length) const { return std::max<std::int64_t>(1, rows / length); }
 };

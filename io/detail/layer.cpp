@@ -13,7 +13,12 @@
 namespace tributary::detail {
 namespace {
 
-const std::string kGrid = "sweep.grid";
+const std::vector<std::string> kParts = {"grid", "zip", "exclude", "include"};
+
+/// "sweep.grid"
+std::string part_path(const std::string& part) { return join_path(std::string(kSweep), part); }
+
+bool is_part(const std::string& key) { return std::find(kParts.begin(), kParts.end(), key) != kParts.end(); }
 
 bool is_mapping(const YamlNode& node) { return node.type == YamlNode::Type::mapping; }
 
@@ -54,10 +59,12 @@ struct LabelText {
 
 }  // namespace
 
-bool Layer::sets(const std::string& path) const {
-  return values.contains(path) ||
-         std::any_of(axes.begin(), axes.end(), [&](const Axis& axis) { return axis.path == path; });
+bool Layer::sweeps(const std::string& path) const {
+  const auto is_it = [&path](const Axis& axis) { return axis.path == path; };
+  return std::any_of(axes.begin(), axes.end(), is_it) || std::any_of(zip.begin(), zip.end(), is_it);
 }
+
+bool Layer::sets(const std::string& path) const { return values.contains(path) || sweeps(path); }
 
 bool Layer::replaces(const KeyTable& table, const std::string& path) const {
   const std::vector<std::string> words = table.words_above(path);
@@ -87,12 +94,18 @@ void LayerReader::read_override(const std::string& path, const YamlNode& value) 
   const std::string sweep(kSweep);
   if (path == sweep) {
     read_sweep(value);
-  } else if (path == kGrid) {
-    read_grid(value);
-  } else if (path.starts_with(kGrid + ".")) {
-    read_axis(path.substr(kGrid.size() + 1), value.place, value);
   } else if (path.starts_with(sweep + ".")) {
-    refuse_sweep_key(path.substr(sweep.size() + 1), value.place);
+    const std::string rest = path.substr(sweep.size() + 1);
+    const std::size_t dot = rest.find('.');
+    const std::string part = rest.substr(0, dot);
+    const bool axis = dot != std::string::npos && (part == "grid" || part == "zip");
+    if (axis) {
+      read_axis(part, rest.substr(dot + 1), value.place, value);
+    } else if (is_part(rest)) {
+      read_sweep_part(rest, value);
+    } else {
+      refuse_sweep_key(rest, value.place);
+    }
   } else if (table_.find(path) == nullptr && !table_.is_group(path)) {
     refuse(path, value.place, table_.unknown_path(path));
   } else {
@@ -153,7 +166,7 @@ std::optional<Given> LayerReader::read_given(const Key& key, const YamlNode& nod
 }
 
 void LayerReader::refuse_sweep_key(const std::string& key, Place key_place) {
-  refuse(std::string(kSweep), key_place, "unknown key " + shown(key) + " in sweep; known in sweep: grid");
+  refuse(std::string(kSweep), key_place, "unknown key " + shown(key) + " in sweep; known in sweep: " + join(kParts));
 }
 
 void LayerReader::read_sweep(const YamlNode& node) {
@@ -163,43 +176,94 @@ void LayerReader::read_sweep(const YamlNode& node) {
                       "; write sweep: {grid: {key.path: [values]}}, or remove it");
   }
   for (const YamlEntry& entry : node.entries) {
-    if (entry.key != "grid") {
+    if (!is_part(entry.key)) {
       refuse_sweep_key(entry.key, entry.place);
-    } else if (is_first(kGrid, entry)) {
-      read_grid(entry.value);
+    } else if (is_first(part_path(entry.key), entry)) {
+      read_sweep_part(entry.key, entry.value);
     }
   }
 }
 
-void LayerReader::read_grid(const YamlNode& node) {
+void LayerReader::read_sweep_part(const std::string& part, const YamlNode& node) {
+  part == "grid" || part == "zip" ? read_axes(part, node) : read_points(part, node);
+}
+
+void LayerReader::read_axes(const std::string& part, const YamlNode& node) {
   if (!is_mapping(node)) {
-    return refuse(kGrid, node.place,
-                  "sweep.grid must be a mapping, not " + what_is(node) + missing_space_hint(node) +
-                      "; write grid: {key.path: [values]}, or remove sweep");
+    return refuse(part_path(part), node.place,
+                  part_path(part) + " must be a mapping, not " + what_is(node) + missing_space_hint(node) + "; write " +
+                      part + ": {key.path: [values]}, or remove " + (part == "grid" ? "sweep" : "it"));
   }
   for (const YamlEntry& entry : node.entries) {
-    if (is_first(kGrid + "." + entry.key, entry)) read_axis(entry.key, entry.place, entry.value);
+    if (is_first(part_path(part) + "." + entry.key, entry)) read_axis(part, entry.key, entry.place, entry.value);
+  }
+  if (part == "zip") require_equal_lengths(node.place);
+}
+
+void LayerReader::require_equal_lengths(Place place) {
+  for (const Axis& axis : layer.zip) {
+    const Axis& first = layer.zip.front();
+    if (axis.points.size() == first.points.size() || layer.refused.contains(axis.path)) continue;
+    refuse(part_path("zip"), place,
+           "sweep.zip: " + axis.path + " has " + std::to_string(axis.points.size()) + " values and " + first.path +
+               " has " + std::to_string(first.points.size()) +
+               " (they go together, value by value); make the lists equally long, or move one to grid");
+    return;
   }
 }
 
-void LayerReader::refuse_axis_key(const std::string& path, Place key_place, const YamlNode& node) {
-  if (!table_.is_group(path)) return refuse(path, key_place, table_.unknown_path(path, " in sweep.grid"));
-  const std::string member = is_mapping(node) && !node.entries.empty() ? node.entries[0].key : table_.members(path)[0];
-  refuse(path, key_place,
-         shown(path) +
-             " in sweep.grid is a group of keys, which cannot be swept as one; name keys by their whole path, "
-             "as in '" +
-             join_path(path, member) + ": [values]'");
+/// A list of mappings of keys, by their whole paths, to one value each.
+void LayerReader::read_points(const std::string& part, const YamlNode& node) {
+  if (node.type != YamlNode::Type::list || node.items.empty()) {
+    const std::string found = node.type == YamlNode::Type::list ? "an empty list" : what_is(node);
+    return refuse(part_path(part), node.place,
+                  part_path(part) + " must be a list of mappings, not " + found + "; write " + part +
+                      ": [{key.path: value}], or remove it");
+  }
+  std::vector<SweepPoint>& points = part == "exclude" ? layer.exclude : layer.include;
+  points.clear();  // the command line's last word
+  for (const YamlNode& item : node.items) points.push_back(read_point(part, item));
 }
 
-void LayerReader::read_axis(const std::string& path, Place key_place, const YamlNode& node) {
+SweepPoint LayerReader::read_point(const std::string& part, const YamlNode& node) {
+  SweepPoint point{{}, {}, where_(node.place)};
+  if (!is_mapping(node) || node.entries.empty()) {
+    refuse(part_path(part), node.place,
+           "an entry of " + part_path(part) + " must be a mapping of keys to values, not " + what_is(node) +
+               "; write {key.path: value}");
+    return point;
+  }
+  for (const YamlEntry& entry : node.entries) {
+    const Key* key = table_.find(entry.key);
+    if (key == nullptr) {
+      refuse_axis_key(part, entry.key, entry.place, entry.value);
+    } else if (std::optional<Given> given = read_given(*key, entry.value)) {
+      if (point.values.emplace(entry.key, std::move(*given)).second) point.order.push_back(entry.key);
+    }
+  }
+  return point;
+}
+
+void LayerReader::refuse_axis_key(const std::string& part, const std::string& path, Place key_place,
+                                  const YamlNode& node) {
+  const std::string in = " in " + part_path(part);
+  if (!table_.is_group(path)) return refuse(path, key_place, table_.unknown_path(path, in));
+  const std::string member = is_mapping(node) && !node.entries.empty() ? node.entries[0].key : table_.members(path)[0];
+  const bool axis = part == "grid" || part == "zip";
+  refuse(path, key_place,
+         shown(path) + in +
+             " is a group of keys, which cannot be swept as one; name keys by their whole path, as in '" +
+             join_path(path, member) + (axis ? ": [values]'" : ": value'"));
+}
+
+void LayerReader::read_axis(const std::string& part, const std::string& path, Place key_place, const YamlNode& node) {
   const Key* key = table_.find(path);
-  if (key == nullptr) return refuse_axis_key(path, key_place, node);
+  if (key == nullptr) return refuse_axis_key(part, path, key_place, node);
+  const std::string name = part_path(part) + "." + path;
   if (node.type != YamlNode::Type::list || node.items.empty()) {
     const std::string found = node.type == YamlNode::Type::list ? "an empty list" : what_is(node);
     const std::string brackets = node.type == YamlNode::Type::scalar ? "[" + node.text + "]" : "[value, value]";
-    return refuse(path, node.place,
-                  "sweep.grid." + path + " must be a list of values, not " + found + "; write " + brackets);
+    return refuse(path, node.place, name + " must be a list of values, not " + found + "; write " + brackets);
   }
   Axis axis{path, {}};
   for (const YamlNode& item : node.items) {
@@ -207,20 +271,19 @@ void LayerReader::read_axis(const std::string& path, Place key_place, const Yaml
     if (!given) continue;
     const bool repeated = std::any_of(axis.points.begin(), axis.points.end(),
                                       [&](const Given& point) { return point.value == given->value; });
-    if (repeated) {
-      refuse(
-          path, item.place,
-          "sweep.grid." + path + " has " + shown(given->written) + " twice (two runs would be the same); remove one");
+    if (repeated && part == "grid") {
+      refuse(path, item.place,
+             name + " has " + shown(given->written) + " twice (two runs would be the same); remove one");
     } else {
       axis.points.push_back(std::move(*given));
     }
   }
-  const auto earlier =
-      std::find_if(layer.axes.begin(), layer.axes.end(), [&](const Axis& other) { return other.path == path; });
-  if (earlier != layer.axes.end()) {
+  std::vector<Axis>& axes = part == "grid" ? layer.axes : layer.zip;
+  const auto earlier = std::find_if(axes.begin(), axes.end(), [&](const Axis& other) { return other.path == path; });
+  if (earlier != axes.end()) {
     *earlier = std::move(axis);
   } else {
-    layer.axes.push_back(std::move(axis));
+    axes.push_back(std::move(axis));
   }
 }
 

@@ -34,13 +34,24 @@ struct Axis {
   std::vector<Given> points;
 };
 
+/// Some keys with a value each: an entry of sweep.exclude or sweep.include.
+struct SweepPoint {
+  GivenValues values;
+  std::vector<std::string> order;  //!< its keys as they were written
+  std::string where;
+};
+
 struct Layer {
   GivenValues values;
-  std::vector<Axis> axes;  //!< in file order
+  std::vector<Axis> axes;  //!< of the grid, in file order
+  std::vector<Axis> zip;   //!< of equal lengths: they go together
+  std::vector<SweepPoint> exclude, include;
   std::map<std::string, Place>
       mappings;                   //!< every mapping that was read, by path: where a missing key should have been
   std::set<std::string> refused;  //!< keys and groups whose content could not be used
 
+  /// Whether an axis of the grid or of zip has this path.
+  [[nodiscard]] bool sweeps(const std::string& path) const;
   /// Whether it sets `path`, to one value or to those of an axis.
   [[nodiscard]] bool sets(const std::string& path) const;
   /// Whether it sets `path`, or a word above it ("attribution.rules") which replaces what lower layers hold below.
@@ -66,9 +77,13 @@ class LayerReader {
   void read_member(const std::string& group, const YamlEntry& entry);
   void read_known(const std::string& path, const YamlNode& node);
   void read_sweep(const YamlNode& node);
-  void read_grid(const YamlNode& node);
-  void read_axis(const std::string& path, Place key_place, const YamlNode& node);
-  void refuse_axis_key(const std::string& path, Place key_place, const YamlNode& node);
+  void read_sweep_part(const std::string& part, const YamlNode& node);
+  void read_axes(const std::string& part, const YamlNode& node);
+  void read_axis(const std::string& part, const std::string& path, Place key_place, const YamlNode& node);
+  void require_equal_lengths(Place place);
+  void read_points(const std::string& part, const YamlNode& node);
+  SweepPoint read_point(const std::string& part, const YamlNode& node);
+  void refuse_axis_key(const std::string& part, const std::string& path, Place key_place, const YamlNode& node);
   void refuse_sweep_key(const std::string& key, Place key_place);
   std::optional<Given> read_given(const Key& key, const YamlNode& node);
   bool is_first(const std::string& path, const YamlEntry& entry);

@@ -3,7 +3,8 @@
 #include "io/detail/sweep_grid.h"
 
 #include <algorithm>
-#include <iterator>
+#include <limits>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -36,90 +37,149 @@ std::string path_tail(const std::string& path, std::size_t segments) {
   return path.substr(start);
 }
 
-/// The shortest tail of `path` that no other axis ends with.
-std::string axis_name(const std::string& path, const std::vector<SweepAxis>& axes) {
-  for (std::size_t segments = 1;; ++segments) {
-    const std::string tail = path_tail(path, segments);
-    const bool shared = std::any_of(axes.begin(), axes.end(), [&](const SweepAxis& other) {
-      return other.axis.path != path && path_tail(other.axis.path, segments) == tail;
-    });
-    if (!shared || tail == path) return tail;
-  }
+const Axis* find_axis(const std::vector<Axis>& among, const std::string& path) {
+  const auto found = std::find_if(among.begin(), among.end(), [&](const Axis& axis) { return axis.path == path; });
+  return found == among.end() ? nullptr : &*found;
 }
 
-/// A label for each point of an axis, all different.
+/// A label for each point of an axis; in a grid all different.
 std::vector<std::string> point_names(const Axis& axis) {
   std::vector<std::string> names;
-  std::set<std::string> taken;
+  std::vector<const Value*> values;
   for (const Given& point : axis.points) {
     const std::string plain = folder_safe(point.written);
     std::string name = plain;
-    for (int copy = 2; !taken.insert(name).second; ++copy) name = plain + "-" + std::to_string(copy);
+    for (int copy = 2;; ++copy) {  // different values may look alike as folder names
+      const auto alike = std::find(names.begin(), names.end(), name);
+      if (alike == names.end() || *values[static_cast<std::size_t>(alike - names.begin())] == point.value) break;
+      name = plain + "-" + std::to_string(copy);
+    }
     names.push_back(name);
+    values.push_back(&point.value);
   }
   return names;
 }
 
+void append(std::string& label, const std::string& name, const std::string& value) {
+  label += (label.empty() ? "" : ",") + folder_safe(name) + "=" + value;
+}
+
 }  // namespace
 
-std::vector<SweepAxis> combine_axes(const KeyTable& table, const Layer& file, const Layer& command_line) {
-  std::vector<SweepAxis> axes;
-  const auto find_axis = [](const std::vector<Axis>& among, const std::string& path) {
-    return std::find_if(among.begin(), among.end(), [&](const Axis& axis) { return axis.path == path; });
-  };
+Sweep::Sweep(const KeyTable& table, const Layer& file, const Layer& command_line) {
   for (const Axis& axis : file.axes) {
-    const auto replacement = find_axis(command_line.axes, axis.path);
-    if (replacement != command_line.axes.end()) {
-      axes.push_back({*replacement, Source::command_line});
+    if (const Axis* replacement = find_axis(command_line.axes, axis.path)) {
+      axes_.push_back({{{*replacement}}, Source::command_line});
     } else if (!command_line.replaces(table, axis.path)) {
-      axes.push_back({axis, Source::file});
+      axes_.push_back({{{axis}}, Source::file});
     }
   }
   for (const Axis& axis : command_line.axes) {
-    if (find_axis(file.axes, axis.path) == file.axes.end()) axes.push_back({axis, Source::command_line});
+    if (find_axis(file.axes, axis.path) == nullptr) axes_.push_back({{{axis}}, Source::command_line});
   }
-  return axes;
+  add_zip(table, file, command_line);
+  exclude_ = command_line.exclude.empty() ? file.exclude : command_line.exclude;
+  const bool own = !command_line.include.empty();
+  include_ = own ? command_line.include : file.include;
+  include_source_ = own ? Source::command_line : Source::file;
 }
 
-std::size_t count_runs(const std::vector<SweepAxis>& axes, std::size_t most) {
+void Sweep::add_zip(const KeyTable& table, const Layer& file, const Layer& command_line) {
+  if (!command_line.zip.empty()) {
+    axes_.push_back({{command_line.zip}, Source::command_line});
+    return;
+  }
+  SweepAxis zip;
+  for (const Axis& axis : file.zip) {
+    if (!command_line.replaces(table, axis.path)) zip.together.push_back(axis);
+  }
+  if (!zip.together.empty()) axes_.push_back({std::move(zip), Source::file});
+}
+
+std::size_t Sweep::count(std::size_t most) const {
   std::size_t runs = 1;
-  for (const SweepAxis& swept : axes) {
-    runs *= swept.axis.points.size();
+  for (const Swept& swept : axes_) {
+    runs *= swept.axis.points();
     if (runs > most) return most + 1;
   }
-  return runs;
+  return std::min(runs + include_.size(), most + 1);
 }
 
-std::vector<std::size_t> point_of_run(const std::vector<SweepAxis>& axes, std::size_t run) {
-  std::vector<std::size_t> point(axes.size());
-  for (std::size_t i = axes.size(); i-- > 0;) {
-    point[i] = run % axes[i].axis.points.size();
-    run /= axes[i].axis.points.size();
+/// The shortest tail of `path` that no other swept key ends with.
+std::string Sweep::name_of(const std::string& path) const {
+  std::set<std::string> others;
+  for (const Swept& swept : axes_) {
+    for (const Axis& axis : swept.axis.together) {
+      if (swept.axis.points() > 1) others.insert(axis.path);
+    }
   }
-  return point;
+  for (const SweepPoint& point : include_) others.insert(point.order.begin(), point.order.end());
+  others.erase(path);
+  for (std::size_t segments = 1;; ++segments) {
+    const std::string tail = path_tail(path, segments);
+    const bool shared = std::any_of(others.begin(), others.end(),
+                                    [&](const std::string& other) { return path_tail(other, segments) == tail; });
+    if (!shared || tail == path) return tail;
+  }
 }
 
-std::vector<std::string> label_runs(const std::vector<SweepAxis>& axes) {
-  std::vector<SweepAxis> varying;
-  std::copy_if(axes.begin(), axes.end(), std::back_inserter(varying),
-               [](const SweepAxis& swept) { return swept.axis.points.size() > 1; });
-  std::vector<std::string> labels(1);
-  for (const SweepAxis& swept : varying) {
-    const std::string name = axis_name(swept.axis.path, varying);
-    std::vector<std::string> longer;
-    for (const std::string& label : labels) {
-      for (const std::string& point : point_names(swept.axis)) {
-        longer.push_back(label + (label.empty() ? "" : ",") + folder_safe(name) + "=" + point);
+SweepRun Sweep::run_at(std::size_t number) const {
+  std::vector<std::size_t> point(axes_.size());
+  for (std::size_t i = axes_.size(); i-- > 0;) {
+    point[i] = number % axes_[i].axis.points();
+    number /= axes_[i].axis.points();
+  }
+  SweepRun run;
+  for (std::size_t i = 0; i < axes_.size(); ++i) {
+    for (const Axis& axis : axes_[i].axis.together) {
+      (axes_[i].source == Source::file ? run.file : run.command_line)[axis.path] = axis.points[point[i]];
+      if (axes_[i].axis.points() > 1) append(run.label, name_of(axis.path), point_names(axis)[point[i]]);
+    }
+  }
+  return run;
+}
+
+bool Sweep::excluded(const SweepRun& run) const {
+  return std::any_of(exclude_.begin(), exclude_.end(), [&run](const SweepPoint& point) {
+    return !point.values.empty() && std::all_of(point.values.begin(), point.values.end(), [&run](const auto& wanted) {
+      for (const GivenValues* values : {&run.file, &run.command_line}) {
+        const auto found = values->find(wanted.first);
+        if (found != values->end()) return found->second.value == wanted.second.value;
       }
-    }
-    labels = std::move(longer);
+      return false;
+    });
+  });
+}
+
+std::vector<SweepRun> Sweep::runs(const std::string& file, std::vector<Problem>& problems) const {
+  std::vector<SweepRun> runs;
+  const bool only_included = axes_.empty() && !include_.empty();
+  for (std::size_t number = 0;
+       !only_included && number < count(std::numeric_limits<std::size_t>::max() - 1) - include_.size(); ++number) {
+    SweepRun run = run_at(number);
+    if (!excluded(run)) runs.push_back(std::move(run));
   }
-  for (std::size_t run = 0; run < labels.size(); ++run) {
-    if (labels[run].size() > kLongestLabel) {
-      labels[run] = "run=" + std::to_string(run + 1) + "," + labels[run].substr(0, kLongestLabel - 20);
+  for (const SweepPoint& point : include_) {
+    SweepRun run;
+    (include_source_ == Source::file ? run.file : run.command_line) = point.values;
+    for (const std::string& path : point.order) {
+      append(run.label, name_of(path), folder_safe(point.values.at(path).written));
+    }
+    runs.push_back(std::move(run));
+  }
+  if (runs.empty()) problems.push_back({file, "sweep.exclude leaves no run; remove an entry, or add to the grid"});
+  std::map<std::string, std::size_t> names;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const auto [first, is_new] = names.emplace(runs[i].label, i);
+    if (!is_new) {
+      problems.push_back({file, "the sweep has two runs of one name, '" + runs[i].label +
+                                    "' (their results would lie in one folder); remove one"});
+    }
+    if (runs[i].label.size() > kLongestLabel) {
+      runs[i].label = "run=" + std::to_string(i + 1) + "," + runs[i].label.substr(0, kLongestLabel - 20);
     }
   }
-  return labels;
+  return runs;
 }
 
 }  // namespace tributary::detail

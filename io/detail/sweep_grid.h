@@ -1,36 +1,61 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The grid of a sweep: which axes it has once file and command line are put together, its points in order,
-// and a folder name for each.
+// The runs of a sweep: the product of its grid and its zip, without what is excluded and with what is included, a
+// folder name for each.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <vector>
 
+#include "common/errors.h"
 #include "io/detail/layer.h"
 
 namespace tributary::detail {
 
-enum class Source { file, command_line };
-
+/// Axes that go together: one of the grid, or all of zip. Their points are equally many.
 struct SweepAxis {
-  Axis axis;
-  Source source = Source::file;
+  std::vector<Axis> together;
+
+  [[nodiscard]] std::size_t points() const { return together.front().points.size(); }
 };
 
-/// The axes of the file, without those that the command line sets to one value and with those that it replaces in
-/// place; then the command line's own.
-std::vector<SweepAxis> combine_axes(const KeyTable& table, const Layer& file, const Layer& command_line);
+/// What one run sets, over the file's own values and under those of the command line.
+struct SweepRun {
+  GivenValues file;          //!< by the file's grid, zip or include
+  GivenValues command_line;  //!< by the command line's
+  std::string label;         //!< a folder name; empty for the only run of no sweep
+};
 
-/// Product of the axes' lengths, or `most` + 1 when it is larger than `most`.
-std::size_t count_runs(const std::vector<SweepAxis>& axes, std::size_t most);
+/// The sweep of file and command line together. An override of a key ends its sweep; a list of the grid replaces the
+/// file's of that key; zip, exclude and include of the command line each replace the file's.
+class Sweep {
+ public:
+  Sweep(const KeyTable& table, const Layer& file, const Layer& command_line);
 
-/// Index into each axis of run number `run`; the last axis is the fastest.
-std::vector<std::size_t> point_of_run(const std::vector<SweepAxis>& axes, std::size_t run);
+  /// Runs before exclusion, or `most` + 1 when there are more than `most`.
+  [[nodiscard]] std::size_t count(std::size_t most) const;
 
-/// A folder name for every run in order, all different; empty when there is one run.
-std::vector<std::string> label_runs(const std::vector<SweepAxis>& axes);
+  /// All runs in order: the product (last axis fastest), then the included ones. What is wrong with them as a whole is
+  /// added to `problems`: nothing left, two of one name.
+  [[nodiscard]] std::vector<SweepRun> runs(const std::string& file, std::vector<Problem>& problems) const;
+
+ private:
+  enum class Source { file, command_line };
+  struct Swept {
+    SweepAxis axis;
+    Source source;
+  };
+
+  void add_zip(const KeyTable& table, const Layer& file, const Layer& command_line);
+  [[nodiscard]] SweepRun run_at(std::size_t number) const;
+  [[nodiscard]] bool excluded(const SweepRun& run) const;
+  [[nodiscard]] std::string name_of(const std::string& path) const;
+
+  std::vector<Swept> axes_;
+  std::vector<SweepPoint> exclude_, include_;
+  Source include_source_ = Source::file;
+};
 
 }  // namespace tributary::detail

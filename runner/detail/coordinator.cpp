@@ -60,9 +60,17 @@ StageResult Coordinator::run() {
 void Coordinator::restore() {
   if (!context_.options.restore) return;
   while (std::optional<BlockResult> result = context_.options.restore()) {
-    for (const Node& node : result->nodes) {
+    const auto range_of = [this](const Node& node) {
       TRIBUTARY_EXPECT(node.lane >= 0 && node.lane < context_.table.lanes(), "a restored block of another stage");
-      const auto [first, last] = LaneFold::range(node, context_.table.lane_size(node.lane));
+      return LaneFold::range(node, context_.table.lane_size(node.lane));
+    };
+    const bool known = std::any_of(result->nodes.begin(), result->nodes.end(), [&](const Node& node) {
+      const auto [first, last] = range_of(node);
+      return scheduler_.any_done(node.lane, first, last);
+    });
+    if (known) continue;  // ranks that outlived rank 0 for a moment computed what a later start had cut differently
+    for (const Node& node : result->nodes) {
+      const auto [first, last] = range_of(node);
       scheduler_.mark_done(node.lane, first, last);
     }
     const Amount amount = amount_in(*result);
@@ -121,9 +129,13 @@ void Coordinator::warn_of_silence() {
 void Coordinator::begin_stop() {
   if (std::exchange(stopping_, true)) return;
   context_.request_stop();
+  end_early(MessageKind::Stop);
+}
+
+void Coordinator::end_early(MessageKind how) {
   scheduler_.stop();
   context_.workers.cancel();
-  for (int rank = 1; rank < ranks(); ++rank) mailbox_->send(rank, MessageKind::Stop);
+  for (int rank = 1; rank < ranks(); ++rank) mailbox_->send(rank, how);
 }
 
 void Coordinator::hand_out() {
@@ -178,6 +190,7 @@ void Coordinator::handle(const Message& message) {
     case MessageKind::Work:
     case MessageKind::Finish:
     case MessageKind::Bye:
+    case MessageKind::Abandon:
       throw RuntimeFailure("rank " + std::to_string(message.source) + " sent a message out of turn; start again");
   }
 }
@@ -185,6 +198,7 @@ void Coordinator::handle(const Message& message) {
 void Coordinator::take_result(int rank, BlockResult result) {
   hear(rank);
   ranks_[rank].held.erase(result.block);
+  result_.computing += result.seconds;
   if (!result.unkept.empty()) throw RuntimeFailure(result.unkept);
   const Amount amount = amount_in(result);
   ranks_[rank].returned.units += amount.units;
@@ -244,7 +258,7 @@ void Coordinator::report_progress() {
 /// nothing that goes wrong on the way may hide it.
 void Coordinator::give_up() noexcept {
   try {
-    begin_stop();
+    end_early(MessageKind::Abandon);
     await_blocks_out();
     finish({false, false, true});
   } catch (...) {

@@ -49,6 +49,7 @@ class Coordinator {
   void take_result(int rank, BlockResult result);
   void keep(BlockResult result);
   void begin_stop();
+  void end_early(MessageKind how);
   void report_progress();
   void give_up() noexcept;
   void await_blocks_out();

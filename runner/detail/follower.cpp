@@ -58,6 +58,9 @@ void Follower::handle(const Message& message) {
       context_.workers.cancel();
       stop_sent_ = true;  // rank 0 knows
       break;
+    case MessageKind::Abandon:
+      context_.workers.cancel();
+      break;
     case MessageKind::Result:
     case MessageKind::Tick:
     case MessageKind::Finish:

@@ -64,7 +64,7 @@ TEST_F(ConfigTest, LongLabelsStayShortAndDistinct) {
 
 TEST_F(ConfigTest, RefusesWhatAGridCannotHold) {
   EXPECT_THAT(
-      problems("name: x\nsweep:\n  zip: {}\n  grid:\n"
+      problems("name: x\nsweep:\n  zap: {}\n  grid:\n"
                "    atribution.method: [atp]\n"
                "    attribution: {steps: [1, 2]}\n"
                "    method: [atp]\n"
@@ -74,7 +74,7 @@ TEST_F(ConfigTest, RefusesWhatAGridCannotHold) {
                "    pairs.seed: [1, 2, +1]\n"
                "    pairs.seed: [3]\n"
                "    fused: [true, ~]\n"),
-      ElementsAre(AllOf(StartsWith("3:3: unknown key 'zip' in sweep"), HasSubstr("grid")),
+      ElementsAre(AllOf(StartsWith("3:3: unknown key 'zap' in sweep"), HasSubstr("grid")),
                   StartsWith("5:5: unknown key 'atribution.method' in sweep.grid (did you mean 'attribution.method'?)"),
                   AllOf(StartsWith("6:5: 'attribution' in sweep.grid"), HasSubstr("'attribution.steps: [values]'")),
                   StartsWith("7:5: unknown key 'method' in sweep.grid (did you mean 'attribution.method'?)"),
@@ -112,7 +112,7 @@ TEST_F(ConfigTest, OverridesWinOverTheFileAndItsGrid) {
 
 TEST_F(ConfigTest, RefusesBadOverridesWithTheirText) {
   EXPECT_THAT(
-      problems("name: x", {"fused", "=1", "atribution.method=atp", "sweep.grid.stps=[1]", "sweep.zip=[1]",
+      problems("name: x", {"fused", "=1", "atribution.method=atp", "sweep.grid.stps=[1]", "sweep.zap=[1]",
                            "fused=", "fused=[", "attribution=atp", "sweep.grid.fused=[true]", "fused=false", "a\xFF=1",
                            "name=a\xFF", "attribution.steps.deep=1"}),
       ElementsAre("command line: 'fused' is no override; write key.path=value",
@@ -120,7 +120,7 @@ TEST_F(ConfigTest, RefusesBadOverridesWithTheirText) {
                   AllOf(HasSubstr("'atribution.method' (did you mean 'attribution.method'?)"),
                         HasSubstr("(in 'atribution.method=atp')")),
                   HasSubstr("unknown key 'stps' in sweep.grid (did you mean 'attribution.steps'?)"),
-                  HasSubstr("unknown key 'zip' in sweep"), HasSubstr("fused must be true | false, not empty or null"),
+                  HasSubstr("unknown key 'zap' in sweep"), HasSubstr("fused must be true | false, not empty or null"),
                   AllOf(HasSubstr("'[' is not closed"), HasSubstr("(in 'fused=[')")),
                   HasSubstr("attribution is a group of keys"), HasSubstr("unknown key"), HasSubstr("not UTF-8"),
                   HasSubstr("unknown key 'attribution.steps.deep'"), HasSubstr("both fused")));
@@ -256,6 +256,59 @@ TEST_F(ConfigTest, IdentityHoldsNumbersOnlyAndNoPaths) {
             "circuit.counts = [10, 30]\ncircuit.notes = [a, \"b, c\"]\n");
   EXPECT_EQ(read_one("attribution: {steps: 10}", {"fused=false"}).identity_text(),
             read_one("threads: 8").identity_text());
+}
+
+TEST_F(ConfigTest, SweepZipGoesTogether) {
+  const auto runs = read_all("name: x\nsweep: {zip: {attribution.method: [atp, relp], attribution.steps: [1, 2]}}");
+  EXPECT_THAT(labels(runs), ElementsAre("method=atp,steps=1", "method=relp,steps=2"));
+  EXPECT_EQ(runs[1].at<std::int64_t>("attribution.steps"), 2);
+  EXPECT_EQ(runs[1].at<std::string>("attribution.method"), "relp");
+}
+
+TEST_F(ConfigTest, SweepZipTimesGrid) {
+  EXPECT_THAT(labels(read_all("name: x\nsweep: {grid: {pairs.seed: [7, 8]}, zip: {attribution.method: [atp, relp], "
+                              "attribution.steps: [1, 2]}}")),
+              ElementsAre("seed=7,method=atp,steps=1", "seed=7,method=relp,steps=2", "seed=8,method=atp,steps=1",
+                          "seed=8,method=relp,steps=2"));
+}
+
+TEST_F(ConfigTest, SweepExcludeMakesHolesAndIncludeAdds) {
+  const std::string text =
+      "name: x\nsweep:\n  grid: {attribution.method: [atp, relp], attribution.steps: [1, 2]}\n"
+      "  exclude: [{attribution.method: relp, attribution.steps: 2}]\n"
+      "  include: [{attribution.method: ig-acts, pairs.seed: 5}]\n";
+  const auto runs = read_all(text);
+  EXPECT_THAT(labels(runs),
+              ElementsAre("method=atp,steps=1", "method=atp,steps=2", "method=relp,steps=1", "method=ig-acts,seed=5"));
+  EXPECT_EQ(runs[3].at<std::int64_t>("pairs.seed"), 5);
+  EXPECT_FALSE(runs[3].given("attribution.steps"));
+  EXPECT_THAT(labels(read_all(text, {"attribution.steps=2"})),
+              ElementsAre("method=atp", "method=relp", "method=ig-acts,seed=5"))
+      << "a key that is set is not swept, so the hole is not met";
+  EXPECT_THAT(labels(read_all(text, {"sweep.exclude=[{attribution.method: atp}]", "sweep.include=[{pairs.seed: 9}]"})),
+              ElementsAre("method=relp,steps=1", "method=relp,steps=2", "seed=9"));
+}
+
+TEST_F(ConfigTest, SweepIncludeAloneIsAList) {
+  EXPECT_THAT(labels(read_all("name: x\nsweep: {include: [{attribution.method: atp}, {attribution.method: relp}]}")),
+              ElementsAre("method=atp", "method=relp"));
+}
+
+TEST_F(ConfigTest, SweepRefusesWhatCannotBe) {
+  EXPECT_THAT(problems("name: x\nsweep: {zip: {attribution.method: [atp, relp], attribution.steps: [1]}}"),
+              ElementsAre(AllOf(StartsWith("2:14: sweep.zip"), HasSubstr("equally long"))));
+  EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [1]}, exclude: [{pairs.seed: 1}]}"),
+              ElementsAre(HasSubstr("leaves no run")));
+  EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [1, 2]}, include: [{pairs.seed: 2}]}"),
+              ElementsAre(HasSubstr("two runs of one name, 'seed=2'")));
+  EXPECT_THAT(problems("name: x\nsweep: {zip: {pairs.seed: [1, 1], attribution.steps: [2, 2]}}"),
+              ElementsAre(HasSubstr("two runs of one name")));
+  EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [1, 2]}, zip: {pairs.seed: [3, 4]}}"),
+              ElementsAre(HasSubstr("both in sweep.grid and in sweep.zip")));
+  EXPECT_THAT(problems("name: x\nsweep: {exclude: [{pairs.sed: 1}]}"),
+              ElementsAre(HasSubstr("unknown key 'pairs.sed' in sweep.exclude (did you mean 'pairs.seed'?)")));
+  EXPECT_THAT(problems("name: x\nsweep: {include: {pairs.seed: 1}}"), ElementsAre(HasSubstr("a list of mappings")));
+  EXPECT_THAT(problems("name: x\nsweep: {include: [{pairs.seed: many}]}"), ElementsAre(HasSubstr("pairs.seed")));
 }
 
 }  // namespace

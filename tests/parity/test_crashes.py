@@ -296,6 +296,45 @@ def test_a_rank_that_hangs_is_named(work):
     assert not processes_of(work.binary)
 
 
+def test_what_goes_wrong_on_one_rank_ends_all(work):
+    """A rank whose copy of the model lacks a file: its reason is said, and nobody waits for it."""
+    model = Path(work.settings["model"]["path"])
+    shutil.copytree(model, work.folder / "copy")
+    (work.folder / "copy" / "tokenizer.json").unlink()
+    other = work.settings | {"model": work.settings["model"] | {"path": "copy"}}
+    (work.folder / "other.yaml").write_text(json.dumps(other))
+    words = work.command()
+    elsewhere = [word.replace("sweep.yaml", "other.yaml") for word in words]
+    done = subprocess.run(
+        ["mpirun", "-n", "1", *words, ":", "-n", "1", *elsewhere],
+        cwd=work.folder,
+        env=mpi_environment(work.folder / "session"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "tokenizer.json" in done.stderr
+    assert not processes_of(work.binary)
+
+
+def test_status_knows_a_clock_that_was_set_back(work):
+    """Times are only shown: nothing is decided by them."""
+    work.killed_after(2)
+    state = work.out / "journal" / "state.json"
+    facts = json.loads(state.read_text())
+    facts["written"] += 10**6
+    state.write_text(json.dumps(facts))
+    shown = work.tool("status")
+    assert shown.returncode == 0 and "ahead of this one" in shown.stdout
+    for block in blocks_of(work):
+        os.utime(block, (2**31, 2**31))
+    kept = work.units()
+    assert work.run().returncode == 0
+    assert work.facts()["units_restored"] == kept
+
+
 def test_an_extended_sweep_computes_only_what_is_new(work):
     """Finished runs stay as they are, whatever joins them."""
     work.settings["attribution"] = {"method": "atp"}

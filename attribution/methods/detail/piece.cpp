@@ -34,7 +34,7 @@ Piece::Piece(const Networks& networks, const Prompts& prompts, const UnitOptions
 }
 
 void Piece::pause() const {
-  if (options_.between_batches) options_.between_batches();
+  options_.batching.pause();
 }
 
 double Piece::floor_of(std::int64_t pair) const {
