@@ -68,7 +68,7 @@ std::string path_of_first(const Communicator& comm, int memory) {
     }
   }
   comm.broadcast(owner);
-  const auto mine = static_cast<std::size_t>(2 * comm.rank());
+  const std::size_t mine = 2 * static_cast<std::size_t>(comm.rank());
   return "/proc/" + std::to_string(owner[mine]) + "/fd/" + std::to_string(owner[mine + 1]);
 }
 

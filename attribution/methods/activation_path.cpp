@@ -35,7 +35,7 @@ ActivationPath::ActivationPath(const Record& record, std::int64_t base_group, do
       base_alpha_(base_alpha),
       layers_(layers),
       rules_(rules),
-      batching_(batching),
+      batching_(std::move(batching)),
       flops_(flops) {
   const Transformer& model = record.model();
   for (std::int64_t l = 0; l < layers.count(); ++l) {

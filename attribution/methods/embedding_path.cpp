@@ -23,7 +23,7 @@ EmbeddingPath::EmbeddingPath(const Record& record, std::int64_t end_group, at::T
       moved_(end_ - start_),
       rules_(rules),
       taps_(taps),
-      batching_(batching),
+      batching_(std::move(batching)),
       flops_(flops) {}
 
 void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& visit) const {

@@ -19,7 +19,7 @@ namespace tributary {
 
 /// How many sequences go into one network call; changes speed and memory, no bit of a result on the CPU.
 struct Batching {
-  std::int64_t rows = 512;              //!< sequences × positions, at most (at least one sequence)
+  std::int64_t rows = 512;                   //!< sequences × positions, at most (at least one sequence)
   std::function<void()> between_calls = {};  //!< before each network call of a loop; may throw to abandon the unit
 
   void pause() const {

@@ -116,7 +116,7 @@ std::string Sweep::name_of(const std::string& path) const {
   for (const SweepPoint& point : include_) others.insert(point.order.begin(), point.order.end());
   others.erase(path);
   for (std::size_t segments = 1;; ++segments) {
-    const std::string tail = path_tail(path, segments);
+    std::string tail = path_tail(path, segments);
     const bool shared = std::any_of(others.begin(), others.end(),
                                     [&](const std::string& other) { return path_tail(other, segments) == tail; });
     if (!shared || tail == path) return tail;

@@ -15,7 +15,7 @@ namespace tributary::detail {
 struct Place {
   int line = 1;
   int column = 1;
-  auto operator<=>(const Place&) const = default;
+  auto operator<=>(const Place&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 misreads it
 };
 
 /// Places in one text; the text must outlive it.

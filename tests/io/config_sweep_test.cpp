@@ -11,7 +11,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::StartsWith;
 using Counts = std::vector<std::int64_t>;
 
@@ -224,11 +223,11 @@ TEST_F(ConfigTest, ResolvedSettingsReadBackAsTheSameValues) {
       const char* digits = "0123456789abcdef";
       escaped += byte < 0x80 ? std::string("\\x") + digits[byte / 16] + digits[byte % 16] : std::string(1, c);
     }
-    const Settings first = read_all("name: \"" + escaped + "\"\nmodel: {path: \"m/" + escaped +
-                                    "\"}\n"
-                                    "attribution: {rules: none, rules.norm: true, tolerance: 0.1}\n"
-                                    "circuit: {notes: [\"" +
-                                    escaped + "\"], fractions: [0.3, 1e-300, 1]}\n")[0];
+    std::string text = "name: \"";
+    text.append(escaped).append("\"\nmodel: {path: \"m/").append(escaped).append("\"}\n");
+    text.append("attribution: {rules: none, rules.norm: true, tolerance: 0.1}\ncircuit: {notes: [\"").append(escaped);
+    text.append("\"], fractions: [0.3, 1e-300, 1]}\n");
+    const Settings first = read_all(text)[0];
     ASSERT_EQ(first.at<std::string>("name"), name);
     const Settings second = read_all(first.resolved())[0];
     EXPECT_EQ(second.at<std::string>("name"), name);

@@ -33,9 +33,7 @@ Piece::Piece(const Networks& networks, const Prompts& prompts, const UnitOptions
   metric_ = at::stack({clean, other}, 1).cpu();
 }
 
-void Piece::pause() const {
-  options_.batching.pause();
-}
+void Piece::pause() const { options_.batching.pause(); }
 
 double Piece::floor_of(std::int64_t pair) const {
   const double* m = metric_.const_data_ptr<double>() + 2 * pair;
@@ -54,7 +52,7 @@ const RecordGradients& Piece::gradients(std::int64_t group, Rules rules) const {
 at::Tensor Piece::difference(const Record& record, const Method& method, const MeanState& mean,
                              std::int64_t layer) const {
   const at::ScalarType type = record.model().score_type();
-  const at::Tensor clean = record.neurons(clean_group, layer).to(type);
+  at::Tensor clean = record.neurons(clean_group, layer).to(type);
   switch (method.baseline) {
     case Baseline::pair:
       return clean - record.neurons(counterfactual_group, layer).to(type);
