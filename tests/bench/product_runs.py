@@ -29,7 +29,7 @@ class PairFiles:
 
 @dataclass
 class Run:
-    """One run of the program: wall seconds of the process, and the results of every run of its sweep by method."""
+    """One run of the program: wall seconds of the process, and the results of every run of its sweep."""
 
     name: str
     pairs: int
@@ -85,7 +85,7 @@ class Run:
         seconds = self.provenance("seconds")
         if "circuit" in more and seconds is not None:
             return seconds["circuits"]
-        return self.wall if "grid" in more or "circuit" in more else self.attribution
+        return self.wall if "sweep" in more or "circuit" in more else self.attribution
 
     def scores(self, method: int = 0) -> np.ndarray:
         """Mean scores [layer, pos, neuron] of one run of the sweep."""
@@ -111,7 +111,7 @@ class Product:
         return min(self._once(START, {"method": "delta"}, {"pairs": 1}).wall for _ in range(2))
 
     def run(self, name: str, attribution: dict, repeats: int = 2, **more: object) -> Run:
-        """The fastest of some equal runs. `more`: pairs, dtype, grid, pairs_test, circuit, threads, ranks."""
+        """The fastest of some equal runs. `more`: pairs, dtype, sweep, pairs_test, circuit, threads, ranks."""
         return self.in_turn({name: attribution | {"more": more}}, repeats)[name]
 
     def in_turn(self, cases: dict[str, dict], repeats: int = 2) -> dict[str, Run]:
@@ -145,8 +145,8 @@ class Product:
         }
         if "circuit" in more:
             settings["circuit"] = more["circuit"]
-        if "grid" in more:
-            settings["sweep"] = {"grid": more["grid"]}
+        if "sweep" in more:
+            settings["sweep"] = more["sweep"]
         sweep, out = work / "sweep.yaml", work / "out"
         sweep.write_text(json.dumps(settings, indent=1), encoding="utf-8")
         command = [str(self.binary), "run", str(sweep), "--out", str(out)]
@@ -157,15 +157,12 @@ class Product:
         wall = time.perf_counter() - began
         if done.returncode != 0:
             raise RuntimeError(f"{name}: exit {done.returncode}\n{sweep.read_text()}\n{done.stderr}")
-        return Run(name, pairs, wall, _results(out, more.get("grid", {})), start_up)
+        return Run(name, pairs, wall, _results(out), start_up)
 
 
-def _results(out: Path, grid: dict) -> list[Results]:
-    """Results in the order of the sweep's one axis."""
-    if not grid:
-        return [read_results(out / "results.h5")]
-    ((key, values),) = grid.items()
-    return [read_results(out / f"{key.rpartition('.')[2]}={value}" / "results.h5") for value in values]
+def _results(out: Path) -> list[Results]:
+    """Results of all runs, by the names of their folders."""
+    return [read_results(file) for file in sorted(out.rglob("results.h5"))]
 
 
 def _environment() -> dict[str, str]:
