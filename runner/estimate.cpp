@@ -85,10 +85,11 @@ Estimate estimate(const RunGroup& runs, int ranks, int threads) {
   result.bytes_per_second = attribution.bytes_in / attribution.seconds;
   result.peak_bytes = attribution.peak_bytes;
   const double workers = static_cast<double>(ranks) * threads;
-  double circuits = 0;
-  for (const Job* run : runs) circuits = std::max(circuits, circuit_cost(*run) * second / workers);
-  result.longest_run = attribution.seconds + circuits;
-  for (const Job* run : runs) result.seconds += circuit_cost(*run) * second / workers;
+  for (const Job* run : runs) {
+    const double circuits = circuit_cost(*run) * second / workers;
+    result.longest_run = std::max(result.longest_run, attribution.seconds + circuits);
+    result.seconds += circuits;
+  }
   return result;
 }
 

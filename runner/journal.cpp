@@ -65,10 +65,10 @@ void StageJournal::write(const BlockResult& result, const UnitTable& table) cons
   write_atomically(folder_ / name_of(done, table), block_file({stage_, processor_}, done));
 }
 
-void StageJournal::begin(const std::string& name, const UnitTable& table, const std::vector<FailedUnit>& failed) const {
+void StageJournal::begin(const std::string& name, const UnitTable& table) const {
   make_folder(folder_);
   write_json(folder_ / "plan.json", {{"stage", name}, {"units", table.size()}, {"lanes", table.lanes()}});
-  record_failed(failed);
+  record_failed({});  // they are tried again
 }
 
 void StageJournal::record_failed(const std::vector<FailedUnit>& failed) const {

@@ -51,7 +51,7 @@ class StageJournal {
   void write(const BlockResult& result, const UnitTable& table) const;
 
   /// Rank 0: makes the folder and says in it what the stage consists of.
-  void begin(const std::string& name, const UnitTable& table, const std::vector<FailedUnit>& failed = {}) const;
+  void begin(const std::string& name, const UnitTable& table) const;
 
   /// Rank 0, until it gives nothing: what an earlier start has stored. Damaged files are set aside with a warning;
   /// UserError where a block belongs to another stage, or to none of `processors` (empty: any will do).
