@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <set>
 
@@ -15,33 +16,88 @@
 namespace tributary {
 namespace {
 
-/// The tables of one outcome in the order in which units write them.
-std::vector<PairTable*> tables_of(AttributionOutcome& outcome) {
-  return {&outcome.metric,    &outcome.residual, &outcome.gap,   &outcome.evaluations,
-          &outcome.converged, &outcome.audit,    &outcome.inputs};
+/// What the columns of a table stand for: a unit of some layers fills only its own.
+enum class Columns {
+  pair,     // of the whole pair
+  layers,   // a layer each, or one for the whole pair
+  watched,  // a watched neuron each
+  nodes,    // a node each
+  largest,  // the largest nodes: those of all layers compete
+};
+
+struct TableSpec {
+  PairTable AttributionOutcome::*table;
+  at::Tensor UnitScores::*unit;
+  Columns columns;
+};
+
+/// In the order in which units write them.
+std::vector<TableSpec> tables_of(const Job& job) {
+  return {
+      {&AttributionOutcome::metric, &UnitScores::metric, Columns::pair},
+      {&AttributionOutcome::residual, &UnitScores::residual, Columns::layers},
+      {&AttributionOutcome::gap, &UnitScores::gap, Columns::layers},
+      {&AttributionOutcome::evaluations, &UnitScores::evaluations, Columns::layers},
+      {&AttributionOutcome::converged, &UnitScores::converged, Columns::layers},
+      {&AttributionOutcome::audit, &UnitScores::audit, Columns::layers},
+      {&AttributionOutcome::inputs, &UnitScores::inputs, Columns::pair},
+      {&AttributionOutcome::watched, &UnitScores::watched, Columns::watched},
+      {&AttributionOutcome::kept, &UnitScores::kept,
+       job.config.keep.what == Keep::What::all ? Columns::nodes : Columns::largest},
+  };
 }
 
-std::vector<at::Tensor> tables_of(const UnitScores& unit) {
-  return {unit.metric, unit.residual, unit.gap, unit.evaluations, unit.converged, unit.audit, unit.inputs};
+/// Nodes and scores in turn, of two ranges of layers: the largest of both, equal ones by node.
+std::vector<double> merge_largest(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<std::pair<double, double>> all;  // score, node
+  for (const std::vector<double>* row : {&a, &b}) {
+    for (std::size_t i = 0; i + 1 < row->size(); i += 2) {
+      if ((*row)[i] >= 0) all.emplace_back((*row)[i + 1], (*row)[i]);
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const auto& x, const auto& y) {
+    return std::abs(x.first) != std::abs(y.first) ? std::abs(x.first) > std::abs(y.first) : x.second < y.second;
+  });
+  std::vector<double> merged(std::max(a.size(), b.size()), -1);
+  for (std::size_t i = 0; i < all.size() && 2 * i + 1 < merged.size(); ++i) {
+    merged[2 * i] = all[i].second;
+    merged[2 * i + 1] = all[i].first;
+  }
+  return merged;
 }
 
-/// Whether a table has a column a layer (then a unit fills only its own layers).
-bool by_layer(const std::vector<std::vector<double>>& rows, const Chunk& chunk) {
-  return static_cast<std::int64_t>(rows.front().size()) == chunk.layers.end - chunk.layers.first;
+/// Where a unit's columns begin in a row of the whole model, and how long that row is.
+std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit_columns, const Chunk& chunk,
+                                               const Job& job, const std::vector<Neuron>& watched) {
+  const Architecture& a = job.architecture();
+  switch (columns) {
+    case Columns::layers:
+      if (static_cast<std::int64_t>(unit_columns) != chunk.layers.count()) break;  // one column for the whole pair
+      return {chunk.layers.first, a.layers};
+    case Columns::watched:
+      return {neurons_in(watched, chunk.layers).first, std::ssize(watched)};
+    case Columns::nodes:
+      return {chunk.layers.first * job.node_positions() * a.neurons, a.layers * job.node_positions() * a.neurons};
+    case Columns::pair:
+    case Columns::largest:
+      break;
+  }
+  return {0, static_cast<std::int64_t>(unit_columns)};
 }
 
-void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, const Chunk& chunk, const Job& job,
-                bool layered) {
+void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, Columns columns, const Chunk& chunk,
+                const Job& job, const std::vector<Neuron>& watched) {
   if (rows.empty()) return;
   table.rows.resize(job.pairs.train.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     std::vector<double>& row = table.rows[static_cast<std::size_t>(chunk.members[i])];
-    if (!layered) {
-      row = rows[i];
+    if (columns == Columns::largest) {
+      row = merge_largest(row, rows[i]);
       continue;
     }
-    row.resize(static_cast<std::size_t>(job.architecture().layers));
-    std::copy(rows[i].begin(), rows[i].end(), row.begin() + static_cast<std::ptrdiff_t>(chunk.layers.first));
+    const auto [first, length] = place_of(columns, rows[i].size(), chunk, job, watched);
+    row.resize(static_cast<std::size_t>(length));
+    std::copy(rows[i].begin(), rows[i].end(), row.begin() + static_cast<std::ptrdiff_t>(first));
   }
 }
 
@@ -71,20 +127,6 @@ struct Preparation {
   }
 };
 
-std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, const Job& job) {
-  std::vector<TokenPair> prompts = job.pairs.train;
-  if (!job.baseline_prompts.empty()) {
-    prompts.clear();
-    for (const std::vector<std::int64_t>& ids : job.baseline_prompts) {
-      TokenPair prompt;
-      prompt.clean = ids;
-      prompt.counterfactual = ids;
-      prompts.push_back(prompt);
-    }
-  }
-  return run_means(execution, job, "baseline means", prompts);
-}
-
 /// Tries the candidate rules on a few pairs, and fills in each layer's cheapest one that met the tolerance on all of
 /// them.
 void run_pilot(const Execution& execution, Preparation& run, std::vector<std::string>& names) {
@@ -113,10 +155,13 @@ void run_pilot(const Execution& execution, Preparation& run, std::vector<std::st
   }
 }
 
-Preparation prepare(const Execution& execution, const Job& job, std::vector<std::string>& pilot_names) {
+Preparation prepare(const Execution& execution, const Job& job, const std::vector<Neuron>& watched,
+                    std::vector<std::string>& pilot_names) {
   Preparation run{&job, {}, {}, {}};
   run.options.seed = job.config.seed;
   run.options.gap = job.config.gap;
+  run.options.keep = job.config.keep;
+  if (job.has_agreement()) run.options.watched = watched;
   if (job.config.method.score == ScoreKind::exact) {
     const Architecture& a = job.architecture();
     run.options.sample = sample_neurons(a.layers, job.node_positions(), a.neurons, job.config.sample, job.config.seed,
@@ -132,11 +177,11 @@ Preparation prepare(const Execution& execution, const Job& job, std::vector<std:
 }
 
 /// A unit's own count, then every run's tables.
-std::vector<double> rows_of(const UnitOutcome& unit) {
+std::vector<double> rows_of(const UnitOutcome& unit, const std::vector<Preparation>& runs) {
   std::vector<double> numbers{unit.flops};
-  for (const UnitScores& scores : unit.scores) {
+  for (std::size_t run = 0; run < runs.size(); ++run) {
     RowWriter rows;
-    for (const at::Tensor& table : tables_of(scores)) rows.add(table);
+    for (const TableSpec& spec : tables_of(*runs[run].job)) rows.add(unit.scores[run].*spec.unit);
     const std::vector<double> of_run = rows.take();
     numbers.insert(numbers.end(), of_run.begin(), of_run.end());
   }
@@ -174,6 +219,20 @@ void share_out_scores(const std::vector<Preparation>& runs, const StagePlan& pla
 
 }  // namespace
 
+std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, const Job& job) {
+  std::vector<TokenPair> prompts = job.pairs.train;
+  if (!job.baseline_prompts.empty()) {
+    prompts.clear();
+    for (const std::vector<std::int64_t>& ids : job.baseline_prompts) {
+      TokenPair prompt;
+      prompt.clean = ids;
+      prompt.counterfactual = ids;
+      prompts.push_back(prompt);
+    }
+  }
+  return run_means(execution, job, "baseline means", prompts);
+}
+
 std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Job& job, const std::string& name,
                                             const std::vector<TokenPair>& pairs) {
   const StagePlan plan = plan_means(job, pairs);
@@ -202,13 +261,21 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
   return means;
 }
 
-std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& group) {
+std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neurons, const LayerRange& layers) {
+  const auto before = [](const Neuron& neuron, std::int64_t layer) { return neuron.layer < layer; };
+  const auto first = std::lower_bound(neurons.begin(), neurons.end(), layers.first, before);
+  const auto end = std::lower_bound(first, neurons.end(), layers.end, before);
+  return {first - neurons.begin(), end - first};
+}
+
+std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& group,
+                                                const std::vector<Neuron>& watched) {
   std::vector<AttributionOutcome> outcomes(group.size());
   std::vector<Preparation> runs;
   for (std::size_t i = 0; i < group.size(); ++i) {
     Execution alone = execution;
     alone.scope = " of run " + std::to_string(i);
-    runs.push_back(prepare(alone, *group[i], outcomes[i].pilot));
+    runs.push_back(prepare(alone, *group[i], watched, outcomes[i].pilot));
     const Job& job = *group[i];
     const bool neurons = job.config.method.has_neurons();
     outcomes[i].shape = {neurons ? job.architecture().layers : 1, job.node_positions(),
@@ -226,7 +293,7 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
       const std::vector<double> of_run = numbers_of(scores.scores);
       sums.insert(sums.end(), of_run.begin(), of_run.end());
     }
-    return UnitResult{std::move(sums), rows_of(unit)};
+    return UnitResult{std::move(sums), rows_of(unit, runs)};
   });
 
   share_out_scores(runs, plan, result, outcomes);
@@ -235,12 +302,9 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     const Chunk& chunk = plan.chunks[unit];
     execution.timings.count(result.rows[unit].front());
     RowReader reader(result.rows[unit], static_cast<std::int64_t>(chunk.members.size()), 1);
-    for (AttributionOutcome& outcome : outcomes) {
-      for (PairTable* table : tables_of(outcome)) {
-        const std::vector<std::vector<double>> rows = reader.next();
-        const bool layered =
-            table != &outcome.metric && table != &outcome.inputs && !rows.empty() && by_layer(rows, chunk);
-        store_rows(*table, rows, chunk, first, layered);
+    for (std::size_t run = 0; run < outcomes.size(); ++run) {
+      for (const TableSpec& spec : tables_of(*group[run])) {
+        store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run], watched);
       }
     }
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runner/execution.h"
@@ -32,15 +33,25 @@ struct AttributionOutcome {
   PairTable converged;             //!< [pair, layer]
   PairTable audit;                 //!< [pair, layer]
   PairTable inputs;                //!< [pair, position]
+  PairTable watched;               //!< [pair, neuron] of the watched neurons
+  PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
 };
 
-/// Computes runs that share model, pairs and metric, in one stage. In their order.
-std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& runs);
+/// Computes runs that share model, pairs and metric, in one stage. In their order. watched: neurons, in ascending order,
+/// whose scores are wanted pair by pair of the runs with agreement.
+std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& runs,
+                                                const std::vector<Neuron>& watched);
+
+/// Places of the neurons of a range of layers in an ascending list: first and count.
+std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neurons, const LayerRange& layers);
 
 /// Means of embeddings and activations over prompts, by token length; on every rank. The counterfactual prompts of the
 /// pairs, or where unpaired the prompts themselves.
 std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Job& job, const std::string& name,
                                             const std::vector<TokenPair>& pairs);
+
+/// Means for Baseline::mean: over attribution.baseline_file, or the training pairs.
+std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, const Job& job);
 
 }  // namespace tributary

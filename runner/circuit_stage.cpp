@@ -11,6 +11,7 @@
 
 #include "attribution/circuit/curve.h"
 #include "common/errors.h"
+#include "runner/agreement_stage.h"
 #include "runner/stopping.h"
 
 namespace tributary {
@@ -79,9 +80,18 @@ AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t f
   return curve;
 }
 
+/// Interval of a ratio of means over pairs.
+Interval interval_of(const std::vector<std::int64_t>& clusters, const std::vector<double>& metric,
+                     const std::vector<double>& full, const std::vector<double>& empty) {
+  const auto ratio = [&](std::span<const double> weight) {
+    return normalised(weighted_mean(weight, metric), {weighted_mean(weight, full), weighted_mean(weight, empty)});
+  };
+  return bootstrap(clusters, ratio, {});
+}
+
 CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::vector<CircuitPoint>& points,
-                          const std::vector<std::vector<double>>& metrics, std::vector<double> full,
-                          std::vector<double> empty) {
+                          const std::vector<std::vector<double>>& metrics, const std::vector<std::int64_t>& clusters,
+                          std::vector<double> full, std::vector<double> empty) {
   const ReferenceMetrics reference{mean_of(full), mean_of(empty)};
   CircuitOutcome outcome;
   outcome.measurable = measurable(reference);
@@ -92,6 +102,8 @@ CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::v
     outcome.metric_complement.push_back(metrics[selections.size() + i]);
     outcome.faithfulness.push_back(normalised(mean_of(outcome.metric_circuit.back()), reference));
     outcome.completeness.push_back(normalised(mean_of(outcome.metric_complement.back()), reference));
+    outcome.faithfulness_interval.push_back(interval_of(clusters, outcome.metric_circuit.back(), full, empty));
+    outcome.completeness_interval.push_back(interval_of(clusters, outcome.metric_complement.back(), full, empty));
   }
   const std::size_t first = 2 * selections.size();
   outcome.cpr = area_of(metrics, first, points, reference, Area::cpr);
@@ -150,7 +162,8 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
       for (std::size_t point = 0; point < metrics.size(); ++point) metrics[point][pair] = rows[i][2 + point];
     }
   }
-  return outcome_of(selections, inputs.points, metrics, std::move(full), std::move(empty));
+  return outcome_of(selections, inputs.points, metrics, prompt_clusters(job.pairs.test), std::move(full),
+                    std::move(empty));
 }
 
 }  // namespace tributary

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "attribution/circuit/bootstrap.h"
 #include "runner/attribution_stage.h"
 
 namespace tributary {
@@ -21,6 +22,7 @@ struct CircuitOutcome {
   std::vector<std::int64_t> count;     //!< [point]
   std::vector<std::string> selection;  //!< [point] what asked for it ("count 30", "mass 0.5")
   std::vector<double> faithfulness, completeness;
+  std::vector<Interval> faithfulness_interval, completeness_interval;  //!< [point] over unique held-out pairs
   std::vector<std::vector<double>> metric_circuit, metric_complement;  //!< [point][pair]
   std::vector<double> metric_full, metric_empty;                       //!< [pair]
   bool measurable = true;  //!< |F(M) - F(empty)| is large enough for the ratios

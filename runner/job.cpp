@@ -81,6 +81,11 @@ void check_sizes(Job& job, const Settings& settings) {
     }
     config.sample = nodes;
   }
+  if (job.has_agreement() && config.agreement.sample > nodes) {
+    throw UserError(settings.where("agreement.sample"),
+                    fmt::format("agreement.sample: asks for {} neurons where there are {}; lower it",
+                                config.agreement.sample, nodes));
+  }
   if (config.metric == MetricKind::sum_of_logits && config.metric_top > job.architecture().vocabulary) {
     throw UserError(settings.where("metric_top"),
                     fmt::format("metric_top: {} is more than the {} tokens of the vocabulary; lower it",
@@ -95,6 +100,33 @@ void check_sizes(Job& job, const Settings& settings) {
                                     "have, so there is no mean to ablate them with; take test",
                                     bucket.length));
       }
+    }
+  }
+}
+
+void check_steering(const Job& job, const Settings& settings) {
+  if (!job.has_steering()) return;
+  if (job.pairs.test.empty()) {
+    throw UserError(settings.where("steering.factors"),
+                    "steering.factors: there are no held-out pairs to steer; give pairs.test_file or pairs.test");
+  }
+  const Architecture& a = job.architecture();
+  std::int64_t positions = job.pairs.test.front().length();
+  for (const TokenPair& pair : job.pairs.test) positions = std::min(positions, pair.length());
+  const auto require = [&](const char* what, std::int64_t number, std::int64_t count) {
+    if (number < count) return;
+    throw UserError(settings.where("steering.neurons"),
+                    fmt::format("steering.neurons: there is no {} {} (the model has {}, counted from 0)", what, number,
+                                count));
+  };
+  for (const Neuron& neuron : job.config.steering.neurons) {
+    require("layer", neuron.layer, a.layers);
+    require("neuron", neuron.index, a.neurons);
+    if (neuron.position >= positions) {
+      throw UserError(settings.where("steering.neurons"),
+                      fmt::format("steering.neurons: there is no position {} (held-out prompts have as few as {} "
+                                  "tokens, counted from 0)",
+                                  neuron.position, positions));
     }
   }
 }
@@ -117,6 +149,10 @@ bool lacks_counterfactual(const std::vector<TokenPair>& pairs) {
 }  // namespace
 
 bool Job::has_circuit() const { return !pairs.test.empty() && config.method.has_neurons(); }
+
+bool Job::has_agreement() const {
+  return config.agreement.sample > 0 && config.method.has_neurons() && config.method.score != ScoreKind::exact;
+}
 
 std::vector<Bucket> buckets_of(const std::vector<TokenPair>& pairs) {
   std::map<std::int64_t, std::vector<std::int64_t>> by_length;
@@ -177,7 +213,7 @@ void require_one_kind(const c10::Device& device, const Communicator& comm) {
 
 /// The pairs, and all that is known once they are read.
 void read_pairs_of(Job& job, const Settings& settings) {
-  const Tokenizer tokenizer = Tokenizer::load(job.config.model / "tokenizer.json");
+  const Tokenizer& tokenizer = *job.tokenizer;
   PairOptions options = job.config.pairs;
   options.vocabulary = job.architecture().vocabulary;
   options.max_length = job.architecture().max_positions;
@@ -194,6 +230,7 @@ void read_pairs_of(Job& job, const Settings& settings) {
     job.baseline_prompts = read_baseline(job.config, tokenizer, job.pairs.train.front().length());
   }
   check_sizes(job, settings);
+  check_steering(job, settings);
   job.fired = count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), job.config.method.rules);
   settle_rules(job);
   if (dtype_named(job.config.dtype) == at::kBFloat16) settle_quadrature(job.config.method);
@@ -207,7 +244,7 @@ void identify(Job& job, const Settings& settings) {
     for (const std::int64_t id : prompt) everything += ' ' + std::to_string(id);
   }
   job.identity = hash_of(everything);
-  job.group = settings.text_without({"name", "attribution", "circuit"}) + "model " + job.model_hash + "\npairs " +
+  job.group = settings.text_without(run_groups) + "model " + job.model_hash + "\npairs " +
               job.pairs.hash + (job.config.unpaired ? "\nunpaired" : "");
 }
 
@@ -223,6 +260,7 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   });
   require_one_kind(job.device, comm);
   LoadedModel& model = shelf.model(job.config.model);
+  agreed(comm, [&] { job.tokenizer = model.tokenizer(); });
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.working = model.network(type, job.device, comm);
   job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm) : job.working;

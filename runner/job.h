@@ -13,6 +13,7 @@
 
 #include "attribution/methods/attribute.h"
 #include "io/pairs.h"
+#include "io/tokenizer.h"
 #include "runner/keys.h"
 #include "runner/model.h"
 
@@ -27,6 +28,7 @@ struct Bucket {
 struct Job {
   RunConfig config;
   std::string resolved;  //!< the configuration as YAML
+  std::optional<Tokenizer> tokenizer;
   PairSet pairs;
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length
   std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same
@@ -44,6 +46,9 @@ struct Job {
   /// Positions of a node: the prompts' length, or 1 when summed.
   [[nodiscard]] std::int64_t node_positions() const { return train_length; }
   [[nodiscard]] bool has_circuit() const;
+  [[nodiscard]] bool has_steering() const { return !config.steering.factors.empty(); }
+  /// Whether the scores are compared with exact patching.
+  [[nodiscard]] bool has_agreement() const;
 };
 
 /// Reads model, tokenizer and pairs. Throws UserError for anything the user must mend. Collective.

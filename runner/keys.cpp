@@ -98,6 +98,10 @@ std::vector<Key> make_table() {
           "methods without a residual: measure how far their layer sums are from the true effects (costs forward "
           "passes), or skip",
           {"measure", "skip"}),
+      key("attribution.keep", Kind::integer, "mean",
+          "scores of single pairs to store beside the mean: of the K largest a pair, or full; the groups of `case` are "
+          "compared by them",
+          {"mean", "full"}, 1),
       key("attribution.audit", Kind::integer, "0", "seeded training pairs to recompute with twice the points", none, 0),
       key("attribution.sample", Kind::integer, "1000",
           "exact-patching: neurons to patch, seeded, spread over all layers", none, 1),
@@ -117,6 +121,17 @@ std::vector<Key> make_table() {
           "counterfactual",
           {"mean", "zero", "resample"}),
       key("circuit.ablation_pairs", Kind::text, "test", "pairs the ablation mean is taken over", {"test", "train"}),
+      key("agreement.sample", Kind::integer, "0",
+          "neurons that are also patched exactly, in float32 or better, to compare the scores with; of all layers, with "
+          "high and low scores, the same ones for every method; 0: none",
+          none, 0, 1 << 20),
+      key("agreement.seed", Kind::integer, "0", "seed of those neurons", none, 0),
+      key("steering.factors", Kind::numbers, "",
+          "on the held-out pairs' clean prompts, multiply neurons by each of these and record what the model says"),
+      key("steering.top", Kind::integer, "10", "the neurons to multiply: so many first ones of the run's own ranking",
+          none, 1, 100000),
+      key("steering.neurons", Kind::texts, "",
+          "or these: layer/position/neuron, or layer/neuron for all positions, counted from 0"),
       key("threads", Kind::integer, "auto", "worker threads per rank; changes no number", {"auto"}, 1, 1024,
           Effect::speed),
       key("batch_rows", Kind::integer, "auto",

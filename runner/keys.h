@@ -21,6 +21,9 @@ namespace tributary {
 
 const std::vector<Key>& key_table();
 
+/// The groups of keys in which runs that are computed together may differ.
+inline const std::vector<std::string> run_groups = {"name", "attribution", "circuit", "steering"};
+
 enum class MetricKind { logit_difference, logit, sum_of_logits };
 
 /// How circuits are cut and evaluated; keys under `circuit`.
@@ -30,6 +33,19 @@ struct CircuitConfig {
   Ranking ranking = Ranking::absolute;
   Ablation ablation = Ablation::mean;
   enum class MeansFrom { test, train } means_from = MeansFrom::test;
+};
+
+/// Comparison with exact patching; keys under `agreement`.
+struct AgreementConfig {
+  std::int64_t sample = 0;  //!< neurons; 0: none
+  std::uint64_t seed = 0;
+};
+
+/// Keys under `steering`.
+struct SteeringConfig {
+  std::vector<double> factors;  //!< empty: no steering
+  std::int64_t top = 0;
+  std::vector<Neuron> neurons;  //!< empty: the top ones
 };
 
 /// One run, typed and checked.
@@ -50,7 +66,10 @@ struct RunConfig {
   std::int64_t sample = 0;
   std::uint64_t seed = 0;
   std::filesystem::path baseline_file;
+  Keep keep;
   CircuitConfig circuit;
+  AgreementConfig agreement;
+  SteeringConfig steering;
   std::int64_t threads = 0;      //!< worker threads a rank; 0: auto
   std::int64_t batch_rows = 0;   //!< 0: planned from memory
   std::uint64_t memory = 0;      //!< bytes a rank may take; 0: auto

@@ -107,6 +107,11 @@ const std::string& LoadedModel::hash() {
   return *hash_;
 }
 
+const Tokenizer& LoadedModel::tokenizer() {
+  if (!tokenizer_) tokenizer_ = Tokenizer::load(checkpoint_.folder() / "tokenizer.json");
+  return *tokenizer_;
+}
+
 void LoadedModel::require_finite(const Transformer& network) {
   if (finite_) return;
   tributary::require_finite(network.weights(), checkpoint_.folder().string());

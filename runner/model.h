@@ -15,6 +15,7 @@
 
 #include "attribution/model/transformer.h"
 #include "io/checkpoint.h"
+#include "io/tokenizer.h"
 #include "runner/comm.h"
 
 namespace tributary {
@@ -36,6 +37,8 @@ class LoadedModel {
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
   /// Its content hash, computed once.
   [[nodiscard]] const std::string& hash();
+  /// Its tokenizer.json, read once. Throws UserError.
+  const Tokenizer& tokenizer();
   /// Throws UserError when the network of this model holds NaN or infinities; looks once.
   void require_finite(const Transformer& network);
   /// Loaded once a dtype and device. Collective, like load_transformer.
@@ -44,6 +47,7 @@ class LoadedModel {
  private:
   Checkpoint checkpoint_;
   std::optional<std::string> hash_;
+  std::optional<Tokenizer> tokenizer_;
   bool finite_ = false;
   std::map<std::pair<at::ScalarType, std::string>, std::shared_ptr<const Transformer>> networks_;
 };

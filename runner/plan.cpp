@@ -140,6 +140,28 @@ StagePlan plan_curve(const Job& job) {
   return plan;
 }
 
+StagePlan plan_exact(const Job& job, const std::vector<Neuron>& neurons) {
+  const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
+  const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_units);
+  const std::int64_t layers = job.architecture().layers;
+  StagePlan plan;
+  for (const LayerRange& range : ranges_of(layers, (layers + 3) / 4)) {
+    double blocks = 0;  // forward passes through one block, a pair
+    for (const Neuron& neuron : neurons) {
+      if (neuron.layer >= range.first && neuron.layer < range.end) blocks += static_cast<double>(layers - neuron.layer);
+    }
+    if (blocks == 0) continue;
+    for (const Bucket& bucket : buckets_of(job.pairs.train)) {
+      for (const std::vector<std::int64_t>& members : chunks_of(bucket.members, size)) {
+        plan.chunks.push_back({members, range});
+        plan.units.push_back(
+            {0, static_cast<std::int64_t>(plan.units.size()), blocks * static_cast<double>(members.size())});
+      }
+    }
+  }
+  return plan;
+}
+
 StagePlan plan_pilot(const Job& job) {
   const auto n = static_cast<std::int64_t>(job.pairs.train.size());
   std::vector<TokenPair> chosen;

@@ -35,6 +35,8 @@ StagePlan plan_attribution(const RunGroup& runs);
 StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs);
 /// Circuit curve over the held-out pairs; one lane with nothing to fold.
 StagePlan plan_curve(const Job& job);
+/// Exact patching of neurons in ascending order, on the training pairs: a lane with nothing to fold.
+StagePlan plan_exact(const Job& job, const std::vector<Neuron>& neurons);
 /// Pilot: seeded training pairs, two in a unit.
 StagePlan plan_pilot(const Job& job);
 

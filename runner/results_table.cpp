@@ -5,44 +5,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
-#include <limits>
 
 #include "attribution/circuit/curve.h"
+#include "runner/detail/datasets.h"
 
 namespace tributary {
+
+using namespace detail;
+
 namespace {
-
-using Strings = std::vector<std::string>;
-constexpr float missing = std::numeric_limits<float>::quiet_NaN();
-
-std::int64_t size_of(const auto& values) { return static_cast<std::int64_t>(values.size()); }
-
-/// A per-pair table as float32 [pair, column], or [pair] when it has one column and `axis` is empty.
-Dataset table_dataset(const std::string& path, const PairTable& table, const std::string& axis,
-                      const std::string& long_name, const std::string& units) {
-  std::size_t columns = 0;
-  for (const std::vector<double>& row : table.rows) columns = std::max(columns, row.size());
-  std::vector<float> values;
-  for (const std::vector<double>& row : table.rows) {
-    for (std::size_t c = 0; c < columns; ++c) values.push_back(c < row.size() ? static_cast<float>(row[c]) : missing);
-  }
-  Dataset dataset{path, {"pair"}, {size_of(table.rows)}, std::move(values), long_name, units, {}};
-  if (!axis.empty()) {
-    dataset.axes.push_back(axis);
-    dataset.shape.push_back(static_cast<std::int64_t>(columns));
-  }
-  return dataset;
-}
-
-Dataset integers_dataset(const std::string& path, const PairTable& table, const std::string& long_name) {
-  Dataset dataset = table_dataset(path, table, "layer", long_name, "1");
-  std::vector<std::int64_t> values;
-  for (const std::vector<double>& row : table.rows) {
-    for (const double value : row) values.push_back(static_cast<std::int64_t>(value));
-  }
-  dataset.values = std::move(values);
-  return dataset;
-}
 
 /// Input IG has one row of scores and no layers of its own: its tables keep the first column.
 PairTable for_scores(const PairTable& table, const Job& job) {
@@ -50,37 +21,6 @@ PairTable for_scores(const PairTable& table, const Job& job) {
   PairTable first = table;
   for (std::vector<double>& row : first.rows) row.resize(1);
   return first;
-}
-
-Dataset points_dataset(const std::string& path, const std::vector<double>& values, const std::string& axis,
-                       const std::string& long_name, const std::string& units) {
-  return {path, {axis}, {size_of(values)}, values, long_name, units, {}};
-}
-
-Dataset counts_dataset(const std::string& path, const std::vector<std::int64_t>& values, const std::string& axis,
-                       const std::string& long_name) {
-  return {path, {axis}, {size_of(values)}, values, long_name, "1", {}};
-}
-
-Dataset strings_dataset(const std::string& path, const Strings& values, const std::string& axis,
-                        const std::string& long_name) {
-  return {path, {axis}, {size_of(values)}, values, long_name, "", {}};
-}
-
-/// Metrics [point][pair] as float32 [point, pair].
-Dataset metrics_dataset(const std::string& path, const std::vector<std::vector<double>>& metrics, std::int64_t pairs,
-                        const std::string& long_name) {
-  std::vector<float> values;
-  for (const std::vector<double>& row : metrics) {
-    for (const double value : row) values.push_back(static_cast<float>(value));
-  }
-  return {path, {"point", "pair"}, {size_of(metrics), pairs}, std::move(values), long_name, "logits", {}};
-}
-
-Dataset pair_metrics_dataset(const std::string& path, const std::vector<double>& metrics,
-                             const std::string& long_name) {
-  return {path,     {"pair"}, {size_of(metrics)}, std::vector<float>(metrics.begin(), metrics.end()), long_name,
-          "logits", {}};
 }
 
 std::string word_of(MetricKind kind) {
@@ -178,10 +118,12 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
                                "(F(C) − F(empty)) / (F(M) − F(empty)), ideal 1", "fraction"));
   all.push_back(points_dataset("/circuit/completeness", outcome.completeness, "point",
                                "(F(M without C) − F(empty)) / (F(M) − F(empty)), ideal 0", "fraction"));
-  all.push_back(metrics_dataset("/circuit/metric_circuit", outcome.metric_circuit, pairs,
-                                "m with only the circuit's neurons kept"));
-  all.push_back(metrics_dataset("/circuit/metric_complement", outcome.metric_complement, pairs,
-                                "m with the circuit's neurons ablated"));
+  add_intervals(file, "/circuit/faithfulness", outcome.faithfulness_interval, "point", "fraction");
+  add_intervals(file, "/circuit/completeness", outcome.completeness_interval, "point", "fraction");
+  all.push_back(metrics_dataset("/circuit/metric_circuit", outcome.metric_circuit, pairs, "point",
+                                "m with only the circuit's neurons kept", "logits"));
+  all.push_back(metrics_dataset("/circuit/metric_complement", outcome.metric_complement, pairs, "point",
+                                "m with the circuit's neurons ablated", "logits"));
   all.push_back(pair_metrics_dataset("/circuit/metric_full", outcome.metric_full, "m with nothing ablated"));
   all.push_back(pair_metrics_dataset("/circuit/metric_empty", outcome.metric_empty, "m with every MLP neuron ablated"));
   for (const auto& [name, curve, what] :
@@ -237,6 +179,20 @@ void add_pairs(ResultsFile& file, const Job& job) {
   ids(
       "counterfactual_ids", "token ids of the counterfactual prompt",
       [](const TokenPair& p) -> const auto& { return p.counterfactual; });
+  const auto tokens = [&](const std::string& name, const std::string& long_name, const auto& ids_of) {
+    Strings values;
+    for (const auto& [pair, split] : pairs) {
+      const std::vector<std::int64_t>& row = ids_of(*pair);
+      for (std::int64_t t = 0; t < longest; ++t)
+        values.push_back(t < size_of(row) ? job.tokenizer->text_of(row[static_cast<std::size_t>(t)]) : "");
+    }
+    file.datasets.push_back(
+        {"/pairs/" + name, {"pair", "token"}, {size_of(pairs), longest}, std::move(values), long_name, "", {}});
+  };
+  tokens(
+      "clean_tokens", "the same as text", [](const TokenPair& p) -> const auto& { return p.clean; });
+  tokens(
+      "counterfactual_tokens", "the same as text", [](const TokenPair& p) -> const auto& { return p.counterfactual; });
   answers("clean_answer_id", "token id of y", [](const TokenPair& p) { return p.clean_answer; });
   answers("patch_answer_id", "token id of y', −1 when there is none",
           [](const TokenPair& p) { return p.patch_answer; });
@@ -255,11 +211,11 @@ void add_pairs(ResultsFile& file, const Job& job) {
 
 }  // namespace
 
-ResultsFile results_of(const Job& job, const AttributionOutcome& attribution,
-                       const std::optional<CircuitOutcome>& circuit, const Provenance& provenance) {
+ResultsFile results_of(const Job& job, const Outcome& outcome, const Provenance& provenance) {
   ResultsFile file;
-  add_attribution(file, job, attribution);
-  if (circuit) add_circuit(file, job, *circuit);
+  add_attribution(file, job, *outcome.attribution);
+  if (outcome.circuit) add_circuit(file, job, *outcome.circuit);
+  add_evidence(file, job, outcome);
   add_pairs(file, job);
   file.group_attributes["/provenance"] = provenance;
   return file;

@@ -9,15 +9,23 @@
 #include <string>
 
 #include "io/results.h"
-#include "runner/attribution_stage.h"
+#include "runner/agreement_stage.h"
 #include "runner/circuit_stage.h"
+#include "runner/steering_stage.h"
 
 namespace tributary {
 
 /// Facts about this very run that may differ between runs with equal numbers: /provenance.
 using Provenance = std::map<std::string, Attribute>;
 
-ResultsFile results_of(const Job& job, const AttributionOutcome& attribution,
-                       const std::optional<CircuitOutcome>& circuit, const Provenance& provenance);
+/// What a run has computed; rank 0.
+struct Outcome {
+  const AttributionOutcome* attribution = nullptr;
+  std::optional<CircuitOutcome> circuit;
+  std::optional<AgreementOutcome> agreement;
+  std::optional<SteeringOutcome> steering;
+};
+
+ResultsFile results_of(const Job& job, const Outcome& outcome, const Provenance& provenance);
 
 }  // namespace tributary

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <iostream>
 #include <utility>
@@ -101,9 +102,8 @@ void Run::warn() const {
   }
 }
 
-void Run::write(const AttributionOutcome& attribution, const std::optional<CircuitOutcome>& circuit,
-                const Provenance& provenance) const {
-  const ResultsFile results = results_of(job_, attribution, circuit, provenance);
+void Run::write(const Outcome& outcome, const Provenance& provenance) const {
+  const ResultsFile results = results_of(job_, outcome, provenance);
   write_results(results_path((sweep_.out() / folder_).lexically_normal()), results);
   show(results);
 }
@@ -170,21 +170,30 @@ void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const
   timings.add_seconds("start", seconds_since_process_start());
   const Execution execution{comm,    options,  job.device.type(), rows, may_halve,
                             timings, &journal, arguments.compute, {}};
-  const std::vector<AttributionOutcome> attributions = run_attribution(execution, jobs);
+  const bool compares = std::any_of(jobs.begin(), jobs.end(), [](const Job* one) { return one->has_agreement(); });
+  ExactEffects exact(execution, compares ? choose_sample(execution, job) : std::vector<SampledNeuron>());
+  const std::vector<AttributionOutcome> attributions = run_attribution(execution, jobs, neurons_of(exact.sample()));
+  std::vector<const PairTable*> truths;  // before any run's own stages, which time only what is theirs
+  for (const Job* one : jobs) truths.push_back(one->has_agreement() ? &exact.of(*one) : nullptr);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (runs[i]->complete()) continue;
     Timings own = timings;  // what the group shared, and the run's own circuits
     Execution alone{comm,     options,           job.device.type(),
                     rows,     may_halve,         own,
                     &journal, arguments.compute, " of run " + std::to_string(i)};
-    std::optional<CircuitOutcome> circuit;
-    if (jobs[i]->has_circuit()) circuit = run_circuits(alone, *jobs[i], attributions[i]);
+    Outcome outcome;
+    outcome.attribution = &attributions[i];
+    if (jobs[i]->has_circuit()) outcome.circuit = run_circuits(alone, *jobs[i], attributions[i]);
+    if (jobs[i]->has_steering()) outcome.steering = run_steering(alone, *jobs[i], attributions[i]);
     const Provenance provenance =
         provenance_of(*jobs[i], comm, {started, now(), bits, options.threads, own, jobs.size(), memory, rows});
     agreed(comm, [&] {
       if (!first_rank) return;
+      if (truths[i] != nullptr) {
+        outcome.agreement = agreement_of(*jobs[i], exact.sample(), *truths[i], attributions[i].watched);
+      }
       display.clear();
-      runs[i]->write(attributions[i], circuit, provenance);
+      runs[i]->write(outcome, provenance);
     });
   }
 }

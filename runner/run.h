@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "runner/attribution_stage.h"
-#include "runner/circuit_stage.h"
 #include "runner/provenance.h"
+#include "runner/results_table.h"
 #include "runner/run_command.h"
 #include "runner/sweep_folder.h"
 
@@ -34,8 +33,7 @@ class Run {
   /// Prints what the user should know before the run starts. Rank 0.
   void warn() const;
   /// Rank 0.
-  void write(const AttributionOutcome& attribution, const std::optional<CircuitOutcome>& circuit,
-             const Provenance& provenance) const;
+  void write(const Outcome& outcome, const Provenance& provenance) const;
   /// Prints the run's table. Rank 0.
   void show_complete() const;
 

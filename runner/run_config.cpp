@@ -1,5 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
 #include "common/errors.h"
 #include "common/text.h"
 #include "runner/keys.h"
@@ -103,9 +107,49 @@ void check_method(const RunConfig& run, Checks& checks) {
                    "is read for 'baseline: mean' only");
   checks.refuse_if(run.store_inputs && run.method.path != PathKind::embeddings, "attribution.inputs",
                    "input IG comes from the embedding path, and '" + run.method.name + "' does not move along it");
+  checks.refuse_if(run.keep.what != Keep::What::sums && !run.method.has_neurons(), "attribution.keep",
+                   "'" + run.method.name + "' scores tokens, and stores them pair by pair anyhow (attribution/inputs)");
   checks.refuse_if(
       run.audit > 0 && run.method.path == PathKind::none, "attribution.audit",
       "'" + run.method.name + "' evaluates one point, so there are no twice as many to compare with; remove it");
+}
+
+/// "12/3/401" or "12/401"; nothing when it is neither.
+std::optional<Neuron> neuron_named(const std::string& text) {
+  std::vector<std::int64_t> numbers;
+  for (std::size_t first = 0; first <= text.size();) {
+    const std::size_t end = std::min(text.find('/', first), text.size());
+    std::int64_t number = -1;
+    const auto [rest, error] = std::from_chars(text.data() + first, text.data() + end, number);
+    if (error != std::errc() || rest != text.data() + end || number < 0) return std::nullopt;
+    numbers.push_back(number);
+    first = end + 1;
+  }
+  if (numbers.size() == 2) return Neuron{numbers[0], -1, numbers[1]};
+  if (numbers.size() == 3) return Neuron{numbers[0], numbers[1], numbers[2]};
+  return std::nullopt;
+}
+
+SteeringConfig steering_config(const Settings& settings, const RunConfig& run, Checks& checks) {
+  SteeringConfig steering;
+  steering.factors = settings.get<std::vector<double>>("steering.factors").value_or(std::vector<double>());
+  steering.top = settings.at<std::int64_t>("steering.top");
+  for (const std::string& text :
+       settings.get<std::vector<std::string>>("steering.neurons").value_or(std::vector<std::string>())) {
+    const std::optional<Neuron> neuron = neuron_named(text);
+    checks.refuse_if(!neuron, "steering.neurons",
+                     "'" + text + "' names no neuron; write layer/position/neuron, or layer/neuron for all positions");
+    steering.neurons.push_back(neuron.value_or(Neuron()));
+  }
+  const bool chosen = settings.given("steering.neurons") || settings.given("steering.top");
+  checks.refuse_if(chosen && steering.factors.empty(), settings.given("steering.top") ? "steering.top" : "steering.neurons",
+                   "steering needs steering.factors, the numbers to multiply with ([-2, 0, 2])");
+  checks.refuse_if(settings.given("steering.neurons") && settings.given("steering.top"), "steering.top",
+                   "the neurons are listed in steering.neurons already; remove one of the two");
+  checks.refuse_if(!steering.factors.empty() && steering.neurons.empty() && !run.method.has_neurons(),
+                   "steering.factors",
+                   "'" + run.method.name + "' ranks no neurons; list some in steering.neurons");
+  return steering;
 }
 
 }  // namespace
@@ -168,6 +212,14 @@ RunConfig run_config(const Settings& settings) {
   } catch (const UserError& error) {
     checks.add(error);
   }
+  run.keep.what = Keep::What::largest;
+  run.keep.count = settings.get<std::int64_t>("attribution.keep").value_or(0);
+  if (run.keep.count == 0) {
+    run.keep.what = settings.at<std::string>("attribution.keep") == "full" ? Keep::What::all : Keep::What::sums;
+  }
+  run.agreement.sample = settings.at<std::int64_t>("agreement.sample");
+  run.agreement.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("agreement.seed"));
+  if (!run.method.name.empty()) run.steering = steering_config(settings, run, checks);
   const bool compares = run.method.baseline == Baseline::pair || run.circuit.ablation == Ablation::resample;
   run.pairs.counterfactual = compares ? Needs::it : Needs::nothing;
   check_pairs(run, checks);

@@ -53,7 +53,7 @@ std::vector<Settings> checked_runs(const RunArguments& arguments) {
 std::vector<std::vector<const Settings*>> grouped(const std::vector<Settings>& runs) {
   std::vector<std::pair<std::string, std::vector<const Settings*>>> groups;
   for (const Settings& settings : runs) {
-    const std::string text = settings.text_without({"name", "attribution", "circuit"});
+    const std::string text = settings.text_without(run_groups);
     auto same = std::find_if(groups.begin(), groups.end(), [&text](const auto& group) { return group.first == text; });
     if (same == groups.end()) same = groups.insert(groups.end(), {text, {}});
     same->second.push_back(&settings);

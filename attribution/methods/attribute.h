@@ -43,11 +43,19 @@ struct MeanState {
   at::Tensor activations;  //!< [layer, pos, neuron]
 };
 
+/// Which scores of each single pair are kept besides their sum.
+struct Keep {
+  enum class What { sums, largest, all } what = What::sums;
+  std::int64_t count = 0;  //!< largest: so many a pair, by |score|
+};
+
 /// What one method of a unit is given.
 struct TaskOptions {
   LayerRange layers;
   MeanState mean;                                       //!< Baseline::mean only
   std::vector<Neuron> sample;                           //!< ScoreKind::exact only
+  std::vector<Neuron> watched;                          //!< neurons whose scores are given pair by pair
+  Keep keep;                                            //!< what else is
   std::uint64_t seed = 0;                               //!< ScoreKind::noise only
   enum class Gap { measure, skip } gap = Gap::measure;  //!< whether one-point methods pay for their linearisation gap
   std::vector<char> audit;  //!< [pair] pairs to recompute with twice the points; empty: none
@@ -76,6 +84,10 @@ struct UnitScores {
   at::Tensor audit;        //!< [pair, layer] relative L1 error against twice the points; NaN where not audited
   at::Tensor metric;       //!< [pair, 2] m on clean and counterfactual (NaN when unpaired)
   at::Tensor inputs;       //!< [pair, pos] input IG per token, on embedding paths
+  at::Tensor watched;      //!< [pair, n] of the watched neurons in the unit's layers, in their order
+  /// Keep all: [pair, layer × pos × neuron]. Largest: [pair, 2 × count], nodes (their place in the whole model's [layer,
+  /// pos, neuron]) and scores in turn, largest first; nodes are -1 where a unit has fewer.
+  at::Tensor kept;
 };
 
 /// What a unit gives: scores by task, and the floating-point operations that were needed for all of them.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/detail/task_scores.h"
 
+#include "attribution/methods/detail/pair_scores.h"
 #include "attribution/methods/detail/staging.h"
 
 #include <ATen/ATen.h>
@@ -33,6 +34,10 @@ void TaskScores::add(const at::Tensor& scores) {
   if (method().positions == Positions::sum && s.size(2) != 1) s = s.sum(2, true);  // [pair, layer, 1, neuron]
   if (method().aggregate == Aggregate::mean_abs) s = s.abs();
   for (std::int64_t pair = 0; pair < s.size(0); ++pair) tree_.add(s[pair].clone());
+  if (!method().has_neurons()) return;
+  const std::int64_t positions = method().positions == Positions::keep ? length_ : 1;
+  if (!options().watched.empty()) watched_.push_back(watched_of(s, options(), positions));
+  if (options().keep.what != Keep::What::sums) kept_.push_back(kept_of(s, options(), positions));
 }
 
 void TaskScores::store_differences(const at::Tensor& differences) {
@@ -70,12 +75,10 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   UnitScores out = out_;
   out.metric = metric;
   if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
+  if (!watched_.empty()) out.watched = at::cat(watched_);
+  if (!kept_.empty()) out.kept = at::cat(kept_);
   out.scores = tree_.sum().cpu();
-  if (method().positions == Positions::keep && out.scores.size(1) < length_) {
-    at::Tensor all = at::zeros({out.scores.size(0), length_, out.scores.size(2)}, at::kDouble);
-    all.narrow(1, length_ - out.scores.size(1), out.scores.size(1)).copy_(out.scores);
-    out.scores = all;  // shared positions have no difference, and so no score
-  }
+  if (method().positions == Positions::keep) out.scores = at_all_positions(out.scores, length_);
   return out;
 }
 

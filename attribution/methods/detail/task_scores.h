@@ -49,6 +49,7 @@ class TaskScores {
   std::int64_t pairs_, length_, first_ = 0;
   PairTree tree_;
   UnitScores out_;
+  std::vector<at::Tensor> watched_, kept_;  // a piece each
 };
 
 /// A pilot candidate as a sweep. Conductance sums over intervals: there it stands for its number of points.

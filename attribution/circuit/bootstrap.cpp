@@ -1,0 +1,129 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/circuit/bootstrap.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numbers>
+#include <numeric>
+#include <random>
+
+#include "common/errors.h"
+#include "common/seeded.h"
+
+namespace tributary {
+namespace {
+
+constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+
+double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
+
+/// Sorted values' quantile, linear between neighbours.
+double quantile(const std::vector<double>& sorted, double p) {
+  const double place = std::clamp(p, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
+}
+
+/// Weights of pairs from how often their clusters were drawn.
+std::vector<double> weights_of(const std::vector<std::int64_t>& cluster, const std::vector<double>& drawn) {
+  std::vector<double> weights;
+  weights.reserve(cluster.size());
+  for (const std::int64_t one : cluster) weights.push_back(drawn[static_cast<std::size_t>(one)]);
+  return weights;
+}
+
+/// Skewness of the statistic in its clusters, by leaving each out once (Efron 1987, eq. 6.6 with jackknife values).
+double acceleration(const std::vector<std::int64_t>& cluster, std::size_t clusters, const WeightedStatistic& statistic) {
+  std::vector<double> values;
+  for (std::size_t left_out = 0; left_out < clusters; ++left_out) {
+    std::vector<double> drawn(clusters, 1);
+    drawn[left_out] = 0;
+    values.push_back(statistic(weights_of(cluster, drawn)));
+  }
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  double squares = 0;
+  double cubes = 0;
+  for (const double value : values) {
+    squares += std::pow(mean - value, 2);
+    cubes += std::pow(mean - value, 3);
+  }
+  const double a = cubes / (6 * std::pow(squares, 1.5));
+  return std::isfinite(a) ? a : 0;  // a statistic that no pair moves, or undefined without one of them
+}
+
+}  // namespace
+
+double normal_quantile(double p) {
+  TRIBUTARY_EXPECT(p > 0 && p < 1, "a probability inside (0, 1)");
+  double z = 0;
+  for (int i = 0; i < 60; ++i) {  // Newton, held back far out where the density vanishes
+    const double density = std::exp(-z * z / 2) / std::sqrt(2 * std::numbers::pi);
+    const double step = std::clamp((normal_cdf(z) - p) / density, -1.0, 1.0);
+    z -= step;
+    if (std::abs(step) < 1e-12) break;
+  }
+  return z;
+}
+
+double student_quantile(double p, double degrees) {
+  const double z = normal_quantile(p);
+  const double z2 = z * z;
+  const double n = degrees;
+  return z + z * (z2 + 1) / (4 * n) + z * ((5 * z2 + 16) * z2 + 3) / (96 * n * n) +
+         z * (((3 * z2 + 19) * z2 + 17) * z2 - 15) / (384 * n * n * n) +
+         z * ((((79 * z2 + 776) * z2 + 1482) * z2 - 1920) * z2 - 945) / (92160 * n * n * n * n);
+}
+
+double weighted_mean(std::span<const double> weight, std::span<const double> values) {
+  double sum = 0;
+  double all = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    sum += weight[i] * values[i];
+    all += weight[i];
+  }
+  return sum / all;
+}
+
+std::vector<std::int64_t> clusters_of(const std::vector<std::string>& keys) {
+  std::map<std::string, std::int64_t> numbers;
+  std::vector<std::int64_t> clusters;
+  for (const std::string& key : keys) clusters.push_back(numbers.emplace(key, std::ssize(numbers)).first->second);
+  return clusters;
+}
+
+Interval bootstrap(const std::vector<std::int64_t>& cluster, const WeightedStatistic& statistic,
+                   const BootstrapOptions& options) {
+  const std::size_t clusters =
+      cluster.empty() ? 0 : static_cast<std::size_t>(*std::max_element(cluster.begin(), cluster.end())) + 1;
+  const double observed = clusters < 2 ? undefined : statistic(std::vector<double>(cluster.size(), 1));
+  if (std::isnan(observed)) return {undefined, undefined};
+  std::mt19937_64 random(mixed(options.seed));
+  std::vector<double> values;
+  for (int resample = 0; resample < options.resamples; ++resample) {
+    std::vector<double> drawn(clusters, 0);
+    for (std::size_t i = 0; i < clusters; ++i) drawn[draw_below(random, clusters)] += 1;
+    const double value = statistic(weights_of(cluster, drawn));
+    if (!std::isnan(value)) values.push_back(value);
+  }
+  if (2 * values.size() < static_cast<std::size_t>(options.resamples)) return {undefined, undefined};
+  std::sort(values.begin(), values.end());
+  // Where the observed value stands among the resamples, ties counting half, kept off 0 and 1.
+  const auto [first, last] = std::equal_range(values.begin(), values.end(), observed);
+  const double below = static_cast<double>((first - values.begin()) + (last - values.begin())) / 2;
+  const auto count = static_cast<double>(values.size());
+  const double bias = normal_quantile(std::clamp(below / count, 0.5 / count, 1 - 0.5 / count));
+  const double a = acceleration(cluster, clusters, statistic);
+  const auto n = static_cast<double>(clusters);
+  const auto end = [&](double p) {
+    const double z = bias + student_quantile(p, n - 1) * std::sqrt(n / (n - 1));
+    return quantile(values, normal_cdf(bias + z / std::max(1 - a * z, 1e-3)));
+  };
+  const double tail = (1 - options.level) / 2;
+  return {end(tail), end(1 - tail)};
+}
+
+}  // namespace tributary

@@ -1,0 +1,72 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/detail/pair_scores.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace tributary::detail {
+namespace {
+
+/// The `count` largest |score|s of one pair, as places and scores in turn. first: the place of its first node.
+at::Tensor largest_of(const at::Tensor& scores, std::int64_t count, std::int64_t first) {
+  const at::Tensor flat = scores.contiguous();
+  const double* const score = flat.const_data_ptr<double>();
+  std::vector<std::int64_t> places;
+  for (std::int64_t i = 0; i < flat.numel(); ++i) {
+    if (!std::isnan(score[i])) places.push_back(i);
+  }
+  const std::int64_t most = std::min<std::int64_t>(count, std::ssize(places));
+  std::partial_sort(places.begin(), places.begin() + most, places.end(), [score](std::int64_t a, std::int64_t b) {
+    const double of_a = std::abs(score[a]);
+    const double of_b = std::abs(score[b]);
+    return of_a != of_b ? of_a > of_b : a < b;
+  });
+  at::Tensor row = at::full({2 * count}, -1.0, at::kDouble);
+  auto* out = row.mutable_data_ptr<double>();
+  for (std::int64_t i = 0; i < most; ++i) {
+    *out++ = static_cast<double>(first + places[static_cast<std::size_t>(i)]);
+    *out++ = score[places[static_cast<std::size_t>(i)]];
+  }
+  return row;
+}
+
+}  // namespace
+
+at::Tensor at_all_positions(const at::Tensor& scores, std::int64_t positions) {
+  const std::int64_t there = scores.size(-2);
+  if (there == positions) return scores;
+  std::vector<std::int64_t> shape = scores.sizes().vec();
+  shape[shape.size() - 2] = positions;
+  at::Tensor all = at::zeros(shape, scores.options());
+  all.narrow(-2, positions - there, there).copy_(scores);
+  return all;
+}
+
+at::Tensor watched_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions) {
+  const at::Tensor here = scores.cpu();
+  const std::int64_t before = positions - here.size(2);
+  std::vector<at::Tensor> columns;  // a neuron each [pair]
+  for (const Neuron& neuron : options.watched) {
+    if (neuron.layer < options.layers.first || neuron.layer >= options.layers.end) continue;
+    const std::int64_t position = std::max<std::int64_t>(neuron.position, 0) - before;
+    const at::Tensor layer = here.select(1, neuron.layer - options.layers.first);
+    columns.push_back(position < 0 ? at::zeros({here.size(0)}, here.options())
+                                   : layer.select(1, position).select(1, neuron.index));
+  }
+  return columns.empty() ? at::empty({here.size(0), 0}, here.options()) : at::stack(columns, 1);
+}
+
+at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions) {
+  const at::Tensor all = at_all_positions(scores.cpu(), positions);  // [pair, layer, pos, neuron]
+  if (options.keep.what == Keep::What::all) return all.flatten(1);
+  const std::int64_t first = options.layers.first * positions * all.size(3);
+  std::vector<at::Tensor> rows;
+  for (const at::Tensor& pair : all.unbind(0)) rows.push_back(largest_of(pair, options.keep.count, first));
+  return at::stack(rows);
+}
+
+}  // namespace tributary::detail

@@ -1,0 +1,23 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scores of single pairs, taken out of a piece before they are summed.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "attribution/methods/attribute.h"
+
+namespace tributary::detail {
+
+/// Scores [.., pos, neuron] of the last positions, with zeros before them: shared positions have no difference, and so
+/// no score.
+at::Tensor at_all_positions(const at::Tensor& scores, std::int64_t positions);
+
+/// UnitScores::watched of scores [pair, layer, last positions, neuron] float64 of nodes at `positions` positions.
+at::Tensor watched_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
+
+/// UnitScores::kept of the same. Equal |score|s by place, NaN never.
+at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
+
+}  // namespace tributary::detail

@@ -1,0 +1,109 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/steering_stage.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "attribution/circuit/ranking.h"
+#include "runner/agreement_stage.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::int64_t shown_tokens = 5;
+
+std::vector<Neuron> neurons_to_steer(const Job& job, const AttributionOutcome& attribution) {
+  const SteeringConfig& steering = job.config.steering;
+  if (!steering.neurons.empty()) return steering.neurons;
+  const std::vector<std::int64_t> order = ranked(attribution.scores, job.config.circuit.ranking);
+  const std::int64_t neurons = attribution.shape[2];
+  std::vector<Neuron> first;
+  for (std::int64_t i = 0; i < std::min<std::int64_t>(steering.top, std::ssize(order)); ++i) {
+    const std::int64_t node = order[static_cast<std::size_t>(i)];
+    const bool summed = job.config.method.positions == Positions::sum;
+    first.push_back({node / neurons / attribution.shape[1], summed ? -1 : node / neurons % attribution.shape[1],
+                     node % neurons});
+  }
+  return first;
+}
+
+at::Tensor answers_of(const Job& job, const Chunk& chunk) {
+  at::Tensor answers = at::empty({std::ssize(chunk.members), 2}, at::kLong);
+  auto* next = answers.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t member : chunk.members) {
+    const TokenPair& pair = job.pairs.test[static_cast<std::size_t>(member)];
+    *next++ = pair.clean_answer;
+    *next++ = pair.patch_answer;
+  }
+  return answers;
+}
+
+/// A unit's numbers with the pairs first, as rows are handed back.
+std::vector<at::Tensor> by_pair(const SteeringUnit& unit) {
+  return {unit.metric.t(),
+          unit.probability.select(2, 0).t(),
+          unit.probability.select(2, 1).t(),
+          unit.divergence.t(),
+          unit.tokens.to(at::kDouble).transpose(0, 1).flatten(1),
+          unit.top_probability.transpose(0, 1).flatten(1)};
+}
+
+}  // namespace
+
+SteeringOutcome run_steering(const Execution& execution, const Job& job, const AttributionOutcome& attribution) {
+  SteeringInputs inputs;
+  inputs.neurons = neurons_to_steer(job, attribution);
+  inputs.factors = job.config.steering.factors;
+  inputs.top = std::min(shown_tokens, job.architecture().vocabulary);
+  const StagePlan plan = plan_curve(job);
+  const StageResult result = run_plan(execution, "steering", plan, [&](const Chunk& chunk) {
+    SteeringInputs unit_inputs = inputs;
+    unit_inputs.answers = answers_of(job, chunk);
+    const SteeringUnit unit =
+        steer(*job.working, prompts_of(job, job.pairs.test, chunk.members), unit_inputs, execution.batching());
+    RowWriter rows;
+    for (const at::Tensor& table : by_pair(unit)) rows.add(table);
+    std::vector<double> numbers{unit.flops};
+    const std::vector<double> tables = rows.take();
+    numbers.insert(numbers.end(), tables.begin(), tables.end());
+    return UnitResult{{}, std::move(numbers)};
+  });
+  if (execution.comm.rank() != 0) return {};
+
+  SteeringOutcome outcome;
+  outcome.neurons = inputs.neurons;
+  outcome.factors = inputs.factors;
+  outcome.top = inputs.top;
+  const std::size_t factors = inputs.factors.size();
+  const std::size_t pairs = job.pairs.test.size();
+  std::vector<std::vector<std::vector<double>>*> tables = {
+      &outcome.metric,     &outcome.clean_probability, &outcome.patch_probability,
+      &outcome.divergence, &outcome.tokens,            &outcome.top_probability};
+  for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
+    const std::vector<std::int64_t>& members = plan.chunks[unit].members;
+    execution.timings.count(result.rows[unit].front());
+    RowReader reader(result.rows[unit], std::ssize(members), 1);
+    for (std::vector<std::vector<double>>* table : tables) {
+      const std::vector<std::vector<double>> rows = reader.next();  // [pair][factor × width]
+      const std::size_t width = rows.front().size() / factors;
+      table->resize(factors, std::vector<double>(pairs * width));
+      for (std::size_t i = 0; i < members.size(); ++i) {
+        for (std::size_t factor = 0; factor < factors; ++factor) {
+          std::copy_n(rows[i].begin() + static_cast<std::ptrdiff_t>(factor * width), width,
+                      (*table)[factor].begin() + members[i] * static_cast<std::ptrdiff_t>(width));
+        }
+      }
+    }
+  }
+  const std::vector<std::int64_t> clusters = prompt_clusters(job.pairs.test);
+  for (const std::vector<double>& metric : outcome.metric) {
+    outcome.metric_interval.push_back(bootstrap(
+        clusters, [&metric](std::span<const double> weight) { return weighted_mean(weight, metric); }, {}));
+  }
+  return outcome;
+}
+
+}  // namespace tributary
