@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <variant>
@@ -52,8 +53,10 @@ struct ResultsFile {
 /// do), RuntimeFailure otherwise.
 void write_results(const std::filesystem::path& file, const ResultsFile& contents);
 
-/// Reads a file that write_results wrote: datasets in order of path, without automatic scales, and groups that have
-/// attributes. Throws UserError when it is missing, not such a file, or not byte for byte as it was written.
-ResultsFile read_results(const std::filesystem::path& file);
+/// Reads a file that write_results wrote: datasets in order of path (those that are `wanted`; empty: all), without
+/// automatic scales, and groups that have attributes. Throws UserError when it is missing, not such a file, or not byte
+/// for byte as it was written.
+ResultsFile read_results(const std::filesystem::path& file,
+                         const std::function<bool(const std::string& path)>& wanted = {});
 
 }  // namespace tributary

@@ -140,13 +140,14 @@ Dataset read_dataset(const hdf5::File& file, const std::string& path, std::size_
   return dataset;
 }
 
-ResultsFile read_image(const std::string& image) {
+ResultsFile read_image(const std::string& image, const std::function<bool(const std::string& path)>& wanted) {
   const hdf5::Library library;
   const hdf5::File file = hdf5::open_image(image);
   Objects objects;
   check(H5Ovisit2(file.get(), H5_INDEX_NAME, H5_ITER_INC, note_object, &objects, H5O_INFO_BASIC), "list its contents");
   ResultsFile contents;
   for (const std::string& path : objects.datasets) {
+    if (wanted && !wanted(path)) continue;
     Dataset dataset = read_dataset(file, path, image.size());
     if (!detail::is_automatic_scale(dataset)) contents.datasets.push_back(std::move(dataset));
   }
@@ -166,7 +167,8 @@ const Dataset* ResultsFile::find(const std::string& path) const {
   return found == datasets.end() ? nullptr : &*found;
 }
 
-ResultsFile read_results(const std::filesystem::path& file) {
+ResultsFile read_results(const std::filesystem::path& file,
+                         const std::function<bool(const std::string& path)>& wanted) {
   std::error_code unused;
   if (std::filesystem::exists(file, unused) && !std::filesystem::is_regular_file(file, unused)) {
     throw UserError(file.string(), "this is not a file with contents (a folder or a device); name a results.h5");
@@ -175,7 +177,7 @@ ResultsFile read_results(const std::filesystem::path& file) {
   const std::string problem = detail::broken_seal(bytes);
   if (!problem.empty()) throw UserError(file.string(), problem);
   try {
-    return read_image(bytes);
+    return read_image(bytes, wanted);
   } catch (const hdf5::Failure& failure) {
     throw UserError(file.string(), std::string("this is not a results file as this program writes them: ") +
                                        failure.what() + "; have it written again");

@@ -104,6 +104,7 @@ std::vector<SampledNeuron> choose_sample(const Execution& execution, const Job& 
         for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += static_cast<float>(sum[method * scores.size() + i]);
       }
       rankings.push_back(ranked(scores, Ranking::absolute));
+      std::erase_if(rankings.back(), [&scores](std::int64_t node) { return scores[static_cast<std::size_t>(node)] == 0; });
     }
     chosen = packed(stratified_sample(shape, rankings, job.config.agreement.sample, job.config.agreement.seed), strata);
   }

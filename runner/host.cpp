@@ -5,6 +5,7 @@
 #include <ATen/Version.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -38,6 +39,15 @@ std::string processor_kind(c10::DeviceType device) {
   }
   for (const std::string& card : cards) kind += ", " + card;
   return kind;
+}
+
+std::string utc_now() {
+  const std::time_t time = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&time, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
 }
 
 }  // namespace tributary

@@ -18,4 +18,7 @@ std::string cpu_model();
 /// instruction set, and the cards where they compute.
 std::string processor_kind(c10::DeviceType device);
 
+/// This moment as "2026-11-23T18:00:00Z".
+std::string utc_now();
+
 }  // namespace tributary

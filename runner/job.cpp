@@ -150,6 +150,11 @@ bool lacks_counterfactual(const std::vector<TokenPair>& pairs) {
 
 bool Job::has_circuit() const { return !pairs.test.empty() && config.method.has_neurons(); }
 
+bool Job::has_steering() const {
+  const bool any = !config.steering.neurons.empty() || config.method.has_neurons();
+  return !config.steering.factors.empty() && any;
+}
+
 bool Job::has_agreement() const {
   return config.agreement.sample > 0 && config.method.has_neurons() && config.method.score != ScoreKind::exact;
 }

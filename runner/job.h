@@ -46,7 +46,7 @@ struct Job {
   /// Positions of a node: the prompts' length, or 1 when summed.
   [[nodiscard]] std::int64_t node_positions() const { return train_length; }
   [[nodiscard]] bool has_circuit() const;
-  [[nodiscard]] bool has_steering() const { return !config.steering.factors.empty(); }
+  [[nodiscard]] bool has_steering() const;
   /// Whether the scores are compared with exact patching.
   [[nodiscard]] bool has_agreement() const;
 };

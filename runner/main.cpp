@@ -23,6 +23,7 @@
 #include "runner/host.h"
 #include "runner/inspect.h"
 #include "runner/keys.h"
+#include "runner/report.h"
 #include "runner/run_command.h"
 #include "runner/status.h"
 #include "runner/version.h"
@@ -36,6 +37,7 @@ struct CommandLine {
   RunArguments run;
   InspectArguments inspect;
   std::string hand_out = "planned";
+  std::string export_to;
 };
 
 void add_sweep_arguments(CLI::App& command, CommandLine& line) {
@@ -83,6 +85,10 @@ int act(CLI::App& app, CommandLine& line) {
     plan_command(line.run);
   } else if (app.got_subcommand("status")) {
     status_command(line.run.out);
+  } else if (app.got_subcommand("report")) {
+    report_command(line.run.out);
+  } else if (app.got_subcommand("export")) {
+    export_command(line.run.out, line.export_to);
   } else {
     line.run.order = line.hand_out == "planned" ? Order::Planned : Order::Shuffled;
     const ScopedMpi mpi;
@@ -128,9 +134,12 @@ int main(int argc, char** argv) {
   run->add_option("--warn-after", line.run.silence, "seconds without a sign of life after which a rank is named")
       ->check(CLI::PositiveNumber);
   for (const auto& [name, does] : {std::pair{"status", "say how far a sweep is, also while it runs"},
-                                   std::pair{"finalize", "write results.h5 from the journal, without computing"}}) {
+                                   std::pair{"finalize", "write results.h5 from the journal, without computing"},
+                                   std::pair{"report", "write report.html from the results of a run or a sweep"},
+                                   std::pair{"export", "write the report's tables as CSV and JSON"}}) {
     app.add_subcommand(name, does)->add_option("folder", line.run.out, "folder of the results")->required();
   }
+  app.get_subcommand("export")->add_option("--to", line.export_to, "folder of the tables (default: <folder>/export)");
   CLI::App* plan = app.add_subcommand("plan", "say what a run would do, and do nothing");
   add_sweep_arguments(*plan, line);
   plan->add_option("--ranks", line.run.plan_ranks, "estimate for so many ranks")->check(CLI::Range(1, 100000));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -20,6 +21,15 @@ namespace {
 
 /// Numbers by stage as a JSON object.
 std::string json_of(const std::map<std::string, double>& numbers) { return nlohmann::json(numbers).dump(); }
+
+/// The names of the files that pairs come from, without their folders.
+std::string pair_files(const PairOptions& pairs) {
+  std::string names;
+  for (const std::filesystem::path& file : {pairs.file, pairs.train_file, pairs.test_file}) {
+    if (!file.empty()) names += (names.empty() ? "" : ", ") + file.filename().string();
+  }
+  return names;
+}
 
 }  // namespace
 
@@ -45,7 +55,10 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
   return {
       {"identity", job.identity},
       {"configuration", job.resolved},
+      {"model", job.config.model.filename().string()},
       {"model_hash", job.model_hash},
+      {"dtype", job.config.dtype},
+      {"pairs", pair_files(job.config.pairs)},
       {"pairs_hash", job.pairs.hash},
       {"version", std::string(version)},
       {"numbers_version", std::string(numbers_version)},

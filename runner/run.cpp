@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 #include <iostream>
 #include <utility>
 
 #include "runner/bits_check.h"
 #include "runner/device.h"
+#include "runner/host.h"
 #include "runner/progress.h"
 #include "runner/results_table.h"
 #include "runner/stopping.h"
@@ -24,15 +24,6 @@ std::uint64_t expected_bytes(const Job& job) {
   const Architecture& a = job.architecture();
   const auto nodes = static_cast<std::uint64_t>(a.layers * job.node_positions() * a.neurons);
   return 4 * nodes + (1 << 20);
-}
-
-std::string now() {
-  const std::time_t time = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
 }
 
 StageOptions stage_options(const Job& job, const RunArguments& arguments, const Communicator& comm, StopFlag& stop,
@@ -121,7 +112,7 @@ void Run::show(const ResultsFile& results) const {
 
 void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
                   const Communicator& comm, StopFlag& stop) {
-  const std::string started = now();
+  const std::string started = utc_now();
   const bool first_rank = comm.rank() == 0;
   RunGroup jobs;
   std::vector<JournalledRun> journalled;
@@ -186,7 +177,7 @@ void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const
     if (jobs[i]->has_circuit()) outcome.circuit = run_circuits(alone, *jobs[i], attributions[i]);
     if (jobs[i]->has_steering()) outcome.steering = run_steering(alone, *jobs[i], attributions[i]);
     const Provenance provenance =
-        provenance_of(*jobs[i], comm, {started, now(), bits, options.threads, own, jobs.size(), memory, rows});
+        provenance_of(*jobs[i], comm, {started, utc_now(), bits, options.threads, own, jobs.size(), memory, rows});
     agreed(comm, [&] {
       if (!first_rank) return;
       if (truths[i] != nullptr) {

@@ -15,6 +15,7 @@
 #include "common/text.h"
 #include "runner/exit_codes.h"
 #include "runner/provenance.h"
+#include "runner/report.h"
 #include "runner/run.h"
 #include "runner/stopping.h"
 #include "runner/sweep_runs.h"
@@ -87,6 +88,26 @@ void list_runs(const std::vector<Settings>& settings) {
   std::cout << std::endl;
 }
 
+/// The names of all runs of the sweep, for reports on a part of them.
+void keep_names(const RunArguments& arguments) {
+  RunArguments whole = arguments;
+  whole.only.reset();
+  const std::vector<Settings> settings = checked_runs(whole);
+  std::vector<std::string> folders;
+  for (const Settings& one : settings) folders.push_back(folder_in_base(one));
+  keep_run_names(base_of(whole, settings.front()), settings.front().at<std::string>("name"), folders);
+}
+
+/// What could not be drawn can be drawn later: the results are there.
+void draw_report(const std::filesystem::path& folder) {
+  try {
+    report_command(folder);
+  } catch (const UserError& error) {
+    warn_user("no report was written: " + std::string(error.what()) + "; `tributary report " + folder.string() +
+              "` tries again");
+  }
+}
+
 /// Shows what is complete, and computes the rest group by group. Returns the first exit code that is not 0.
 int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& sweep, const RunArguments& arguments,
                    const Communicator& comm, StopFlag& stop) {
@@ -122,6 +143,8 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   ModelShelf shelf(comm);
   SweepFolder sweep(base_of(arguments, settings.front()), comm);
   if (comm.rank() == 0) list_runs(settings);
+  bool any_open = false;  // some run was not complete before
+  bool named = false;
   const bool fail_fast = arguments.on_failure == OnFailure::stop;
   int worst = exit_done;
   const auto remember = [&worst](int one) {
@@ -136,12 +159,20 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
       if (code == exit_done) runs.push_back(std::move(run));
     }
     if (fail_fast && worst != exit_done) break;
+    any_open = any_open || std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run->complete(); });
+    if (any_open && !named) {
+      remember(together(comm, [&] { agreed(comm, [&] {
+        if (comm.rank() == 0) keep_names(arguments);
+      }); }));
+      named = true;
+    }
     code = run_candidates(runs, sweep, arguments, comm, stop);
     remember(code);
     if (code == exit_stopped) worst = code;  // whatever else there was: there is more to do
     if (worst == exit_stopped || (fail_fast && worst != exit_done)) break;
   }
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));
+  if (comm.rank() == 0 && any_open && (worst == exit_done || worst == exit_failed_units)) draw_report(sweep.out());
   return worst;
 }
 
@@ -183,6 +214,7 @@ int finalize_command(const std::filesystem::path& out, const Communicator& comm)
     if (worst == exit_done) worst = put_together;
   }
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));
+  if (comm.rank() == 0 && worst == exit_done) draw_report(out);
   return worst;
 }
 

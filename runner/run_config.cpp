@@ -107,8 +107,6 @@ void check_method(const RunConfig& run, Checks& checks) {
                    "is read for 'baseline: mean' only");
   checks.refuse_if(run.store_inputs && run.method.path != PathKind::embeddings, "attribution.inputs",
                    "input IG comes from the embedding path, and '" + run.method.name + "' does not move along it");
-  checks.refuse_if(run.keep.what != Keep::What::sums && !run.method.has_neurons(), "attribution.keep",
-                   "'" + run.method.name + "' scores tokens, and stores them pair by pair anyhow (attribution/inputs)");
   checks.refuse_if(
       run.audit > 0 && run.method.path == PathKind::none, "attribution.audit",
       "'" + run.method.name + "' evaluates one point, so there are no twice as many to compare with; remove it");
@@ -130,7 +128,7 @@ std::optional<Neuron> neuron_named(const std::string& text) {
   return std::nullopt;
 }
 
-SteeringConfig steering_config(const Settings& settings, const RunConfig& run, Checks& checks) {
+SteeringConfig steering_config(const Settings& settings, Checks& checks) {
   SteeringConfig steering;
   steering.factors = settings.get<std::vector<double>>("steering.factors").value_or(std::vector<double>());
   steering.top = settings.at<std::int64_t>("steering.top");
@@ -146,9 +144,6 @@ SteeringConfig steering_config(const Settings& settings, const RunConfig& run, C
                    "steering needs steering.factors, the numbers to multiply with ([-2, 0, 2])");
   checks.refuse_if(settings.given("steering.neurons") && settings.given("steering.top"), "steering.top",
                    "the neurons are listed in steering.neurons already; remove one of the two");
-  checks.refuse_if(!steering.factors.empty() && steering.neurons.empty() && !run.method.has_neurons(),
-                   "steering.factors",
-                   "'" + run.method.name + "' ranks no neurons; list some in steering.neurons");
   return steering;
 }
 
@@ -219,7 +214,7 @@ RunConfig run_config(const Settings& settings) {
   }
   run.agreement.sample = settings.at<std::int64_t>("agreement.sample");
   run.agreement.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("agreement.seed"));
-  if (!run.method.name.empty()) run.steering = steering_config(settings, run, checks);
+  run.steering = steering_config(settings, checks);
   const bool compares = run.method.baseline == Baseline::pair || run.circuit.ablation == Ablation::resample;
   run.pairs.counterfactual = compares ? Needs::it : Needs::nothing;
   check_pairs(run, checks);

@@ -9,23 +9,16 @@
 
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
+#include "runner/detail/results_access.h"
 
 namespace tributary {
+
+using detail::attribute;
+using detail::values;
+
 namespace {
 
 constexpr std::size_t top_neurons = 10;
-
-using Attributes = std::map<std::string, Attribute>;
-
-template <typename T>
-T attribute(const ResultsFile& results, const std::string& group, const std::string& name) {
-  return std::get<T>(results.group_attributes.at(group).at(name));
-}
-
-template <typename T>
-const std::vector<T>& values(const Dataset& dataset) {
-  return std::get<std::vector<T>>(dataset.values);
-}
 
 std::string headline(const ResultsFile& results) {
   const auto text = [&](const std::string& name) { return attribute<std::string>(results, "/attribution", name); };

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
-#include <set>
 
 #include "common/errors.h"
 
@@ -14,21 +14,6 @@ namespace tributary {
 namespace {
 
 constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
-
-/// Places of values, in the order of `before`; equal values by place.
-template <typename Before>
-std::vector<std::size_t> sorted_places(std::size_t count, const Before& before) {
-  std::vector<std::size_t> places(count);
-  std::iota(places.begin(), places.end(), std::size_t{0});
-  std::stable_sort(places.begin(), places.end(), before);
-  return places;
-}
-
-std::set<std::size_t> largest(std::span<const double> values, std::size_t k) {
-  const std::vector<std::size_t> order = sorted_places(
-      values.size(), [&](std::size_t a, std::size_t b) { return std::abs(values[a]) > std::abs(values[b]); });
-  return {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k)};
-}
 
 }  // namespace
 
@@ -62,8 +47,9 @@ double pearson_without_largest(std::span<const double> x, std::span<const double
 }
 
 std::vector<double> mean_ranks(std::span<const double> values) {
-  const std::vector<std::size_t> order =
-      sorted_places(values.size(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
   std::vector<double> ranks(values.size());
   for (std::size_t first = 0; first < order.size();) {
     std::size_t end = first;
@@ -76,13 +62,30 @@ std::vector<double> mean_ranks(std::span<const double> values) {
 
 double spearman(std::span<const double> x, std::span<const double> y) { return pearson(mean_ranks(x), mean_ranks(y)); }
 
+std::vector<std::size_t> largest(std::span<const double> x, std::size_t k) {
+  std::vector<std::size_t> order(x.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto end = order.begin() + static_cast<std::ptrdiff_t>(std::min(k, order.size()));
+  std::partial_sort(order.begin(), end, order.end(), [&](std::size_t a, std::size_t b) {
+    return std::abs(x[a]) != std::abs(x[b]) ? std::abs(x[a]) > std::abs(x[b]) : a < b;
+  });
+  order.erase(end, order.end());
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+double share_in_common(const std::vector<std::size_t>& a, const std::vector<std::size_t>& b) {
+  TRIBUTARY_EXPECT(a.size() == b.size(), "as many of the one as of the other");
+  if (a.empty()) return undefined;
+  std::vector<std::size_t> both;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+  return static_cast<double>(both.size()) / static_cast<double>(a.size());
+}
+
 double overlap(std::span<const double> x, std::span<const double> y, std::size_t k) {
   TRIBUTARY_EXPECT(x.size() == y.size(), "scores of the same neurons");
   if (k == 0 || k > x.size()) return undefined;
-  const std::set<std::size_t> of_x = largest(x, k);
-  const std::set<std::size_t> of_y = largest(y, k);
-  const auto both = std::count_if(of_x.begin(), of_x.end(), [&of_y](std::size_t i) { return of_y.count(i) != 0; });
-  return static_cast<double>(both) / static_cast<double>(k);
+  return share_in_common(largest(x, k), largest(y, k));
 }
 
 double auroc(std::span<const double> inside, std::span<const double> outside) {

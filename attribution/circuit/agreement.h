@@ -19,6 +19,12 @@ double pearson_without_largest(std::span<const double> x, std::span<const double
 /// Spearman's rank correlation: Pearson's of the ranks, ties sharing their mean rank.
 double spearman(std::span<const double> x, std::span<const double> y);
 
+/// Places of the k largest |x|, ascending; equal values by place.
+std::vector<std::size_t> largest(std::span<const double> x, std::size_t k);
+
+/// Share of the places in `a` that are in `b` too; both ascending and of one size. NaN when they are empty.
+double share_in_common(const std::vector<std::size_t>& a, const std::vector<std::size_t>& b);
+
 /// Share of the k largest |x| that are among the k largest |y|; equal values by place. NaN for k = 0 or more than there
 /// are.
 double overlap(std::span<const double> x, std::span<const double> y, std::size_t k);

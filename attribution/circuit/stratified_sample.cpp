@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "common/errors.h"
@@ -35,15 +36,25 @@ std::int64_t share_of(std::int64_t count, std::int64_t l, std::int64_t layers) {
   return (l + 1) * count / layers - l * count / layers;
 }
 
-/// `count` nodes of [first, end) that are new, drawn by seed.
-void draw(std::int64_t first, std::int64_t end, std::int64_t count, std::uint64_t seed, Sample& sample) {
-  std::vector<std::int64_t> free;
-  for (std::int64_t node = first; node < end; ++node) {
-    if (sample.count(node) == 0) free.push_back(node);
+/// `count` of these nodes that are new, drawn by seed.
+void draw(std::vector<std::int64_t> nodes, std::int64_t count, std::uint64_t seed, Sample& sample) {
+  std::erase_if(nodes, [&sample](std::int64_t node) { return sample.count(node) != 0; });
+  shuffle(nodes, seed);
+  nodes.resize(static_cast<std::size_t>(std::clamp<std::int64_t>(count, 0, std::ssize(nodes))));
+  for (const std::int64_t node : nodes) sample.emplace(node, "random");
+}
+
+/// Nodes that some ranking holds, ascending.
+std::vector<std::int64_t> ranked_nodes(const std::vector<std::vector<std::int64_t>>& rankings, std::int64_t nodes) {
+  std::vector<char> held(static_cast<std::size_t>(nodes), 0);
+  for (const std::vector<std::int64_t>& ranking : rankings) {
+    for (const std::int64_t node : ranking) held[static_cast<std::size_t>(node)] = 1;
   }
-  shuffle(free, seed);
-  free.resize(static_cast<std::size_t>(std::clamp<std::int64_t>(count, 0, std::ssize(free))));
-  for (const std::int64_t node : free) sample.emplace(node, "random");
+  std::vector<std::int64_t> all;
+  for (std::int64_t node = 0; node < nodes; ++node) {
+    if (held[static_cast<std::size_t>(node)] != 0) all.push_back(node);
+  }
+  return all;
 }
 
 }  // namespace
@@ -65,12 +76,18 @@ std::vector<SampledNeuron> stratified_sample(const NodeShape& shape,
     }
     take_in_turn(here, share_of(third, layer, shape.layers), "first in layer", sample);
   }
+  const std::vector<std::int64_t> scored = ranked_nodes(rankings, shape.nodes());
   const std::int64_t left = count - std::ssize(sample);
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-    draw(layer * in_layer, (layer + 1) * in_layer, share_of(left, layer, shape.layers),
-         mixed(seed) + static_cast<std::uint64_t>(layer), sample);
+    const auto first = std::lower_bound(scored.begin(), scored.end(), layer * in_layer);
+    const auto end = std::lower_bound(first, scored.end(), (layer + 1) * in_layer);
+    draw({first, end}, share_of(left, layer, shape.layers), mixed(seed) + static_cast<std::uint64_t>(layer), sample);
   }
-  draw(0, shape.nodes(), count - std::ssize(sample), mixed(seed) + static_cast<std::uint64_t>(shape.layers), sample);
+  std::vector<std::int64_t> all(static_cast<std::size_t>(shape.nodes()));
+  std::iota(all.begin(), all.end(), 0);
+  const std::uint64_t last = mixed(seed) + static_cast<std::uint64_t>(shape.layers);
+  draw(scored, count - std::ssize(sample), last, sample);
+  draw(std::move(all), count - std::ssize(sample), last + 1, sample);
   std::vector<SampledNeuron> neurons;
   for (const auto& [node, stratum] : sample) {
     const std::int64_t position = shape.kept == Positions::sum ? -1 : node % in_layer / shape.neurons;

@@ -42,7 +42,7 @@ class Rules {
   std::array<bool, 4> on_{};
 };
 
-/// How many times each rule entered the autograd graph of one pass.
+/// How many times each rule acted in a backward pass of one pass.
 class Fired {
  public:
   void count(Rule rule) { ++counts_.at(static_cast<std::size_t>(rule)); }

@@ -161,7 +161,10 @@ std::optional<Given> LayerReader::read_given(const Key& key, const YamlNode& nod
     return std::nullopt;
   }
   Given given{*value, where_(node.place), std::visit(LabelText{}, *value)};
-  if (key.kind == Kind::path) given.value = absolute_path(folder_, std::get<std::string>(*value));
+  if (key.kind == Kind::path) {
+    given.value = absolute_path(folder_, std::get<std::string>(*value));
+    given.written = std::filesystem::path(std::get<std::string>(given.value)).filename().string();
+  }
   return given;
 }
 
@@ -267,6 +270,10 @@ void LayerReader::read_axis(const std::string& part, const std::string& path, Pl
   }
   Axis axis{path, {}};
   for (const YamlNode& item : node.items) {
+    if (part == "zip" && item.type == YamlNode::Type::null) {
+      axis.points.push_back({Value(), where_(item.place), "", Given::Hole::yes});
+      continue;
+    }
     std::optional<Given> given = read_given(*key, item);
     if (!given) continue;
     const bool repeated = std::any_of(axis.points.begin(), axis.points.end(),

@@ -23,7 +23,8 @@ namespace tributary::detail {
 struct Given {
   Value value;
   std::string where;    //!< "sweep.yaml:7:5", "command line" or "default"
-  std::string written;  //!< as written, on one line: for labels
+  std::string written;  //!< as written, on one line, of a path its last part: for labels
+  enum class Hole { no, yes } hole = Hole::no;  //!< null in a list of zip: the key is not given in that run
 };
 
 using GivenValues = std::map<std::string, Given>;

@@ -60,6 +60,20 @@ std::vector<std::string> point_names(const Axis& axis) {
   return names;
 }
 
+/// How many of a zip's first keys tell its points apart; all of them where even those do not.
+std::size_t telling_keys(const SweepAxis& axis) {
+  for (std::size_t keys = 1; keys < axis.together.size(); ++keys) {
+    std::set<std::string> names;
+    for (std::size_t point = 0; point < axis.points(); ++point) {
+      std::string name;
+      for (std::size_t i = 0; i < keys; ++i) name += axis.together[i].points[point].written + '\0';
+      names.insert(name);
+    }
+    if (names.size() == axis.points()) return keys;
+  }
+  return axis.together.size();
+}
+
 void append(std::string& label, const std::string& name, const std::string& value) {
   label += (label.empty() ? "" : ",") + folder_safe(name) + "=" + value;
 }
@@ -131,9 +145,14 @@ SweepRun Sweep::run_at(std::size_t number) const {
   }
   SweepRun run;
   for (std::size_t i = 0; i < axes_.size(); ++i) {
+    std::size_t named = axes_[i].axis.points() > 1 ? telling_keys(axes_[i].axis) : 0;
     for (const Axis& axis : axes_[i].axis.together) {
-      (axes_[i].source == Source::file ? run.file : run.command_line)[axis.path] = axis.points[point[i]];
-      if (axes_[i].axis.points() > 1) append(run.label, name_of(axis.path), point_names(axis)[point[i]]);
+      const Given& given = axis.points[point[i]];
+      if (given.hole == Given::Hole::no) {
+        (axes_[i].source == Source::file ? run.file : run.command_line)[axis.path] = given;
+        if (named > 0) append(run.label, name_of(axis.path), point_names(axis)[point[i]]);
+      }
+      if (named > 0) --named;
     }
   }
   return run;

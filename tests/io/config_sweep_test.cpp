@@ -259,7 +259,7 @@ TEST_F(ConfigTest, IdentityHoldsNumbersOnlyAndNoPaths) {
 
 TEST_F(ConfigTest, SweepZipGoesTogether) {
   const auto runs = read_all("name: x\nsweep: {zip: {attribution.method: [atp, relp], attribution.steps: [1, 2]}}");
-  EXPECT_THAT(labels(runs), ElementsAre("method=atp,steps=1", "method=relp,steps=2"));
+  EXPECT_THAT(labels(runs), ElementsAre("method=atp", "method=relp")) << "named by the first keys that differ";
   EXPECT_EQ(runs[1].at<std::int64_t>("attribution.steps"), 2);
   EXPECT_EQ(runs[1].at<std::string>("attribution.method"), "relp");
 }
@@ -267,8 +267,24 @@ TEST_F(ConfigTest, SweepZipGoesTogether) {
 TEST_F(ConfigTest, SweepZipTimesGrid) {
   EXPECT_THAT(labels(read_all("name: x\nsweep: {grid: {pairs.seed: [7, 8]}, zip: {attribution.method: [atp, relp], "
                               "attribution.steps: [1, 2]}}")),
-              ElementsAre("seed=7,method=atp,steps=1", "seed=7,method=relp,steps=2", "seed=8,method=atp,steps=1",
-                          "seed=8,method=relp,steps=2"));
+              ElementsAre("seed=7,method=atp", "seed=7,method=relp", "seed=8,method=atp", "seed=8,method=relp"));
+}
+
+TEST_F(ConfigTest, SweepZipTakesAsManyKeysForItsNamesAsItNeeds) {
+  EXPECT_THAT(labels(read_all("name: x\nsweep: {zip: {attribution.method: [atp, atp, relp], "
+                              "attribution.steps: [1, 2, 2], pairs.seed: [4, 5, 6]}}")),
+              ElementsAre("method=atp,steps=1", "method=atp,steps=2", "method=relp,steps=2"));
+}
+
+TEST_F(ConfigTest, SweepZipMayLeaveKeysOut) {
+  const auto runs =
+      read_all("name: x\npairs: {seed: 3}\nsweep: {zip: {attribution.method: [atp, null], pairs.seed: [~, 8]}}");
+  EXPECT_THAT(labels(runs), ElementsAre("method=atp", "seed=8"));
+  EXPECT_FALSE(runs[1].given("attribution.method"));
+  EXPECT_EQ(runs[0].at<std::int64_t>("pairs.seed"), 3) << "the file's own value";
+  EXPECT_EQ(runs[1].at<std::int64_t>("pairs.seed"), 8);
+  EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [1, null]}}"), ElementsAre(HasSubstr("null")))
+      << "only in zip";
 }
 
 TEST_F(ConfigTest, SweepExcludeMakesHolesAndIncludeAdds) {

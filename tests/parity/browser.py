@@ -73,7 +73,9 @@ def opened(running: Browser, file: Path, width: int = 1280, **settings: object) 
         page.on(
             "request",
             lambda request: (
-                None if request.url == own or request.url.startswith(own_schemes) else shown.requests.append(request.url)
+                None
+                if request.url == own or request.url.startswith(own_schemes)
+                else shown.requests.append(request.url)
             ),
         )
         page.goto(own)

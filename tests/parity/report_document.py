@@ -30,7 +30,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "rules": ("text", ""),
             "nodes": ("integer", "1"),
             "evaluations": ("integer", "1"),
-            "seconds": ("number", "s"),
+            "seconds": ("number", ""),
             "faithful_at": ("integer", "1"),
             "complete_at": ("integer", "1"),
             "cpr": ("number", "1"),
@@ -205,7 +205,10 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "patch_answer": ("text", ""),
         },
     ),
-    "provenance": ("Where the numbers come from.", {"run": ("integer", ""), "key": ("text", ""), "value": ("text", "")}),
+    "provenance": (
+        "Where the numbers come from.",
+        {"run": ("integer", ""), "key": ("text", ""), "value": ("text", "")},
+    ),
 }
 
 HOT = ["Question", ":", " Is", " fire", " hot", " or", " cold", "?", "\n", "Answer", ":", " fire", " is"]
@@ -285,7 +288,9 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
     for factor in range(-4, 5):
         metric = 3.5 * math.tanh(0.9 * factor) + noise.gauss(0, 0.1)
         clean = 0.5 / (1 + math.exp(-metric))
-        rows.add("steering", run, factor, metric, metric - 0.5, metric + 0.4, clean, 0.5 - clean, 0.11 * (factor - 1) ** 2)
+        rows.add(
+            "steering", run, factor, metric, metric - 0.5, metric + 0.4, clean, 0.5 - clean, 0.11 * (factor - 1) ** 2
+        )
         for rank, token in enumerate([TEXTS[data][3], TEXTS[data][4], " the", "\n"][:: 1 if factor > 0 else -1], 1):
             rows.add("steering_tokens", run, factor, rank, token, 17 - 4 * rank, 0.5 / rank)
     for neuron in range(12):

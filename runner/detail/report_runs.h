@@ -1,0 +1,64 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The runs of a report as its tables see them, and the tables by kind: report_runs.cpp (what was run, and how the runs
+// compare), report_scores.cpp (where the scores are), report_evidence.cpp (circuits, agreement, steering, cases).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "attribution/methods/effects.h"
+#include "runner/detail/results_access.h"
+#include "runner/report.h"
+
+namespace tributary::detail {
+
+/// One run: number, the data set it belongs to, what its method is called among the others there.
+struct ReportRun {
+  std::int64_t run = 0;
+  std::int64_t data = 0;
+  std::string method;
+  std::string folder;
+  const ResultsFile* results = nullptr;
+
+  [[nodiscard]] const Dataset* find(const std::string& path) const { return results->find(path); }
+  [[nodiscard]] const std::vector<float>& scores() const { return values<float>(*results, "/attribution/scores"); }
+  [[nodiscard]] const std::vector<std::int64_t>& shape() const { return results->find("/attribution/scores")->shape; }
+  [[nodiscard]] bool has_neurons() const { return shape()[2] > 1 || shape()[0] > 1; }
+  /// -1 where positions are summed.
+  [[nodiscard]] Neuron neuron(std::int64_t node) const;
+  [[nodiscard]] bool keeps_positions() const;
+  /// Places in /pairs of the training (or held-out) pairs.
+  [[nodiscard]] std::vector<std::size_t> pairs_of(const std::string& split) const;
+  /// The clean prompt's token at a position of the first training pair; empty for -1.
+  [[nodiscard]] std::string token(std::int64_t position) const;
+};
+
+/// Runs are of one data set when model, dtype, pairs, metric and the treatment of positions are the same.
+std::vector<ReportRun> report_runs(const std::vector<RunResults>& runs);
+
+using Runs = std::vector<ReportRun>;
+
+Table runs_table(const Runs& runs);
+Table data_table(const Runs& runs);
+Table pairs_table(const Runs& runs);
+Table tokens_table(const Runs& runs);
+Table provenance_table(const Runs& runs);
+Table methods_table(const Runs& runs);
+
+Table top_table(const Runs& runs);
+Table heat_table(const Runs& runs);
+Table layers_table(const Runs& runs);
+Table inputs_table(const Runs& runs);
+
+Table curve_table(const Runs& runs);
+Table agreement_table(const Runs& runs);
+Table exact_table(const Runs& runs);
+Table steering_table(const Runs& runs);
+Table steering_tokens_table(const Runs& runs);
+Table steered_table(const Runs& runs);
+Table cases_table(const Runs& runs);
+
+}  // namespace tributary::detail

@@ -1,0 +1,146 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/report.h"
+
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "common/errors.h"
+#include "common/text.h"
+#include "io/atomic_file.h"
+#include "runner/detail/report_runs.h"
+#include "runner/host.h"
+#include "runner/output_folder.h"
+#include "runner/version.h"
+
+namespace tributary {
+namespace {
+
+/// What lies in a folder: the results that can be read, and what is to be said of the rest.
+struct Findings {
+  std::string title;
+  Document::Kind kind = Document::Kind::run;
+  std::vector<RunResults> runs;
+  std::vector<std::string> notes;
+};
+
+std::filesystem::path names_path(const std::filesystem::path& folder) { return folder / "sweep.json"; }
+
+/// Scores of single pairs are large, and no table shows them.
+bool wanted(const std::string& path) {
+  return path != "/attribution/pair_scores" && path != "/attribution/pair_node" && path != "/attribution/pair_score";
+}
+
+/// Folders of runs: those that the sweep named, in its order, then whatever else holds results.
+std::vector<std::string> run_folders(const std::filesystem::path& folder, std::string& title) {
+  std::vector<std::string> names;
+  if (std::filesystem::exists(names_path(folder))) {
+    try {
+      const nlohmann::json json = nlohmann::json::parse(read_file(names_path(folder).string()));
+      title = json.at("name").get<std::string>();
+      names = json.at("runs").get<std::vector<std::string>>();
+    } catch (const nlohmann::json::exception&) {
+      names.clear();  // the folders themselves will do
+    }
+  }
+  std::set<std::string> others;
+  if (std::filesystem::exists(results_path(folder))) others.insert(".");
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.is_directory() && std::filesystem::exists(results_path(entry.path()))) {
+      others.insert(entry.path().filename().string());
+    }
+  }
+  for (const std::string& name : others) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return names;
+}
+
+Findings find_results(const std::filesystem::path& folder) {
+  if (!std::filesystem::is_directory(folder)) {
+    throw UserError(folder.string(), "there is no such folder; name the one that `run` wrote to");
+  }
+  Findings found;
+  found.title = std::filesystem::absolute(folder / ".").parent_path().filename().string();
+  const std::vector<std::string> folders = run_folders(folder, found.title);
+  const bool single = folders.size() == 1 && folders.front() == ".";
+  found.kind = single || folders.empty() ? Document::Kind::run : Document::Kind::sweep;
+  for (const std::string& name : folders) {
+    const std::filesystem::path file = results_path(folder / name);
+    const std::string run = name == "." ? "the run" : "run '" + name + "'";
+    if (!std::filesystem::exists(file)) {
+      found.notes.push_back(run + " is not finished: it has no results yet");
+      continue;
+    }
+    try {
+      found.runs.push_back({name, read_results(file, wanted)});
+    } catch (const UserError& error) {
+      found.notes.push_back(run + " cannot be read: " + error.what());
+    }
+  }
+  if (found.runs.empty()) {
+    throw UserError(folder.string(), found.notes.empty() ? std::string("holds no results; name the folder of a run or a sweep")
+                                                         : "holds no results: " + join(found.notes, "; "));
+  }
+  return found;
+}
+
+void write_page(const std::filesystem::path& folder, const Document& document) {
+  const std::filesystem::path file = (folder / "report.html").lexically_normal();
+  write_atomically(file, page_of(document));
+  std::cout << "report       " << file.string() << '\n';
+}
+
+}  // namespace
+
+Document report_document(Document::Kind kind, const std::string& title, const std::vector<RunResults>& runs,
+                         std::vector<std::string> notes) {
+  using namespace detail;
+  const Runs all = report_runs(runs);
+  Document document{kind, title, std::string("tributary ") + version, utc_now(), std::move(notes), {}};
+  for (Table (*const table)(const Runs&) :
+       {runs_table, data_table, curve_table, agreement_table, methods_table, top_table, heat_table, layers_table,
+        tokens_table, inputs_table, exact_table, steering_table, steering_tokens_table, steered_table, cases_table,
+        pairs_table, provenance_table}) {
+    document.tables.push_back(table(all));
+  }
+  return document;
+}
+
+void report_command(const std::filesystem::path& folder) {
+  Findings found = find_results(folder);
+  if (found.kind == Document::Kind::sweep) {
+    for (RunResults& run : found.runs) {
+      std::vector<RunResults> alone;
+      alone.push_back(std::move(run));
+      write_page(folder / alone.front().folder,
+                 report_document(Document::Kind::run, found.title + ": " + alone.front().folder, alone, {}));
+      run = std::move(alone.front());
+    }
+  }
+  write_page(folder, report_document(found.kind, found.title, found.runs, found.notes));
+  for (const std::string& note : found.notes) std::cout << "  missing: " << note << '\n';
+}
+
+void export_command(const std::filesystem::path& folder, const std::filesystem::path& out) {
+  const Findings found = find_results(folder);
+  const Document document = report_document(found.kind, found.title, found.runs, found.notes);
+  const std::filesystem::path target = out.empty() ? folder / "export" : out;
+  make_folder(target);
+  for (const Table& table : document.tables) write_atomically(target / (table.name + ".csv"), csv_of(table));
+  write_atomically(target / "tables.json", json_of(document));
+  std::cout << "export       " << document.tables.size() << " tables as CSV, and tables.json, in "
+            << target.lexically_normal().string() << '\n';
+  for (const std::string& note : found.notes) std::cout << "  missing: " << note << '\n';
+}
+
+void keep_run_names(const std::filesystem::path& folder, const std::string& name,
+                    const std::vector<std::string>& runs) {
+  make_folder(folder);
+  write_atomically(names_path(folder), nlohmann::json({{"name", name}, {"runs", runs}}).dump(1) + "\n");
+}
+
+}  // namespace tributary

@@ -1,0 +1,159 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
+#include "attribution/circuit/ranking.h"
+#include "runner/detail/report_runs.h"
+
+namespace tributary::detail {
+namespace {
+
+constexpr std::size_t shown_neurons = 50;
+constexpr std::size_t shown_pairs = 8;
+
+using Type = Column::Type;
+
+/// Σ |score| over neurons, by layer and position.
+std::vector<double> magnitudes(const ReportRun& run) {
+  const std::vector<std::int64_t>& shape = run.shape();
+  std::vector<double> sums(static_cast<std::size_t>(shape[0] * shape[1]), 0);
+  const std::vector<float>& scores = run.scores();
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (!std::isnan(scores[i])) sums[i / static_cast<std::size_t>(shape[2])] += std::abs(scores[i]);
+  }
+  return sums;
+}
+
+double sum_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum;
+}
+
+/// Mean (of |.|) over pairs of a column of a table [pair, layer]; missing where the table has no such columns.
+Cell column_mean(const ReportRun& run, const std::string& path, std::int64_t column) {
+  const Dataset* table = run.find(path);
+  if (table == nullptr || table->shape.size() != 2 || table->shape[1] != run.shape()[0]) return {};
+  double sum = 0;
+  for (std::int64_t pair = 0; pair < table->shape[0]; ++pair) {
+    const auto place = static_cast<std::size_t>(pair * table->shape[1] + column);
+    if (const auto* numbers = std::get_if<std::vector<float>>(&table->values)) {
+      sum += std::abs(static_cast<double>((*numbers)[place]));
+    } else {
+      sum += static_cast<double>(values<std::int64_t>(*table)[place]);
+    }
+  }
+  return sum / static_cast<double>(table->shape[0]);
+}
+
+}  // namespace
+
+Table top_table(const Runs& runs) {
+  Table table{"top",
+              "The neurons with the largest |score| of each run.",
+              {
+                  {"run", Type::integer, "1", "run"},
+                  {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
+                  {"layer", Type::integer, "1", "layer, from 0"},
+                  {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
+                  {"token", Type::text, "", "what stands at that position in the first clean training prompt"},
+                  {"neuron", Type::integer, "1", "index in the layer"},
+                  {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
+                  {"share", Type::number, "fraction", "of all |score|"},
+              },
+              {}};
+  for (const ReportRun& run : runs) {
+    if (!run.has_neurons()) continue;
+    const std::vector<float>& scores = run.scores();
+    const double all = sum_of(magnitudes(run));
+    const std::vector<std::int64_t> order = ranked(scores, Ranking::absolute);
+    for (std::size_t i = 0; i < std::min(shown_neurons, order.size()); ++i) {
+      const float score = scores[static_cast<std::size_t>(order[i])];
+      if (std::isnan(score)) break;
+      const Neuron neuron = run.neuron(order[i]);
+      table.add({run.run, static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position, run.token(neuron.position),
+                 neuron.index, score, std::abs(score) / all});
+    }
+  }
+  return table;
+}
+
+Table heat_table(const Runs& runs) {
+  Table table{"heat",
+              "Where the scores are: Σ |score| over the neurons of a layer and position.",
+              {
+                  {"run", Type::integer, "1", "run"},
+                  {"layer", Type::integer, "1", "layer, from 0"},
+                  {"position", Type::integer, "1", "position, from 0"},
+                  {"magnitude", Type::number, "logits", "Σ |score|"},
+              },
+              {}};
+  for (const ReportRun& run : runs) {
+    if (!run.has_neurons() || !run.keeps_positions()) continue;
+    const std::vector<double> sums = magnitudes(run);
+    for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
+      const auto magnitude = static_cast<float>(sums[static_cast<std::size_t>(i)]);  // a picture needs no more digits
+      table.add({run.run, i / run.shape()[1], i % run.shape()[1], magnitude});
+    }
+  }
+  return table;
+}
+
+Table layers_table(const Runs& runs) {
+  Table table{"layers",
+              "Each layer's scores, how far they are from adding up, and what they cost.",
+              {
+                  {"run", Type::integer, "1", "run"},
+                  {"layer", Type::integer, "1", "layer, from 0"},
+                  {"magnitude", Type::number, "logits", "Σ |score| of the layer"},
+                  {"residual", Type::number, "logits", "mean over pairs of |sum of scores − true difference|"},
+                  {"gap", Type::number, "logits", "the same of a method whose scores are not meant to sum to it"},
+                  {"evaluations", Type::number, "1", "gradient evaluations a pair, mean"},
+              },
+              {}};
+  for (const ReportRun& run : runs) {
+    if (!run.has_neurons()) continue;
+    const std::vector<double> sums = magnitudes(run);
+    for (std::int64_t layer = 0; layer < run.shape()[0]; ++layer) {
+      const auto first = sums.begin() + layer * run.shape()[1];
+      table.add({run.run, layer, sum_of({first, first + run.shape()[1]}),
+                 column_mean(run, "/attribution/residual", layer),
+                 column_mean(run, "/attribution/linearisation_gap", layer),
+                 column_mean(run, "/attribution/evaluations", layer)});
+    }
+  }
+  return table;
+}
+
+Table inputs_table(const Runs& runs) {
+  Table table{"inputs",
+              "Input integrated gradients of the tokens of the first training pairs.",
+              {
+                  {"run", Type::integer, "1", "run"},
+                  {"pair", Type::integer, "1", "place in /pairs of results.h5"},
+                  {"position", Type::integer, "1", "position, from 0"},
+                  {"token", Type::text, "", "of the clean prompt"},
+                  {"score", Type::number, "logits", "its attribution; positive supports the clean answer"},
+              },
+              {}};
+  for (const ReportRun& run : runs) {
+    const Dataset* inputs = run.find("/attribution/inputs");
+    if (inputs == nullptr) continue;
+    const std::vector<std::size_t> pairs = run.pairs_of("train");
+    const auto positions = static_cast<std::size_t>(inputs->shape[1]);
+    const auto width = static_cast<std::size_t>(run.find("/pairs/clean_ids")->shape[1]);
+    for (std::size_t i = 0; i < std::min(shown_pairs, pairs.size()); ++i) {
+      for (std::size_t position = 0; position < std::min(positions, width); ++position) {
+        const std::size_t place = pairs[i] * width + position;
+        if (values<std::int64_t>(*run.results, "/pairs/clean_ids")[place] < 0) break;
+        table.add({run.run, static_cast<std::int64_t>(pairs[i]), static_cast<std::int64_t>(position),
+                   values<std::string>(*run.results, "/pairs/clean_tokens")[place],
+                   values<float>(*inputs)[i * positions + position]});
+      }
+    }
+  }
+  return table;
+}
+
+}  // namespace tributary::detail
