@@ -64,6 +64,8 @@ struct PairOptions {
   Needs patch_answer = Needs::it;      //!< whether a pair without patch_answer is unfit
   std::int64_t vocabulary = 0;         //!< ids at or above this are unfit (0: not checked)
   std::int64_t max_length = 0;         //!< longer prompts are unfit (0: not checked)
+
+  friend bool operator==(const PairOptions&, const PairOptions&) = default;
 };
 
 struct SkippedPair {

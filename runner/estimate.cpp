@@ -2,10 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/estimate.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 
 #include "attribution/circuit/curve.h"
@@ -13,28 +10,6 @@
 
 namespace tributary {
 namespace {
-
-/// Seconds of a worker thread for a prompt's forward pass through one block, in calls of a usual size.
-double seconds_of_block(const Transformer& model, std::int64_t length) {
-  constexpr std::int64_t rows = 256;
-  const std::int64_t blocks = std::min<std::int64_t>(3, model.architecture().layers);
-  const std::int64_t sequences = std::max<std::int64_t>(1, rows / length);
-  Batch batch;
-  batch.length = batch.live = length;
-  batch.entries = {{model.architecture().layers - blocks,
-                    at::ones({sequences, length, model.architecture().d_model}, model.score_options())}};
-  ForwardOptions options;
-  options.tape = ForwardOptions::Tape::keep;
-  double fastest = 0;
-  for (int i = 0; i < 3; ++i) {  // the first one touches the weights
-    const auto start = std::chrono::steady_clock::now();
-    const Pass pass = model.forward(batch, options);
-    model.backward(pass, {0, sequences}, pass.stream, {});
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    fastest = i == 0 ? took.count() : std::min(fastest, took.count());
-  }
-  return fastest / static_cast<double>(2 * blocks * sequences);
-}
 
 /// Forward passes through one block that the circuits of a run take.
 double circuit_cost(const Job& job) {
@@ -70,7 +45,7 @@ void Estimate::add(const Estimate& other) {
 Estimate estimate(const RunGroup& runs, int ranks, int threads) {
   const Job& job = *runs.front();
   const StagePlan plan = plan_attribution(runs);
-  const double second = seconds_of_block(*job.working, job.pairs.train.front().length());
+  const double second = job.measures->seconds_of_block(*job.working, job.pairs.train.front().length());
   std::vector<SimulatedUnit> units;
   for (std::size_t i = 0; i < plan.units.size(); ++i) {
     units.push_back({plan.units[i], plan.units[i].cost * second, 8 * doubles_of(runs, plan.chunks[i].layers)});

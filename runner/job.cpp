@@ -217,12 +217,12 @@ void require_one_kind(const c10::Device& device, const Communicator& comm) {
 }
 
 /// The pairs, and all that is known once they are read.
-void read_pairs_of(Job& job, const Settings& settings) {
+void read_pairs_of(Job& job, const Settings& settings, LoadedModel& model) {
   const Tokenizer& tokenizer = *job.tokenizer;
   PairOptions options = job.config.pairs;
   options.vocabulary = job.architecture().vocabulary;
   options.max_length = job.architecture().max_positions;
-  job.pairs = prepare_pairs(options, tokenizer);
+  job.pairs = model.pairs(options);
   job.config.unpaired = lacks_counterfactual(job.pairs.train) || lacks_counterfactual(job.pairs.test);
   const bool kept = job.config.method.positions == Positions::keep;
   job.train_length = kept ? job.pairs.train.front().length() : 1;
@@ -236,7 +236,9 @@ void read_pairs_of(Job& job, const Settings& settings) {
   }
   check_sizes(job, settings);
   check_steering(job, settings);
-  job.fired = count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), job.config.method.rules);
+  const Rules rules = job.config.method.rules;
+  job.fired = job.measures->fired(
+      rules, [&] { return count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), rules); });
   settle_rules(job);
   if (dtype_named(job.config.dtype) == at::kBFloat16) settle_quadrature(job.config.method);
 }
@@ -266,11 +268,12 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   require_one_kind(job.device, comm);
   LoadedModel& model = shelf.model(job.config.model);
   agreed(comm, [&] { job.tokenizer = model.tokenizer(); });
+  job.measures = model.measures();
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.working = model.network(type, job.device, comm);
   job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm) : job.working;
   agreed(comm, [&] {
-    read_pairs_of(job, settings);
+    read_pairs_of(job, settings, model);
     job.checkpoint = model.checkpoint();
     job.model_hash = model.hash();
     identify(job, settings);

@@ -180,7 +180,7 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
   const bool card = !job.device.is_cpu();
   MemoryPlan plan;
   const Longest longest = longest_of(job);
-  plan.row = measure_row_bytes(*job.working, longest.length);
+  plan.row = job.measures->row_bytes(*job.working, longest.length);
   const std::uint64_t held = card ? 0 : resident_with_weights(job);
   const std::uint64_t free = free_bytes(job.device);
   plan.budget = job.config.memory != 0

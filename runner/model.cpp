@@ -112,6 +112,13 @@ const Tokenizer& LoadedModel::tokenizer() {
   return *tokenizer_;
 }
 
+const PairSet& LoadedModel::pairs(const PairOptions& options) {
+  for (const auto& [known, pairs] : pairs_) {
+    if (known == options) return pairs;
+  }
+  return pairs_.emplace_back(options, prepare_pairs(options, tokenizer())).second;
+}
+
 void LoadedModel::require_finite(const Transformer& network) {
   if (finite_) return;
   tributary::require_finite(network.weights(), checkpoint_.folder().string());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,8 +16,10 @@
 
 #include "attribution/model/transformer.h"
 #include "io/checkpoint.h"
+#include "io/pairs.h"
 #include "io/tokenizer.h"
 #include "runner/comm.h"
+#include "runner/model_measures.h"
 
 namespace tributary {
 
@@ -37,8 +40,12 @@ class LoadedModel {
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
   /// Its content hash, computed once.
   [[nodiscard]] const std::string& hash();
+  /// What running a little of its networks has told.
+  [[nodiscard]] const std::shared_ptr<ModelMeasures>& measures() const { return measures_; }
   /// Its tokenizer.json, read once. Throws UserError.
   const Tokenizer& tokenizer();
+  /// Prompt pairs for it, read and checked once for equal options. Throws UserError.
+  const PairSet& pairs(const PairOptions& options);
   /// Throws UserError when the network of this model holds NaN or infinities; looks once.
   void require_finite(const Transformer& network);
   /// Loaded once a dtype and device. Collective, like load_transformer.
@@ -48,6 +55,8 @@ class LoadedModel {
   Checkpoint checkpoint_;
   std::optional<std::string> hash_;
   std::optional<Tokenizer> tokenizer_;
+  std::list<std::pair<PairOptions, PairSet>> pairs_;
+  std::shared_ptr<ModelMeasures> measures_ = std::make_shared<ModelMeasures>();
   bool finite_ = false;
   std::map<std::pair<at::ScalarType, std::string>, std::shared_ptr<const Transformer>> networks_;
 };

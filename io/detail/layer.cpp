@@ -163,7 +163,8 @@ std::optional<Given> LayerReader::read_given(const Key& key, const YamlNode& nod
   Given given{*value, where_(node.place), std::visit(LabelText{}, *value)};
   if (key.kind == Kind::path) {
     given.value = absolute_path(folder_, std::get<std::string>(*value));
-    given.written = std::filesystem::path(std::get<std::string>(given.value)).filename().string();
+    const std::filesystem::path whole(std::get<std::string>(given.value));
+    given.written = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
   }
   return given;
 }

@@ -60,14 +60,17 @@ std::vector<std::string> point_names(const Axis& axis) {
   return names;
 }
 
-/// How many of a zip's first keys tell its points apart; all of them where even those do not.
+/// How many of a zip's first keys name each of its points, differently; all of them where even those do not.
 std::size_t telling_keys(const SweepAxis& axis) {
   for (std::size_t keys = 1; keys < axis.together.size(); ++keys) {
     std::set<std::string> names;
     for (std::size_t point = 0; point < axis.points(); ++point) {
       std::string name;
-      for (std::size_t i = 0; i < keys; ++i) name += axis.together[i].points[point].written + '\0';
-      names.insert(name);
+      for (std::size_t i = 0; i < keys; ++i) {
+        const Given& given = axis.together[i].points[point];
+        if (given.hole == Given::Hole::no) name += std::to_string(i) + given.written + '\0';
+      }
+      if (!name.empty()) names.insert(name);
     }
     if (names.size() == axis.points()) return keys;
   }

@@ -198,7 +198,8 @@ const look = (run) => numberedLook(kinds.indexOf(label(run)));
 
 const axis = (title, more) => ({
   title: { text: title, standoff: 8 }, automargin: true, gridcolor: colour("grid"), linecolor: colour("rule"),
-  zerolinecolor: colour("rule"), tickcolor: colour("rule"), ticks: "outside", ticklen: 4, ...more,
+  zerolinecolor: colour("rule"), tickcolor: colour("rule"), ticks: "outside", ticklen: 4,
+  exponentformat: "power", ...more,
 });
 
 const guide = (y, name, dash) => ({
@@ -363,7 +364,8 @@ function heatFigure(run, width) {
   const about = (layer, position, value) =>
     hover(place({ layer, position }), ...words(position), ["sum of |score|", value, "logits"]);
   const trace = { type: "heatmap", x, y, z, colorscale: colourscale("heat-low", "heat-middle", "heat-high"),
-    colorbar: { thickness: 10, outlinewidth: 0, title: { text: "logits", font: { size: 11 } } },
+    colorbar: { thickness: 10, outlinewidth: 0, exponentformat: "power",
+      title: { text: "logits", font: { size: 11 } } },
     hoverinfo: "text", hovertext: z.map((line, i) => line.map((value, k) => about(y[i], x[k], value))) };
   const ticks = { tickvals: labelled, ticktext: labelled.map((one) => plain(tick(one))), tickangle: -60 };
   const layout = { xaxis: axis("", { ...ticks, showgrid: false }),
@@ -426,7 +428,8 @@ async function draw(chart) {
   // Plotly keeps what was hidden in a chart's own legend, but not what follow() hid.
   if (chart.mate) data.forEach((trace, i) => { trace.visible = node.data?.[i].visible ?? true; });
   node.classList.add("drawn");
-  await Plotly.react(node, data, { ...fixed, ...layout }, CONFIG);
+  const image = { filename: node.id, scale: 2 };
+  await Plotly.react(node, data, { ...fixed, ...layout }, { ...CONFIG, toImageButtonOptions: image });
   if (first && chart.mate) node.on("plotly_restyle", () => follow(node, document.getElementById(chart.mate)));
 }
 
@@ -527,15 +530,16 @@ function inputText(run) {
   const token = ({ position, token: word, score }) => {
     const part = Math.abs(score) / largest;
     const sign = part < 0.03 ? "" : score < 0 ? "negative" : "positive";
-    const about = `position ${position}, token ${visible(word)}, score ${number(score ?? 0)} logits (${score})`;
-    const span = element("span", { class: `token ${sign}`, title: about }, visible(word));
+    const shown = cellText(word, { name: "token" });
+    const about = `position ${position}, token ${shown}, score ${number(score ?? 0)} logits (${score})`;
+    const span = element("span", { class: `token ${sign}`, title: about }, shown);
     span.style.setProperty("--strength", `${55 * part}%`); // the letters stay legible in both themes
-    return word.includes("\n") ? [span, element("br", {})] : [span];
+    return word?.includes("\n") ? [span, element("br", {})] : [span];
   };
   const prompts = [...Map.groupBy(records, (record) => record.pair)].map(([pair, tokens]) => {
-    const known = ofData("pairs", run.data).find((one) => one.pair === pair);
-    const answers = known ? `: ${visible(known.clean_answer)} rather than ${visible(known.patch_answer)}` : "";
-    const head = element("small", {}, `pair ${pair}${answers}`);
+    const known = ofData("pairs", run.data).find((one) => one.pair === pair) ?? {};
+    const answers = [known.clean_answer, known.patch_answer].filter(Boolean).map(visible).join(" rather than ");
+    const head = element("small", {}, `pair ${pair}`, answers && `: ${answers}`);
     return element("p", { class: "tokens" }, head, ...tokens.toSorted(by("position")).flatMap(token));
   });
   const { title, caption } = text("inputs");

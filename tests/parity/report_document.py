@@ -332,7 +332,7 @@ def sweep_document() -> dict:
             _add_run(rows, run, data, method, COUNTS, 90, 50, f"method={method},file={name}")
     lost = rows.of["curve"][2]
     rows.of["curve"][2] = (*lost[:3], None, None, *lost[5:])
-    rows.of["runs"][4] = (*rows.of["runs"][4][:9], None, *rows.of["runs"][4][10:])
+    rows.of["runs"][1] = (*rows.of["runs"][1][:9], None, *rows.of["runs"][1][10:])
     note = "run 'method=atp,file=agreement' is not finished: 12 of 30 units are done"
     return rows.document("sweep", "hot-or-cold & agreement", [note])
 

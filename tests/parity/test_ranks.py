@@ -28,7 +28,7 @@ VARIANTS = {
     "units of eight pairs": (1, ["unit.pairs=8"]),
 }
 METHODS = {
-    "relp": {"method": "relp"},
+    "relp": {"method": "relp", "keep": 20},
     "ig-acts": {"method": "ig-acts", "quadrature": "adaptive"},
     "ig-inputs": {"method": "ig-inputs", "quadrature": "right", "steps": 3, "inputs": True},
     "conductance": {"method": "conductance", "quadrature": "trapezoid", "steps": 3},
@@ -71,6 +71,8 @@ def tiny_settings(folder: Path, method: dict, dtype: str) -> dict:
         "attribution": method,
         "unit": {"pairs": 4},
         "circuit": {"counts": [0, 7, 50]},
+        "agreement": {"sample": 40},
+        "steering": {"factors": [-1, 0, 2], "top": 3},
     }
 
 
@@ -80,10 +82,11 @@ def test_tiny_models(method, binary, tmp_path, tiny_folder):
     compare(binary, tmp_path, tiny_settings(tiny_folder("llama"), METHODS[method], "float32"), list(VARIANTS))
 
 
-def test_layers_of_a_unit(binary, tmp_path, tiny_folder):
-    """Methods that go layer by layer may be cut there too."""
+@pytest.mark.parametrize("keep", [25, "full"])
+def test_layers_of_a_unit(keep, binary, tmp_path, tiny_folder):
+    """Methods that go layer by layer may be cut there too, and with them the scores of single pairs."""
     sweep = tmp_path / "sweep.yaml"
-    settings = tiny_settings(tiny_folder("llama"), METHODS["ig-acts"], "float32")
+    settings = tiny_settings(tiny_folder("llama"), METHODS["ig-acts"] | {"keep": keep}, "float32")
     sweep.write_text(json.dumps({"schema": 1, "name": "ranks"} | settings))
     whole = run(binary, sweep, tmp_path / "whole", 1, ["unit.layers=100"])
     assert run(binary, sweep, tmp_path / "one", 2, ["unit.layers=1"]) == whole

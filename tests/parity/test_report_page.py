@@ -233,6 +233,28 @@ def test_markup_in_chart_texts_is_shown_as_it_is(running: object, tmp_path: Path
         shown.check()
 
 
+def test_prompts_without_a_counterpart_and_positions_summed(running: object, tmp_path: Path) -> None:
+    document = report_document.run_document()
+    columns = {one["name"]: {c["name"]: c for c in one["columns"]} for one in document["tables"]}
+    for name, key in [("pairs", "patch_prefix"), ("pairs", "patch_answer"), ("tokens", "counterfactual_token")]:
+        columns[name][key]["values"] = [None] * len(columns[name][key]["values"])
+    for name in ("top", "heat", "exact", "steered", "cases"):
+        columns[name]["position"]["values"] = [-1] * len(columns[name]["position"]["values"])
+    columns["top"]["token"]["values"] = [None] * len(columns["top"]["token"]["values"])
+    with opened(running, written(document, tmp_path)) as shown:
+        draw_all(shown)
+        (heat,) = chart(shown, "heat")
+        assert heat["x"] == [-1]
+        assert "all positions" in heat["hover"][0][0]
+        assert (
+            shown.page.locator("#table-top thead").inner_text().split()
+            == "rank layer position neuron score logits share".split()
+        )
+        assert shown.page.locator("#table-steered tbody td").nth(1).inner_text() == "all"
+        assert shown.page.locator("#inputs small").first.inner_text() == "pair 0: ·are"
+        shown.check()
+
+
 @pytest.mark.parametrize("heading", ["CPR", "neurons for faithfulness ≥ 0.8", "Pearson", "seconds"])
 def test_tables_sort(page: Opened, heading: str) -> None:
     block = page.page.locator("#table-runs").first

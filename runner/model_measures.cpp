@@ -1,0 +1,57 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/model_measures.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace tributary {
+namespace {
+
+double time_of_block(const Transformer& model, std::int64_t length) {
+  constexpr std::int64_t rows = 256;
+  const std::int64_t blocks = std::min<std::int64_t>(3, model.architecture().layers);
+  const std::int64_t sequences = std::max<std::int64_t>(1, rows / length);
+  Batch batch;
+  batch.length = batch.live = length;
+  batch.entries = {{model.architecture().layers - blocks,
+                    at::ones({sequences, length, model.architecture().d_model}, model.score_options())}};
+  ForwardOptions options;
+  options.tape = ForwardOptions::Tape::keep;
+  double fastest = 0;
+  for (int i = 0; i < 3; ++i) {  // the first one touches the weights
+    const auto start = std::chrono::steady_clock::now();
+    const Pass pass = model.forward(batch, options);
+    model.backward(pass, {0, sequences}, pass.stream, {});
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    fastest = i == 0 ? took.count() : std::min(fastest, took.count());
+  }
+  return fastest / static_cast<double>(2 * blocks * sequences);
+}
+
+/// The value that a memo holds for a key, found out the first time.
+template <typename Memo, typename Find>
+auto remembered(Memo& memo, const typename Memo::key_type& key, const Find& find) {
+  const auto known = memo.find(key);
+  return known != memo.end() ? known->second : memo.emplace(key, find()).first->second;
+}
+
+}  // namespace
+
+RowBytes ModelMeasures::row_bytes(const Transformer& network, std::int64_t length) {
+  return remembered(row_bytes_, {&network, length}, [&] { return measure_row_bytes(network, length); });
+}
+
+double ModelMeasures::seconds_of_block(const Transformer& network, std::int64_t length) {
+  return remembered(seconds_, {&network, length}, [&] { return time_of_block(network, length); });
+}
+
+Fired ModelMeasures::fired(Rules rules, const std::function<Fired()>& count) {
+  const auto known =
+      std::find_if(fired_.begin(), fired_.end(), [&rules](const auto& entry) { return entry.first == rules; });
+  return known != fired_.end() ? known->second : fired_.emplace_back(rules, count()).second;
+}
+
+}  // namespace tributary

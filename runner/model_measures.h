@@ -1,0 +1,37 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is found out about a model by running a little of it, once for all runs of a sweep: a plan of hundreds of runs
+// would otherwise measure the same network hundreds of times.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "attribution/methods/footprint.h"
+#include "attribution/model/rules.h"
+#include "attribution/model/transformer.h"
+
+namespace tributary {
+
+/// Of the networks of one checkpoint. For one thread.
+class ModelMeasures {
+ public:
+  /// Bytes a row of a network call takes.
+  RowBytes row_bytes(const Transformer& network, std::int64_t length);
+  /// Seconds of one thread for a prompt's pass, forward or backward, through one block, in calls of a usual size.
+  double seconds_of_block(const Transformer& network, std::int64_t length);
+  /// How often each rule acts in one backward pass: the same for all prompts. `count` finds it out.
+  Fired fired(Rules rules, const std::function<Fired()>& count);
+
+ private:
+  using NetworkAndLength = std::pair<const Transformer*, std::int64_t>;
+  std::map<NetworkAndLength, RowBytes> row_bytes_;
+  std::map<NetworkAndLength, double> seconds_;
+  std::vector<std::pair<Rules, Fired>> fired_;
+};
+
+}  // namespace tributary

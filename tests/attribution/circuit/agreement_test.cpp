@@ -1,0 +1,72 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/circuit/agreement.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace tributary {
+namespace {
+
+using ::testing::DoubleNear;
+using ::testing::ElementsAre;
+using Numbers = std::vector<double>;
+
+TEST(Pearson, IsOneForLinesAndMinusOneForFallingOnes) {
+  const Numbers x{1, 2, 3, 4};
+  EXPECT_DOUBLE_EQ(pearson(x, Numbers{3, 5, 7, 9}), 1);
+  EXPECT_DOUBLE_EQ(pearson(x, Numbers{4, 3, 2, 1}), -1);
+}
+
+TEST(Pearson, OfAnscombesFirstSetIsTheBooks) {
+  // Anscombe 1973, "Graphs in statistical analysis": r = 0.816 for all four sets.
+  const Numbers x{10, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5};
+  const Numbers y{8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68};
+  EXPECT_NEAR(pearson(x, y), 0.81642, 1e-5);
+  EXPECT_NEAR(spearman(x, y), 0.81818, 1e-5);  // by ranks, Σd² = 40
+}
+
+TEST(Pearson, IsUndefinedWhereNothingVaries) {
+  EXPECT_TRUE(std::isnan(pearson(Numbers{1, 1, 1}, Numbers{1, 2, 3})));
+  EXPECT_TRUE(std::isnan(pearson(Numbers{1}, Numbers{1})));
+}
+
+TEST(Pearson, WithoutTheLargestCellForgetsIt) {
+  const Numbers x{-100, 1, 2, 3};
+  const Numbers y{-90, 3, 2, 1};
+  EXPECT_GT(pearson(x, y), 0.99) << "one cell carries it all";
+  EXPECT_DOUBLE_EQ(pearson_without_largest(x, y), -1);
+}
+
+TEST(Ranks, TiesShareTheirMean) {
+  EXPECT_THAT(mean_ranks(Numbers{5, 1, 5, 0}), ElementsAre(3.5, 2, 3.5, 1));
+}
+
+TEST(Spearman, DependsOnOrderAlone) {
+  EXPECT_DOUBLE_EQ(spearman(Numbers{1, 2, 3, 4}, Numbers{1, 10, 1000, 1e9}), 1);
+}
+
+TEST(Overlap, CountsSharedPlacesOfTheLargestMagnitudes) {
+  const Numbers x{9, -8, 1, 0, 0.5};
+  EXPECT_DOUBLE_EQ(overlap(x, Numbers{0, -8, 7, 0, 1}, 2), 0.5);
+  EXPECT_DOUBLE_EQ(overlap(x, x, 5), 1);
+  EXPECT_TRUE(std::isnan(overlap(x, x, 0)));
+  EXPECT_TRUE(std::isnan(overlap(x, x, 6)));
+}
+
+TEST(Overlap, TiesGoToTheEarlierPlace) {
+  EXPECT_THAT(largest(Numbers{1, -1, 1, 2}, 2), ElementsAre(0, 3));
+}
+
+TEST(Auroc, IsTheShareOfPairsInOrder) {
+  EXPECT_DOUBLE_EQ(auroc(Numbers{3, 4}, Numbers{1, 2}), 1);
+  EXPECT_DOUBLE_EQ(auroc(Numbers{1, 2}, Numbers{3, 4}), 0);
+  EXPECT_DOUBLE_EQ(auroc(Numbers{1, 3}, Numbers{2, 2}), 0.5);
+  EXPECT_DOUBLE_EQ(auroc(Numbers{2, 3}, Numbers{2, 1}), 3.5 / 4) << "a tie counts half";
+  EXPECT_TRUE(std::isnan(auroc(Numbers{}, Numbers{1})));
+}
+
+}  // namespace
+}  // namespace tributary

@@ -1,0 +1,229 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""Agreement with exact patching, steering and scores of single pairs, each against an independent computation."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from product import Results, assert_close, read_results, run_product
+from reference.attribution import Attributor, Method, exact_patching
+from test_tiny_scores import settings_of
+
+PAIRS, TOLERANCE = 3, 2e-6
+
+
+def neurons_of(results: Results, group: str) -> list[tuple[int, int, int]]:
+    """Layer, position and index of the neurons that a group lists."""
+    columns = [results[f"/{group}/{name}"].tolist() for name in ("layer", "position", "neuron")]
+    return list(zip(*columns, strict=True))
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks, ties sharing their mean."""
+    return np.array([(values < v).sum() + ((values == v).sum() + 1) / 2 for v in values])
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's."""
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def statistics(exact: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    """The agreement of two lists, by definition."""
+    top = max(1, len(exact) // 10)
+    kept = np.arange(len(exact)) != np.abs(exact).argmax()
+    order = [set(np.lexsort((np.arange(len(v)), -np.abs(v)))[:top].tolist()) for v in (exact, score)]
+    return {
+        "pearson": correlation(exact, score),
+        "pearson without the largest": correlation(exact[kept], score[kept]),
+        "spearman": correlation(ranks(exact), ranks(score)),
+        f"top-{top} overlap": len(order[0] & order[1]) / top,
+    }
+
+
+def area(inside: np.ndarray, outside: np.ndarray) -> float:
+    """AUROC by counting pairs."""
+    larger = (inside[:, None] > outside[None, :]).sum() + (inside[:, None] == outside[None, :]).sum() / 2
+    return float(larger / (len(inside) * len(outside)))
+
+
+@pytest.fixture(scope="module")
+def with_cases(tiny_folder, tmp_path_factory) -> Path:
+    """Pairs of a tiny model with case labels."""
+    file = tmp_path_factory.mktemp("cases") / "pairs.jsonl"
+    lines = (tiny_folder("llama") / "pairs.jsonl").read_text().splitlines()
+    records = [json.loads(line) | {"case": "odd" if i % 2 else "even"} for i, line in enumerate(lines)]
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return file
+
+
+@pytest.mark.parametrize("method", ["relp", "ig-inputs", "delta"])
+def test_agreement(method, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
+    """Exact effects against the reference, scores of each pair, and the statistics by definition."""
+    attribution = {"method": method, "keep": "full"}
+    if method == "ig-inputs":
+        attribution |= {"quadrature": "midpoint", "steps": 4}
+    settings = settings_of(tiny_folder("llama"), attribution=attribution, agreement={"sample": 60, "seed": 3})
+    results = run_product(binary, tmp_path, settings)
+    neurons = neurons_of(results, "agreement")
+    assert len(set(neurons)) == 60
+    assert {layer for layer, _, _ in neurons} == set(range(results["/attribution/scores"].shape[0]))
+    strata = [word.decode() for word in results["/agreement/stratum"]]
+    assert {word: strata.count(word) for word in strata} == {"first": 20, "first in layer": 20, "random": 20}
+    model, pairs = tiny_model("llama"), tiny_pairs("llama", PAIRS)
+    targets = Attributor(model, pairs).targets
+    expected = np.array([exact_patching(model, p, t, neurons) for p, t in zip(pairs, targets, strict=True)])
+    assert_close(results["/agreement/exact"], expected, TOLERANCE, "exact effects")
+    each = results["/attribution/pair_scores"]
+    scores = np.array([[pair[neuron] for neuron in neurons] for pair in each])
+    np.testing.assert_array_equal(results["/agreement/score"], scores)
+    assert_close(each.mean(0), results["/attribution/scores"], 1e-6, "mean of the pairs' scores")
+    found = dict(zip([n.decode() for n in results["/agreement/statistic"]], results["/agreement/value"], strict=True))
+    wanted = statistics(
+        results["/agreement/exact"].astype(np.float64).mean(0), scores.astype(np.float64).mean(0)
+    )
+    assert found == pytest.approx(wanted, abs=1e-5)
+    assert (results["/agreement/value_low"] <= results["/agreement/value_high"]).all()
+
+
+def test_every_method_meets_the_same_neurons(binary, tmp_path, tiny_folder):
+    """The sample does not depend on which methods are compared."""
+    settings = settings_of(tiny_folder("llama"), attribution={"method": "atp"}, agreement={"sample": 30})
+    settings |= {"schema": 1, "name": "same", "sweep": {"grid": {"attribution.method": ["atp", "relp", "random"]}}}
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(json.dumps(settings))
+    subprocess.run([binary, "run", sweep, "--out", tmp_path / "all"], check=True, capture_output=True)
+    subprocess.run([binary, "run", sweep, "--run", "1", "--out", tmp_path / "one"], check=True, capture_output=True)
+    samples = [neurons_of(read_results(file), "agreement") for file in sorted(tmp_path.glob("*/*/results.h5"))]
+    assert len(samples) == 4
+    assert all(sample == samples[0] for sample in samples)
+
+
+def test_exact_patching_is_done_in_float32_or_better(binary, tmp_path, tiny_folder):
+    """A bfloat16 run is compared with the effects that a float32 network has."""
+    found = {}
+    for dtype in ("bfloat16", "float32"):
+        settings = settings_of(tiny_folder("llama"), attribution={"method": "atp"}, agreement={"sample": 720})
+        settings["model"]["dtype"] = dtype
+        settings["pairs"] |= {"test": 0}
+        (tmp_path / dtype).mkdir()
+        found[dtype] = run_product(binary, tmp_path / dtype, settings)["/agreement/exact"]
+    assert found["float32"].shape == (PAIRS, 720)
+    np.testing.assert_array_equal(found["bfloat16"], found["float32"])
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+@pytest.mark.parametrize("neurons", [None, ["0/2/4", "1/7", "2/4/0"]], ids=["top", "list"])
+def test_steering(neurons, name, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
+    """What the model says with neurons multiplied, against transformers with hooks."""
+    factors = [-2.0, 0.0, 1.0, 2.5]
+    steering = {"factors": factors} | ({"top": 6} if neurons is None else {"neurons": neurons})
+    settings = settings_of(tiny_folder(name), attribution={"method": "relp"}, steering=steering)
+    results = run_product(binary, tmp_path, settings)
+    steered = neurons_of(results, "steering")
+    if neurons is None:
+        scores = results["/attribution/scores"]
+        order = np.lexsort((np.arange(scores.size), -np.abs(scores).ravel()))[:6]
+        assert steered == [tuple(int(i) for i in np.unravel_index(node, scores.shape)) for node in order]
+    else:
+        assert steered == [(0, 2, 4), (1, -1, 7), (2, 4, 0)]
+    model, pairs = tiny_model(name), tiny_pairs(name, PAIRS)
+
+    def said(pair, factor: float) -> torch.Tensor:
+        def multiplied(layer: int, a: torch.Tensor) -> torch.Tensor:
+            a = a.clone()
+            for neuron_layer, position, index in steered:
+                if neuron_layer == layer:
+                    a[:, slice(None) if position < 0 else position, index] *= factor
+            return a
+
+        with torch.no_grad():
+            return model.run(ids=torch.tensor([pair.clean]), do=multiplied).logits[0]
+
+    np.testing.assert_array_equal(results["/steering/factor"], factors)
+    for i, pair in enumerate(pairs):
+        y, other = (int(results[f"/pairs/{which}_answer_id"][i]) for which in ("clean", "patch"))
+        unsteered = torch.log_softmax(said(pair, 1.0), -1)
+        for f, factor in enumerate(factors):
+            logits = said(pair, factor)
+            log_p = torch.log_softmax(logits, -1)
+            kl = float((unsteered.exp() * (unsteered - log_p)).sum())
+            assert results["/steering/metric"][f, i] == pytest.approx(float(logits[y] - logits[other]), abs=1e-5)
+            assert results["/steering/clean_probability"][f, i] == pytest.approx(float(log_p[y].exp()), abs=1e-6)
+            assert results["/steering/patch_probability"][f, i] == pytest.approx(float(log_p[other].exp()), abs=1e-6)
+            assert results["/steering/divergence"][f, i] == pytest.approx(kl, abs=1e-6)
+            top = torch.topk(log_p, 5).values.exp()
+            np.testing.assert_allclose(results["/steering/token_probability"][f, i], top, atol=1e-6)
+
+
+def test_scores_of_single_pairs_and_cases(binary, tmp_path, tiny_folder, tiny_model, tiny_pairs, with_cases):
+    """keep: full and K against each other and the reference; AUROC by counting."""
+    kept = {}
+    for keep in ("full", 15):
+        settings = settings_of(tiny_folder("llama"), attribution={"method": "relp", "keep": keep})
+        settings["pairs"] |= {"train_file": str(with_cases), "train": 8, "test": 0}
+        (tmp_path / str(keep)).mkdir()
+        kept[keep] = run_product(binary, tmp_path / str(keep), settings)
+    full, largest = kept["full"], kept[15]
+    scores = full["/attribution/pair_scores"]
+    attributor = Attributor(tiny_model("llama"), tiny_pairs("llama", 8))
+    rules = frozenset({"norm", "activation", "half", "attention"})
+    expected = np.array(attributor.compute(Method("atp", rules=rules)).stacked("scores"))
+    assert_close(scores, expected, TOLERANCE, "scores of each pair")
+    rows = scores.reshape(len(scores), -1)
+    for row, nodes, values in zip(
+        rows, largest["/attribution/pair_node"], largest["/attribution/pair_score"], strict=True
+    ):
+        order = np.lexsort((np.arange(row.size), -np.abs(row)))[:15]
+        assert nodes.tolist() == order.tolist()
+        np.testing.assert_array_equal(values, row[order])
+    odd = full["/pairs/case"] == b"odd"
+    for results in (full, largest):
+        assert results["/cases/label"].tolist() == [b"even", b"odd"]
+        assert results["/cases/pairs"].tolist() == [4, 4]
+    sparse = np.zeros_like(rows)
+    for pair, nodes in enumerate(largest["/attribution/pair_node"]):
+        sparse[pair, nodes] = rows[pair, nodes]
+    held = (sparse != 0).any(0)
+    for label, of_label in (("even", ~odd), ("odd", odd)):
+        place = ["even", "odd"].index(label)
+        for node in range(0, rows.shape[1], 7):
+            found = full["/cases/auroc"][place].ravel()[node]
+            assert found == pytest.approx(area(rows[of_label, node], rows[~of_label, node]), abs=1e-6)
+        for node in np.flatnonzero(held):
+            found = largest["/cases/auroc"][place].ravel()[node]
+            assert found == pytest.approx(area(sparse[of_label, node], sparse[~of_label, node]), abs=1e-6)
+        assert np.isnan(largest["/cases/auroc"][place].ravel()[~held]).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steering": {"factors": [2], "neurons": ["9/0/1"]}}, "there is no layer 9"),
+        ({"steering": {"factors": [2], "neurons": ["0/0/100000"]}}, "there is no neuron 100000"),
+        ({"steering": {"factors": [2], "neurons": ["0/77/1"]}}, "there is no position 77"),
+        ({"steering": {"factors": [2], "neurons": ["0-1"]}}, "names no neuron"),
+        ({"steering": {"top": 3}}, "steering needs steering.factors"),
+        ({"steering": {"factors": [2], "top": 3, "neurons": ["0/1"]}}, "remove one of the two"),
+        ({"steering": {"factors": [2]}, "pairs.test": 0}, "no held-out pairs to steer"),
+        ({"agreement": {"sample": 5000}}, "asks for 5000 neurons where there are 720"),
+    ],
+)
+def test_refused(settings, message, binary, tmp_path, tiny_folder):
+    """What cannot be steered or sampled is named, and nothing is written."""
+    whole = settings_of(tiny_folder("llama"), attribution={"method": "relp"})
+    if settings.get("pairs.test") == 0:
+        whole["pairs"]["test"] = 0
+        settings = {key: value for key, value in settings.items() if key != "pairs.test"}
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(json.dumps({"schema": 1, "name": "refused"} | whole | settings))
+    done = subprocess.run([binary, "run", sweep, "--out", tmp_path / "out"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
