@@ -175,19 +175,28 @@ AgreementOutcome agreement_of(const Job& job, const std::vector<SampledNeuron>& 
   }
   const std::size_t top = std::max<std::size_t>(1, sample.size() / 10);
   using Numbers = std::span<const double>;
-  const std::vector<std::pair<std::string, std::function<double(Numbers, Numbers)>>> statistics = {
-      {"pearson", pearson},
-      {"pearson without the largest", pearson_without_largest},
-      {"spearman", spearman},
-      {fmt::format("top-{} overlap", top), [top](Numbers x, Numbers y) { return overlap(x, y, top); }},
+  struct Statistic {
+    std::string name;
+    double least;  // what it can be; 1 at the most
+    std::function<double(Numbers, Numbers)> value;
   };
+  const std::vector<Statistic> statistics = {
+      {"pearson", -1, pearson},
+      {"pearson without the largest", -1, pearson_without_largest},
+      {"spearman", -1, spearman},
+      {fmt::format("top-{} overlap", top), 0, [top](Numbers x, Numbers y) { return overlap(x, y, top); }},
+  };
+  BootstrapOptions options;
+  options.kind = BootstrapKind::basic;
   const std::vector<std::int64_t> clusters = prompt_clusters(job.pairs.train);
-  for (const auto& [name, statistic] : statistics) {
+  for (const Statistic& statistic : statistics) {
     const WeightedStatistic of_weights = [&](Numbers weight) {
-      return statistic(column_means(outcome.exact, weight), column_means(outcome.score, weight));
+      return statistic.value(column_means(outcome.exact, weight), column_means(outcome.score, weight));
     };
     const std::vector<double> once(clusters.size(), 1);
-    outcome.statistics.push_back({name, of_weights(once), bootstrap(clusters, of_weights, {})});
+    const Interval wide = bootstrap(clusters, of_weights, options);
+    const Interval possible{std::clamp(wide.low, statistic.least, 1.0), std::clamp(wide.high, statistic.least, 1.0)};
+    outcome.statistics.push_back({statistic.name, of_weights(once), possible});
   }
   return outcome;
 }

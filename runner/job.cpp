@@ -150,6 +150,12 @@ bool lacks_counterfactual(const std::vector<TokenPair>& pairs) {
 
 bool Job::has_circuit() const { return !pairs.test.empty() && config.method.has_neurons(); }
 
+std::string Job::token_text(std::int64_t id) const {
+  std::string text;
+  for (const char c : tokenizer->text_of(id)) text += c == '\0' ? std::string("\xE2\x90\x80") : std::string(1, c);
+  return text;
+}
+
 bool Job::has_steering() const {
   const bool any = !config.steering.neurons.empty() || config.method.has_neurons();
   return !config.steering.factors.empty() && any;
@@ -236,9 +242,9 @@ void read_pairs_of(Job& job, const Settings& settings, LoadedModel& model) {
   }
   check_sizes(job, settings);
   check_steering(job, settings);
-  const Rules rules = job.config.method.rules;
-  job.fired = job.measures->fired(
-      rules, [&] { return count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), rules); });
+  const Fired& sites = job.measures->fired(
+      [&] { return count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), Rules::all()); });
+  job.fired = sites.only(job.config.method.rules);
   settle_rules(job);
   if (dtype_named(job.config.dtype) == at::kBFloat16) settle_quadrature(job.config.method);
 }

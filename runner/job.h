@@ -48,6 +48,8 @@ struct Job {
   [[nodiscard]] std::int64_t node_positions() const { return train_length; }
   [[nodiscard]] bool has_circuit() const;
   [[nodiscard]] bool has_steering() const;
+  /// A token as text that a results file can hold: the character NUL as U+2400.
+  [[nodiscard]] std::string token_text(std::int64_t id) const;
   /// Whether the scores are compared with exact patching.
   [[nodiscard]] bool has_agreement() const;
 };

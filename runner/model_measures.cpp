@@ -12,7 +12,7 @@ namespace {
 
 double time_of_block(const Transformer& model, std::int64_t length) {
   constexpr std::int64_t rows = 256;
-  const std::int64_t blocks = std::min<std::int64_t>(3, model.architecture().layers);
+  const std::int64_t blocks = std::min<std::int64_t>(2, model.architecture().layers);
   const std::int64_t sequences = std::max<std::int64_t>(1, rows / length);
   Batch batch;
   batch.length = batch.live = length;
@@ -21,7 +21,7 @@ double time_of_block(const Transformer& model, std::int64_t length) {
   ForwardOptions options;
   options.tape = ForwardOptions::Tape::keep;
   double fastest = 0;
-  for (int i = 0; i < 3; ++i) {  // the first one touches the weights
+  for (int i = 0; i < 2; ++i) {  // the first one touches the weights
     const auto start = std::chrono::steady_clock::now();
     const Pass pass = model.forward(batch, options);
     model.backward(pass, {0, sequences}, pass.stream, {});
@@ -48,10 +48,9 @@ double ModelMeasures::seconds_of_block(const Transformer& network, std::int64_t 
   return remembered(seconds_, {&network, length}, [&] { return time_of_block(network, length); });
 }
 
-Fired ModelMeasures::fired(Rules rules, const std::function<Fired()>& count) {
-  const auto known =
-      std::find_if(fired_.begin(), fired_.end(), [&rules](const auto& entry) { return entry.first == rules; });
-  return known != fired_.end() ? known->second : fired_.emplace_back(rules, count()).second;
+const Fired& ModelMeasures::fired(const std::function<Fired()>& count) {
+  if (!fired_) fired_ = count();
+  return *fired_;
 }
 
 }  // namespace tributary

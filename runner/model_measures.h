@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <utility>
-#include <vector>
 
 #include "attribution/methods/footprint.h"
 #include "attribution/model/rules.h"
@@ -24,14 +24,14 @@ class ModelMeasures {
   RowBytes row_bytes(const Transformer& network, std::int64_t length);
   /// Seconds of one thread for a prompt's pass, forward or backward, through one block, in calls of a usual size.
   double seconds_of_block(const Transformer& network, std::int64_t length);
-  /// How often each rule acts in one backward pass: the same for all prompts. `count` finds it out.
-  Fired fired(Rules rules, const std::function<Fired()>& count);
+  /// How often each rule would act in one backward pass, all of them on: the same for all prompts. `count` finds it out.
+  const Fired& fired(const std::function<Fired()>& count);
 
  private:
   using NetworkAndLength = std::pair<const Transformer*, std::int64_t>;
   std::map<NetworkAndLength, RowBytes> row_bytes_;
   std::map<NetworkAndLength, double> seconds_;
-  std::vector<std::pair<Rules, Fired>> fired_;
+  std::optional<Fired> fired_;
 };
 
 }  // namespace tributary

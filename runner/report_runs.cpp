@@ -32,7 +32,8 @@ std::string text_attribute(const ReportRun& run, const std::string& name) {
 /// "relp without norm", "ig-acts right 10": what sets a run's method apart from its table's row.
 std::string method_name(const ReportRun& run) {
   const std::string method = text_attribute(run, "method");
-  std::string name = method == "delta" ? "|Δ|" : method;
+  const bool ablated = method.starts_with("no-");  // RelP without one of its rules
+  std::string name = method == "delta" ? "|Δ|" : ablated ? "relp without " + method.substr(3) : method;
   const std::vector<MethodRow>& rows = method_table();
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const MethodRow& r) { return r.name == method; });
   if (row == rows.end()) return name;
@@ -76,9 +77,9 @@ std::string data_name(const ReportRun& run) {
   if (comma == std::string::npos) return first;
   const std::string second = stem(files.substr(comma + 2));
   const auto differ = std::mismatch(first.begin(), first.end(), second.begin(), second.end()).first;
-  std::string common(first.begin(), differ);
-  while (!common.empty() && std::string("_-. ").find(common.back()) != std::string::npos) common.pop_back();
-  return common.size() < 3 ? first : common;
+  const std::string common(first.begin(), differ);
+  const std::size_t word = common.find_last_of("_-. ");  // whole words: not the t of train and test
+  return word == std::string::npos || word == 0 ? first : common.substr(0, word);
 }
 
 /// Names that are there more than once get what sets them apart.

@@ -71,7 +71,7 @@ void add_steering(ResultsFile& file, const Job& job, const SteeringOutcome& outc
   std::vector<float> probabilities;
   for (std::size_t factor = 0; factor < outcome.tokens.size(); ++factor) {
     for (const double id : outcome.tokens[factor]) {
-      tokens.push_back(job.tokenizer->text_of(static_cast<std::int64_t>(id)));
+      tokens.push_back(job.token_text(static_cast<std::int64_t>(id)));
     }
     for (const double p : outcome.top_probability[factor]) probabilities.push_back(static_cast<float>(p));
   }

@@ -184,7 +184,7 @@ void add_pairs(ResultsFile& file, const Job& job) {
     for (const auto& [pair, split] : pairs) {
       const std::vector<std::int64_t>& row = ids_of(*pair);
       for (std::int64_t t = 0; t < longest; ++t)
-        values.push_back(t < size_of(row) ? job.tokenizer->text_of(row[static_cast<std::size_t>(t)]) : "");
+        values.push_back(t < size_of(row) ? job.token_text(row[static_cast<std::size_t>(t)]) : "");
     }
     file.datasets.push_back(
         {"/pairs/" + name, {"pair", "token"}, {size_of(pairs), longest}, std::move(values), long_name, "", {}});

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iostream>
 #include <utility>
 
@@ -111,8 +112,9 @@ void Run::show(const ResultsFile& results) const {
 }
 
 void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
-                  const Communicator& comm, StopFlag& stop) {
+                  const Communicator& comm, StopFlag& stop, double seconds_before) {
   const std::string started = utc_now();
+  const auto begin = std::chrono::steady_clock::now();
   const bool first_rank = comm.rank() == 0;
   RunGroup jobs;
   std::vector<JournalledRun> journalled;
@@ -158,7 +160,8 @@ void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const
   }
   BatchRows rows(memory.batch_rows);
   const bool may_halve = job.device.is_cpu() || !job.config.strict;
-  timings.add_seconds("start", seconds_since_process_start());
+  const std::chrono::duration<double> here_until_now = std::chrono::steady_clock::now() - begin;
+  timings.add_seconds("start", seconds_before + here_until_now.count());
   const Execution execution{comm,    options,  job.device.type(), rows, may_halve,
                             timings, &journal, arguments.compute, {}};
   const bool compares = std::any_of(jobs.begin(), jobs.end(), [](const Job* one) { return one->has_agreement(); });

@@ -49,9 +49,10 @@ class Run {
   bool complete_ = false;
 };
 
-/// Computes the runs of one group, and writes the results of those that are not complete. Collective; throws.
+/// Computes the runs of one group, and writes the results of those that are not complete. seconds_before: what getting
+/// here took, of a process's first group. Collective; throws.
 void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
-                  const Communicator& comm, StopFlag& stop);
+                  const Communicator& comm, StopFlag& stop, double seconds_before);
 
 /// Worker threads of this rank for a job. Collective.
 int worker_threads(const Job& job, const Communicator& comm);

@@ -98,6 +98,12 @@ void keep_names(const RunArguments& arguments) {
   keep_run_names(base_of(whole, settings.front()), settings.front().at<std::string>("name"), folders);
 }
 
+bool any_results(const RunArguments& arguments, const std::vector<Settings>& settings) {
+  return std::any_of(settings.begin(), settings.end(), [&arguments](const Settings& one) {
+    return std::filesystem::exists(results_path(folder_of(arguments, one)));
+  });
+}
+
 /// What could not be drawn can be drawn later: the results are there.
 void draw_report(const std::filesystem::path& folder) {
   try {
@@ -108,9 +114,18 @@ void draw_report(const std::filesystem::path& folder) {
   }
 }
 
+/// Seconds from the process's start to its first group; 0 for those after it.
+class StartUp {
+ public:
+  double take() { return std::exchange(first_, false) ? seconds_since_process_start() : 0; }
+
+ private:
+  bool first_ = true;
+};
+
 /// Shows what is complete, and computes the rest group by group. Returns the first exit code that is not 0.
 int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& sweep, const RunArguments& arguments,
-                   const Communicator& comm, StopFlag& stop) {
+                   const Communicator& comm, StopFlag& stop, StartUp& start_up) {
   std::vector<Candidate> candidates;
   for (const auto& run : runs) {
     candidates.push_back(run->candidate());
@@ -121,7 +136,7 @@ int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& s
   for (const std::vector<std::size_t>& members : groups) {
     std::vector<const Run*> group;
     for (const std::size_t member : members) group.push_back(runs[member].get());
-    const int code = together(comm, [&] { compute_runs(group, sweep, arguments, comm, stop); });
+    const int code = together(comm, [&] { compute_runs(group, sweep, arguments, comm, stop, start_up.take()); });
     if (worst == exit_done) worst = code;
     if (code == exit_stopped) return code;
   }
@@ -143,6 +158,7 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   ModelShelf shelf(comm);
   SweepFolder sweep(base_of(arguments, settings.front()), comm);
   if (comm.rank() == 0) list_runs(settings);
+  StartUp start_up;
   bool any_open = false;  // some run was not complete before
   bool named = false;
   const bool fail_fast = arguments.on_failure == OnFailure::stop;
@@ -161,18 +177,19 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
     if (fail_fast && worst != exit_done) break;
     any_open = any_open || std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run->complete(); });
     if (any_open && !named) {
-      remember(together(comm, [&] { agreed(comm, [&] {
+      const auto keep = [&] {
         if (comm.rank() == 0) keep_names(arguments);
-      }); }));
+      };
+      remember(together(comm, [&] { agreed(comm, keep); }));
       named = true;
     }
-    code = run_candidates(runs, sweep, arguments, comm, stop);
+    code = run_candidates(runs, sweep, arguments, comm, stop, start_up);
     remember(code);
     if (code == exit_stopped) worst = code;  // whatever else there was: there is more to do
     if (worst == exit_stopped || (fail_fast && worst != exit_done)) break;
   }
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));
-  if (comm.rank() == 0 && any_open && (worst == exit_done || worst == exit_failed_units)) draw_report(sweep.out());
+  if (comm.rank() == 0 && any_open && worst != exit_stopped && any_results(arguments, settings)) draw_report(sweep.out());
   return worst;
 }
 
@@ -210,7 +227,7 @@ int finalize_command(const std::filesystem::path& out, const Communicator& comm)
       if (comm.rank() == 0 && run->complete()) run->show_complete();
     }
     if (complete) continue;
-    const int put_together = together(comm, [&] { compute_runs(members, sweep, arguments, comm, stop); });
+    const int put_together = together(comm, [&] { compute_runs(members, sweep, arguments, comm, stop, 0); });
     if (worst == exit_done) worst = put_together;
   }
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));

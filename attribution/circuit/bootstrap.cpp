@@ -55,6 +55,15 @@ double acceleration(const std::vector<std::int64_t>& cluster, std::size_t cluste
   return std::isfinite(a) ? a : 0;  // a statistic that no pair moves, or undefined without one of them
 }
 
+/// How far the observed value stands from the resamples' median, as a normal deviate; ties count half, and it is kept off
+/// the ends.
+double bias_of(const std::vector<double>& sorted, double observed) {
+  const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), observed);
+  const double below = static_cast<double>((first - sorted.begin()) + (last - sorted.begin())) / 2;
+  const auto count = static_cast<double>(sorted.size());
+  return normal_quantile(std::clamp(below / count, 0.5 / count, 1 - 0.5 / count));
+}
+
 }  // namespace
 
 double normal_quantile(double p) {
@@ -111,19 +120,18 @@ Interval bootstrap(const std::vector<std::int64_t>& cluster, const WeightedStati
   }
   if (2 * values.size() < static_cast<std::size_t>(options.resamples)) return {undefined, undefined};
   std::sort(values.begin(), values.end());
-  // Where the observed value stands among the resamples, ties counting half, kept off 0 and 1.
-  const auto [first, last] = std::equal_range(values.begin(), values.end(), observed);
-  const double below = static_cast<double>((first - values.begin()) + (last - values.begin())) / 2;
-  const auto count = static_cast<double>(values.size());
-  const double bias = normal_quantile(std::clamp(below / count, 0.5 / count, 1 - 0.5 / count));
-  const double a = acceleration(cluster, clusters, statistic);
-  const auto n = static_cast<double>(clusters);
-  const auto end = [&](double p) {
-    const double z = bias + student_quantile(p, n - 1) * std::sqrt(n / (n - 1));
-    return quantile(values, normal_cdf(bias + z / std::max(1 - a * z, 1e-3)));
-  };
   const double tail = (1 - options.level) / 2;
-  return {end(tail), end(1 - tail)};
+  const auto n = static_cast<double>(clusters);
+  const double width = student_quantile(1 - tail, n - 1) * std::sqrt(n / (n - 1));
+  if (options.kind == BootstrapKind::basic) {
+    return {2 * observed - quantile(values, normal_cdf(width)), 2 * observed - quantile(values, normal_cdf(-width))};
+  }
+  const double bias = bias_of(values, observed);
+  const double a = acceleration(cluster, clusters, statistic);
+  const auto end = [&](double z) {
+    return quantile(values, normal_cdf(bias + (bias + z) / std::max(1 - a * (bias + z), 1e-3)));
+  };
+  return {end(-width), end(width)};
 }
 
 }  // namespace tributary

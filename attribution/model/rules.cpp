@@ -20,4 +20,12 @@ std::string name_of(Rule rule) {
   throw ContractViolation("a rule outside the enumeration");
 }
 
+Fired Fired::only(Rules rules) const {
+  Fired some = *this;
+  for (const Rule rule : all_rules) {
+    if (!rules.has(rule)) some.counts_.at(static_cast<std::size_t>(rule)) = 0;
+  }
+  return some;
+}
+
 }  // namespace tributary

@@ -47,6 +47,8 @@ class Fired {
  public:
   void count(Rule rule) { ++counts_.at(static_cast<std::size_t>(rule)); }
   [[nodiscard]] std::int64_t of(Rule rule) const { return counts_.at(static_cast<std::size_t>(rule)); }
+  /// Without the counts of rules that are off: whether one acts does not depend on the others.
+  [[nodiscard]] Fired only(Rules rules) const;
 
  private:
   std::array<std::int64_t, 4> counts_{};

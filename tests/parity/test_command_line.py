@@ -390,9 +390,28 @@ def test_positions_summed_take_all_lengths(bench):
         assert len({int((row >= 0).sum()) for row in ids}) > 1
 
 
+@pytest.mark.parametrize(
+    ("sweep", "words"),
+    [
+        ({"grid": {"attribution.stpes": [1, 2]}}, ("attribution.stpes", "did you mean 'attribution.steps'")),
+        ({"zip": {"pairs.seed": [1, 2], "attribution.method": ["atp"]}}, ("sweep.zip", "equally long")),
+        ({"grid": {"pairs.seed": [1, 2]}, "exclude": [{"pairs.seed": 1}, {"pairs.seed": 2}]}, ("leaves no run",)),
+        ({"grid": {"pairs.seed": [1]}, "include": [{"pairs.seed": 4}, {"pairs.seed": 4}]}, ("two runs of one name",)),
+        ({"grid": {"attribution.method": ["atp", "atp"]}}, ("twice",)),
+        ({"grid": []}, ("must be a mapping",)),
+    ],
+)
+def test_sweeps_that_cannot_be(sweep, words, bench):
+    """Each mistake of a sweep with its words."""
+    bench.settings["sweep"] = sweep
+    bench.refused(*words)
+
+
 def test_a_grid_gives_a_folder_a_run(bench):
     """One run's mistake leaves the others."""
     bench.settings["sweep"] = {"grid": {"attribution.method": ["atp", "relp"], "circuit.counts": [[10], [10**9]]}}
     done = bench.run()
     assert done.returncode == 2 and "1000000000" in done.stderr
     assert sorted(file.parent.parent.name for file in bench.out.rglob("results.h5")) == ["out", "out"]
+    page = (bench.out / "report.html").read_text()
+    assert "is not finished" in page, "the report is there, and says what is missing"

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <random>
 
+#include "attribution/circuit/agreement.h"
 #include "attribution/circuit/curve.h"
 
 namespace tributary {
@@ -75,12 +76,11 @@ struct Misses {
 };
 
 template <typename Draw>
-Misses misses(int cases, std::size_t pairs, double truth, const Draw& draw) {
+Misses misses(int cases, std::size_t pairs, double truth, const Draw& draw, BootstrapOptions options = {}) {
   Misses result;
   std::mt19937_64 random(7);
   for (int i = 0; i < cases; ++i) {
     const WeightedStatistic statistic = draw(random, pairs);
-    BootstrapOptions options;
     options.seed = static_cast<std::uint64_t>(i);
     const Interval interval = bootstrap(each_alone(pairs), statistic, options);
     if (interval.high < truth) result.below += 1.0 / cases;
@@ -129,6 +129,60 @@ TEST(BootstrapCoverage, OfASkewedMeanFallsLittleShort) {
     return [values](std::span<const double> weight) { return weighted_mean(weight, values); };
   });
   EXPECT_GT(missed.coverage(), 0.93 - noise);
+}
+
+/// Exact effects and scores of neurons over pairs: the neurons' own values, and noise that both share in part.
+class NoisyScores {
+ public:
+  static constexpr std::size_t neurons = 60;
+
+  NoisyScores() {
+    std::mt19937_64 random(3);
+    std::normal_distribution<double> normal;
+    for (std::size_t i = 0; i < neurons; ++i) {
+      exact_.push_back(normal(random) * std::exp(normal(random)));
+      score_.push_back(exact_.back() * (1 + 0.3 * normal(random)));
+    }
+  }
+  [[nodiscard]] double truth() const { return pearson(exact_, score_); }
+
+  WeightedStatistic operator()(std::mt19937_64& random, std::size_t pairs) const {
+    std::normal_distribution<double> normal;
+    std::vector<std::vector<double>> exact(pairs), score(pairs);
+    for (std::size_t pair = 0; pair < pairs; ++pair) {
+      for (std::size_t i = 0; i < neurons; ++i) {
+        const double shared = 2 * normal(random);
+        exact[pair].push_back(exact_[i] + shared);
+        score[pair].push_back(score_[i] + 0.8 * shared + 1.2 * normal(random));
+      }
+    }
+    return [exact, score](std::span<const double> weight) {
+      std::vector<double> x(neurons, 0), y(neurons, 0);
+      for (std::size_t pair = 0; pair < exact.size(); ++pair) {
+        for (std::size_t i = 0; i < neurons; ++i) {
+          x[i] += weight[pair] * exact[pair][i];
+          y[i] += weight[pair] * score[pair][i];
+        }
+      }
+      return pearson(x, y);
+    };
+  }
+
+ private:
+  std::vector<double> exact_, score_;
+};
+
+TEST(BootstrapCoverage, OfACorrelationOfMeansIsTheStatedRateWhereResamplesAreTurnedRound) {
+  constexpr int some = 300;
+  constexpr double standard_error = 0.0126;
+  const NoisyScores scores;
+  BootstrapOptions options;
+  options.resamples = 300;
+  options.kind = BootstrapKind::basic;
+  EXPECT_NEAR(misses(some, 40, scores.truth(), scores, options).coverage(), 0.95, 3 * standard_error);
+  options.kind = BootstrapKind::bca;
+  EXPECT_LT(misses(some, 40, scores.truth(), scores, options).coverage(), 0.95 - 4 * standard_error)
+      << "which is why agreement takes the basic one";
 }
 
 }  // namespace

@@ -1,0 +1,114 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""Every command, program and sweep file of README, CONTRIBUTING and docs/ works as it is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import fastjsonschema
+import pytest
+import yaml
+from conftest import ROOT
+from product import mpi_environment
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+ELSEWHERE = {  # commands that other parts of the checks run, and which
+    "./run ": "continuous integration, which starts with an empty machine",
+    "cmake --preset": "./run test and ./run lint",
+    "ctest --preset": "./run test",
+    ".venv/bin/python -m pytest": "./run test",
+    "sbatch ": "test_slurm.py, on a Slurm of its own",
+}
+BASE = {"schema": 1, "name": "fragment", "model": {"path": "m"}, "pairs": {"file": "p"}, "attribution": {"method": "atp"}}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The page's code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[str]:
+    """Shell commands, a line each, without comments."""
+    text = "".join(blocks(page, "sh")).replace("\\\n", " ")
+    lines = (re.sub(r"\s+#.*$", "", line).strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def run_here(command: str) -> bool:
+    """Whether no other check runs it."""
+    return not any(command.startswith(prefix) for prefix in ELSEWHERE)
+
+
+@pytest.fixture(scope="module")
+def workplace(binary, tmp_path_factory) -> Path:
+    """A folder that looks like the project after ./run demo, results excepted."""
+    if not (ROOT / "models" / "smollm2-135m").is_dir():
+        pytest.skip("the demo model is not there: tools/fetch_model.py makes it")
+    if binary != ROOT / "build" / "release" / "tributary":
+        pytest.skip("the docs speak of build/release/tributary")
+    folder = tmp_path_factory.mktemp("docs")
+    for name in ("build", "models", "experiments", "slurm", "tests", ".venv", "run"):
+        (folder / name).symlink_to(ROOT / name)
+    demo = [str(binary), "run", "experiments/hot_or_cold.yaml", "--out", "results/demo"]
+    subprocess.run(demo, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_commands(workplace):
+    """One after the other, page by page: later ones use what earlier ones wrote."""
+    environment = mpi_environment(workplace / "session")
+    todo = [(page.name, command) for page in PAGES for command in commands(page) if run_here(command)]
+    assert len(todo) > 10
+    for page, command in todo:
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=workplace, env=environment, capture_output=True, text=True, check=False, timeout=900
+        )
+        assert done.returncode == 0, f"{page}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    programs = [(page.name, program) for page in PAGES for program in blocks(page, "python") if "import " in program]
+    assert len(programs) >= 3
+    for page, program in programs:
+        words = [str(ROOT / ".venv" / "bin" / "python"), "-c", program]
+        done = subprocess.run(words, cwd=workplace, env=os.environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{page}:\n{program}\n{done.stderr}"
+        assert done.stdout.strip(), f"{page}: prints nothing"
+    schema = next(json.loads(block) for block in blocks(ROOT / "docs" / "results.md", "json"))
+    validate = fastjsonschema.compile(schema)
+    document = json.loads((workplace / "results" / "tables" / "tables.json").read_text())
+    validate(document)
+    described = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", (ROOT / "docs" / "results.md").read_text(), re.MULTILINE)
+    names = {name for cell in described for name in re.findall(r"`(\w+)`", cell)}
+    assert {table["name"] for table in document["tables"]} == names
+
+
+def test_sweep_files(binary, tmp_path):
+    """Whole files, and parts of them in a minimal one, are accepted."""
+    found = 0
+    for page in PAGES:
+        for block in blocks(page, "yaml"):
+            settings = BASE | yaml.safe_load(block)
+            if "attribution" in settings and isinstance(settings["attribution"], dict):
+                settings["attribution"] = {"method": "atp"} | settings["attribution"]
+            file = tmp_path / f"{found}.yaml"
+            file.write_text(json.dumps(settings))
+            done = subprocess.run([binary, "validate", file], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{page.name}:\n{block}\n{done.stderr}"
+            found += 1
+    assert found >= 4
+
+
+def test_the_readmes_file_is_the_demos():
+    """The sweep file that README shows is the one that ./run demo runs."""
+    shown = blocks(ROOT / "README.md", "yaml")[0]
+    assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "experiments" / "hot_or_cold.yaml").read_text())
+
+
+def test_links():
+    """Relative links lead somewhere."""
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
