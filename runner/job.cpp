@@ -38,17 +38,17 @@ std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, co
 }
 
 /// Rules asked for by name must act somewhere; a preset drops those that cannot, unless none is left.
-void settle_rules(Job& job) {
+void settle_rules(Job& job, const Fired& sites) {
   Method& method = job.config.method;
   const std::string place = " in a " + job.architecture().family + " model (it fired 0 times)";
   for (const Rule rule : method.asked) {
-    if (job.fired.of(rule) == 0) {
+    if (sites.of(rule) == 0) {
       throw UserError("attribution.rules." + name_of(rule), "the rule has no place to act" + place + "; remove it");
     }
   }
   const bool had_any = method.rules.any();
   for (const Rule rule : all_rules) {
-    if (!method.rules.has(rule) || job.fired.of(rule) > 0) continue;
+    if (!method.rules.has(rule) || sites.of(rule) > 0) continue;
     method.rules = method.rules.without(rule);
     job.dropped.push_back(rule);
   }
@@ -242,10 +242,7 @@ void read_pairs_of(Job& job, const Settings& settings, LoadedModel& model) {
   }
   check_sizes(job, settings);
   check_steering(job, settings);
-  const Fired& sites = job.measures->fired(
-      [&] { return count_fired(*job.working, prompts_of(job, job.pairs.train, {0}), Rules::all()); });
-  job.fired = sites.only(job.config.method.rules);
-  settle_rules(job);
+  settle_rules(job, job.measures->sites(*job.working));
   if (dtype_named(job.config.dtype) == at::kBFloat16) settle_quadrature(job.config.method);
 }
 

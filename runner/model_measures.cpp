@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "attribution/methods/attribute.h"
+
 namespace tributary {
 namespace {
 
 double time_of_block(const Transformer& model, std::int64_t length) {
-  constexpr std::int64_t rows = 256;
+  constexpr std::int64_t rows = 96;
   const std::int64_t blocks = std::min<std::int64_t>(2, model.architecture().layers);
   const std::int64_t sequences = std::max<std::int64_t>(1, rows / length);
   Batch batch;
@@ -48,9 +50,14 @@ double ModelMeasures::seconds_of_block(const Transformer& network, std::int64_t 
   return remembered(seconds_, {&network, length}, [&] { return time_of_block(network, length); });
 }
 
-const Fired& ModelMeasures::fired(const std::function<Fired()>& count) {
-  if (!fired_) fired_ = count();
+const Fired& ModelMeasures::fired(const Transformer& network) {
+  if (!fired_) fired_ = count_fired(network, network.architecture().layers);
   return *fired_;
+}
+
+const Fired& ModelMeasures::sites(const Transformer& network) {
+  if (!sites_) sites_ = count_fired(network, 1);
+  return *sites_;
 }
 
 }  // namespace tributary

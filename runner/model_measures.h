@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -24,14 +23,16 @@ class ModelMeasures {
   RowBytes row_bytes(const Transformer& network, std::int64_t length);
   /// Seconds of one thread for a prompt's pass, forward or backward, through one block, in calls of a usual size.
   double seconds_of_block(const Transformer& network, std::int64_t length);
-  /// How often each rule would act in one backward pass, all of them on: the same for all prompts. `count` finds it out.
-  const Fired& fired(const std::function<Fired()>& count);
+  /// How often each rule would act in one backward pass, all of them on: the same for all prompts.
+  const Fired& fired(const Transformer& network);
+  /// The same through one block: whether a rule has a place to act in this family. Quicker.
+  const Fired& sites(const Transformer& network);
 
  private:
   using NetworkAndLength = std::pair<const Transformer*, std::int64_t>;
   std::map<NetworkAndLength, RowBytes> row_bytes_;
   std::map<NetworkAndLength, double> seconds_;
-  std::optional<Fired> fired_;
+  std::optional<Fired> fired_, sites_;
 };
 
 }  // namespace tributary

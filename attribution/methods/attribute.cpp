@@ -121,16 +121,21 @@ MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, con
   return {at::cat(best), at::ones({prompts.top_k}, model.score_options())};
 }
 
-Fired count_fired(const Transformer& model, const Prompts& prompts, Rules rules) {
-  Fired fired;
-  const Prompts first = prompts.narrow(0, 1);
+Fired count_fired(const Transformer& model, std::int64_t blocks) {
+  constexpr std::int64_t length = 2;  // an attention pattern needs two positions
+  const c10::InferenceMode inference;
+  const Architecture& a = model.architecture();
+  Batch batch;
+  batch.length = batch.live = length;
+  batch.entries = {{a.layers - blocks, at::ones({1, length, a.d_model}, model.score_options())}};
   ForwardOptions forward;
   forward.tape = ForwardOptions::Tape::keep;
-  const Pass pass = model.forward(whole_batch(model.embed(first.clean)), forward);
+  const Pass pass = model.forward(std::move(batch), forward);
+  Fired fired;
   BackwardOptions backward;
-  backward.rules = rules;
+  backward.rules = Rules::all();
   backward.fired = &fired;
-  const at::Tensor directions = model.directions(metric_tokens(model, first, {}));
+  const at::Tensor directions = at::ones({1, a.d_model}, model.score_options());
   model.backward(pass, {0, 1}, model.metric_gradient(pass.stream, directions, backward), backward);
   return fired;
 }

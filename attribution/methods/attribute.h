@@ -102,8 +102,8 @@ struct UnitOutcome {
 UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, const Prompts& prompts,
                       const UnitOptions& options);
 
-/// Counts the rules that enter the graph of one full pass over the first pair.
-Fired count_fired(const Transformer& model, const Prompts& prompts, Rules rules);
+/// How often each rule acts in one backward pass through the last `blocks` blocks and the head, all rules on.
+Fired count_fired(const Transformer& model, std::int64_t blocks);
 
 /// A rule the quadrature pilot may choose: for each candidate, in order of cost, whether |residual| stays within
 /// tolerance.

@@ -151,9 +151,9 @@ class NoisyScores {
     std::vector<std::vector<double>> exact(pairs), score(pairs);
     for (std::size_t pair = 0; pair < pairs; ++pair) {
       for (std::size_t i = 0; i < neurons; ++i) {
-        const double shared = 2 * normal(random);
+        const double shared = 4 * normal(random);
         exact[pair].push_back(exact_[i] + shared);
-        score[pair].push_back(score_[i] + 0.8 * shared + 1.2 * normal(random));
+        score[pair].push_back(score_[i] + 0.8 * shared + 2.4 * normal(random));
       }
     }
     return [exact, score](std::span<const double> weight) {

@@ -90,16 +90,16 @@ TEST_P(AnyRules, AllGradientsAreThoseOfTheReference) {
 }
 
 TEST(Fired, CountsEverySiteOfOnePass) {
-  const Fired llama = count_fired(tiny_model(Kind::llama), tiny_prompts(2, 5), Rules::all());
+  const Fired llama = count_fired(tiny_model(Kind::llama), 3);
   EXPECT_EQ(llama.of(Rule::norm), 7);  // two a layer, and the final one
   EXPECT_EQ(llama.of(Rule::activation), 3);
   EXPECT_EQ(llama.of(Rule::half), 3);
   EXPECT_EQ(llama.of(Rule::attention), 3);
-  const Fired gpt2 = count_fired(tiny_model(Kind::gpt2), tiny_prompts(2, 5), Rules::all());
+  const Fired gpt2 = count_fired(tiny_model(Kind::gpt2), 3);
   EXPECT_EQ(gpt2.of(Rule::half), 0);
   EXPECT_EQ(gpt2.of(Rule::activation), 3);
-  EXPECT_EQ(count_fired(tiny_model(Kind::llama), tiny_prompts(2, 5), {}).of(Rule::norm), 0);
-  const Fired norm = count_fired(tiny_model(Kind::llama), tiny_prompts(2, 5), Rules().with(Rule::norm));
+  EXPECT_EQ(llama.only({}).of(Rule::norm), 0);
+  const Fired norm = llama.only(Rules().with(Rule::norm));
   EXPECT_EQ(norm.of(Rule::norm), 7);
   EXPECT_EQ(norm.of(Rule::attention), 0);
 }
