@@ -1,6 +1,6 @@
-# tributary_embed(TARGET NAMESPACE function=file …): the bytes of files in the program's read-only data, each behind a
-# function `std::string_view <function>()`. The assembler copies them: a compiler would take minutes over a few megabytes
-# of literals.
+# tributary_embed(TARGET NAMESPACE function=file|file… …): the bytes of files, one after the other, in the program's
+# read-only data, behind a function `std::string_view <function>()`. The assembler copies them: a compiler would take
+# minutes over a few megabytes of literals.
 enable_language(ASM)
 
 function(tributary_embed target namespace)
@@ -13,11 +13,15 @@ function(tributary_embed target namespace)
   foreach(pair ${ARGN})
     string(REGEX MATCH "^([a-z_]+)=(.*)$" whole "${pair}")
     set(function "${CMAKE_MATCH_1}")
-    set(file "${CMAKE_MATCH_2}")
+    string(REPLACE "|" ";" parts "${CMAKE_MATCH_2}")
     set(symbol "tributary_${function}")
-    list(APPEND files "${file}")
-    string(APPEND data "  .global ${symbol}\n${symbol}:\n  .incbin \"${file}\"\n"
-      "  .global ${symbol}_end\n${symbol}_end:\n")
+    string(APPEND data "  .global ${symbol}\n${symbol}:\n")
+    foreach(part ${parts})
+      cmake_path(ABSOLUTE_PATH part BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
+      list(APPEND files "${part}")
+      string(APPEND data "  .incbin \"${part}\"\n")
+    endforeach()
+    string(APPEND data "  .global ${symbol}_end\n${symbol}_end:\n")
     string(APPEND symbols "extern \"C\" const char ${symbol}[];\nextern \"C\" const char ${symbol}_end[];\n")
     string(APPEND functions "std::string_view ${function}() { return {${symbol}, ${symbol}_end}; }\n")
   endforeach()

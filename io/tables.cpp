@@ -72,8 +72,8 @@ std::string word_of(Column::Type type) {
 }
 
 std::string json_of(const Table& table) {
-  std::string json = fmt::format(R"({{"name":{},"meaning":{},"columns":[)", json_string(table.name),
-                                 json_string(table.meaning));
+  std::string json =
+      fmt::format(R"({{"name":{},"meaning":{},"columns":[)", json_string(table.name), json_string(table.meaning));
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const Column& column = table.columns[c];
     json += fmt::format(R"({}{{"name":{},"type":"{}","unit":{},"meaning":{},"values":[)", c == 0 ? "" : ",",
@@ -147,20 +147,22 @@ std::string csv_of(const Table& table) {
 }
 
 std::string json_of(const Document& document) {
-  std::string json =
-      fmt::format(R"({{"schema":1,"kind":"{}","title":{},"generator":{},"made":{},"notes":[)",
-                  document.kind == Document::Kind::run ? "run" : "sweep", json_string(document.title),
-                  json_string(document.generator), json_string(document.made));
+  std::string json = fmt::format(R"({{"schema":1,"kind":"{}","title":{},"generator":{},"made":{},"notes":[)",
+                                 document.kind == Document::Kind::run ? "run" : "sweep", json_string(document.title),
+                                 json_string(document.generator), json_string(document.made));
   for (std::size_t i = 0; i < document.notes.size(); ++i) json += (i == 0 ? "" : ",") + json_string(document.notes[i]);
   json += "],\"tables\":[";
-  for (std::size_t i = 0; i < document.tables.size(); ++i) json += (i == 0 ? "\n" : ",\n") + json_of(document.tables[i]);
+  for (std::size_t i = 0; i < document.tables.size(); ++i)
+    json += (i == 0 ? "\n" : ",\n") + json_of(document.tables[i]);
   return json + "\n]}\n";
 }
 
 std::string page_of(const Document& document) {
   const std::vector<std::pair<std::string_view, std::string>> parts = {
-      {"{{title}}", escaped(document.title)},      {"{{style}}", std::string(detail::page_style())},
-      {"{{plotly}}", std::string(detail::page_plotly())}, {"{{data}}", json_of(document)},
+      {"{{title}}", escaped(document.title)},
+      {"{{style}}", std::string(detail::page_style())},
+      {"{{plotly}}", std::string(detail::page_plotly())},
+      {"{{data}}", json_of(document)},
       {"{{script}}", std::string(detail::page_script())},
   };
   const std::string_view skeleton = detail::page_skeleton();

@@ -46,7 +46,8 @@ std::vector<std::int64_t> packed(const std::vector<SampledNeuron>& sample, const
 std::vector<SampledNeuron> unpacked(const std::vector<std::int64_t>& numbers, const std::vector<std::string>& strata) {
   std::vector<SampledNeuron> sample;
   for (std::size_t i = 0; i + 3 < numbers.size(); i += 4) {
-    sample.push_back({{numbers[i], numbers[i + 1], numbers[i + 2]}, strata.at(static_cast<std::size_t>(numbers[i + 3]))});
+    sample.push_back(
+        {{numbers[i], numbers[i + 1], numbers[i + 2]}, strata.at(static_cast<std::size_t>(numbers[i + 3]))});
   }
   return sample;
 }
@@ -101,10 +102,12 @@ std::vector<SampledNeuron> choose_sample(const Execution& execution, const Job& 
     for (std::size_t method = 0; method < tasks.size(); ++method) {
       std::vector<float> scores(static_cast<std::size_t>(shape.nodes()), 0);
       for (const std::vector<double>& sum : result.sums) {
-        for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += static_cast<float>(sum[method * scores.size() + i]);
+        for (std::size_t i = 0; i < scores.size(); ++i)
+          scores[i] += static_cast<float>(sum[method * scores.size() + i]);
       }
       rankings.push_back(ranked(scores, Ranking::absolute));
-      std::erase_if(rankings.back(), [&scores](std::int64_t node) { return scores[static_cast<std::size_t>(node)] == 0; });
+      std::erase_if(rankings.back(),
+                    [&scores](std::int64_t node) { return scores[static_cast<std::size_t>(node)] == 0; });
     }
     chosen = packed(stratified_sample(shape, rankings, job.config.agreement.sample, job.config.agreement.seed), strata);
   }
@@ -114,8 +117,8 @@ std::vector<SampledNeuron> choose_sample(const Execution& execution, const Job& 
 
 const PairTable& ExactEffects::of(const Job& job) {
   const Method& own = job.config.method;
-  const std::string against = fmt::format("{} {} {}", name_of(own.baseline), name_of(own.direction),
-                                          job.config.baseline_file.string());
+  const std::string against =
+      fmt::format("{} {} {}", name_of(own.baseline), name_of(own.direction), job.config.baseline_file.string());
   const auto [place, is_new] = tables_.try_emplace(against);
   PairTable& table = place->second;
   if (!is_new) return table;

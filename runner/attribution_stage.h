@@ -38,8 +38,8 @@ struct AttributionOutcome {
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
 };
 
-/// Computes runs that share model, pairs and metric, in one stage. In their order. watched: neurons, in ascending order,
-/// whose scores are wanted pair by pair of the runs with agreement.
+/// Computes runs that share model, pairs and metric, in one stage. In their order. watched: neurons, in ascending
+/// order, whose scores are wanted pair by pair of the runs with agreement.
 std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& runs,
                                                 const std::vector<Neuron>& watched);
 

@@ -115,9 +115,9 @@ void check_steering(const Job& job, const Settings& settings) {
   for (const TokenPair& pair : job.pairs.test) positions = std::min(positions, pair.length());
   const auto require = [&](const char* what, std::int64_t number, std::int64_t count) {
     if (number < count) return;
-    throw UserError(settings.where("steering.neurons"),
-                    fmt::format("steering.neurons: there is no {} {} (the model has {}, counted from 0)", what, number,
-                                count));
+    throw UserError(
+        settings.where("steering.neurons"),
+        fmt::format("steering.neurons: there is no {} {} (the model has {}, counted from 0)", what, number, count));
   };
   for (const Neuron& neuron : job.config.steering.neurons) {
     require("layer", neuron.layer, a.layers);
@@ -254,8 +254,8 @@ void identify(Job& job, const Settings& settings) {
     for (const std::int64_t id : prompt) everything += ' ' + std::to_string(id);
   }
   job.identity = hash_of(everything);
-  job.group = settings.text_without(run_groups) + "model " + job.model_hash + "\npairs " +
-              job.pairs.hash + (job.config.unpaired ? "\nunpaired" : "");
+  job.group = settings.text_without(run_groups) + "model " + job.model_hash + "\npairs " + job.pairs.hash +
+              (job.config.unpaired ? "\nunpaired" : "");
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ struct Job {
   std::string group;              //!< equal for runs that may be computed together (plan.h: RunGroup)
   std::int64_t train_length = 0;  //!< positions: keep: token length; sum: 1
   Fired fired;                    //!< filled in before the run computes (Run::prepare)
-  std::vector<Rule> dropped;  //!< rules of a preset that have no place to act in this family
+  std::vector<Rule> dropped;      //!< rules of a preset that have no place to act in this family
 
   [[nodiscard]] const Architecture& architecture() const { return working->architecture(); }
   [[nodiscard]] Networks networks() const { return {working.get(), exact.get()}; }

@@ -122,7 +122,8 @@ std::vector<Key> make_table() {
           {"mean", "zero", "resample"}),
       key("circuit.ablation_pairs", Kind::text, "test", "pairs the ablation mean is taken over", {"test", "train"}),
       key("agreement.sample", Kind::integer, "0",
-          "neurons that are also patched exactly, in float32 or better, to compare the scores with; of all layers, with "
+          "neurons that are also patched exactly, in float32 or better, to compare the scores with; of all layers, "
+          "with "
           "high and low scores, the same ones for every method; 0: none",
           none, 0, 1 << 20),
       key("agreement.seed", Kind::integer, "0", "seed of those neurons", none, 0),

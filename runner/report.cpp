@@ -82,8 +82,9 @@ Findings find_results(const std::filesystem::path& folder) {
     }
   }
   if (found.runs.empty()) {
-    throw UserError(folder.string(), found.notes.empty() ? std::string("holds no results; name the folder of a run or a sweep")
-                                                         : "holds no results: " + join(found.notes, "; "));
+    throw UserError(folder.string(), found.notes.empty()
+                                         ? std::string("holds no results; name the folder of a run or a sweep")
+                                         : "holds no results: " + join(found.notes, "; "));
   }
   return found;
 }

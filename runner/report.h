@@ -35,7 +35,6 @@ void export_command(const std::filesystem::path& folder, const std::filesystem::
 
 /// The names of all runs that a sweep's folder is to hold, for reports on what is missing: kept as <folder>/sweep.json.
 /// Throws UserError.
-void keep_run_names(const std::filesystem::path& folder, const std::string& name,
-                    const std::vector<std::string>& runs);
+void keep_run_names(const std::filesystem::path& folder, const std::string& name, const std::vector<std::string>& runs);
 
 }  // namespace tributary

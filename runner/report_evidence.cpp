@@ -206,21 +206,22 @@ Table steered_table(const Runs& runs) {
 }
 
 Table cases_table(const Runs& runs) {
-  Table table{"cases",
-              "Of the 1000 neurons with the largest |score|, those whose scores tell the pairs of one case best from the "
-              "others.",
-              {
-                  {"run", Type::integer, "1", "run"},
-                  {"case", Type::text, "", "label of the pairs"},
-                  {"rank", Type::integer, "1", "place by |AUROC − ½|, from 1"},
-                  {"layer", Type::integer, "1", "layer, from 0"},
-                  {"position", Type::integer, "1", "position, from 0; −1: all positions"},
-                  {"neuron", Type::integer, "1", "index in the layer"},
-                  {"auroc", Type::number, "fraction",
-                   "how probable it is that its score of a pair of the case is larger than of another pair"},
-                  {"score", Type::number, "logits", "its attribution over all training pairs"},
-              },
-              {}};
+  Table table{
+      "cases",
+      "Of the 1000 neurons with the largest |score|, those whose scores tell the pairs of one case best from the "
+      "others.",
+      {
+          {"run", Type::integer, "1", "run"},
+          {"case", Type::text, "", "label of the pairs"},
+          {"rank", Type::integer, "1", "place by |AUROC − ½|, from 1"},
+          {"layer", Type::integer, "1", "layer, from 0"},
+          {"position", Type::integer, "1", "position, from 0; −1: all positions"},
+          {"neuron", Type::integer, "1", "index in the layer"},
+          {"auroc", Type::number, "fraction",
+           "how probable it is that its score of a pair of the case is larger than of another pair"},
+          {"score", Type::number, "logits", "its attribution over all training pairs"},
+      },
+      {}};
   for (const ReportRun& run : runs) {
     const Dataset* areas = run.find("/cases/auroc");
     if (areas == nullptr) continue;
@@ -230,7 +231,9 @@ Table cases_table(const Runs& runs) {
     candidates.resize(std::min(case_candidates, candidates.size()));
     const std::vector<std::string>& labels = values<std::string>(*run.results, "/cases/label");
     for (std::size_t label = 0; label < labels.size(); ++label) {
-      const auto area = [&](std::int64_t node) { return auroc[label * scores.size() + static_cast<std::size_t>(node)]; };
+      const auto area = [&](std::int64_t node) {
+        return auroc[label * scores.size() + static_cast<std::size_t>(node)];
+      };
       std::vector<std::int64_t> order = candidates;
       std::erase_if(order, [&](std::int64_t node) { return std::isnan(area(node)); });
       std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {

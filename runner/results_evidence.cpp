@@ -77,7 +77,8 @@ void add_steering(ResultsFile& file, const Job& job, const SteeringOutcome& outc
   }
   const std::vector<std::string> axes{"factor", "pair", "place"};
   const std::vector<std::int64_t> shape{factors, pairs, outcome.top};
-  all.push_back({"/steering/token", axes, shape, std::move(tokens), "most likely next tokens, likeliest first", "", {}});
+  all.push_back(
+      {"/steering/token", axes, shape, std::move(tokens), "most likely next tokens, likeliest first", "", {}});
   all.push_back(
       {"/steering/token_probability", axes, shape, std::move(probabilities), "their probabilities", "fraction", {}});
 }
@@ -158,7 +159,8 @@ void add_kept(ResultsFile& file, const Job& job, const AttributionOutcome& attri
   if (kept.empty()) return;
   const std::vector<std::int64_t>& shape = attribution.shape;
   if (job.config.keep.what == Keep::What::all) {
-    Dataset dataset = table_dataset("/attribution/pair_scores", kept, "node", "the scores of each training pair", "logits");
+    Dataset dataset =
+        table_dataset("/attribution/pair_scores", kept, "node", "the scores of each training pair", "logits");
     dataset.axes = {"pair", "layer", "position", "neuron"};
     dataset.shape = {size_of(kept.rows), shape[0], shape[1], shape[2]};
     file.datasets.push_back(std::move(dataset));

@@ -76,7 +76,8 @@ void Run::prepare(ModelShelf& shelf) {
   std::vector<std::int64_t> complete{found == Found::same_results ? 1 : 0};
   comm_.broadcast(complete);
   complete_ = complete[0] == 1;
-  if (!complete_) agreed(comm_, [&] { job_.fired = job_.measures->fired(*job_.working).only(job_.config.method.rules); });
+  if (!complete_)
+    agreed(comm_, [&] { job_.fired = job_.measures->fired(*job_.working).only(job_.config.method.rules); });
 }
 
 void Run::warn() const {

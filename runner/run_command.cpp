@@ -189,7 +189,8 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
     if (worst == exit_stopped || (fail_fast && worst != exit_done)) break;
   }
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));
-  if (comm.rank() == 0 && any_open && worst != exit_stopped && any_results(arguments, settings)) draw_report(sweep.out());
+  if (comm.rank() == 0 && any_open && worst != exit_stopped && any_results(arguments, settings))
+    draw_report(sweep.out());
   return worst;
 }
 

@@ -140,7 +140,8 @@ SteeringConfig steering_config(const Settings& settings, Checks& checks) {
     steering.neurons.push_back(neuron.value_or(Neuron()));
   }
   const bool chosen = settings.given("steering.neurons") || settings.given("steering.top");
-  checks.refuse_if(chosen && steering.factors.empty(), settings.given("steering.top") ? "steering.top" : "steering.neurons",
+  checks.refuse_if(chosen && steering.factors.empty(),
+                   settings.given("steering.top") ? "steering.top" : "steering.neurons",
                    "steering needs steering.factors, the numbers to multiply with ([-2, 0, 2])");
   checks.refuse_if(settings.given("steering.neurons") && settings.given("steering.top"), "steering.top",
                    "the neurons are listed in steering.neurons already; remove one of the two");

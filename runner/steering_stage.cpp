@@ -24,8 +24,8 @@ std::vector<Neuron> neurons_to_steer(const Job& job, const AttributionOutcome& a
   for (std::int64_t i = 0; i < std::min<std::int64_t>(steering.top, std::ssize(order)); ++i) {
     const std::int64_t node = order[static_cast<std::size_t>(i)];
     const bool summed = job.config.method.positions == Positions::sum;
-    first.push_back({node / neurons / attribution.shape[1], summed ? -1 : node / neurons % attribution.shape[1],
-                     node % neurons});
+    first.push_back(
+        {node / neurons / attribution.shape[1], summed ? -1 : node / neurons % attribution.shape[1], node % neurons});
   }
   return first;
 }
@@ -80,8 +80,8 @@ SteeringOutcome run_steering(const Execution& execution, const Job& job, const A
   const std::size_t factors = inputs.factors.size();
   const std::size_t pairs = job.pairs.test.size();
   std::vector<std::vector<std::vector<double>>*> tables = {
-      &outcome.metric,     &outcome.clean_probability, &outcome.patch_probability,
-      &outcome.divergence, &outcome.tokens,            &outcome.top_probability};
+      &outcome.metric, &outcome.clean_probability, &outcome.patch_probability, &outcome.divergence,
+      &outcome.tokens, &outcome.top_probability};
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const std::vector<std::int64_t>& members = plan.chunks[unit].members;
     execution.timings.count(result.rows[unit].front());
@@ -100,8 +100,8 @@ SteeringOutcome run_steering(const Execution& execution, const Job& job, const A
   }
   const std::vector<std::int64_t> clusters = prompt_clusters(job.pairs.test);
   for (const std::vector<double>& metric : outcome.metric) {
-    outcome.metric_interval.push_back(bootstrap(
-        clusters, [&metric](std::span<const double> weight) { return weighted_mean(weight, metric); }, {}));
+    outcome.metric_interval.push_back(
+        bootstrap(clusters, [&metric](std::span<const double> weight) { return weighted_mean(weight, metric); }, {}));
   }
   return outcome;
 }

@@ -37,7 +37,8 @@ std::vector<double> weights_of(const std::vector<std::int64_t>& cluster, const s
 }
 
 /// Skewness of the statistic in its clusters, by leaving each out once (Efron 1987, eq. 6.6 with jackknife values).
-double acceleration(const std::vector<std::int64_t>& cluster, std::size_t clusters, const WeightedStatistic& statistic) {
+double acceleration(const std::vector<std::int64_t>& cluster, std::size_t clusters,
+                    const WeightedStatistic& statistic) {
   std::vector<double> values;
   for (std::size_t left_out = 0; left_out < clusters; ++left_out) {
     std::vector<double> drawn(clusters, 1);
@@ -55,8 +56,8 @@ double acceleration(const std::vector<std::int64_t>& cluster, std::size_t cluste
   return std::isfinite(a) ? a : 0;  // a statistic that no pair moves, or undefined without one of them
 }
 
-/// How far the observed value stands from the resamples' median, as a normal deviate; ties count half, and it is kept off
-/// the ends.
+/// How far the observed value stands from the resamples' median, as a normal deviate; ties count half, and it is kept
+/// off the ends.
 double bias_of(const std::vector<double>& sorted, double observed) {
   const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), observed);
   const double below = static_cast<double>((first - sorted.begin()) + (last - sorted.begin())) / 2;

@@ -16,8 +16,8 @@ namespace {
 using Sample = std::map<std::int64_t, std::string>;  // node → stratum
 
 /// Adds `count` nodes that are new, from the rankings in turn, as far as they reach.
-void take_in_turn(const std::vector<std::vector<std::int64_t>>& rankings, std::int64_t count, const std::string& stratum,
-                  Sample& sample) {
+void take_in_turn(const std::vector<std::vector<std::int64_t>>& rankings, std::int64_t count,
+                  const std::string& stratum, Sample& sample) {
   std::vector<std::size_t> next(rankings.size(), 0);
   for (bool any = true; count > 0 && any;) {
     any = false;

@@ -85,8 +85,8 @@ struct UnitScores {
   at::Tensor metric;       //!< [pair, 2] m on clean and counterfactual (NaN when unpaired)
   at::Tensor inputs;       //!< [pair, pos] input IG per token, on embedding paths
   at::Tensor watched;      //!< [pair, n] of the watched neurons in the unit's layers, in their order
-  /// Keep all: [pair, layer × pos × neuron]. Largest: [pair, 2 × count], nodes (their place in the whole model's [layer,
-  /// pos, neuron]) and scores in turn, largest first; nodes are -1 where a unit has fewer.
+  /// Keep all: [pair, layer × pos × neuron]. Largest: [pair, 2 × count], nodes (their place in the whole model's
+  /// [layer, pos, neuron]) and scores in turn, largest first; nodes are -1 where a unit has fewer.
   at::Tensor kept;
 };
 

@@ -22,8 +22,8 @@ namespace tributary::detail {
 /// A value with the place it came from.
 struct Given {
   Value value;
-  std::string where;    //!< "sweep.yaml:7:5", "command line" or "default"
-  std::string written;  //!< as written, on one line, of a path its last part: for labels
+  std::string where;                            //!< "sweep.yaml:7:5", "command line" or "default"
+  std::string written;                          //!< as written, on one line, of a path its last part: for labels
   enum class Hole { no, yes } hole = Hole::no;  //!< null in a list of zip: the key is not given in that run
 };
 

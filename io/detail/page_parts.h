@@ -10,7 +10,7 @@ namespace tributary::detail {
 
 std::string_view page_skeleton();  //!< io/page/report.html
 std::string_view page_style();     //!< io/page/report.css
-std::string_view page_script();    //!< io/page/report.js
+std::string_view page_script();    //!< io/page/{document,tables,charts,report}.js
 std::string_view page_plotly();    //!< Plotly's script, from the PyPI package plotly
 
 }  // namespace tributary::detail

@@ -1,8 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The runs of a report as its tables see them, and the tables by kind: report_runs.cpp (what was run, and how the runs
-// compare), report_scores.cpp (where the scores are), report_evidence.cpp (circuits, agreement, steering, cases).
+// The runs of a report as its tables see them, and the tables by kind: report_runs.cpp (the runs), report_data.cpp
+// (what they were made on), report_methods.cpp (how they compare), report_scores.cpp (where the scores are),
+// report_evidence.cpp (circuits, agreement, steering, cases).
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,9 @@ struct ReportRun {
   [[nodiscard]] const std::vector<float>& scores() const { return values<float>(*results, "/attribution/scores"); }
   [[nodiscard]] const std::vector<std::int64_t>& shape() const { return results->find("/attribution/scores")->shape; }
   [[nodiscard]] bool has_neurons() const { return shape()[2] > 1 || shape()[0] > 1; }
-  /// -1 where positions are summed.
+  /// A text attribute of /attribution.
+  [[nodiscard]] std::string attribution(const std::string& name) const;
+  /// position -1 where positions are summed.
   [[nodiscard]] Neuron neuron(std::int64_t node) const;
   [[nodiscard]] bool keeps_positions() const;
   /// Places in /pairs of the training (or held-out) pairs.
@@ -40,6 +43,12 @@ struct ReportRun {
 std::vector<ReportRun> report_runs(const std::vector<RunResults>& runs);
 
 using Runs = std::vector<ReportRun>;
+
+/// How many of a run's first nodes tables speak of.
+inline constexpr std::size_t top_nodes = 100;
+
+/// Names that are there more than once get what sets them apart.
+void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more);
 
 Table runs_table(const Runs& runs);
 Table data_table(const Runs& runs);

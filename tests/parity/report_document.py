@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "io" / "page"
+SCRIPTS = ["document", "tables", "charts", "report"]  # as CMakeLists.txt joins them
 MARKUP = "Is <i>fire</i> hot?\n</script><b>Answer & %{x}</b>: {{script}} fire is"
 STATISTICS = ["pearson", "pearson without the largest", "spearman", "top-10 overlap"]
 METHODS = ["relp", "relp without norm", "ig-acts right 10", "atp", "|Δ|"]
@@ -381,7 +382,7 @@ def assemble(document: dict) -> str:
         "style": (PAGE / "report.css").read_text(encoding="utf-8"),
         "plotly": plotly_script(),
         "data": json.dumps(document, ensure_ascii=False).replace("<", "\\u003c"),
-        "script": (PAGE / "report.js").read_text(encoding="utf-8"),
+        "script": "".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
     }
     page = (PAGE / "report.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(title|style|plotly|data|script)\}\}", lambda marker: parts[marker[1]], page)

@@ -92,7 +92,7 @@ def test_it_works_as_it_stands(bench):
     done = bench.run()
     assert done.returncode == 0, done.stderr
     assert "atp" in done.stdout and "faithfulness" in done.stdout and "results.h5" in done.stdout
-    assert sorted(file.name for file in bench.out.iterdir()) == ["journal", "results.h5"]
+    assert sorted(file.name for file in bench.out.iterdir()) == ["journal", "report.html", "results.h5", "sweep.json"]
 
 
 def test_missing_weights(bench):

@@ -24,7 +24,13 @@ ELSEWHERE = {  # commands that other parts of the checks run, and which
     ".venv/bin/python -m pytest": "./run test",
     "sbatch ": "test_slurm.py, on a Slurm of its own",
 }
-BASE = {"schema": 1, "name": "fragment", "model": {"path": "m"}, "pairs": {"file": "p"}, "attribution": {"method": "atp"}}
+BASE = {
+    "schema": 1,
+    "name": "fragment",
+    "model": {"path": "m"},
+    "pairs": {"file": "p"},
+    "attribution": {"method": "atp"},
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -66,7 +72,13 @@ def test_commands(workplace):
     assert len(todo) > 10
     for page, command in todo:
         done = subprocess.run(
-            ["bash", "-c", command], cwd=workplace, env=environment, capture_output=True, text=True, check=False, timeout=900
+            ["bash", "-c", command],
+            cwd=workplace,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
         )
         assert done.returncode == 0, f"{page}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     programs = [(page.name, program) for page in PAGES for program in blocks(page, "python") if "import " in program]

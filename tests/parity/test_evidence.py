@@ -85,9 +85,7 @@ def test_agreement(method, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs
     np.testing.assert_array_equal(results["/agreement/score"], scores)
     assert_close(each.mean(0), results["/attribution/scores"], 1e-6, "mean of the pairs' scores")
     found = dict(zip([n.decode() for n in results["/agreement/statistic"]], results["/agreement/value"], strict=True))
-    wanted = statistics(
-        results["/agreement/exact"].astype(np.float64).mean(0), scores.astype(np.float64).mean(0)
-    )
+    wanted = statistics(results["/agreement/exact"].astype(np.float64).mean(0), scores.astype(np.float64).mean(0))
     assert found == pytest.approx(wanted, abs=1e-5)
     assert (results["/agreement/value_low"] <= results["/agreement/value_high"]).all()
 
@@ -223,7 +221,9 @@ def test_refused(settings, message, binary, tmp_path, tiny_folder):
         settings = {key: value for key, value in settings.items() if key != "pairs.test"}
     sweep = tmp_path / "sweep.yaml"
     sweep.write_text(json.dumps({"schema": 1, "name": "refused"} | whole | settings))
-    done = subprocess.run([binary, "run", sweep, "--out", tmp_path / "out"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [binary, "run", sweep, "--out", tmp_path / "out"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "out").exists()

@@ -40,13 +40,9 @@ TEST(Pearson, WithoutTheLargestCellForgetsIt) {
   EXPECT_DOUBLE_EQ(pearson_without_largest(x, y), -1);
 }
 
-TEST(Ranks, TiesShareTheirMean) {
-  EXPECT_THAT(mean_ranks(Numbers{5, 1, 5, 0}), ElementsAre(3.5, 2, 3.5, 1));
-}
+TEST(Ranks, TiesShareTheirMean) { EXPECT_THAT(mean_ranks(Numbers{5, 1, 5, 0}), ElementsAre(3.5, 2, 3.5, 1)); }
 
-TEST(Spearman, DependsOnOrderAlone) {
-  EXPECT_DOUBLE_EQ(spearman(Numbers{1, 2, 3, 4}, Numbers{1, 10, 1000, 1e9}), 1);
-}
+TEST(Spearman, DependsOnOrderAlone) { EXPECT_DOUBLE_EQ(spearman(Numbers{1, 2, 3, 4}, Numbers{1, 10, 1000, 1e9}), 1); }
 
 TEST(Overlap, CountsSharedPlacesOfTheLargestMagnitudes) {
   const Numbers x{9, -8, 1, 0, 0.5};
@@ -56,9 +52,7 @@ TEST(Overlap, CountsSharedPlacesOfTheLargestMagnitudes) {
   EXPECT_TRUE(std::isnan(overlap(x, x, 6)));
 }
 
-TEST(Overlap, TiesGoToTheEarlierPlace) {
-  EXPECT_THAT(largest(Numbers{1, -1, 1, 2}, 2), ElementsAre(0, 3));
-}
+TEST(Overlap, TiesGoToTheEarlierPlace) { EXPECT_THAT(largest(Numbers{1, -1, 1, 2}, 2), ElementsAre(0, 3)); }
 
 TEST(Auroc, IsTheShareOfPairsInOrder) {
   EXPECT_DOUBLE_EQ(auroc(Numbers{3, 4}, Numbers{1, 2}), 1);

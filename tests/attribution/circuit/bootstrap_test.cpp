@@ -64,7 +64,8 @@ TEST(Bootstrap, PairsOfOneClusterAreDrawnTogether) {
   clusters.insert(clusters.end(), clusters.begin(), clusters.begin() + 12);
   const Interval plain =
       bootstrap(each_alone(12), [&](std::span<const double> weight) { return weighted_mean(weight, once); }, {});
-  const Interval paired = bootstrap(clusters, [&](std::span<const double> weight) { return weighted_mean(weight, twice); }, {});
+  const Interval paired =
+      bootstrap(clusters, [&](std::span<const double> weight) { return weighted_mean(weight, twice); }, {});
   EXPECT_NEAR(plain.low, paired.low, 1e-12);
   EXPECT_NEAR(plain.high, paired.high, 1e-12);
 }

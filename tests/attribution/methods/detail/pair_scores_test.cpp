@@ -63,11 +63,13 @@ TEST_P(PairScores, TheLargestAreTheLargest) {
   const Transformer model = tiny_model(Kind::llama);
   const Prompts prompts = tiny_prompts(2, length);
   const at::Tensor all = unit_of(model, watching(GetParam(), {Keep::What::all, 0}), prompts).kept;
-  const at::Tensor kept = unit_of(model, watching(GetParam(), {Keep::What::largest, 12}), prompts).kept.view({2, 12, 2});
+  const at::Tensor kept =
+      unit_of(model, watching(GetParam(), {Keep::What::largest, 12}), prompts).kept.view({2, 12, 2});
   for (std::int64_t pair = 0; pair < 2; ++pair) {
     const auto [top, order] = at::topk(all[pair].abs(), 12);
     EXPECT_TRUE(at::equal(kept[pair].select(1, 1).abs(), top));
-    EXPECT_TRUE(at::equal(at::index_select(all[pair], 0, kept[pair].select(1, 0).to(at::kLong)), kept[pair].select(1, 1)));
+    EXPECT_TRUE(
+        at::equal(at::index_select(all[pair], 0, kept[pair].select(1, 0).to(at::kLong)), kept[pair].select(1, 1)));
   }
 }
 

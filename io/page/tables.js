@@ -1,0 +1,72 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tables that sort.
+
+const NAMES = {
+  faithful_at: "neurons for faithfulness ≥ 0.8", complete_at: "neurons for completeness ≤ 0.2", cpr: "CPR", cmd: "CMD",
+  evaluations: "gradient evaluations", residual: "mean |residual|", gap: "linearisation gap", auroc: "AUROC",
+  top_share: "share of the first 100", dtype: "number format", train: "training pairs", test: "held-out pairs",
+  skipped: "skipped pairs", overlapping: "overlapping pairs",
+};
+const columnName = (name) => NAMES[name] ?? name.replaceAll("_", " ");
+
+// Beside the document's own description a column has a title, get(row) and perhaps note(row).
+function columnsOf(table, without = ["run", "data"]) {
+  return (tables.get(table)?.columns ?? []).filter(({ name }) => !without.includes(name)).map((column) => (
+    { ...column, title: columnName(column.name), get: (row) => row[column.name] }));
+}
+
+function compare(a, b) {
+  return typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
+}
+
+function cell(column, record, first) {
+  const value = column.get(record);
+  const note = column.note?.(record);
+  const words = column.type === "text";
+  const head = first && words;
+  const kind = !words ? "number" : value?.length > 30 ? "literal long" : "literal";
+  const attributes = { class: kind, title: value ?? "not measured, or not reached" };
+  return element(head ? "th" : "td", head ? { ...attributes, scope: "row" } : attributes, cellText(value, column),
+    note && element("span", { class: "muted" }, ` [${note}]`));
+}
+
+function sort(lines, body, column, sign) {
+  const missing = ({ record }) => !present(column.get(record));
+  lines.sort((a, b) => { // what is missing stays last in both directions
+    if (missing(a) || missing(b)) return missing(a) - missing(b);
+    return sign * compare(column.get(a.record), column.get(b.record));
+  });
+  body.append(...lines.map(({ line }) => line));
+}
+
+function dataTable(name, everyColumn, records) {
+  if (!records.length) return null;
+  const columns = everyColumn.filter((column) => records.some((record) => present(column.get(record))));
+  const line = (record) => element("tr", {}, ...columns.map((column, i) => cell(column, record, i === 0)));
+  const lines = records.map((record) => ({ record, line: line(record) }));
+  const body = element("tbody", {}, ...lines.map((one) => one.line));
+  const heads = columns.map((column) => {
+    const button = element("button", { type: "button", title: column.meaning || null }, column.title);
+    const unit = ["logits", "nats"].includes(column.unit) && element("small", {}, column.unit);
+    const side = column.type === "text" ? null : "number";
+    const head = element("th", { scope: "col", class: side, "aria-sort": "none" }, button, unit);
+    button.addEventListener("click", () => {
+      const up = head.getAttribute("aria-sort") !== "ascending";
+      heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      sort(lines, body, column, up ? 1 : -1);
+    });
+    return head;
+  });
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body);
+  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": name }, table);
+}
+
+function titledTable(id, columns, records) {
+  const { title, caption } = text(id);
+  const table = dataTable(title, columns, records);
+  const about = [element("h3", {}, title), element("p", {}, caption)];
+  return table && element("div", { class: "block", id: `table-${id}` }, ...about, table);
+}

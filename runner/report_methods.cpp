@@ -1,0 +1,78 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
+#include "attribution/circuit/agreement.h"
+#include "runner/detail/report_runs.h"
+
+namespace tributary::detail {
+namespace {
+
+using Type = Column::Type;
+
+/// A run's scores, with what comparisons need of them worked out once.
+class Comparable {
+ public:
+  struct Agreement {
+    double pearson, spearman, overlap;
+  };
+
+  explicit Comparable(const ReportRun& run) : scores_(run.scores()) {
+    whole_ = std::none_of(scores_.begin(), scores_.end(), [](float score) { return std::isnan(score); });
+    if (!whole_) return;
+    const std::vector<double> all(scores_.begin(), scores_.end());
+    const std::vector<double> ranks = mean_ranks(all);
+    ranks_.assign(ranks.begin(), ranks.end());
+    top_ = largest(all, top_nodes);
+  }
+
+  [[nodiscard]] Agreement with(const Comparable& other) const {
+    std::vector<double> x, y;
+    for (std::size_t i = 0; i < scores_.size(); ++i) {
+      if (std::isnan(scores_[i]) || std::isnan(other.scores_[i])) continue;
+      x.push_back(scores_[i]);
+      y.push_back(other.scores_[i]);
+    }
+    if (!whole_ || !other.whole_) {
+      return {pearson(x, y), spearman(x, y), overlap(x, y, std::min(top_nodes, x.size()))};
+    }
+    const std::vector<double> of_x(ranks_.begin(), ranks_.end());
+    const std::vector<double> of_y(other.ranks_.begin(), other.ranks_.end());
+    return {pearson(x, y), pearson(of_x, of_y), share_in_common(top_, other.top_)};
+  }
+
+ private:
+  const std::vector<float>& scores_;
+  bool whole_ = true;         // no neuron is without a score
+  std::vector<float> ranks_;  // halves up to 2^23 are exact
+  std::vector<std::size_t> top_;
+};
+
+}  // namespace
+
+Table methods_table(const Runs& runs) {
+  Table table{"methods",
+              "Agreement of the scores of any two runs of one data set, over all neurons that both have scored.",
+              {
+                  {"data", Type::integer, "1", "data set"},
+                  {"run_a", Type::integer, "1", "a run"},
+                  {"run_b", Type::integer, "1", "another one"},
+                  {"pearson", Type::number, "1", "Pearson's correlation"},
+                  {"spearman", Type::number, "1", "Spearman's rank correlation"},
+                  {"overlap", Type::number, "fraction", "share of the 100 largest |score| that both have in common"},
+              },
+              {}};
+  std::vector<Comparable> all;
+  for (const ReportRun& run : runs) all.emplace_back(run);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    for (std::size_t j = i + 1; j < runs.size(); ++j) {
+      if (runs[i].data != runs[j].data || !runs[i].has_neurons() || !runs[j].has_neurons()) continue;
+      const Comparable::Agreement agreement = all[i].with(all[j]);
+      table.add({runs[i].data, runs[i].run, runs[j].run, agreement.pearson, agreement.spearman, agreement.overlap});
+    }
+  }
+  return table;
+}
+
+}  // namespace tributary::detail
