@@ -55,8 +55,10 @@ class SettingsReader {
     refuse_too_many(sweep);
     throw_problems();
     const std::vector<SweepRun> runs = sweep.runs(file_.string(), command_line_problems_);
+    std::vector<Settings> expanded = expand(runs);
+    refuse_missing_in(expanded);
     throw_problems();
-    return expand(runs);
+    return expanded;
   }
 
  private:
@@ -101,6 +103,14 @@ class SettingsReader {
             {kCommandLine, "both " + axis.path + "=… and sweep.grid." + axis.path +
                                "=… are given (one sets what the other sweeps); remove one"});
       }
+    }
+    for (const detail::Axis& axis : layer.zip) {
+      const detail::Axis& first = layer.zip.front();
+      if (axis.points.size() == first.points.size()) continue;
+      command_line_problems_.push_back(
+          {kCommandLine, "sweep.zip: " + axis.path + " has " + std::to_string(axis.points.size()) + " values and " +
+                             first.path + " has " + std::to_string(first.points.size()) +
+                             " (they go together, value by value); make the lists equally long"});
     }
     for (const detail::Axis& axis : from_file_.layer.zip) {
       const bool twice = std::any_of(from_file_.layer.axes.begin(), from_file_.layer.axes.end(),
@@ -147,6 +157,17 @@ class SettingsReader {
       from_file_.complaints.push_back({from_file_.layer.mappings.at(group),
                                        "missing key '" + key.path + "', which must be given: " + detail::allowed(key) +
                                            (key.meaning.empty() ? "" : " (" + key.meaning + ")")});
+    }
+  }
+
+  /// Keys that must be given and that only some runs of the sweep have.
+  void refuse_missing_in(const std::vector<Settings>& runs) {
+    for (const Settings& run : runs) {
+      for (const Key& key : table_.keys()) {
+        if (key.presence == Key::Presence::optional || run.has(key.path)) continue;
+        command_line_problems_.push_back({file_.string(), "missing key '" + key.path + "' in the run '" + run.label() +
+                                                              "' of the sweep: " + detail::allowed(key)});
+      }
     }
   }
 

@@ -66,6 +66,12 @@ std::vector<double> column_means(const PairTable& table, std::span<const double>
 
 }  // namespace
 
+std::string truth_of(const Job& job) {
+  const Method& method = job.config.method;
+  return fmt::format("{} {} {}", name_of(method.baseline), name_of(method.direction),
+                     job.config.baseline_file.string());
+}
+
 std::vector<Neuron> neurons_of(const std::vector<SampledNeuron>& sample) {
   std::vector<Neuron> neurons;
   for (const SampledNeuron& one : sample) neurons.push_back(one.neuron);
@@ -75,7 +81,10 @@ std::vector<Neuron> neurons_of(const std::vector<SampledNeuron>& sample) {
 std::vector<std::int64_t> prompt_clusters(const std::vector<TokenPair>& pairs) {
   std::vector<std::string> keys;
   for (const TokenPair& pair : pairs) {
-    keys.push_back(pair.text.clean_prefix + '\0' + pair.text.patch_prefix.value_or(""));
+    std::string first = pair.text.clean_prefix;
+    std::string second = pair.text.patch_prefix.value_or("");
+    if (second < first) std::swap(first, second);
+    keys.push_back(first + '\0' + second);  // the same two prompts the other way round are no new evidence
   }
   return clusters_of(keys);
 }
@@ -83,7 +92,7 @@ std::vector<std::int64_t> prompt_clusters(const std::vector<TokenPair>& pairs) {
 std::vector<SampledNeuron> choose_sample(const Execution& execution, const Job& job) {
   static const std::vector<std::string> strata = {"first", "first in layer", "random"};
   const std::vector<Task> tasks{quick_task(job, "atp"), quick_task(job, "relp"), quick_task(job, "delta")};
-  const StagePlan plan = plan_means(job, job.pairs.train);
+  const StagePlan plan = plan_sample(job);
   const StageResult result = run_plan(execution, "agreement sample", plan, [&](const Chunk& chunk) {
     const UnitOutcome unit = attribute(job.networks(), tasks, prompts_of(job, job.pairs.train, chunk.members),
                                        UnitOptions{execution.batching()});
@@ -117,9 +126,7 @@ std::vector<SampledNeuron> choose_sample(const Execution& execution, const Job& 
 
 const PairTable& ExactEffects::of(const Job& job) {
   const Method& own = job.config.method;
-  const std::string against =
-      fmt::format("{} {} {}", name_of(own.baseline), name_of(own.direction), job.config.baseline_file.string());
-  const auto [place, is_new] = tables_.try_emplace(against);
+  const auto [place, is_new] = tables_.try_emplace(truth_of(job));
   PairTable& table = place->second;
   if (!is_new) return table;
   MethodRequest request;
@@ -197,9 +204,12 @@ AgreementOutcome agreement_of(const Job& job, const std::vector<SampledNeuron>& 
       return statistic.value(column_means(outcome.exact, weight), column_means(outcome.score, weight));
     };
     const std::vector<double> once(clusters.size(), 1);
-    const Interval wide = bootstrap(clusters, of_weights, options);
-    const Interval possible{std::clamp(wide.low, statistic.least, 1.0), std::clamp(wide.high, statistic.least, 1.0)};
-    outcome.statistics.push_back({statistic.name, of_weights(once), possible});
+    const double value = of_weights(once);
+    // What it can be, and never without the value itself, which a strong shift leaves outside.
+    const Interval turned = bootstrap(clusters, of_weights, options);
+    const Interval shown{std::clamp(std::min(turned.low, value), statistic.least, 1.0),
+                         std::clamp(std::max(turned.high, value), statistic.least, 1.0)};
+    outcome.statistics.push_back({statistic.name, value, shown});
   }
   return outcome;
 }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "attribution/circuit/curve.h"
+#include "runner/agreement_stage.h"
 #include "runner/simulation.h"
 
 namespace tributary {
@@ -19,6 +21,28 @@ double circuit_cost(const Job& job) {
       circuit.counts.size() + circuit.fractions.size() + circuit.thresholds.size() + circuit.mass.size();
   const std::size_t passes = 2 + 2 * selections + 2 * std::size(area_fractions);
   return static_cast<double>(passes * job.pairs.test.size()) * static_cast<double>(job.architecture().layers);
+}
+
+/// The same of its steering.
+double steering_cost(const Job& job) {
+  if (!job.has_steering()) return 0;
+  const auto passes = static_cast<double>(1 + job.config.steering.factors.size());
+  return passes * static_cast<double>(job.pairs.test.size()) * static_cast<double>(job.architecture().layers);
+}
+
+/// The same of what a group's agreement takes: its sample, and exact patching once for every baseline and direction.
+double agreement_cost(const RunGroup& runs) {
+  std::set<std::string> truths;
+  for (const Job* run : runs) {
+    if (run->has_agreement()) truths.insert(truth_of(*run));
+  }
+  if (truths.empty()) return 0;
+  const Job& job = *runs.front();
+  const auto pairs = static_cast<double>(job.pairs.train.size());
+  const auto layers = static_cast<double>(job.architecture().layers);
+  constexpr double sample_passes = 6;  // clean, counterfactual, and a backward pass each for AtP and RelP
+  const double patching = static_cast<double>(job.config.agreement.sample) * layers / 2;
+  return pairs * (sample_passes * layers + patching * static_cast<double>(truths.size()));
 }
 
 double doubles_of(const RunGroup& runs, const LayerRange& layers) {
@@ -60,10 +84,12 @@ Estimate estimate(const RunGroup& runs, int ranks, int threads) {
   result.bytes_per_second = attribution.bytes_in / attribution.seconds;
   result.peak_bytes = attribution.peak_bytes;
   const double workers = static_cast<double>(ranks) * threads;
+  const double agreement = agreement_cost(runs) * second / workers;
+  result.seconds += agreement;
   for (const Job* run : runs) {
-    const double circuits = circuit_cost(*run) * second / workers;
-    result.longest_run = std::max(result.longest_run, attribution.seconds + circuits);
-    result.seconds += circuits;
+    const double own = (circuit_cost(*run) + steering_cost(*run)) * second / workers;
+    result.longest_run = std::max(result.longest_run, attribution.seconds + agreement + own);
+    result.seconds += own;
   }
   return result;
 }

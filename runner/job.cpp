@@ -81,6 +81,13 @@ void check_sizes(Job& job, const Settings& settings) {
     }
     config.sample = nodes;
   }
+  if (config.keep.count > nodes && config.method.has_neurons()) {
+    throw UserError(
+        settings.where("attribution.keep"),
+        fmt::format("attribution.keep: asks for {} scores of each pair where there are {}; lower it, or take "
+                    "full",
+                    config.keep.count, nodes));
+  }
   if (job.has_agreement() && config.agreement.sample > nodes) {
     throw UserError(settings.where("agreement.sample"),
                     fmt::format("agreement.sample: asks for {} neurons where there are {}; lower it",

@@ -125,7 +125,7 @@ std::vector<Key> make_table() {
           "neurons that are also patched exactly, in float32 or better, to compare the scores with; of all layers, "
           "with "
           "high and low scores, the same ones for every method; 0: none",
-          none, 0, 1 << 20),
+          none, 0, 1 << 14),
       key("agreement.seed", Kind::integer, "0", "seed of those neurons", none, 0),
       key("steering.factors", Kind::numbers, "",
           "on the held-out pairs' clean prompts, multiply neurons by each of these and record what the model says"),

@@ -92,6 +92,8 @@ Sizes sizes_of(const RunGroup& runs, const RowBytes& row, std::int64_t length, s
     if (!method.has_neurons()) continue;
     // Scores in float32 and float64, and the sum over pairs on its way to the fold.
     sizes.fixed += nodes * static_cast<double>(live) * (12.0 * static_cast<double>(together) + 8 * 4);
+    // Scores of single pairs: as they are, joined, and on their way to rank 0.
+    if (run->config.keep.what == Keep::What::all) sizes.fixed += nodes * static_cast<double>(length * pairs) * 8 * 3;
     if (method.path != PathKind::embeddings) continue;
     sizes.fixed += nodes * static_cast<double>(live * together) * 4 * 3;  // mean gradients, conductances, their last
     // Values and gradients of every row of a call, float32.

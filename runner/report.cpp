@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -29,9 +30,22 @@ struct Findings {
 
 std::filesystem::path names_path(const std::filesystem::path& folder) { return folder / "sweep.json"; }
 
-/// Scores of single pairs are large, and no table shows them.
-bool wanted(const std::string& path) {
-  return path != "/attribution/pair_scores" && path != "/attribution/pair_node" && path != "/attribution/pair_score";
+/// The first thing that tables need and these results lack; empty: nothing.
+std::string missing_part(const ResultsFile& results) {
+  for (const char* const path : {"/attribution/scores", "/attribution/evaluations", "/attribution/metric",
+                                 "/pairs/split", "/pairs/clean_ids", "/pairs/clean_tokens"}) {
+    if (results.find(path) == nullptr) return path;
+  }
+  const std::map<std::string, std::vector<std::string>> attributes = {
+      {"/attribution", {"method", "quadrature", "steps", "rules", "metric", "metric_top", "positions", "baseline"}},
+      {"/provenance", {"model", "model_hash", "dtype", "pairs", "pairs_hash", "seconds"}}};
+  for (const auto& [group, names] : attributes) {
+    const auto found = results.group_attributes.find(group);
+    for (const std::string& name : names) {
+      if (found == results.group_attributes.end() || found->second.count(name) == 0) return group + ":" + name;
+    }
+  }
+  return "";
 }
 
 /// Folders of runs: those that the sweep named, in its order, then whatever else holds results.
@@ -76,7 +90,14 @@ Findings find_results(const std::filesystem::path& folder) {
       continue;
     }
     try {
-      found.runs.push_back({name, read_results(file, wanted)});
+      ResultsFile results = read_results(file, shown_in_reports);
+      const std::string missing = missing_part(results);
+      if (missing.empty()) {
+        found.runs.push_back({name, std::move(results)});
+      } else {
+        found.notes.push_back(run + " cannot be shown: its results lack " + missing +
+                              " (an earlier version wrote them); --fresh computes it again");
+      }
     } catch (const UserError& error) {
       found.notes.push_back(run + " cannot be read: " + error.what());
     }
@@ -97,6 +118,10 @@ void write_page(const std::filesystem::path& folder, const Document& document) {
 
 }  // namespace
 
+bool shown_in_reports(const std::string& path) {
+  return path != "/attribution/pair_scores" && path != "/attribution/pair_node" && path != "/attribution/pair_score";
+}
+
 Document report_document(Document::Kind kind, const std::string& title, const std::vector<RunResults>& runs,
                          std::vector<std::string> notes) {
   using namespace detail;
@@ -115,6 +140,7 @@ void report_command(const std::filesystem::path& folder) {
   Findings found = find_results(folder);
   if (found.kind == Document::Kind::sweep) {
     for (RunResults& run : found.runs) {
+      if (run.folder == ".") continue;  // its page would be the sweep's
       std::vector<RunResults> alone;
       alone.push_back(std::move(run));
       write_page(folder / alone.front().folder,

@@ -20,6 +20,9 @@ struct RunResults {
   ResultsFile results;
 };
 
+/// Whether summaries and reports read a dataset: not the scores of single pairs, which may be larger than memory.
+bool shown_in_reports(const std::string& path);
+
 /// The document of runs (all tables, however few rows). notes: what is missing.
 Document report_document(Document::Kind kind, const std::string& title, const std::vector<RunResults>& runs,
                          std::vector<std::string> notes);

@@ -39,6 +39,13 @@ std::vector<const ReportRun*> first_of_data(const Runs& runs) {
   return first;
 }
 
+/// A run of the same data set that scores neurons, where there is one.
+const ReportRun& with_neurons(const Runs& runs, const ReportRun& one) {
+  const auto found = std::find_if(runs.begin(), runs.end(),
+                                  [&one](const ReportRun& run) { return run.data == one.data && run.has_neurons(); });
+  return found == runs.end() ? one : *found;
+}
+
 double mean_metric(const ReportRun& run, std::size_t column) {
   const std::vector<float>& metric = values<float>(*run.results, "/attribution/metric");
   double sum = 0;
@@ -84,25 +91,27 @@ Table data_table(const Runs& runs) {
               },
               {}};
   const std::vector<const ReportRun*> all = first_of_data(runs);
-  std::vector<std::string> names, models, metrics;
+  std::vector<std::string> names, models, metrics, sizes, numbers;
   for (const ReportRun* run : all) {
     names.push_back(data_name(*run));
     models.push_back(attribute<std::string>(*run->results, "/provenance", "model") + " " +
                      attribute<std::string>(*run->results, "/provenance", "dtype"));
-    metrics.push_back(run->attribution("metric") + ", positions " + run->attribution("positions"));
+    metrics.push_back(run->metric() + ", positions " + run->attribution("positions"));
+    sizes.push_back(fmt::format("{} training, {} held out", attribute<std::int64_t>(*run->results, "/pairs", "train"),
+                                attribute<std::int64_t>(*run->results, "/pairs", "test")));
+    numbers.push_back(std::to_string(run->data));
   }
-  tell_apart(names, models);
-  tell_apart(names, metrics);
+  for (const auto* more : {&models, &metrics, &sizes, &numbers}) tell_apart(names, *more);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const ReportRun& run = *all[i];
     const auto count = [&](const std::string& name) { return attribute<std::int64_t>(*run.results, "/pairs", name); };
     const auto text = [&](const std::string& name) {
       return attribute<std::string>(*run.results, "/provenance", name);
     };
-    const std::vector<std::int64_t>& shape = run.shape();
-    table.add({run.data, names[i], text("model"), text("dtype"), run.attribution("metric"), count("train"),
-               count("test"), count("skipped"), count("overlapping"), shape[0] * shape[1] * shape[2],
-               mean_metric(run, 0), mean_metric(run, 1)});
+    const std::vector<std::int64_t>& shape = with_neurons(runs, run).shape();
+    table.add({run.data, names[i], text("model"), text("dtype"), run.metric(), count("train"), count("test"),
+               count("skipped"), count("overlapping"), shape[0] * shape[1] * shape[2], mean_metric(run, 0),
+               mean_metric(run, 1)});
   }
   return table;
 }

@@ -94,7 +94,7 @@ Table exact_table(const Runs& runs) {
                   {"position", Type::integer, "1", "position, from 0; −1: all positions"},
                   {"neuron", Type::integer, "1", "index in the layer"},
                   {"stratum", Type::text, "", "why it is in the sample"},
-                  {"exact", Type::number, "logits", "m(x) − m(x; do v = baseline)"},
+                  {"exact", Type::number, "logits", "exact patching: what the score approximates"},
                   {"score", Type::number, "logits", "attribution"},
               },
               {}};
@@ -208,8 +208,8 @@ Table steered_table(const Runs& runs) {
 Table cases_table(const Runs& runs) {
   Table table{
       "cases",
-      "Of the 1000 neurons with the largest |score|, those whose scores tell the pairs of one case best from the "
-      "others.",
+      "Of the 1000 neurons with the largest mean |score| over the pairs of some case, those whose scores tell the "
+      "pairs of one case best from the others.",
       {
           {"run", Type::integer, "1", "run"},
           {"case", Type::text, "", "label of the pairs"},
@@ -219,30 +219,31 @@ Table cases_table(const Runs& runs) {
           {"neuron", Type::integer, "1", "index in the layer"},
           {"auroc", Type::number, "fraction",
            "how probable it is that its score of a pair of the case is larger than of another pair"},
-          {"score", Type::number, "logits", "its attribution over all training pairs"},
+          {"score", Type::number, "logits", "its mean score over the pairs of the case"},
       },
       {}};
   for (const ReportRun& run : runs) {
-    const Dataset* areas = run.find("/cases/auroc");
-    if (areas == nullptr) continue;
-    const std::vector<float>& auroc = values<float>(*areas);
-    const std::vector<float>& scores = run.scores();
-    std::vector<std::int64_t> candidates = ranked(scores, Ranking::absolute);
-    candidates.resize(std::min(case_candidates, candidates.size()));
+    if (run.find("/cases/auroc") == nullptr) continue;
+    const std::vector<float>& auroc = values<float>(*run.results, "/cases/auroc");
+    const std::vector<float>& means = values<float>(*run.results, "/cases/mean");
     const std::vector<std::string>& labels = values<std::string>(*run.results, "/cases/label");
+    const std::size_t nodes = run.scores().size();
+    std::vector<float> largest(nodes, std::nanf(""));  // mean |score| over the pairs of some case
+    for (std::size_t i = 0; i < means.size(); ++i)
+      largest[i % nodes] = std::fmax(largest[i % nodes], std::abs(means[i]));
+    std::vector<std::int64_t> candidates = ranked(largest, Ranking::absolute);
+    candidates.resize(std::min(case_candidates, candidates.size()));
     for (std::size_t label = 0; label < labels.size(); ++label) {
-      const auto area = [&](std::int64_t node) {
-        return auroc[label * scores.size() + static_cast<std::size_t>(node)];
-      };
+      const auto at = [&](std::int64_t node) { return label * nodes + static_cast<std::size_t>(node); };
       std::vector<std::int64_t> order = candidates;
-      std::erase_if(order, [&](std::int64_t node) { return std::isnan(area(node)); });
+      std::erase_if(order, [&](std::int64_t node) { return std::isnan(auroc[at(node)]); });
       std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-        return std::abs(area(a) - 0.5F) > std::abs(area(b) - 0.5F);
+        return std::abs(auroc[at(a)] - 0.5F) > std::abs(auroc[at(b)] - 0.5F);
       });
       for (std::size_t i = 0; i < std::min(shown_neurons, order.size()); ++i) {
         const Neuron neuron = run.neuron(order[i]);
         table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
-                   neuron.index, area(order[i]), scores[static_cast<std::size_t>(order[i])]});
+                   neuron.index, auroc[at(order[i])], means[at(order[i])]});
       }
     }
   }

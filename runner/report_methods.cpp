@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "attribution/circuit/agreement.h"
 #include "runner/detail/report_runs.h"
@@ -45,7 +46,7 @@ class Comparable {
  private:
   const std::vector<float>& scores_;
   bool whole_ = true;         // no neuron is without a score
-  std::vector<float> ranks_;  // halves up to 2^23 are exact
+  std::vector<float> ranks_;  // to 24 bits
   std::vector<std::size_t> top_;
 };
 
@@ -63,12 +64,19 @@ Table methods_table(const Runs& runs) {
                   {"overlap", Type::number, "fraction", "share of the 100 largest |score| that both have in common"},
               },
               {}};
-  std::vector<Comparable> all;
-  for (const ReportRun& run : runs) all.emplace_back(run);
+  const auto compared = [&runs](const ReportRun& run) {  // with some other run
+    return run.has_neurons() && std::any_of(runs.begin(), runs.end(), [&run](const ReportRun& other) {
+             return other.run != run.run && other.data == run.data && other.has_neurons();
+           });
+  };
+  std::map<std::int64_t, Comparable> all;  // by run
+  for (const ReportRun& run : runs) {
+    if (compared(run)) all.emplace(run.run, run);
+  }
   for (std::size_t i = 0; i < runs.size(); ++i) {
     for (std::size_t j = i + 1; j < runs.size(); ++j) {
       if (runs[i].data != runs[j].data || !runs[i].has_neurons() || !runs[j].has_neurons()) continue;
-      const Comparable::Agreement agreement = all[i].with(all[j]);
+      const Comparable::Agreement agreement = all.at(runs[i].run).with(all.at(runs[j].run));
       table.add({runs[i].data, runs[i].run, runs[j].run, agreement.pearson, agreement.spearman, agreement.overlap});
     }
   }

@@ -59,7 +59,7 @@ std::string data_key(const ReportRun& run) {
   for (const char* const name : {"model_hash", "dtype", "pairs_hash"}) {
     key += attribute<std::string>(*run.results, "/provenance", name) + '\n';
   }
-  return key + run.attribution("metric") + '\n' + run.attribution("positions");
+  return key + run.metric() + '\n' + run.attribution("positions");
 }
 
 double mean_magnitude(const Dataset* table) {
@@ -117,6 +117,11 @@ std::string ReportRun::attribution(const std::string& name) const {
   return attribute<std::string>(*results, "/attribution", name);
 }
 
+std::string ReportRun::metric() const {
+  const auto top = attribute<std::int64_t>(*results, "/attribution", "metric_top");
+  return attribution("metric") + (top > 0 ? " of " + std::to_string(top) : "");
+}
+
 bool ReportRun::keeps_positions() const { return attribution("positions") == "keep"; }
 
 std::vector<std::size_t> ReportRun::pairs_of(const std::string& split) const {
@@ -134,10 +139,10 @@ std::string ReportRun::token(std::int64_t position) const {
 }
 
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more) {
-  std::map<std::string, int> count;
-  for (const std::string& name : names) ++count[name];
+  std::map<std::string, std::set<std::string>> differing;
+  for (std::size_t i = 0; i < names.size(); ++i) differing[names[i]].insert(more[i]);
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (count[names[i]] > 1 && !more[i].empty()) names[i] += " (" + more[i] + ")";
+    if (differing[names[i]].size() > 1 && !more[i].empty()) names[i] += " (" + more[i] + ")";
   }
 }
 

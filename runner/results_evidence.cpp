@@ -1,12 +1,14 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "attribution/circuit/agreement.h"
+#include "attribution/circuit/curve.h"
 #include "runner/detail/datasets.h"
 
 namespace tributary::detail {
@@ -40,8 +42,11 @@ void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
   }
   auto& all = file.datasets;
   all.push_back(strings_dataset("/agreement/stratum", strata, "sample", "why the neuron was chosen"));
-  all.push_back(table_dataset("/agreement/exact", outcome.exact, "sample",
-                              "exact patching of single neurons: m(x) − m(x; do v = baseline)", "logits"));
+  all.push_back(
+      table_dataset("/agreement/exact", outcome.exact, "sample",
+                    "exact patching of single neurons: m(x) − m(x; do v = baseline), or with direction denoise "
+                    "m(x'; do v = v(x)) − m(x')",
+                    "logits"));
   all.push_back(table_dataset("/agreement/score", outcome.score, "sample", "what the method says of them", "logits"));
   all.push_back(strings_dataset("/agreement/statistic", names, "statistic",
                                 "agreement of the means over training pairs, exact patching against scores"));
@@ -124,14 +129,16 @@ void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attr
   const PairScores scores(job.config.keep, attribution.kept);
   Strings labels;
   std::vector<std::int64_t> counts;
-  std::vector<float> areas;  // [case, node]
+  std::vector<float> areas, means;  // [case, node]
   for (const auto& [label, count] : members) {
     labels.push_back(label);
     counts.push_back(count);
     for (std::size_t node = 0; node < attribution.scores.size(); ++node) {
       const std::vector<double> all = scores.of(node);
-      if (all.empty()) {
+      const bool scored = std::none_of(all.begin(), all.end(), [](double score) { return std::isnan(score); });
+      if (all.empty() || !scored) {
         areas.push_back(missing);
+        means.push_back(missing);
         continue;
       }
       std::vector<double> inside, outside;
@@ -139,6 +146,7 @@ void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attr
         (job.pairs.train[pair].text.case_label == label ? inside : outside).push_back(all[pair]);
       }
       areas.push_back(static_cast<float>(auroc(inside, outside)));
+      means.push_back(static_cast<float>(mean_of(inside)));
     }
   }
   const std::vector<std::int64_t>& shape = attribution.shape;
@@ -151,6 +159,13 @@ void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attr
                            "probability that the neuron's score of a pair of this case is larger than of any other "
                            "pair, ties counting half; NaN where no pair kept its score",
                            "fraction",
+                           {}});
+  file.datasets.push_back({"/cases/mean",
+                           {"case", "layer", "position", "neuron"},
+                           {size_of(labels), shape[0], shape[1], shape[2]},
+                           std::move(means),
+                           "mean score over the pairs of this case",
+                           "logits",
                            {}});
 }
 

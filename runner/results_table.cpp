@@ -53,6 +53,7 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job, const At
   attributes["aggregate"] = name_of(method.aggregate);
   attributes["positions"] = name_of(method.positions);
   attributes["metric"] = word_of(job.config.metric);
+  attributes["metric_top"] = job.config.metric == MetricKind::sum_of_logits ? job.config.metric_top : std::int64_t{0};
   attributes["rules"] = rules;
   if (!outcome.pilot.empty()) attributes["pilot_rules"] = outcome.pilot;
   if (!outcome.converged.empty()) {

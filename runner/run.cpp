@@ -14,6 +14,7 @@
 #include "runner/device.h"
 #include "runner/host.h"
 #include "runner/progress.h"
+#include "runner/report.h"
 #include "runner/results_table.h"
 #include "runner/stopping.h"
 #include "runner/summary.h"
@@ -24,7 +25,12 @@ namespace {
 std::uint64_t expected_bytes(const Job& job) {
   const Architecture& a = job.architecture();
   const auto nodes = static_cast<std::uint64_t>(a.layers * job.node_positions() * a.neurons);
-  return 4 * nodes + (1 << 20);
+  const std::uint64_t pairs = job.pairs.train.size();
+  const Keep& keep = job.config.keep;
+  std::uint64_t kept = 0;  // the journal holds it once more, in float64
+  if (keep.what == Keep::What::all) kept = 12 * nodes * pairs;
+  if (keep.what == Keep::What::largest) kept = 28 * static_cast<std::uint64_t>(keep.count) * pairs;
+  return 4 * nodes + kept + (1 << 20);
 }
 
 StageOptions stage_options(const Job& job, const RunArguments& arguments, const Communicator& comm, StopFlag& stop,
@@ -80,6 +86,11 @@ void Run::prepare(ModelShelf& shelf) {
     agreed(comm_, [&] { job_.fired = job_.measures->fired(*job_.working).only(job_.config.method.rules); });
 }
 
+void Run::note_unused(const std::string& key) const {
+  std::cerr << "tributary: note: " << key << " is not used by '" << job_.config.method.name
+            << "', which scores tokens, not neurons\n";
+}
+
 void Run::warn() const {
   const Method& method = job_.config.method;
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
@@ -90,6 +101,10 @@ void Run::warn() const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
+  const bool scores_tokens = !method.has_neurons();
+  if (scores_tokens && job_.config.agreement.sample > 0) note_unused("agreement");
+  if (scores_tokens && job_.config.keep.what != Keep::What::sums) note_unused("attribution.keep");
+  if (!job_.has_steering() && !job_.config.steering.factors.empty()) note_unused("steering.top");
   if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {
     std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on "
               << job_.config.pilot_pairs << " pairs\n";
@@ -102,7 +117,9 @@ void Run::write(const Outcome& outcome, const Provenance& provenance) const {
   show(results);
 }
 
-void Run::show_complete() const { show(read_results(results_path((sweep_.out() / folder_).lexically_normal()))); }
+void Run::show_complete() const {
+  show(read_results(results_path((sweep_.out() / folder_).lexically_normal()), shown_in_reports));
+}
 
 void Run::show(const ResultsFile& results) const {
   const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");

@@ -38,6 +38,7 @@ class Run {
   void show_complete() const;
 
  private:
+  void note_unused(const std::string& key) const;
   void show(const ResultsFile& results) const;
 
   const RunArguments& arguments_;

@@ -108,7 +108,7 @@ bool any_results(const RunArguments& arguments, const std::vector<Settings>& set
 void draw_report(const std::filesystem::path& folder) {
   try {
     report_command(folder);
-  } catch (const UserError& error) {
+  } catch (const std::exception& error) {
     warn_user("no report was written: " + std::string(error.what()) + "; `tributary report " + folder.string() +
               "` tries again");
   }

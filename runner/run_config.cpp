@@ -137,7 +137,14 @@ SteeringConfig steering_config(const Settings& settings, Checks& checks) {
     const std::optional<Neuron> neuron = neuron_named(text);
     checks.refuse_if(!neuron, "steering.neurons",
                      "'" + text + "' names no neuron; write layer/position/neuron, or layer/neuron for all positions");
-    steering.neurons.push_back(neuron.value_or(Neuron()));
+    if (!neuron) continue;
+    const auto overlaps = [&neuron](const Neuron& other) {
+      const bool same_position = other.position == neuron->position || other.position < 0 || neuron->position < 0;
+      return other.layer == neuron->layer && other.index == neuron->index && same_position;
+    };
+    checks.refuse_if(std::any_of(steering.neurons.begin(), steering.neurons.end(), overlaps), "steering.neurons",
+                     "'" + text + "' is in the list already (it would be multiplied twice); remove one of the two");
+    steering.neurons.push_back(*neuron);
   }
   const bool chosen = settings.given("steering.neurons") || settings.given("steering.top");
   checks.refuse_if(chosen && steering.factors.empty(),

@@ -62,8 +62,9 @@ SteeringOutcome run_steering(const Execution& execution, const Job& job, const A
   const StageResult result = run_plan(execution, "steering", plan, [&](const Chunk& chunk) {
     SteeringInputs unit_inputs = inputs;
     unit_inputs.answers = answers_of(job, chunk);
-    const SteeringUnit unit =
-        steer(*job.working, prompts_of(job, job.pairs.test, chunk.members), unit_inputs, execution.batching());
+    Prompts prompts = prompts_of(job, job.pairs.test, chunk.members);
+    prompts.tokens = metric_tokens(*job.exact, prompts, execution.batching());  // as in attribution
+    const SteeringUnit unit = steer(*job.working, prompts, unit_inputs, execution.batching());
     RowWriter rows;
     for (const at::Tensor& table : by_pair(unit)) rows.add(table);
     std::vector<double> numbers{unit.flops};

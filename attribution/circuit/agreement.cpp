@@ -52,7 +52,7 @@ std::vector<double> mean_ranks(std::span<const double> values) {
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
   std::vector<double> ranks(values.size());
   for (std::size_t first = 0; first < order.size();) {
-    std::size_t end = first;
+    std::size_t end = first + 1;
     while (end < order.size() && values[order[end]] == values[order[first]]) ++end;
     const double shared = static_cast<double>(first + end + 1) / 2;
     for (; first < end; ++first) ranks[order[first]] = shared;

@@ -29,7 +29,7 @@ double share_in_common(const std::vector<std::size_t>& a, const std::vector<std:
 /// are.
 double overlap(std::span<const double> x, std::span<const double> y, std::size_t k);
 
-/// Ranks from 1, ties sharing their mean.
+/// Ranks from 1, ties sharing their mean. No value may be NaN.
 std::vector<double> mean_ranks(std::span<const double> values);
 
 /// Area under the ROC curve: how probable it is that a value of `inside` is larger than one of `outside`, ties counting

@@ -32,6 +32,12 @@ void multiply(at::Tensor a, const std::vector<Neuron>& neurons, std::int64_t lay
   }
 }
 
+/// Some rows of a pass, a pair under a factor each.
+struct Said {
+  at::Tensor metric;           // [row]
+  at::Tensor log_probability;  // [row, vocabulary]
+};
+
 }  // namespace
 
 SteeringUnit steer(const Transformer& model, const Prompts& prompts, const SteeringInputs& inputs,
@@ -41,48 +47,61 @@ SteeringUnit steer(const Transformer& model, const Prompts& prompts, const Steer
   const std::int64_t length = prompts.clean.size(1);
   const at::Tensor directions = model.directions(metric_tokens(model, prompts, batching));
   const at::Tensor embeddings = model.embed(prompts.clean);
+  const at::Tensor answers = inputs.answers.to(embeddings.device());
   Flops flops;
-  // One row a pair and factor, the unsteered ones first.
-  std::vector<double> factors{1};
-  factors.insert(factors.end(), inputs.factors.begin(), inputs.factors.end());
-  const std::int64_t rows = pairs * std::ssize(factors);
-  const std::int64_t piece = std::min(batching.sequences(length), most_sequences);
-  std::vector<at::Tensor> metric, log_probability;  // a call each [row], [row, vocabulary]
-  for (std::int64_t first = 0; first < rows; first += piece) {
+  const auto run = [&](const at::Tensor& pair, const std::vector<double>& factor) {
     batching.pause();
-    std::vector<std::int64_t> pair;
-    std::vector<double> factor;
-    for (std::int64_t row = first; row < std::min(rows, first + piece); ++row) {
-      pair.push_back(row % pairs);
-      factor.push_back(factors[static_cast<std::size_t>(row / pairs)]);
-    }
-    const at::Tensor of_row = detail::staged(pair, model.options());
     const at::Tensor amounts = detail::staged(factor, model.options()).to(model.options().dtype());
     ForwardOptions options;
     options.flops = &flops;
     options.neurons = [&](std::int64_t layer, const at::Tensor& a) {
       multiply(a, inputs.neurons, layer, amounts, length);
     };
-    const Pass pass = model.forward(whole_batch(at::index_select(embeddings, 0, of_row)), options);
-    metric.push_back(model.metric(pass.stream, at::index_select(directions, 0, of_row)).to(at::kDouble).cpu());
-    log_probability.push_back(at::log_softmax(model.logits(pass.stream).select(1, 0).to(model.score_type()), -1));
+    const Pass pass = model.forward(whole_batch(at::index_select(embeddings, 0, pair)), options);
+    return Said{model.metric(pass.stream, at::index_select(directions, 0, pair)),
+                at::log_softmax(model.logits(pass.stream).select(1, 0).to(model.score_type()), -1)};
+  };
+  const std::int64_t piece = std::min(batching.sequences(length), most_sequences);
+  std::vector<at::Tensor> unsteered;  // a call each [row, vocabulary]
+  for (std::int64_t first = 0; first < pairs; first += piece) {
+    const std::int64_t count = std::min(piece, pairs - first);
+    const at::Tensor pair = at::arange(first, first + count, answers.options());
+    unsteered.push_back(run(pair, std::vector<double>(static_cast<std::size_t>(count), 1)).log_probability);
   }
-  const at::Tensor said = at::cat(log_probability).unflatten(0, {-1, pairs});  // [1 + factor, pair, vocabulary]
-  const at::Tensor steered = said.narrow(0, 1, said.size(0) - 1);
-  const at::Tensor unsteered = said.narrow(0, 0, 1);
-  const at::Tensor answers = inputs.answers.to(said.device());
-  const at::Tensor indices = answers.clamp_min(0).unsqueeze(0).expand({steered.size(0), -1, -1});
-  const auto [log_top, tokens] = at::topk(steered, inputs.top);
+  const at::Tensor before = at::cat(unsteered);  // [pair, vocabulary]
+
+  // A row of logits is reduced to what is kept of it before the next call.
+  const std::int64_t rows = pairs * std::ssize(inputs.factors);
+  std::vector<at::Tensor> metric, probability, divergence, tokens, top;
+  for (std::int64_t first = 0; first < rows; first += piece) {
+    std::vector<std::int64_t> of_row;
+    std::vector<double> factor;
+    for (std::int64_t row = first; row < std::min(rows, first + piece); ++row) {
+      of_row.push_back(row % pairs);
+      factor.push_back(inputs.factors[static_cast<std::size_t>(row / pairs)]);
+    }
+    const at::Tensor pair = detail::staged(of_row, model.options());
+    const Said said = run(pair, factor);
+    const at::Tensor was = at::index_select(before, 0, pair);
+    const at::Tensor wanted = at::index_select(answers, 0, pair);  // [row, 2]
+    const auto [log_top, best] = at::topk(said.log_probability, inputs.top);
+    metric.push_back(said.metric);
+    probability.push_back(at::gather(said.log_probability, 1, wanted.clamp_min(0))
+                              .exp()
+                              .masked_fill(wanted.lt(0), std::numeric_limits<double>::quiet_NaN()));
+    divergence.push_back((was.exp() * (was - said.log_probability)).sum(-1));
+    tokens.push_back(best);
+    top.push_back(log_top.exp());
+  }
+  const auto by_factor = [pairs](const std::vector<at::Tensor>& calls) {  // [factor, pair, …]
+    return at::cat(calls).unflatten(0, {-1, pairs}).cpu();
+  };
   SteeringUnit unit;
-  unit.metric = at::cat(metric).unflatten(0, {-1, pairs}).narrow(0, 1, steered.size(0));
-  unit.probability = at::gather(steered, 2, indices)
-                         .exp()
-                         .to(at::kDouble)
-                         .masked_fill(answers.lt(0), std::numeric_limits<double>::quiet_NaN())
-                         .cpu();
-  unit.divergence = (unsteered.exp() * (unsteered - steered)).sum(-1).to(at::kDouble).cpu();
-  unit.tokens = tokens.cpu();
-  unit.top_probability = log_top.exp().to(at::kDouble).cpu();
+  unit.metric = by_factor(metric).to(at::kDouble);
+  unit.probability = by_factor(probability).to(at::kDouble);
+  unit.divergence = by_factor(divergence).to(at::kDouble);
+  unit.tokens = by_factor(tokens);
+  unit.top_probability = by_factor(top).to(at::kDouble);
   unit.flops = flops.count;
   return unit;
 }

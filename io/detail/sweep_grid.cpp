@@ -60,23 +60,6 @@ std::vector<std::string> point_names(const Axis& axis) {
   return names;
 }
 
-/// How many of a zip's first keys name each of its points, differently; all of them where even those do not.
-std::size_t telling_keys(const SweepAxis& axis) {
-  for (std::size_t keys = 1; keys < axis.together.size(); ++keys) {
-    std::set<std::string> names;
-    for (std::size_t point = 0; point < axis.points(); ++point) {
-      std::string name;
-      for (std::size_t i = 0; i < keys; ++i) {
-        const Given& given = axis.together[i].points[point];
-        if (given.hole == Given::Hole::no) name += std::to_string(i) + given.written + '\0';
-      }
-      if (!name.empty()) names.insert(name);
-    }
-    if (names.size() == axis.points()) return keys;
-  }
-  return axis.together.size();
-}
-
 void append(std::string& label, const std::string& name, const std::string& value) {
   label += (label.empty() ? "" : ",") + folder_safe(name) + "=" + value;
 }
@@ -148,15 +131,16 @@ SweepRun Sweep::run_at(std::size_t number) const {
   }
   SweepRun run;
   for (std::size_t i = 0; i < axes_.size(); ++i) {
-    std::size_t named = axes_[i].axis.points() > 1 ? telling_keys(axes_[i].axis) : 0;
+    const bool named = axes_[i].axis.points() > 1;
+    bool any = false;
     for (const Axis& axis : axes_[i].axis.together) {
       const Given& given = axis.points[point[i]];
-      if (given.hole == Given::Hole::no) {
-        (axes_[i].source == Source::file ? run.file : run.command_line)[axis.path] = given;
-        if (named > 0) append(run.label, name_of(axis.path), point_names(axis)[point[i]]);
-      }
-      if (named > 0) --named;
+      if (given.hole == Given::Hole::yes) continue;
+      any = true;
+      (axes_[i].source == Source::file ? run.file : run.command_line)[axis.path] = given;
+      if (named) append(run.label, name_of(axis.path), point_names(axis)[point[i]]);
     }
+    if (named && !any) append(run.label, name_of(axes_[i].axis.together.front().path), "default");
   }
   return run;
 }

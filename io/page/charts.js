@@ -30,11 +30,11 @@ const guide = (y, name, dash) => ({
 });
 
 function errors(values, low, high, color, thickness = 0.9) {
-  const distance = (a, b) => (present(a) && present(b) ? Math.abs(a - b) : null);
-  const apart = (ends) => values.map((value, i) => distance(ends[i], value));
+  const apart = (ends, sign) => values.map((value, i) =>
+    (present(value) && present(ends[i]) ? Math.max(0, sign * (ends[i] - value)) : null));
   if (![...low, ...high].some(present)) return { visible: false };
   const line = { color, thickness, width: 2.5 };
-  return { type: "data", symmetric: false, array: apart(high), arrayminus: apart(low), ...line };
+  return { type: "data", symmetric: false, array: apart(high, 1), arrayminus: apart(low, -1), ...line };
 }
 
 // `key` names the column of the values; those of its interval, where there are any, end in _low and _high.

@@ -30,6 +30,8 @@ struct ReportRun {
   [[nodiscard]] bool has_neurons() const { return shape()[2] > 1 || shape()[0] > 1; }
   /// A text attribute of /attribution.
   [[nodiscard]] std::string attribution(const std::string& name) const;
+  /// "logit-difference", "sum-of-logits of 5".
+  [[nodiscard]] std::string metric() const;
   /// position -1 where positions are summed.
   [[nodiscard]] Neuron neuron(std::int64_t node) const;
   [[nodiscard]] bool keeps_positions() const;
@@ -47,7 +49,7 @@ using Runs = std::vector<ReportRun>;
 /// How many of a run's first nodes tables speak of.
 inline constexpr std::size_t top_nodes = 100;
 
-/// Names that are there more than once get what sets them apart.
+/// Names that are there more than once get what sets them apart, where it does.
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more);
 
 Table runs_table(const Runs& runs);

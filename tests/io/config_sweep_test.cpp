@@ -262,7 +262,7 @@ TEST_F(ConfigTest, IdentityHoldsNumbersOnlyAndNoPaths) {
 
 TEST_F(ConfigTest, SweepZipGoesTogether) {
   const auto runs = read_all("name: x\nsweep: {zip: {attribution.method: [atp, relp], attribution.steps: [1, 2]}}");
-  EXPECT_THAT(labels(runs), ElementsAre("method=atp", "method=relp")) << "named by the first keys that differ";
+  EXPECT_THAT(labels(runs), ElementsAre("method=atp,steps=1", "method=relp,steps=2"));
   EXPECT_EQ(runs[1].at<std::int64_t>("attribution.steps"), 2);
   EXPECT_EQ(runs[1].at<std::string>("attribution.method"), "relp");
 }
@@ -270,13 +270,8 @@ TEST_F(ConfigTest, SweepZipGoesTogether) {
 TEST_F(ConfigTest, SweepZipTimesGrid) {
   EXPECT_THAT(labels(read_all("name: x\nsweep: {grid: {pairs.seed: [7, 8]}, zip: {attribution.method: [atp, relp], "
                               "attribution.steps: [1, 2]}}")),
-              ElementsAre("seed=7,method=atp", "seed=7,method=relp", "seed=8,method=atp", "seed=8,method=relp"));
-}
-
-TEST_F(ConfigTest, SweepZipTakesAsManyKeysForItsNamesAsItNeeds) {
-  EXPECT_THAT(labels(read_all("name: x\nsweep: {zip: {attribution.method: [atp, atp, relp], "
-                              "attribution.steps: [1, 2, 2], pairs.seed: [4, 5, 6]}}")),
-              ElementsAre("method=atp,steps=1", "method=atp,steps=2", "method=relp,steps=2"));
+              ElementsAre("seed=7,method=atp,steps=1", "seed=7,method=relp,steps=2", "seed=8,method=atp,steps=1",
+                          "seed=8,method=relp,steps=2"));
 }
 
 TEST_F(ConfigTest, SweepZipMayLeaveKeysOut) {
@@ -288,6 +283,17 @@ TEST_F(ConfigTest, SweepZipMayLeaveKeysOut) {
   EXPECT_EQ(runs[1].at<std::int64_t>("pairs.seed"), 8);
   EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [1, null]}}"), ElementsAre(HasSubstr("null")))
       << "only in zip";
+  EXPECT_THAT(labels(read_all("name: x\nsweep: {zip: {pairs.seed: [null, 8]}}")),
+              ElementsAre("seed=default", "seed=8"));
+  EXPECT_THAT(problems("sweep: {zip: {name: [a, null], pairs.seed: [1, 2]}}"),
+              ElementsAre(AllOf(HasSubstr("missing key 'name'"), HasSubstr("seed=2"))))
+      << "a required key that only some runs have";
+}
+
+TEST_F(ConfigTest, SweepZipOfTheCommandLineIsCheckedToo) {
+  const std::string text = "name: x\nsweep: {zip: {pairs.seed: [1, 2], attribution.steps: [3, 4]}}";
+  EXPECT_THAT(problems(text, {"sweep.zip.pairs.seed=[1, 2, 3]", "sweep.zip.attribution.steps=[8, 9]"}),
+              ElementsAre(HasSubstr("equally long")));
 }
 
 TEST_F(ConfigTest, SweepExcludeMakesHolesAndIncludeAdds) {

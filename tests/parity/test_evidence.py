@@ -87,7 +87,8 @@ def test_agreement(method, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs
     found = dict(zip([n.decode() for n in results["/agreement/statistic"]], results["/agreement/value"], strict=True))
     wanted = statistics(results["/agreement/exact"].astype(np.float64).mean(0), scores.astype(np.float64).mean(0))
     assert found == pytest.approx(wanted, abs=1e-5)
-    assert (results["/agreement/value_low"] <= results["/agreement/value_high"]).all()
+    assert (results["/agreement/value_low"] <= results["/agreement/value"]).all()
+    assert (results["/agreement/value"] <= results["/agreement/value_high"]).all()
 
 
 def test_every_method_meets_the_same_neurons(binary, tmp_path, tiny_folder):
@@ -200,6 +201,26 @@ def test_scores_of_single_pairs_and_cases(binary, tmp_path, tiny_folder, tiny_mo
         assert np.isnan(largest["/cases/auroc"][place].ravel()[~held]).all()
 
 
+def test_cases_of_patched_neurons_alone(binary, tmp_path, tiny_folder, with_cases):
+    """Exact patching scores a sample: the other neurons have no AUROC."""
+    settings = settings_of(tiny_folder("llama"), attribution={"method": "exact-patching", "sample": 30, "keep": "full"})
+    settings["pairs"] |= {"train_file": str(with_cases), "train": 8, "test": 0}
+    results = run_product(binary, tmp_path, settings)
+    scored = ~np.isnan(results["/attribution/scores"])
+    assert scored.sum() == 30
+    assert (~np.isnan(results["/cases/auroc"]) == scored).all()
+    assert (~np.isnan(results["/cases/mean"]) == scored).all()
+
+
+def test_steering_measures_the_runs_own_metric(binary, tmp_path, tiny_folder):
+    """sum-of-logits in bfloat16: the tokens are those that attribution took, so factor 1 is the full model."""
+    settings = settings_of(tiny_folder("llama"), attribution={"method": "relp"}, steering={"factors": [1]})
+    settings |= {"metric": "sum-of-logits", "metric_top": 4}
+    settings["model"]["dtype"] = "bfloat16"
+    results = run_product(binary, tmp_path, settings)
+    np.testing.assert_array_equal(results["/steering/metric"][0], results["/circuit/metric_full"])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -207,10 +228,12 @@ def test_scores_of_single_pairs_and_cases(binary, tmp_path, tiny_folder, tiny_mo
         ({"steering": {"factors": [2], "neurons": ["0/0/100000"]}}, "there is no neuron 100000"),
         ({"steering": {"factors": [2], "neurons": ["0/77/1"]}}, "there is no position 77"),
         ({"steering": {"factors": [2], "neurons": ["0-1"]}}, "names no neuron"),
+        ({"steering": {"factors": [2], "neurons": ["1/7", "1/3/7"]}}, "in the list already"),
         ({"steering": {"top": 3}}, "steering needs steering.factors"),
         ({"steering": {"factors": [2], "top": 3, "neurons": ["0/1"]}}, "remove one of the two"),
         ({"steering": {"factors": [2]}, "pairs.test": 0}, "no held-out pairs to steer"),
         ({"agreement": {"sample": 5000}}, "asks for 5000 neurons where there are 720"),
+        ({"attribution": {"method": "atp", "keep": 721}}, "asks for 721 scores of each pair where there are 720"),
     ],
 )
 def test_refused(settings, message, binary, tmp_path, tiny_folder):

@@ -118,8 +118,14 @@ def test_numbers_are_those_of_the_results(sweep):
     assert {row["run"] for row in rows_of(document, "inputs")} == {METHODS.index("input-ig")}
     for row in rows_of(document, "cases"):
         results = runs[row["run"]]
-        label = results["/cases/label"].tolist().index(row["case"].encode())
-        assert same(row["auroc"], results["/cases/auroc"][label, row["layer"], row["position"], row["neuron"]])
+        place = (
+            results["/cases/label"].tolist().index(row["case"].encode()),
+            row["layer"],
+            row["position"],
+            row["neuron"],
+        )
+        assert same(row["auroc"], results["/cases/auroc"][place])
+        assert same(row["score"], results["/cases/mean"][place])
     for row in rows_of(document, "exact"):
         results = runs[row["run"]]
         columns = [results[f"/agreement/{name}"] == row[name] for name in ("layer", "position", "neuron")]
@@ -191,6 +197,17 @@ def test_a_half_finished_folder_says_what_is_missing(sweep, binary, tmp_path):
     assert "method=relp" in document["notes"][0]
     assert "method=random" in document["notes"][1]
     assert "cannot be read" in document["notes"][1]
+
+
+def test_results_of_another_layout_are_named(sweep, binary, tmp_path):
+    """A file that lacks what tables need does not keep the others from being shown."""
+    out = tmp_path / "old"
+    shutil.copytree(sweep / "out", out)
+    driver = binary.parent / "tests" / "results_driver"
+    (out / "method=atp" / "results.h5").unlink()
+    subprocess.run([driver, "write", out / "method=atp" / "results.h5", "another"], check=True, capture_output=True)
+    done = tributary(binary, "report", out)
+    assert "run 'method=atp' cannot be shown: its results lack" in done.stdout
 
 
 def test_nothing_to_report_on(binary, tmp_path):
