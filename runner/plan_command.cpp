@@ -17,28 +17,30 @@
 namespace tributary {
 namespace {
 
-/// One run for people.
-std::string described(std::size_t number, const Job& job, const Settings& settings,
-                      const std::filesystem::path& folder) {
-  return fmt::format(
-      "run {}: {}{}\n  method   {}\n  pairs    {} training, {} held out, {} skipped\n  nodes    {} layers × {} "
-      "positions × "
-      "{} neurons\n"
-      "  units    {} of attribution, {} of circuits\n  results  {}\n",
-      number, job.config.name, settings.label().empty() ? "" : " (" + settings.label() + ")", job.config.method.name,
-      job.pairs.train.size(), job.pairs.test.size(), job.pairs.skipped.size(), job.architecture().layers,
-      job.node_positions(), job.architecture().neurons, plan_attribution({&job}).units.size(),
-      job.has_circuit() ? plan_curve(job).units.size() : 0, results_path(folder).string());
-}
-
 /// What of a run is there already.
 std::string already(const RunArguments& arguments, const Settings& settings, const Job& job) {
   try {
-    if (results_in(folder_of(arguments, settings), job.identity, Fresh::no) == Found::same_results) return "complete";
+    if (results_in(folder_of(arguments, settings), job.identity, Fresh::no) == Found::same_results) return "yes";
   } catch (const UserError&) {
-    return "the folder holds other results: --fresh or --out";
+    return "other results there (--fresh or --out)";
   }
-  return "not complete";
+  return "no";
+}
+
+constexpr const char* columns = "{:>5}  {:<22}  {:>5}  {:>4}  {:>7}  {:>9}  {:>5}  {:<4}  {}\n";
+
+std::string header() {
+  return fmt::format(columns, "run", "method", "train", "test", "skipped", "nodes", "units", "done", "folder");
+}
+
+/// One run for people, a line of the table.
+std::string line_of(std::size_t number, const Job& job, const std::string& done, const std::filesystem::path& folder) {
+  const Architecture& a = job.architecture();
+  const std::size_t units =
+      plan_attribution({&job}).units.size() + (job.has_circuit() ? plan_curve(job).units.size() : 0);
+  return fmt::format(columns, number, job.config.method.name, job.pairs.train.size(), job.pairs.test.size(),
+                     job.pairs.skipped.size(), a.layers * job.node_positions() * a.neurons, units, done,
+                     folder.string());
 }
 
 std::string text_of_rate(double bytes) { return fmt::format("{:.0f} MB/s", bytes / 1e6); }
@@ -104,13 +106,13 @@ void plan_command(const RunArguments& arguments) {
   const std::vector<Settings> settings = checked_runs(arguments);
   Estimate all;
   int threads = 1;
+  std::cout << settings.size() << (settings.size() == 1 ? " run\n\n" : " runs\n\n") << header();
   for (const std::vector<const Settings*>& candidates : grouped(settings)) {
     std::vector<Job> jobs;
     for (const Settings* one : candidates) {
       jobs.push_back(prepare_job(*one, shelf));
       const auto number = static_cast<std::size_t>(one - settings.data());
-      std::cout << described(number, jobs.back(), *one, folder_of(arguments, *one)) << "  done     "
-                << already(arguments, *one, jobs.back()) << '\n';
+      std::cout << line_of(number, jobs.back(), already(arguments, *one, jobs.back()), folder_of(arguments, *one));
     }
     std::vector<char> done(jobs.size(), 0);
     for (std::size_t first = 0; first < jobs.size(); ++first) {
@@ -123,14 +125,17 @@ void plan_command(const RunArguments& arguments) {
       }
       threads = worker_threads(jobs[first], alone);
       const MemoryPlan memory = plan_memory(group, threads, alone.local_size());
+      const Estimate of_group = estimate(group, static_cast<int>(arguments.plan_ranks), threads);
       std::cout << fmt::format(
-          "{} computed together: {} units; a rank with {} worker threads takes at most {} ({} rows in a network "
-          "call)\n\n",
-          group.size() == 1 ? "1 run" : std::to_string(group.size()) + " runs", plan_attribution(group).units.size(),
-          threads, text_of_bytes(memory.expected_peak), memory.batch_rows);
-      all.add(estimate(group, static_cast<int>(arguments.plan_ranks), threads));
+          "       one pass: {}, {} units of attribution; a rank with {} worker threads takes at most {} ({} rows in a "
+          "network call); about {}\n",
+          group.size() == 1 ? "this run" : std::to_string(group.size()) + " runs together",
+          plan_attribution(group).units.size(), threads, text_of_bytes(memory.expected_peak), memory.batch_rows,
+          format_duration(of_group.seconds));
+      all.add(of_group);
     }
   }
+  std::cout << '\n';
   show_estimate(arguments, all, static_cast<int>(arguments.plan_ranks), threads, settings.size());
 }
 

@@ -17,7 +17,7 @@ const std::vector<double> factors{-2, 0, 1, 3};
 
 SteeringInputs tiny_inputs(std::int64_t pairs) {
   SteeringInputs inputs;
-  inputs.neurons = {{0, 2, 4}, {1, -1, 7}, {2, 4, 0}, {2, 1, 3}};
+  inputs.neurons = {{0, 0, 5}, {0, 2, 4}, {1, -1, 7}, {2, 4, 0}, {2, 1, 3}};
   inputs.factors = factors;
   inputs.answers = at::tensor({3, 7}, at::kLong).expand({pairs, 2}).contiguous();
   return inputs;
