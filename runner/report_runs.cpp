@@ -146,6 +146,22 @@ void tell_apart(std::vector<std::string>& names, const std::vector<std::string>&
   }
 }
 
+namespace {
+
+/// A run's folder name without its method, which is named already: "method=atp,steps=10" → "steps=10".
+std::string settings_of(const std::string& folder) {
+  std::string rest;
+  for (std::size_t first = 0; first <= folder.size();) {
+    const std::size_t end = std::min(folder.find(',', first), folder.size());
+    const std::string part = folder.substr(first, end - first);
+    if (!part.starts_with("method=")) rest += (rest.empty() ? "" : ",") + part;
+    first = end + 1;
+  }
+  return rest;
+}
+
+}  // namespace
+
 Runs report_runs(const std::vector<RunResults>& all) {
   Runs runs;
   std::map<std::string, std::int64_t> data;
@@ -159,7 +175,7 @@ Runs report_runs(const std::vector<RunResults>& all) {
     for (const ReportRun& run : runs) {
       if (run.data != number) continue;
       names.push_back(method_name(run));
-      folders.push_back(run.folder);
+      folders.push_back(settings_of(run.folder));
     }
     tell_apart(names, folders);
     auto name = names.begin();
