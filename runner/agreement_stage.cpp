@@ -84,7 +84,9 @@ std::vector<std::int64_t> prompt_clusters(const std::vector<TokenPair>& pairs) {
     std::string first = pair.text.clean_prefix;
     std::string second = pair.text.patch_prefix.value_or("");
     if (second < first) std::swap(first, second);
-    keys.push_back(first + '\0' + second);  // the same two prompts the other way round are no new evidence
+    first += '\0';  // the same two prompts the other way round are no new evidence
+    first += second;
+    keys.push_back(first);
   }
   return clusters_of(keys);
 }

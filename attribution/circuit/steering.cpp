@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t most_sequences = 64;
 
 /// a [sequence, last positions, neuron] of a layer, multiplied in place by factors [sequence].
-void multiply(at::Tensor a, const std::vector<Neuron>& neurons, std::int64_t layer, const at::Tensor& factors,
+void multiply(const at::Tensor& a, const std::vector<Neuron>& neurons, std::int64_t layer, const at::Tensor& factors,
               std::int64_t length) {
   const std::int64_t before = length - a.size(1);
   for (const Neuron& neuron : neurons) {
