@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -42,7 +44,8 @@ std::string missing_part(const ResultsFile& results) {
   for (const auto& [group, names] : attributes) {
     const auto found = results.group_attributes.find(group);
     for (const std::string& name : names) {
-      if (found == results.group_attributes.end() || found->second.count(name) == 0) return group + ":" + name;
+      if (found == results.group_attributes.end() || found->second.count(name) == 0)
+        return fmt::format("{}:{}", group, name);
     }
   }
   return "";
@@ -95,8 +98,9 @@ Findings find_results(const std::filesystem::path& folder) {
       if (missing.empty()) {
         found.runs.push_back({name, std::move(results)});
       } else {
-        found.notes.push_back(run + " cannot be shown: its results lack " + missing +
-                              " (an earlier version wrote them); --fresh computes it again");
+        found.notes.push_back(fmt::format(
+            "{} cannot be shown: its results lack {} (an earlier version wrote them); --fresh computes it again", run,
+            missing));
       }
     } catch (const UserError& error) {
       found.notes.push_back(run + " cannot be read: " + error.what());

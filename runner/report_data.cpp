@@ -21,7 +21,7 @@ std::string data_name(const ReportRun& run) {
   const auto files = attribute<std::string>(*run.results, "/provenance", "pairs");
   const std::size_t comma = files.find(", ");
   const auto stem = [](const std::string& file) { return file.substr(0, file.rfind('.')); };
-  const std::string first = stem(files.substr(0, comma));
+  std::string first = stem(files.substr(0, comma));
   if (comma == std::string::npos) return first;
   const std::string second = stem(files.substr(comma + 2));
   const auto differ = std::mismatch(first.begin(), first.end(), second.begin(), second.end()).first;
