@@ -175,7 +175,7 @@ class AutogradModel {
     const Norm n{w.mlp_norm_weight, w.mlp_norm_bias, a_.norm, a_.norm_epsilon};
     const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
     const at::Tensor expanded = at::linear(x, wide(w.expand_weight), wide(w.expand_bias));
-    const at::Tensor s = truth::act(expanded.narrow(2, 0, a_.neurons), a_.activation, of(rules, Rule::activation));
+    at::Tensor s = truth::act(expanded.narrow(2, 0, a_.neurons), a_.activation, of(rules, Rule::activation));
     if (a_.mlp == MlpKind::plain) return s;
     return truth::product(s, expanded.narrow(2, a_.neurons, a_.neurons), of(rules, Rule::half));
   }

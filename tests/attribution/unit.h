@@ -34,7 +34,8 @@ inline Task task_of(const MethodRequest& request) {
 }
 
 /// One task alone.
-inline UnitScores unit_of(const Transformer& model, const Task& task, const Prompts& prompts, Batching batching = {}) {
+inline UnitScores unit_of(const Transformer& model, const Task& task, const Prompts& prompts,
+                          const Batching& batching = {}) {
   return std::move(attribute({&model, &model}, {task}, prompts, {batching}).scores.front());
 }
 

@@ -10,7 +10,6 @@
 namespace tributary {
 namespace {
 
-using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using Numbers = std::vector<double>;
 
