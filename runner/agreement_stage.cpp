@@ -154,12 +154,9 @@ const PairTable& ExactEffects::of(const Job& job) {
     // In float32 or better whatever the run computes in: bfloat16 patching is rounding noise (formulas.md, section 3).
     const Networks exact{job.exact.get(), job.exact.get()};
     const UnitOutcome unit = attribute(exact, {task}, prompts, UnitOptions{execution_.batching()});
-    RowWriter rows;
+    RowWriter rows(unit.flops);
     rows.add(unit.scores.front().watched);
-    std::vector<double> numbers{unit.flops};
-    const std::vector<double> effects = rows.take();
-    numbers.insert(numbers.end(), effects.begin(), effects.end());
-    return UnitResult{{}, std::move(numbers)};
+    return UnitResult{{}, rows.take()};
   });
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const Chunk& chunk = plan.chunks[unit];

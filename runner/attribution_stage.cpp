@@ -178,14 +178,11 @@ Preparation prepare(const Execution& execution, const Job& job, const std::vecto
 
 /// A unit's own count, then every run's tables.
 std::vector<double> rows_of(const UnitOutcome& unit, const std::vector<Preparation>& runs) {
-  std::vector<double> numbers{unit.flops};
+  RowWriter rows(unit.flops);
   for (std::size_t run = 0; run < runs.size(); ++run) {
-    RowWriter rows;
     for (const TableSpec& spec : tables_of(*runs[run].job)) rows.add(unit.scores[run].*spec.unit);
-    const std::vector<double> of_run = rows.take();
-    numbers.insert(numbers.end(), of_run.begin(), of_run.end());
   }
-  return numbers;
+  return rows.take();
 }
 
 /// Adds up the lanes of each layer range (a lane a token length), and gives every run its part.

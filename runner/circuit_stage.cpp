@@ -138,12 +138,9 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
       unit.mean = means.at(prompts.clean.size(1)).activations;
     }
     const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching());
-    RowWriter rows;  // [pair, 2 + points]
+    RowWriter rows(curve.flops);  // [pair, 2 + points]
     rows.add(at::cat({curve.full.unsqueeze(1), curve.empty.unsqueeze(1), curve.points.t()}, 1));
-    std::vector<double> numbers{curve.flops};
-    const std::vector<double> table = rows.take();
-    numbers.insert(numbers.end(), table.begin(), table.end());
-    return UnitResult{{}, std::move(numbers)};
+    return UnitResult{{}, rows.take()};
   });
   if (execution.comm.rank() != 0) return {};
 

@@ -84,9 +84,11 @@ std::vector<double> numbers_of(const at::Tensor& tensor);
 /// The other way round. ContractViolation when the count does not fit the shape.
 at::Tensor tensor_of(const std::vector<double>& numbers, at::IntArrayRef shape, at::ScalarType type);
 
-/// Several tensors in one list of numbers, each preceded by its number of columns (0: undefined, and nothing follows).
+/// A unit's count of operations, then several tensors in one list of numbers, each preceded by its number of columns
+/// (0: undefined, and nothing follows).
 class RowWriter {
  public:
+  explicit RowWriter(double flops) : numbers_{flops} {}
   /// rows [pair, column] or undefined
   void add(const at::Tensor& rows);
   [[nodiscard]] std::vector<double> take() { return std::move(numbers_); }

@@ -65,12 +65,9 @@ SteeringOutcome run_steering(const Execution& execution, const Job& job, const A
     Prompts prompts = prompts_of(job, job.pairs.test, chunk.members);
     prompts.tokens = metric_tokens(*job.exact, prompts, execution.batching());  // as in attribution
     const SteeringUnit unit = steer(*job.working, prompts, unit_inputs, execution.batching());
-    RowWriter rows;
+    RowWriter rows(unit.flops);
     for (const at::Tensor& table : by_pair(unit)) rows.add(table);
-    std::vector<double> numbers{unit.flops};
-    const std::vector<double> tables = rows.take();
-    numbers.insert(numbers.end(), tables.begin(), tables.end());
-    return UnitResult{{}, std::move(numbers)};
+    return UnitResult{{}, rows.take()};
   });
   if (execution.comm.rank() != 0) return {};
 
