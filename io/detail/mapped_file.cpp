@@ -34,9 +34,8 @@ struct Descriptor {
 void advise(const std::byte* data, std::size_t bytes, int advice) {
   if (bytes == 0) return;
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto address = reinterpret_cast<std::uintptr_t>(data);
-  const std::uintptr_t start = address / page * page;
-  (void)::madvise(reinterpret_cast<void*>(start), bytes + (address - start), advice);
+  const std::uintptr_t into_page = reinterpret_cast<std::uintptr_t>(data) % page;
+  (void)::madvise(const_cast<std::byte*>(data - into_page), bytes + into_page, advice);
 }
 
 }  // namespace

@@ -82,12 +82,12 @@ void Normalizer::add_steps(const JsonView& description) {
   if (type == "Sequence") {
     for (const JsonView& step : description.at("normalizers").elements()) add_steps(step);
   } else if (type == "Prepend") {
-    steps_.push_back([prefix = description.at("prepend").text()](std::string_view text) {
+    steps_.emplace_back([prefix = description.at("prepend").text()](std::string_view text) {
       return text.empty() ? std::string() : prefix + std::string(text);
     });
   } else if (type == "Replace") {
-    steps_.push_back([pattern = pattern_of(description.at("pattern")), content = description.at("content").text()](
-                         std::string_view text) { return replace_matches(pattern, text, content); });
+    steps_.emplace_back([pattern = pattern_of(description.at("pattern")), content = description.at("content").text()](
+                            std::string_view text) { return replace_matches(pattern, text, content); });
   } else {
     description.refuse_unknown("normaliser", type, {"NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace", "Sequence"});
   }

@@ -50,7 +50,8 @@ struct AllText {
 
 void check_attributes(const std::string& path, const std::map<std::string, Attribute>& attributes) {
   for (const auto& [name, value] : attributes) {
-    const std::string place = "attribute '" + name + "' of " + path;
+    std::string place = "attribute '";
+    place.append(name).append("' of ").append(path);
     TRIBUTARY_EXPECT(!name.empty() && is_text(name), place + ": its name is empty, not UTF-8 or holds NUL");
     TRIBUTARY_EXPECT(!is_reserved_attribute(name), place + ": the file format keeps this name for itself");
     TRIBUTARY_EXPECT(std::visit(AllText{}, value), place + " is not UTF-8 or holds NUL");

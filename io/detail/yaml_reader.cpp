@@ -19,7 +19,7 @@
 namespace tributary::detail {
 namespace {
 
-constexpr std::size_t kLargestText = 256 * 1024;
+constexpr std::size_t kLargestText = std::size_t{256} * 1024;
 constexpr std::size_t kDeepestNesting = 20;
 // Aliases make a short text stand for a long one, so what is counted is the expanded tree.
 constexpr std::size_t kHeaviestTree = 100'000;

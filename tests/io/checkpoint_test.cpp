@@ -92,7 +92,7 @@ TEST_F(CheckpointTest, CopiesKeepTheMappingAlive) {
   write_model(R"({"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", std::string("\x00\x00\x80\x3f", 4));
   const StoredTensor* tensor = nullptr;
   Checkpoint copy = [&] {
-    const Checkpoint first = Checkpoint::open(folder_);
+    Checkpoint first = Checkpoint::open(folder_);
     return first;
   }();
   fs::remove(folder_ / "model.safetensors");

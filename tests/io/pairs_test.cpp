@@ -96,7 +96,7 @@ TEST_F(ReadPairsTest, MistakesAreFoundAtLineAndColumn) {
       {std::string(5000, '['), ":2:65: ", "nested more than 64 deep"},
   };
   for (const Case& c : cases) {
-    EXPECT_THAT(refusal_of(good + "\n" + c.line + "\n" + good),
+    EXPECT_THAT(refusal_of(std::string(good).append("\n").append(c.line).append("\n").append(good)),
                 AllOf(HasSubstr("p.jsonl" + c.where), HasSubstr(c.says), Not(HasSubstr("\n"))))
         << c.line.substr(0, 80);
   }

@@ -18,7 +18,6 @@ namespace tributary::detail {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
 std::vector<std::string_view> split(const std::string& regex, SplitBehavior behavior, std::string_view text,

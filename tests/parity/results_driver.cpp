@@ -17,7 +17,6 @@
 
 namespace {
 
-using tributary::Dataset;
 using tributary::ResultsFile;
 
 // test_results_h5py.py computes the same values with numpy.

@@ -286,7 +286,7 @@ TEST_F(OverRanks, NameARankThatSaysNothing) {
   std::vector<std::string> warnings;
   options.on_warning = [&](const std::string& text) { warnings.push_back(text); };
   run_stage(
-      comm, testing::make_units({6 * comm.size()}),
+      comm, testing::make_units({std::int64_t{6} * comm.size()}),
       [&](std::int64_t unit, int) {
         std::this_thread::sleep_for(std::chrono::milliseconds(unit == 0 ? 900 : 1));
         return UnitResult{{1.0}, {}};
@@ -338,7 +338,7 @@ TEST_F(OverRanks, ShowProgressOnRankZeroOnly) {
   options.on_progress = [&](const Progress& progress) { done.push_back(progress.done); };
   options.seed = 1;
   run_stage(
-      comm, testing::make_units({6 * comm.size()}),
+      comm, testing::make_units({std::int64_t{6} * comm.size()}),
       [&](std::int64_t, int) {
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
         return UnitResult{{1.0}, {}};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "attribution/methods/detail/pilot_choice.h"
 #include "attribution/methods/detail/staging.h"
@@ -27,7 +28,10 @@ std::vector<PathIntegral> integrate_fixed(const Piece& piece, const ActivationPa
     SweepPlan plan = plan_of(task, l);
     auto same = std::find_if(by_plan.begin(), by_plan.end(),
                              [&plan](const auto& one) { return one.first.nodes.alpha == plan.nodes.alpha; });
-    if (same == by_plan.end()) same = by_plan.insert(by_plan.end(), {std::move(plan), {}});
+    if (same == by_plan.end()) {
+      by_plan.emplace_back(std::move(plan), std::vector<std::int64_t>());
+      same = std::prev(by_plan.end());
+    }
     for (const std::int64_t example : examples_of(path, l, piece.pairs())) same->second.push_back(example);
   }
   for (const auto& [plan, examples] : by_plan) {

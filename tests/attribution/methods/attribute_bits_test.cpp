@@ -99,7 +99,7 @@ class UnitBits : public ::testing::TestWithParam<at::ScalarType> {
   [[nodiscard]] Prompts prompts(std::int64_t pairs, std::int64_t differing = 1) const {
     return tiny_prompts(pairs, length, stream_type(GetParam()), differing);
   }
-  [[nodiscard]] UnitScores alone(const Task& task, const Prompts& p, Batching batching = {}) const {
+  [[nodiscard]] UnitScores alone(const Task& task, const Prompts& p, const Batching& batching = {}) const {
     return unit_of(model, task, p, batching);
   }
 };

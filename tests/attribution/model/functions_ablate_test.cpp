@@ -26,11 +26,11 @@ TEST_P(Ablating, SetsWhatTheCircuitLeavesOutAndNothingElse) {
   const at::Tensor start = at::randn({5, positions, neurons}, at::kDouble).to(type);
   Ablate what;
   // Of two layers the second, so that rows lie apart.
-  what.places = at::randperm(3 * 2 * ranked * neurons, at::kInt).view({3, 2, ranked, neurons}).select(1, 1);
+  what.places = at::randperm(neurons * ranked * 3 * 2, at::kInt).view({3, 2, ranked, neurons}).select(1, 1);
   what.values = at::randn({4, length, neurons}, at::kDouble).to(type);
   what.ranking = at::tensor({2, 0, 1, 1, 0}, at::kLong);
   what.pair = at::tensor({3, 0, 1, 0, 2}, at::kLong);
-  const auto half = static_cast<int>(3 * ranked * neurons);
+  const auto half = static_cast<int>(neurons * ranked * 3);
   what.limit = at::tensor({half, half, 0, 2 * half, half}, at::kInt);
   what.complement = at::tensor(std::vector<int>{0, 1, 0, 0, 1}, at::kInt).to(at::kBool);
 

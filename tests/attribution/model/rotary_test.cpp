@@ -17,7 +17,7 @@ TEST(Rotary, ScoresDependOnTheDistanceOnly) {
   const at::Tensor q = at::randn({8}, at::kDouble);
   const at::Tensor k = at::randn({8}, at::kDouble);
   const auto rotated = [&tables](const at::Tensor& x) {  // [pos, d]: the same vector at every position
-    const at::Tensor rows = x.expand({12, 8}).contiguous();
+    at::Tensor rows = x.expand({12, 8}).contiguous();
     rotate(rows, {tables.cosine, tables.sine, 0, 12}, Turn::forward);
     return rows;
   };
