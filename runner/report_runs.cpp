@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "attribution/circuit/agreement.h"
+#include "attribution/circuit/stratified_sample.h"
 #include "attribution/methods/table.h"
 #include "common/text.h"
 #include "runner/detail/report_runs.h"
@@ -107,10 +108,8 @@ double total_seconds(const ReportRun& run) {
 }  // namespace
 
 Neuron ReportRun::neuron(std::int64_t node) const {
-  const std::int64_t positions = shape()[1];
-  const std::int64_t neurons = shape()[2];
-  const std::int64_t position = keeps_positions() ? node / neurons % positions : -1;
-  return {node / neurons / positions, position, node % neurons};
+  const Positions kept = keeps_positions() ? Positions::keep : Positions::sum;
+  return NodeShape{shape()[0], shape()[1], shape()[2], kept}.neuron(node);
 }
 
 std::string ReportRun::attribution(const std::string& name) const {

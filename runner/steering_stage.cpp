@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "attribution/circuit/ranking.h"
+#include "attribution/circuit/stratified_sample.h"
 #include "runner/agreement_stage.h"
 
 namespace tributary {
@@ -19,13 +20,11 @@ std::vector<Neuron> neurons_to_steer(const Job& job, const AttributionOutcome& a
   const SteeringConfig& steering = job.config.steering;
   if (!steering.neurons.empty()) return steering.neurons;
   const std::vector<std::int64_t> order = ranked(attribution.scores, job.config.circuit.ranking);
-  const std::int64_t neurons = attribution.shape[2];
+  const std::vector<std::int64_t>& sizes = attribution.shape;
+  const NodeShape shape{sizes[0], sizes[1], sizes[2], job.config.method.positions};
   std::vector<Neuron> first;
   for (std::int64_t i = 0; i < std::min<std::int64_t>(steering.top, std::ssize(order)); ++i) {
-    const std::int64_t node = order[static_cast<std::size_t>(i)];
-    const bool summed = job.config.method.positions == Positions::sum;
-    first.push_back(
-        {node / neurons / attribution.shape[1], summed ? -1 : node / neurons % attribution.shape[1], node % neurons});
+    first.push_back(shape.neuron(order[static_cast<std::size_t>(i)]));
   }
   return first;
 }

@@ -90,8 +90,7 @@ std::vector<SampledNeuron> stratified_sample(const NodeShape& shape,
   draw(std::move(all), count - std::ssize(sample), last + 1, sample);
   std::vector<SampledNeuron> neurons;
   for (const auto& [node, stratum] : sample) {
-    const std::int64_t position = shape.kept == Positions::sum ? -1 : node % in_layer / shape.neurons;
-    neurons.push_back({{node / in_layer, position, node % shape.neurons}, stratum});
+    neurons.push_back({shape.neuron(node), stratum});
   }
   return neurons;
 }

@@ -19,6 +19,11 @@ struct NodeShape {
   Positions kept = Positions::keep;
 
   [[nodiscard]] std::int64_t nodes() const { return layers * positions * neurons; }
+  /// Where a node, its place in [layer, pos, neuron], is; position -1 where positions are summed.
+  [[nodiscard]] Neuron neuron(std::int64_t node) const {
+    const std::int64_t row = node / neurons;
+    return {row / positions, kept == Positions::sum ? -1 : row % positions, node % neurons};
+  }
 };
 
 struct SampledNeuron {
