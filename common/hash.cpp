@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/hash.h"
+#include "common/hash.h"
 
 #include <fmt/format.h>
 #include <xxhash.h>

@@ -12,10 +12,10 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "io/detail/content_hash.h"
-#include "io/detail/json_text.h"
-#include "io/detail/mapped_file.h"
-#include "io/detail/safetensors.h"
+#include "io/detail/base/content_hash.h"
+#include "io/detail/base/json_text.h"
+#include "io/detail/base/mapped_file.h"
+#include "io/detail/checkpoint/safetensors.h"
 
 namespace tributary {
 

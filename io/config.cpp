@@ -7,13 +7,13 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "io/detail/file_path.h"
-#include "io/detail/key_table.h"
-#include "io/detail/layer.h"
-#include "io/detail/sweep_grid.h"
-#include "io/detail/value_reader.h"
-#include "io/detail/yaml_reader.h"
-#include "io/detail/yaml_text.h"
+#include "io/detail/base/file_path.h"
+#include "io/detail/config/key_table.h"
+#include "io/detail/config/settings_layer.h"
+#include "io/detail/config/sweep_grid.h"
+#include "io/detail/config/value_reader.h"
+#include "io/detail/config/yaml_reader.h"
+#include "io/detail/config/yaml_text.h"
 
 namespace tributary {
 

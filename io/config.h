@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A strict reader of YAML settings over a table of keys: the table that validates a file also gives
-// its defaults and documents it. Knows YAML; nothing of what the keys mean (runner/keys.* holds our table).
+// its defaults and documents it. Knows YAML; nothing of what the keys mean (runner/job/keys.* holds our table).
 #pragma once
 
 #include <cstdint>

@@ -11,10 +11,10 @@
 
 #include "common/errors.h"
 #include "common/seeded.h"
-#include "io/detail/content_hash.h"
-#include "io/detail/pair_judge.h"
-#include "io/detail/problem_list.h"
-#include "io/detail/prompt_groups.h"
+#include "io/detail/base/content_hash.h"
+#include "io/detail/base/problem_list.h"
+#include "io/detail/pairs/pair_judge.h"
+#include "io/detail/pairs/prompt_groups.h"
 #include "io/pairs.h"
 
 namespace tributary {

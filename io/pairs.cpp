@@ -12,8 +12,8 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "io/detail/json_text.h"
-#include "io/detail/problem_list.h"
+#include "io/detail/base/json_text.h"
+#include "io/detail/base/problem_list.h"
 
 namespace tributary {
 namespace {

@@ -6,10 +6,10 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "io/detail/hdf5.h"
-#include "io/detail/hdf5_attributes.h"
-#include "io/detail/results_layout.h"
-#include "io/detail/results_seal.h"
+#include "io/detail/results/hdf5.h"
+#include "io/detail/results/hdf5_attributes.h"
+#include "io/detail/results/results_layout.h"
+#include "io/detail/results/results_seal.h"
 #include "io/results.h"
 
 namespace tributary {

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "common/errors.h"
-#include "io/detail/page_parts.h"
+#include "io/page/page_parts.h"
 
 namespace tributary {
 namespace {

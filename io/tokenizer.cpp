@@ -7,13 +7,13 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "io/detail/added_tokens.h"
-#include "io/detail/bpe.h"
-#include "io/detail/byte_level.h"
-#include "io/detail/json_view.h"
-#include "io/detail/normalizer.h"
-#include "io/detail/post_processor.h"
-#include "io/detail/pretokenizer.h"
+#include "io/detail/base/json_view.h"
+#include "io/detail/tokenizer/added_tokens.h"
+#include "io/detail/tokenizer/bpe.h"
+#include "io/detail/tokenizer/byte_level.h"
+#include "io/detail/tokenizer/normalizer.h"
+#include "io/detail/tokenizer/post_processor.h"
+#include "io/detail/tokenizer/pretokenizer.h"
 
 namespace tributary {
 

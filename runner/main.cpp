@@ -15,18 +15,18 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "common/version.h"
 #include "io/config.h"
-#include "runner/comm.h"
-#include "runner/device.h"
-#include "runner/duration.h"
-#include "runner/exit_codes.h"
-#include "runner/host.h"
-#include "runner/inspect.h"
-#include "runner/keys.h"
-#include "runner/report.h"
-#include "runner/run_command.h"
-#include "runner/status.h"
-#include "runner/version.h"
+#include "runner/cluster/comm.h"
+#include "runner/commands/duration.h"
+#include "runner/commands/exit_codes.h"
+#include "runner/commands/inspect.h"
+#include "runner/commands/run_command.h"
+#include "runner/commands/status.h"
+#include "runner/job/keys.h"
+#include "runner/machine/device.h"
+#include "runner/machine/host.h"
+#include "runner/report/report.h"
 
 namespace {
 

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOMS = ("common", "io", "attribution", "runner")
 TORCH = r"(torch|ATen|c10|caffe2)/"
 MPI = r"(mpi|mpi-ext)\.h$|openmpi/"
-MPI_FILES = r"runner/(comm|messages)\.(h|cpp)$"
+MPI_FILES = r"runner/cluster/(comm|messages)\.(h|cpp)$"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ RULES = (
     Rule(r"attribution/", r"runner/", "attribution/ is below the program"),
     Rule(r"attribution/", r"yaml-cpp/", "attribution/ knows no YAML"),
     Rule(r"attribution/", r"hdf5(_hl)?\.h$|H5", "attribution/ knows no HDF5"),
-    Rule(r"", MPI, "MPI appears in runner/comm.* and runner/messages.* only", but=MPI_FILES),
+    Rule(r"", MPI, "MPI appears in runner/cluster/comm.* and runner/cluster/messages.* only", but=MPI_FILES),
 )
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
@@ -59,7 +59,7 @@ def includes(path):
 
 
 def from_root(root, path, name):
-    """The included name as seen from the root, so that "../runner/plan.h" and "detail/x.h" hide nothing."""
+    """The included name as seen from the root, so that "../runner/job/plan.h" and "detail/x.h" hide nothing."""
     beside = path.parent / name
     if not beside.is_file():
         return os.path.normpath(name)

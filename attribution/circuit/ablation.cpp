@@ -9,7 +9,7 @@
 #include <map>
 #include <utility>
 
-#include "attribution/methods/detail/staging.h"
+#include "attribution/model/detail/staging.h"
 #include "attribution/model/functions.h"
 #include "common/errors.h"
 

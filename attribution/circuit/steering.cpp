@@ -9,7 +9,7 @@
 #include <limits>
 #include <utility>
 
-#include "attribution/methods/detail/staging.h"
+#include "attribution/model/detail/staging.h"
 
 namespace tributary {
 namespace {

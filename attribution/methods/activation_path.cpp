@@ -8,7 +8,7 @@
 #include <numeric>
 #include <utility>
 
-#include "attribution/methods/detail/staging.h"
+#include "attribution/model/detail/staging.h"
 #include "common/errors.h"
 
 namespace tributary {

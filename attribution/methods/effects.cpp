@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-#include "attribution/methods/detail/staging.h"
+#include "attribution/model/detail/staging.h"
 #include "common/errors.h"
 #include "common/seeded.h"
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "attribution/methods/detail/staging.h"
+#include "attribution/model/detail/staging.h"
 
 namespace tributary {
 

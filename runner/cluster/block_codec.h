@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "runner/units.h"
+#include "runner/cluster/units.h"
 
 namespace tributary {
 

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/fold.h"
+#include "runner/cluster/fold.h"
 
 #include <algorithm>
 #include <bit>

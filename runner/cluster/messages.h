@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "runner/comm.h"
+#include "runner/cluster/comm.h"
 
 namespace tributary {
 

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/progress.h"
+#include "runner/cluster/progress.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

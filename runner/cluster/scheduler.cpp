@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/scheduler.h"
+#include "runner/cluster/scheduler.h"
 
 #include <algorithm>
 #include <bit>

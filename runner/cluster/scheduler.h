@@ -13,7 +13,7 @@
 #include <set>
 #include <vector>
 
-#include "runner/units.h"
+#include "runner/cluster/units.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/simulation.h"
+#include "runner/cluster/simulation.h"
 
 #include <algorithm>
 #include <deque>
@@ -8,8 +8,8 @@
 #include <queue>
 #include <utility>
 
-#include "runner/fold.h"
-#include "runner/scheduler.h"
+#include "runner/cluster/fold.h"
+#include "runner/cluster/scheduler.h"
 
 namespace tributary {
 namespace {

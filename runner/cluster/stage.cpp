@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/stage.h"
+#include "runner/cluster/stage.h"
 
 #include <algorithm>
 #include <exception>
@@ -9,8 +9,8 @@
 #include <memory>
 
 #include "common/errors.h"
-#include "runner/detail/coordinator.h"
-#include "runner/detail/follower.h"
+#include "runner/cluster/detail/coordinator.h"
+#include "runner/cluster/detail/follower.h"
 
 namespace tributary {
 namespace {

@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "runner/comm.h"
-#include "runner/progress.h"
-#include "runner/scheduler.h"
-#include "runner/stopping.h"
-#include "runner/units.h"
-#include "runner/workers.h"
+#include "runner/cluster/comm.h"
+#include "runner/cluster/progress.h"
+#include "runner/cluster/scheduler.h"
+#include "runner/cluster/stopping.h"
+#include "runner/cluster/units.h"
+#include "runner/cluster/workers.h"
 
 namespace tributary {
 

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/stopping.h"
+#include "runner/cluster/stopping.h"
 
 #include "common/errors.h"
 

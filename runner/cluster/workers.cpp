@@ -1,15 +1,15 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/workers.h"
+#include "runner/cluster/workers.h"
 
 #include <exception>
 #include <latch>
 #include <utility>
 
 #include "common/errors.h"
-#include "runner/fold.h"
-#include "runner/stopping.h"
+#include "runner/cluster/fold.h"
+#include "runner/cluster/stopping.h"
 
 namespace tributary {
 namespace {

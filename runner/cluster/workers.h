@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "runner/units.h"
+#include "runner/cluster/units.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/duration.h"
+#include "runner/commands/duration.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,14 +1,14 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/estimate.h"
+#include "runner/commands/estimate.h"
 
 #include <algorithm>
 #include <iterator>
 #include <set>
 
 #include "attribution/circuit/curve.h"
-#include "runner/agreement_stage.h"
-#include "runner/simulation.h"
+#include "runner/cluster/simulation.h"
+#include "runner/stages/agreement_stage.h"
 
 namespace tributary {
 namespace {

@@ -4,7 +4,7 @@
 // How long a plan will take, before it runs: what this machine does in a moment, times the work, on simulated ranks.
 #pragma once
 
-#include "runner/plan.h"
+#include "runner/job/plan.h"
 
 namespace tributary {
 

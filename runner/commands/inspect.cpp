@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/inspect.h"
+#include "runner/commands/inspect.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -11,8 +11,8 @@
 #include "common/errors.h"
 #include "io/results.h"
 #include "io/tokenizer.h"
-#include "runner/execution.h"
-#include "runner/model.h"
+#include "runner/job/model.h"
+#include "runner/stages/execution.h"
 
 namespace tributary {
 namespace {

@@ -8,11 +8,11 @@
 #include <map>
 
 #include "common/errors.h"
-#include "runner/estimate.h"
-#include "runner/progress.h"
-#include "runner/run.h"
-#include "runner/status.h"
-#include "runner/sweep_runs.h"
+#include "runner/cluster/progress.h"
+#include "runner/commands/estimate.h"
+#include "runner/commands/status.h"
+#include "runner/commands/sweep_run.h"
+#include "runner/commands/sweep_runs.h"
 
 namespace tributary {
 namespace {

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/run_command.h"
+#include "runner/commands/run_command.h"
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
@@ -13,12 +13,12 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "runner/exit_codes.h"
-#include "runner/provenance.h"
-#include "runner/report.h"
-#include "runner/run.h"
-#include "runner/stopping.h"
-#include "runner/sweep_runs.h"
+#include "runner/cluster/stopping.h"
+#include "runner/commands/exit_codes.h"
+#include "runner/commands/sweep_run.h"
+#include "runner/commands/sweep_runs.h"
+#include "runner/report/report.h"
+#include "runner/results/provenance.h"
 
 namespace tributary {
 namespace {

@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "runner/comm.h"
-#include "runner/device.h"
-#include "runner/execution.h"
-#include "runner/output_folder.h"
-#include "runner/stage.h"
+#include "runner/cluster/comm.h"
+#include "runner/cluster/stage.h"
+#include "runner/journal/output_folder.h"
+#include "runner/machine/device.h"
+#include "runner/stages/execution.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/status.h"
+#include "runner/commands/status.h"
 
 #include <fmt/format.h>
 
@@ -12,9 +12,9 @@
 #include <system_error>
 
 #include "common/errors.h"
-#include "runner/folder_lock.h"
-#include "runner/output_folder.h"
-#include "runner/state_file.h"
+#include "runner/journal/folder_lock.h"
+#include "runner/journal/output_folder.h"
+#include "runner/journal/state_file.h"
 
 namespace tributary {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "runner/journal.h"
+#include "runner/journal/journal.h"
 
 namespace tributary {
 

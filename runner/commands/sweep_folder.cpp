@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/sweep_folder.h"
+#include "runner/commands/sweep_folder.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "runner/host.h"
+#include "runner/machine/host.h"
 
 namespace tributary {
 namespace {

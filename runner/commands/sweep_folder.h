@@ -13,11 +13,11 @@
 #include <string>
 #include <vector>
 
-#include "runner/comm.h"
-#include "runner/folder_lock.h"
-#include "runner/grouping.h"
-#include "runner/output_folder.h"
-#include "runner/state_file.h"
+#include "runner/cluster/comm.h"
+#include "runner/journal/folder_lock.h"
+#include "runner/journal/grouping.h"
+#include "runner/journal/output_folder.h"
+#include "runner/journal/state_file.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/run.h"
+#include "runner/commands/sweep_run.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -10,14 +10,14 @@
 #include <iostream>
 #include <utility>
 
-#include "runner/bits_check.h"
-#include "runner/device.h"
-#include "runner/host.h"
-#include "runner/progress.h"
-#include "runner/report.h"
-#include "runner/results_table.h"
-#include "runner/stopping.h"
-#include "runner/summary.h"
+#include "runner/cluster/progress.h"
+#include "runner/cluster/stopping.h"
+#include "runner/machine/device.h"
+#include "runner/machine/host.h"
+#include "runner/report/report.h"
+#include "runner/report/summary.h"
+#include "runner/results/results_table.h"
+#include "runner/stages/bits_check.h"
 
 namespace tributary {
 namespace {

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "runner/provenance.h"
-#include "runner/results_table.h"
-#include "runner/run_command.h"
-#include "runner/sweep_folder.h"
+#include "runner/commands/run_command.h"
+#include "runner/commands/sweep_folder.h"
+#include "runner/results/provenance.h"
+#include "runner/results/results_table.h"
 
 namespace tributary {
 

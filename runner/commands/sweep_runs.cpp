@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/sweep_runs.h"
+#include "runner/commands/sweep_runs.h"
 
 #include <fmt/format.h>
 

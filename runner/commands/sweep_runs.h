@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "runner/run_command.h"
+#include "runner/commands/run_command.h"
 
 namespace tributary {
 

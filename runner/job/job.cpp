@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/job.h"
+#include "runner/job/job.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -11,10 +11,10 @@
 #include <utility>
 
 #include "common/errors.h"
-#include "runner/device.h"
-#include "runner/hash.h"
-#include "runner/model.h"
-#include "runner/version.h"
+#include "common/hash.h"
+#include "common/version.h"
+#include "runner/job/model.h"
+#include "runner/machine/device.h"
 
 namespace tributary {
 namespace {

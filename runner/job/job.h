@@ -14,8 +14,8 @@
 #include "attribution/methods/attribute.h"
 #include "io/pairs.h"
 #include "io/tokenizer.h"
-#include "runner/keys.h"
-#include "runner/model.h"
+#include "runner/job/keys.h"
+#include "runner/job/model.h"
 
 namespace tributary {
 

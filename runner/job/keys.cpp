@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/keys.h"
+#include "runner/job/keys.h"
 
 #include <functional>
 #include <limits>

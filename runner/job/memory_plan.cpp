@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/memory.h"
+#include "runner/job/memory_plan.h"
 
 #include <ATen/Context.h>
 #include <fmt/format.h>

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "attribution/methods/footprint.h"
-#include "runner/plan.h"
+#include "runner/job/plan.h"
 
 namespace tributary {
 

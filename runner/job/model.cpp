@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/model.h"
+#include "runner/job/model.h"
 
 #include <ATen/ATen.h>
 
@@ -8,7 +8,7 @@
 
 #include "attribution/model/families.h"
 #include "common/errors.h"
-#include "runner/node_memory.h"
+#include "runner/machine/node_memory.h"
 
 namespace tributary {
 namespace {

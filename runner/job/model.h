@@ -18,8 +18,8 @@
 #include "io/checkpoint.h"
 #include "io/pairs.h"
 #include "io/tokenizer.h"
-#include "runner/comm.h"
-#include "runner/model_measures.h"
+#include "runner/cluster/comm.h"
+#include "runner/job/model_measures.h"
 
 namespace tributary {
 

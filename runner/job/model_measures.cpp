@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/model_measures.h"
+#include "runner/job/model_measures.h"
 
 #include <ATen/ATen.h>
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/plan.h"
+#include "runner/job/plan.h"
 
 #include <algorithm>
 #include <numeric>

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "runner/job.h"
-#include "runner/units.h"
+#include "runner/cluster/units.h"
+#include "runner/job/job.h"
 
 namespace tributary {
 

@@ -6,8 +6,8 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "runner/keys.h"
-#include "runner/memory.h"
+#include "runner/job/keys.h"
+#include "runner/job/memory_plan.h"
 
 namespace tributary {
 namespace {

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/block_file.h"
+#include "runner/journal/block_file.h"
 
 #include <xxhash.h>
 
@@ -9,8 +9,8 @@
 #include <span>
 
 #include "common/errors.h"
-#include "runner/block_codec.h"
-#include "runner/detail/bytes.h"
+#include "runner/cluster/block_codec.h"
+#include "runner/cluster/bytes.h"
 
 namespace tributary {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "runner/units.h"
+#include "runner/cluster/units.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/folder_lock.h"
+#include "runner/journal/folder_lock.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -17,7 +17,7 @@
 
 #include "common/errors.h"
 #include "io/atomic_file.h"
-#include "runner/host.h"
+#include "runner/machine/host.h"
 
 namespace tributary {
 namespace {

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/journal.h"
+#include "runner/journal/journal.h"
 
 #include <fmt/format.h>
 
@@ -13,10 +13,10 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "common/hash.h"
 #include "io/atomic_file.h"
-#include "runner/fold.h"
-#include "runner/hash.h"
-#include "runner/output_folder.h"
+#include "runner/cluster/fold.h"
+#include "runner/journal/output_folder.h"
 
 namespace tributary {
 namespace {

@@ -16,8 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "runner/block_file.h"
-#include "runner/units.h"
+#include "runner/cluster/units.h"
+#include "runner/journal/block_file.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/output_folder.h"
+#include "runner/journal/output_folder.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/state_file.h"
+#include "runner/journal/state_file.h"
 
 #include <unistd.h>
 
@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "io/atomic_file.h"
-#include "runner/host.h"
+#include "runner/machine/host.h"
 
 namespace tributary {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "runner/progress.h"
+#include "runner/cluster/progress.h"
 
 namespace tributary {
 

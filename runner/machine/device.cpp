@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/device.h"
+#include "runner/machine/device.h"
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "common/errors.h"
-#include "runner/host.h"
+#include "runner/machine/host.h"
 
 namespace tributary {
 namespace {

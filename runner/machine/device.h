@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "runner/comm.h"
+#include "runner/cluster/comm.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/host.h"
+#include "runner/machine/host.h"
 
 #include <ATen/Version.h>
 #include <unistd.h>

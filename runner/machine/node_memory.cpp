@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/node_memory.h"
+#include "runner/machine/node_memory.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "common/errors.h"
-#include "runner/host.h"
+#include "runner/machine/host.h"
 
 namespace tributary {
 namespace {

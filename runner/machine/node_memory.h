@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <memory>
 
-#include "runner/comm.h"
+#include "runner/cluster/comm.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/report.h"
+#include "runner/report/report.h"
 
 #include <fmt/format.h>
 
@@ -13,11 +13,11 @@
 
 #include "common/errors.h"
 #include "common/text.h"
+#include "common/version.h"
 #include "io/atomic_file.h"
-#include "runner/detail/report_runs.h"
-#include "runner/host.h"
-#include "runner/output_folder.h"
-#include "runner/version.h"
+#include "runner/journal/output_folder.h"
+#include "runner/machine/host.h"
+#include "runner/report/detail/report_runs.h"
 
 namespace tributary {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "common/text.h"
-#include "runner/detail/report_runs.h"
+#include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
 namespace {

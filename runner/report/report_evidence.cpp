@@ -8,7 +8,7 @@
 
 #include "attribution/circuit/agreement.h"
 #include "attribution/circuit/ranking.h"
-#include "runner/detail/report_runs.h"
+#include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
 namespace {

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "attribution/circuit/agreement.h"
-#include "runner/detail/report_runs.h"
+#include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
 namespace {

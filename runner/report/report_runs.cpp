@@ -15,7 +15,7 @@
 #include "attribution/circuit/stratified_sample.h"
 #include "attribution/methods/table.h"
 #include "common/text.h"
-#include "runner/detail/report_runs.h"
+#include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "attribution/circuit/ranking.h"
-#include "runner/detail/report_runs.h"
+#include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
 namespace {

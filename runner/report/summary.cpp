@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/summary.h"
+#include "runner/report/summary.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
-#include "runner/detail/results_access.h"
+#include "runner/report/detail/results_access.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/provenance.h"
+#include "runner/results/provenance.h"
 
 #include <ATen/Version.h>
 #include <ATen/cpu/Utils.h>
@@ -13,8 +13,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "runner/host.h"
-#include "runner/version.h"
+#include "common/version.h"
+#include "runner/machine/host.h"
 
 namespace tributary {
 namespace {

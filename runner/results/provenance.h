@@ -6,9 +6,9 @@
 
 #include <string>
 
-#include "runner/comm.h"
-#include "runner/execution.h"
-#include "runner/results_table.h"
+#include "runner/cluster/comm.h"
+#include "runner/results/results_table.h"
+#include "runner/stages/execution.h"
 
 namespace tributary {
 

@@ -9,7 +9,7 @@
 
 #include "attribution/circuit/agreement.h"
 #include "attribution/circuit/curve.h"
-#include "runner/detail/datasets.h"
+#include "runner/results/detail/datasets.h"
 
 namespace tributary::detail {
 namespace {

@@ -1,13 +1,13 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/results_table.h"
+#include "runner/results/results_table.h"
 
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
 
 #include "attribution/circuit/curve.h"
-#include "runner/detail/datasets.h"
+#include "runner/results/detail/datasets.h"
 
 namespace tributary {
 

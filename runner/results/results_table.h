@@ -9,9 +9,9 @@
 #include <string>
 
 #include "io/results.h"
-#include "runner/agreement_stage.h"
-#include "runner/circuit_stage.h"
-#include "runner/steering_stage.h"
+#include "runner/stages/agreement_stage.h"
+#include "runner/stages/circuit_stage.h"
+#include "runner/stages/steering_stage.h"
 
 namespace tributary {
 

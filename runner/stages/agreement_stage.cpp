@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/agreement_stage.h"
+#include "runner/stages/agreement_stage.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>

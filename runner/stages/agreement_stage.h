@@ -10,7 +10,7 @@
 
 #include "attribution/circuit/bootstrap.h"
 #include "attribution/circuit/stratified_sample.h"
-#include "runner/attribution_stage.h"
+#include "runner/stages/attribution_stage.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/attribution_stage.h"
+#include "runner/stages/attribution_stage.h"
 
 #include <ATen/ATen.h>
 
@@ -11,7 +11,7 @@
 
 #include "attribution/circuit/ablation.h"
 #include "common/errors.h"
-#include "runner/stopping.h"
+#include "runner/cluster/stopping.h"
 
 namespace tributary {
 namespace {

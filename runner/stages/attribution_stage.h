@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "runner/execution.h"
-#include "runner/job.h"
+#include "runner/job/job.h"
+#include "runner/stages/execution.h"
 
 namespace tributary {
 

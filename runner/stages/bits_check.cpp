@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/bits_check.h"
+#include "runner/stages/bits_check.h"
 
 #include <ATen/ATen.h>
 

@@ -5,7 +5,7 @@
 // the model's own shapes at start-up.
 #pragma once
 
-#include "runner/job.h"
+#include "runner/job/job.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/circuit_stage.h"
+#include "runner/stages/circuit_stage.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -11,8 +11,8 @@
 
 #include "attribution/circuit/curve.h"
 #include "common/errors.h"
-#include "runner/agreement_stage.h"
-#include "runner/stopping.h"
+#include "runner/cluster/stopping.h"
+#include "runner/stages/agreement_stage.h"
 
 namespace tributary {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "attribution/circuit/bootstrap.h"
-#include "runner/attribution_stage.h"
+#include "runner/stages/attribution_stage.h"
 
 namespace tributary {
 

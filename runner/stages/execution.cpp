@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/execution.h"
+#include "runner/stages/execution.h"
 
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
@@ -14,8 +14,8 @@
 #include <string_view>
 
 #include "common/errors.h"
-#include "runner/fold.h"
-#include "runner/stopping.h"
+#include "runner/cluster/fold.h"
+#include "runner/cluster/stopping.h"
 
 namespace tributary {
 

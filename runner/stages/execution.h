@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "attribution/methods/record.h"
-#include "runner/comm.h"
-#include "runner/journal.h"
-#include "runner/memory.h"
-#include "runner/plan.h"
-#include "runner/stage.h"
+#include "runner/cluster/comm.h"
+#include "runner/cluster/stage.h"
+#include "runner/job/memory_plan.h"
+#include "runner/job/plan.h"
+#include "runner/journal/journal.h"
 
 namespace tributary {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/steering_stage.h"
+#include "runner/stages/steering_stage.h"
 
 #include <ATen/ATen.h>
 
@@ -9,7 +9,7 @@
 
 #include "attribution/circuit/ranking.h"
 #include "attribution/circuit/stratified_sample.h"
-#include "runner/agreement_stage.h"
+#include "runner/stages/agreement_stage.h"
 
 namespace tributary {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "attribution/circuit/bootstrap.h"
 #include "attribution/circuit/steering.h"
-#include "runner/attribution_stage.h"
+#include "runner/stages/attribution_stage.h"
 
 namespace tributary {
 

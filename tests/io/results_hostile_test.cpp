@@ -12,8 +12,8 @@
 #include <functional>
 
 #include "common/errors.h"
-#include "io/detail/hdf5.h"
-#include "io/detail/results_seal.h"
+#include "io/detail/results/hdf5.h"
+#include "io/detail/results/results_seal.h"
 #include "io/results.h"
 
 namespace tributary {

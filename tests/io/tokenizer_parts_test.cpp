@@ -8,11 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "common/errors.h"
-#include "io/detail/byte_level.h"
-#include "io/detail/normalizer.h"
-#include "io/detail/pretokenizer.h"
-#include "io/detail/regex_dialect.h"
-#include "io/detail/split_rule.h"
+#include "io/detail/tokenizer/byte_level.h"
+#include "io/detail/tokenizer/normalizer.h"
+#include "io/detail/tokenizer/pretokenizer.h"
+#include "io/detail/tokenizer/regex_dialect.h"
+#include "io/detail/tokenizer/split_rule.h"
 
 namespace tributary::detail {
 namespace {

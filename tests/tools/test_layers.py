@@ -30,7 +30,7 @@ def tree(tmp_path):
     write(tmp_path, "io/config.cpp", '#include "io/detail/hdf5.h"', "#include <yaml-cpp/yaml.h>")
     write(tmp_path, "attribution/model/block.cpp", "#include <ATen/ATen.h>", '#include "common/errors.h"')
     write(tmp_path, "attribution/detail/rotary.h", "#include <ATen/ATen.h>")
-    write(tmp_path, "runner/comm.cpp", "#include <mpi.h>", '#include "io/config.h"', '#include "attribution/run.h"')
+    write(tmp_path, "runner/cluster/comm.cpp", "#include <mpi.h>", '#include "io/config.h"', '#include "attribution/run.h"')
     write(tmp_path, "tests/io/hdf5_test.cpp", '#include "io/detail/hdf5.h"', "#include <gtest/gtest.h>")
     return tmp_path
 

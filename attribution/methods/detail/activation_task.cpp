@@ -7,8 +7,8 @@
 #include <iterator>
 
 #include "attribution/methods/detail/pilot_choice.h"
-#include "attribution/methods/detail/staging.h"
 #include "attribution/methods/detail/task_scores.h"
+#include "attribution/model/detail/staging.h"
 
 namespace tributary::detail {
 namespace {

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "attribution/methods/detail/pilot_choice.h"
-#include "attribution/methods/detail/staging.h"
 #include "attribution/methods/detail/task_scores.h"
+#include "attribution/model/detail/staging.h"
 #include "common/errors.h"
 
 namespace tributary::detail {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "attribution/methods/detail/staging.h"
 #include "attribution/methods/detail/task_scores.h"
+#include "attribution/model/detail/staging.h"
 #include "common/errors.h"
 
 namespace tributary::detail {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The fixed binary tree over the pairs of a unit: node(level, i) = node(level - 1, 2i) + node(level - 1, 2i + 1), a
-// missing child leaves the other alone. It is the tree that the fold over units goes on with (runner/fold.h), so sums
-// do not depend on how many pairs a unit has, as long as that is a power of two.
+// missing child leaves the other alone. It is the tree that the fold over units goes on with (runner/cluster/fold.h),
+// so sums do not depend on how many pairs a unit has, as long as that is a power of two.
 #pragma once
 
 #include <ATen/core/Tensor.h>

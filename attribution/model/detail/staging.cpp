@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "attribution/methods/detail/staging.h"
+#include "attribution/model/detail/staging.h"
 
 namespace tributary::detail {
 

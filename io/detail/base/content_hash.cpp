@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/content_hash.h"
+#include "io/detail/base/content_hash.h"
 
 #include <array>
 #include <new>

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/file_path.h"
+#include "io/detail/base/file_path.h"
 
 #include <system_error>
 

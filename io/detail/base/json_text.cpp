@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/json_text.h"
+#include "io/detail/base/json_text.h"
 
 #include <cctype>
 #include <iterator>
@@ -11,7 +11,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "io/detail/text_places.h"
+#include "io/detail/base/text_places.h"
 
 namespace tributary::detail {
 namespace {

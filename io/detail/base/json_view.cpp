@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/json_view.h"
+#include "io/detail/base/json_view.h"
 
 #include <algorithm>
 #include <cstddef>

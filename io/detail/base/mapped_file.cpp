@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/mapped_file.h"
+#include "io/detail/base/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/text_places.h"
+#include "io/detail/base/text_places.h"
 
 #include <algorithm>
 

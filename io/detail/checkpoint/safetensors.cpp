@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/safetensors.h"
+#include "io/detail/checkpoint/safetensors.h"
 
 #include <algorithm>
 #include <array>
@@ -14,7 +14,7 @@
 #include <fmt/ranges.h>
 
 #include "common/errors.h"
-#include "io/detail/json_text.h"
+#include "io/detail/base/json_text.h"
 
 namespace tributary::detail {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "io/checkpoint.h"
-#include "io/detail/mapped_file.h"
+#include "io/detail/base/mapped_file.h"
 
 namespace tributary::detail {
 

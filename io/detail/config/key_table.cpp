@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/key_table.h"
+#include "io/detail/config/key_table.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "io/detail/yaml_text.h"
+#include "io/detail/config/yaml_text.h"
 
 namespace tributary::detail {
 namespace {

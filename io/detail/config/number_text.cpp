@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/number_text.h"
+#include "io/detail/config/number_text.h"
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "io/config.h"
-#include "io/detail/key_table.h"
+#include "io/detail/config/key_table.h"
 
 namespace tributary {
 namespace {

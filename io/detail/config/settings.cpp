@@ -5,8 +5,8 @@
 
 #include "common/errors.h"
 #include "io/config.h"
-#include "io/detail/key_table.h"
-#include "io/detail/yaml_text.h"
+#include "io/detail/config/key_table.h"
+#include "io/detail/config/yaml_text.h"
 
 namespace tributary {
 namespace {

@@ -1,14 +1,14 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/layer.h"
+#include "io/detail/config/settings_layer.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "common/text.h"
-#include "io/detail/file_path.h"
-#include "io/detail/value_reader.h"
-#include "io/detail/yaml_text.h"
+#include "io/detail/base/file_path.h"
+#include "io/detail/config/value_reader.h"
+#include "io/detail/config/yaml_text.h"
 
 namespace tributary::detail {
 namespace {

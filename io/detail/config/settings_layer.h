@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "io/config.h"
-#include "io/detail/key_table.h"
-#include "io/detail/yaml_reader.h"
+#include "io/detail/config/key_table.h"
+#include "io/detail/config/yaml_reader.h"
 
 namespace tributary::detail {
 

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/sweep_grid.h"
+#include "io/detail/config/sweep_grid.h"
 
 #include <algorithm>
 #include <limits>

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/errors.h"
-#include "io/detail/layer.h"
+#include "io/detail/config/settings_layer.h"
 
 namespace tributary::detail {
 

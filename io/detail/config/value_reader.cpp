@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/value_reader.h"
+#include "io/detail/config/value_reader.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -11,9 +11,9 @@
 #include <variant>
 
 #include "common/text.h"
-#include "io/detail/key_table.h"
-#include "io/detail/number_text.h"
-#include "io/detail/yaml_text.h"
+#include "io/detail/config/key_table.h"
+#include "io/detail/config/number_text.h"
+#include "io/detail/config/yaml_text.h"
 
 namespace tributary::detail {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "io/config.h"
-#include "io/detail/yaml_reader.h"
+#include "io/detail/config/yaml_reader.h"
 
 namespace tributary::detail {
 

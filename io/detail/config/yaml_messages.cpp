@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/yaml_messages.h"
+#include "io/detail/config/yaml_messages.h"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/yaml_reader.h"
+#include "io/detail/config/yaml_reader.h"
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "common/text.h"
-#include "io/detail/text_places.h"
-#include "io/detail/yaml_messages.h"
+#include "io/detail/base/text_places.h"
+#include "io/detail/config/yaml_messages.h"
 
 namespace tributary::detail {
 namespace {

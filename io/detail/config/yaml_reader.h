@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "io/detail/text_places.h"
+#include "io/detail/base/text_places.h"
 
 namespace tributary::detail {
 

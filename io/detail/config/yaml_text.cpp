@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/yaml_text.h"
+#include "io/detail/config/yaml_text.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "common/text.h"
-#include "io/detail/number_text.h"
+#include "io/detail/config/number_text.h"
 
 namespace tributary::detail {
 namespace {

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/pair_judge.h"
+#include "io/detail/pairs/pair_judge.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/prompt_groups.h"
+#include "io/detail/pairs/prompt_groups.h"
 
 #include <cstddef>
 #include <map>

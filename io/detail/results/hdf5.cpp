@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/hdf5.h"
+#include "io/detail/results/hdf5.h"
 
 #include <algorithm>
 #include <exception>

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/hdf5_attributes.h"
+#include "io/detail/results/hdf5_attributes.h"
 
 #include <type_traits>
 #include <variant>

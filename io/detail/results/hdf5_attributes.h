@@ -8,7 +8,7 @@
 #include <map>
 #include <string>
 
-#include "io/detail/hdf5.h"
+#include "io/detail/results/hdf5.h"
 #include "io/results.h"
 
 namespace tributary::hdf5 {

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/results_layout.h"
+#include "io/detail/results/results_layout.h"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +10,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "io/detail/hdf5_attributes.h"
+#include "io/detail/results/hdf5_attributes.h"
 
 namespace tributary::detail {
 namespace {

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/results_seal.h"
+#include "io/detail/results/results_seal.h"
 
 #include <xxhash.h>
 

@@ -1,14 +1,14 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/added_tokens.h"
+#include "io/detail/tokenizer/added_tokens.h"
 
 #include <unicode/uchar.h>
 
 #include <algorithm>
 #include <cstddef>
 
-#include "io/detail/unicode_additions.h"
-#include "io/detail/utf8.h"
+#include "io/detail/base/utf8.h"
+#include "io/detail/tokenizer/unicode_additions.h"
 
 namespace tributary::detail {
 namespace {

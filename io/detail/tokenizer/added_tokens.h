@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "io/detail/bpe.h"
-#include "io/detail/json_view.h"
-#include "io/detail/normalizer.h"
+#include "io/detail/base/json_view.h"
+#include "io/detail/tokenizer/bpe.h"
+#include "io/detail/tokenizer/normalizer.h"
 
 namespace tributary::detail {
 

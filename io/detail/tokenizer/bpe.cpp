@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/bpe.h"
+#include "io/detail/tokenizer/bpe.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "common/errors.h"
-#include "io/detail/byte_level.h"
+#include "io/detail/tokenizer/byte_level.h"
 
 namespace tributary::detail {
 namespace {

@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "io/detail/json_view.h"
+#include "io/detail/base/json_view.h"
 
 namespace tributary::detail {
 

@@ -1,12 +1,12 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/byte_level.h"
+#include "io/detail/tokenizer/byte_level.h"
 
 #include <array>
 #include <cstddef>
 
 #include "common/text.h"
-#include "io/detail/utf8.h"
+#include "io/detail/base/utf8.h"
 
 namespace tributary::detail {
 namespace {

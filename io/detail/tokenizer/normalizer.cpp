@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/normalizer.h"
+#include "io/detail/tokenizer/normalizer.h"
 
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "common/errors.h"
-#include "io/detail/split_rule.h"
+#include "io/detail/tokenizer/split_rule.h"
 
 namespace tributary::detail {
 namespace {

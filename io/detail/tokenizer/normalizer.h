@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "io/detail/json_view.h"
+#include "io/detail/base/json_view.h"
 
 namespace tributary::detail {
 

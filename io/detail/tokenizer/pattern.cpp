@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/pattern.h"
+#include "io/detail/tokenizer/pattern.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -10,9 +10,9 @@
 #include <optional>
 
 #include "common/errors.h"
-#include "io/detail/regex_dialect.h"
-#include "io/detail/unicode_additions.h"
-#include "io/detail/utf8.h"
+#include "io/detail/base/utf8.h"
+#include "io/detail/tokenizer/regex_dialect.h"
+#include "io/detail/tokenizer/unicode_additions.h"
 
 namespace tributary::detail {
 namespace {

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/post_processor.h"
+#include "io/detail/tokenizer/post_processor.h"
 
 #include <string>
 

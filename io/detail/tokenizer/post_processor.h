@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "io/detail/json_view.h"
+#include "io/detail/base/json_view.h"
 
 namespace tributary::detail {
 

@@ -1,13 +1,13 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/pretokenizer.h"
+#include "io/detail/tokenizer/pretokenizer.h"
 
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
 #include "common/errors.h"
-#include "io/detail/byte_level.h"
+#include "io/detail/tokenizer/byte_level.h"
 
 namespace tributary::detail {
 namespace {

@@ -10,8 +10,8 @@
 #include <variant>
 #include <vector>
 
-#include "io/detail/json_view.h"
-#include "io/detail/split_rule.h"
+#include "io/detail/base/json_view.h"
+#include "io/detail/tokenizer/split_rule.h"
 
 namespace tributary::detail {
 

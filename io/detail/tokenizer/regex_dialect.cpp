@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/regex_dialect.h"
+#include "io/detail/tokenizer/regex_dialect.h"
 
 #include <algorithm>
 #include <array>

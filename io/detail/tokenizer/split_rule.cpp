@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/split_rule.h"
+#include "io/detail/tokenizer/split_rule.h"
 
 #include <algorithm>
 #include <optional>

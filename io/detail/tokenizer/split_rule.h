@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "io/detail/json_view.h"
-#include "io/detail/pattern.h"
+#include "io/detail/base/json_view.h"
+#include "io/detail/tokenizer/pattern.h"
 
 namespace tributary::detail {
 

@@ -1,12 +1,12 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "io/detail/unicode_additions.h"
+#include "io/detail/tokenizer/unicode_additions.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
 
-#include "io/detail/utf8.h"
+#include "io/detail/base/utf8.h"
 
 namespace tributary::detail {
 namespace {

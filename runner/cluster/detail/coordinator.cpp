@@ -1,14 +1,14 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/detail/coordinator.h"
+#include "runner/cluster/detail/coordinator.h"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
 #include "common/errors.h"
-#include "runner/block_codec.h"
+#include "runner/cluster/block_codec.h"
 
 namespace tributary::detail {
 namespace {

@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
-#include "runner/detail/stage_protocol.h"
-#include "runner/fold.h"
-#include "runner/messages.h"
-#include "runner/scheduler.h"
+#include "runner/cluster/detail/stage_protocol.h"
+#include "runner/cluster/fold.h"
+#include "runner/cluster/messages.h"
+#include "runner/cluster/scheduler.h"
 
 namespace tributary::detail {
 

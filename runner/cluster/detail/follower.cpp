@@ -1,12 +1,12 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/detail/follower.h"
+#include "runner/cluster/detail/follower.h"
 
 #include <string>
 
 #include "common/errors.h"
-#include "runner/block_codec.h"
+#include "runner/cluster/block_codec.h"
 
 namespace tributary::detail {
 namespace {

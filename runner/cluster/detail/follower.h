@@ -8,8 +8,8 @@
 #include <chrono>
 #include <optional>
 
-#include "runner/detail/stage_protocol.h"
-#include "runner/messages.h"
+#include "runner/cluster/detail/stage_protocol.h"
+#include "runner/cluster/messages.h"
 
 namespace tributary::detail {
 

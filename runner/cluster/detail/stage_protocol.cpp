@@ -1,9 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 
-#include "runner/detail/stage_protocol.h"
+#include "runner/cluster/detail/stage_protocol.h"
 
-#include "runner/detail/bytes.h"
+#include "runner/cluster/bytes.h"
 
 namespace tributary::detail {
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "runner/stage.h"
+#include "runner/cluster/stage.h"
 
 namespace tributary::detail {
 

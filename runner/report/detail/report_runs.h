@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "attribution/methods/effects.h"
-#include "runner/detail/results_access.h"
-#include "runner/report.h"
+#include "runner/report/detail/results_access.h"
+#include "runner/report/report.h"
 
 namespace tributary::detail {
 

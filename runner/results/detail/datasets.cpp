@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/detail/datasets.h"
+#include "runner/results/detail/datasets.h"
 
 #include <algorithm>
 #include <limits>

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "io/results.h"
-#include "runner/attribution_stage.h"
-#include "runner/results_table.h"
+#include "runner/results/results_table.h"
+#include "runner/stages/attribution_stage.h"
 
 namespace tributary::detail {
 

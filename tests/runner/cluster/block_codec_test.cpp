@@ -3,7 +3,7 @@
 //
 // Blocks as bytes: everything comes back, damage is noticed.
 
-#include "runner/block_codec.h"
+#include "runner/cluster/block_codec.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 //
 // The null communicator, and how a process finds out that it is not alone.
 
-#include "runner/comm.h"
+#include "runner/cluster/comm.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

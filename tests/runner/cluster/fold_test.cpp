@@ -3,7 +3,7 @@
 //
 // The fold: same bits as the tree written down by recursion, whatever order the nodes come in.
 
-#include "runner/fold.h"
+#include "runner/cluster/fold.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 #include <random>
 
 #include "common/errors.h"
-#include "tests/runner/stage_cases.h"
+#include "tests/runner/cluster/stage_cases.h"
 
 namespace tributary {
 namespace {

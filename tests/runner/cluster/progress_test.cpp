@@ -3,7 +3,7 @@
 //
 // The progress display, with a clock of its own and a string for a terminal.
 
-#include "runner/progress.h"
+#include "runner/cluster/progress.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

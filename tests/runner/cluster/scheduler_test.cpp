@@ -3,7 +3,7 @@
 //
 // The scheduler, driven by a simulated cluster with its own clock, speeds and failures.
 
-#include "runner/scheduler.h"
+#include "runner/cluster/scheduler.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@
 #include <random>
 
 #include "common/errors.h"
-#include "tests/runner/simulated_cluster.h"
-#include "tests/runner/stage_cases.h"
+#include "tests/runner/cluster/simulated_cluster.h"
+#include "tests/runner/cluster/stage_cases.h"
 
 namespace tributary {
 namespace {

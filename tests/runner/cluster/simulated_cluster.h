@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "runner/fold.h"
-#include "runner/scheduler.h"
-#include "tests/runner/stage_cases.h"
+#include "runner/cluster/fold.h"
+#include "runner/cluster/scheduler.h"
+#include "tests/runner/cluster/stage_cases.h"
 
 namespace tributary::testing {
 

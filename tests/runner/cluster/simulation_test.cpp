@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/simulation.h"
+#include "runner/cluster/simulation.h"
 
 #include <gtest/gtest.h>
 

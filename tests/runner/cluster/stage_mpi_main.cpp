@@ -16,10 +16,10 @@
 #include <thread>
 
 #include "common/errors.h"
-#include "runner/comm.h"
-#include "runner/messages.h"
-#include "runner/stage.h"
-#include "tests/runner/stage_cases.h"
+#include "runner/cluster/comm.h"
+#include "runner/cluster/messages.h"
+#include "runner/cluster/stage.h"
+#include "tests/runner/cluster/stage_cases.h"
 
 namespace tributary {
 namespace {

@@ -3,7 +3,7 @@
 //
 // A stage in one process: no MPI, real threads. stage_mpi_main.cpp repeats it over ranks.
 
-#include "runner/stage.h"
+#include "runner/cluster/stage.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,8 +16,8 @@
 #include <thread>
 
 #include "common/errors.h"
-#include "runner/block_codec.h"
-#include "tests/runner/stage_cases.h"
+#include "runner/cluster/block_codec.h"
+#include "tests/runner/cluster/stage_cases.h"
 
 namespace tributary {
 namespace {

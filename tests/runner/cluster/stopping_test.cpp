@@ -3,7 +3,7 @@
 //
 // Signals raise the flag; the second Ctrl-C ends the program.
 
-#include "runner/stopping.h"
+#include "runner/cluster/stopping.h"
 
 #include <gtest/gtest.h>
 

@@ -1,13 +1,13 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/block_file.h"
+#include "runner/journal/block_file.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
 #include "common/errors.h"
-#include "runner/block_codec.h"
+#include "runner/cluster/block_codec.h"
 
 namespace tributary {
 namespace {

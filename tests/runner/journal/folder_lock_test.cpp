@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/folder_lock.h"
+#include "runner/journal/folder_lock.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "runner/journal.h"
+#include "runner/journal/journal.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,8 +10,8 @@
 #include <sstream>
 
 #include "common/errors.h"
-#include "runner/block_codec.h"
-#include "runner/fold.h"
+#include "runner/cluster/block_codec.h"
+#include "runner/cluster/fold.h"
 
 namespace tributary {
 namespace {
