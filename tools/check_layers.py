@@ -1,69 +1,100 @@
 #!/usr/bin/env python3
 # Copyright 2026 the tributary developers
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the rooms apart: reads the #include lines of every C++ source and names those a room may not have.
+"""Keeps the rooms apart: reads the #include lines of every C++ source and names those that no arrow of the table allows.
 
-Usage: check_layers.py [ROOT]. Exit 1 when a rule is broken; the rules are the tables below (map: CONTRIBUTING.md).
+Usage: check_layers.py [ROOT]. Exit 1 when a rule is broken. The rules are the tables below (map: CONTRIBUTING.md): ARROWS
+between our own folders, LIBRARIES that only some of them may know, and no file may include itself in a circle.
 """
 
-import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOMS = ("common", "io", "attribution", "runner")
+
+# What the sources of a folder may include besides their own folder and common/: other folders, or single headers.
+ARROWS = {
+    "common": (),
+    "io": ("io/detail", "io/page"),
+    "io/page": (),
+    "io/detail/base": (),
+    "io/detail/checkpoint": ("io/detail/base", "io/checkpoint.h"),
+    "io/detail/tokenizer": ("io/detail/base", "io/tokenizer.h"),
+    "io/detail/pairs": ("io/detail/base", "io/pairs.h", "io/tokenizer.h"),
+    "io/detail/config": ("io/detail/base", "io/config.h"),
+    "io/detail/results": ("io/detail/base", "io/results.h", "io/atomic_file.h"),
+    "attribution/model": (),
+    "attribution/nodes": ("attribution/model",),
+    "attribution/methods": ("attribution/model", "attribution/nodes"),
+    "attribution/circuit": ("attribution/model", "attribution/nodes", "attribution/methods"),
+    "runner/cluster": (),
+    "runner/machine": ("runner/cluster",),
+    "runner/journal": ("runner/cluster", "runner/machine/host.h", "io"),
+    "runner/job": ("runner/cluster", "runner/machine", "io", "attribution"),
+    "runner/stages": ("runner/cluster", "runner/machine", "runner/journal", "runner/job", "io", "attribution"),
+    "runner/results": ("runner/cluster", "runner/machine", "runner/job", "runner/stages", "io", "attribution"),
+    "runner/report": ("runner/machine/host.h", "runner/results/schema.h", "io", "attribution"),
+    "runner/commands": ("runner", "io", "attribution"),
+    "runner": ("runner", "io", "attribution"),
+}
+
 TORCH = r"(torch|ATen|c10|caffe2)/"
 MPI = r"(mpi|mpi-ext)\.h$|openmpi/"
-MPI_FILES = r"runner/cluster/(comm|messages)\.(h|cpp)$"
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Files whose path matches `where` may not include what matches `what`, except files that match `but`."""
+class Library:
+    """Sources whose path matches `where` may not reach, through however many headers of ours, what matches `what`."""
 
     where: str
     what: str
     why: str
-    but: str = r"(?!)"
 
 
-RULES = (
-    Rule(r"common/", r"(io|attribution|runner)/", "common/ is below every room"),
-    Rule(r"common/", TORCH, "common/ knows no tensors"),
-    Rule(r"io/", r"attribution/", "io/ knows no maths"),
-    Rule(r"io/", r"runner/", "io/ is below the program"),
-    Rule(r"io/", TORCH, "io/ knows no tensors"),
-    Rule(r"attribution/", r"io/", "attribution/ knows no files"),
-    Rule(r"attribution/", r"runner/", "attribution/ is below the program"),
-    Rule(r"attribution/", r"yaml-cpp/", "attribution/ knows no YAML"),
-    Rule(r"attribution/", r"hdf5(_hl)?\.h$|H5", "attribution/ knows no HDF5"),
-    Rule(r"", MPI, "MPI appears in runner/cluster/comm.* and runner/cluster/messages.* only", but=MPI_FILES),
+LIBRARIES = (
+    Library(r"common/", TORCH, "common/ knows no tensors"),
+    Library(r"io/", TORCH, "io/ knows no tensors"),
+    Library(r"runner/(cluster|journal|report)/", TORCH, "this part of the program knows no tensors"),
+    Library(r"attribution/", r"yaml-cpp/", "attribution/ knows no YAML"),
+    Library(r"attribution/", r"hdf5(_hl)?\.h$|H5", "attribution/ knows no HDF5"),
+    Library(r"(?!runner/cluster/(comm|messages)\.(h|cpp)$)", MPI, "MPI appears in runner/cluster/{comm,messages}.* only"),
 )
 
-INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+@dataclass(frozen=True)
+class Include:
+    line: int
+    written: str
+    name: str  # seen from the root, so that "../runner/plan.h" and "detail/x.h" hide nothing
 
 
 def sources(root):
     for room in (*ROOMS, "tests"):
         for path in sorted((root / room).rglob("*")):
-            if path.suffix in {".h", ".cpp"}:
+            if path.suffix in {".h", ".cpp", ".inl"}:
                 yield path
 
 
-def includes(path):
-    """(line number, included name) of each #include line."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if found := INCLUDE.match(line):
-            yield number, found[1]
+def includes(root, path):
+    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if found := INCLUDE.match(text):
+            beside = (path.parent / found[2]).resolve()
+            inside = found[1] == '"' and beside.is_file() and beside.is_relative_to(root)
+            yield Include(line, found[2], beside.relative_to(root).as_posix() if inside else found[2])
 
 
-def from_root(root, path, name):
-    """The included name as seen from the root, so that "../runner/job/plan.h" and "detail/x.h" hide nothing."""
-    beside = path.parent / name
-    if not beside.is_file():
-        return os.path.normpath(name)
-    return Path(os.path.normpath(beside)).relative_to(root).as_posix()
+def folder_of(place):
+    """The row of ARROWS that a source belongs to; None outside the rooms."""
+    rows = [folder for folder in ARROWS if place.startswith(folder + "/")]
+    return max(rows, key=len, default=None)
+
+
+def within(name, allowed):
+    return name == allowed or name.startswith(allowed + "/")
 
 
 def room_of(place):
@@ -72,22 +103,66 @@ def room_of(place):
     return parts[0] if parts[0] in ROOMS else None
 
 
-def reasons(place, name):
-    """Why the file at `place` may not include `name`."""
-    for rule in RULES:
-        if re.match(rule.where, place) and re.match(rule.what, name) and not re.match(rule.but, place):
+def arrow_reasons(place, name):
+    """Why the source at `place` may not include our own file `name`."""
+    room, other = room_of(place), room_of(name)
+    if other is None:
+        return
+    if "/detail/" in name and room != other:
+        yield f"{other}/…/detail/ is private to {other}/"
+    elif folder := folder_of(place):  # tests may use all of what their room may use
+        allowed = ("common", *ARROWS[folder])
+        if folder_of(name) != folder and not any(within(name, one) for one in allowed):
+            yield f"{folder}/ may include {', '.join(one + ('' if '.' in one else '/') for one in allowed)}"
+
+
+def library_reasons(place, include, graph):
+    """Why the source at `place` may not include a library's header, itself or by way of one of ours."""
+    for rule in LIBRARIES:
+        if re.match(rule.where, place.removeprefix("tests/")) and re.match(rule.what, include.name):
             yield rule.why
-    owner = room_of(name)
-    if owner and "/detail/" in name and room_of(place) != owner:
-        yield f"{owner}/…/detail/ is private to {owner}/"
+        elif include.name in graph and not place.startswith("tests/") and re.match(rule.where, place):
+            if rule.what != MPI and (way := reach(include.name, rule.what, graph, set())):
+                yield f"{rule.why}; it leads to {way}"
+
+
+def reach(place, what, graph, seen):
+    """The first header matching `what` that a file of ours includes, itself or by way of others."""
+    seen.add(place)
+    for include in graph[place]:
+        if re.match(what, include.name):
+            return include.name
+        if include.name in graph and include.name not in seen and (way := reach(include.name, what, graph, seen)):
+            return way
+    return None
+
+
+def circles(graph):
+    """Each circle of includes once, as the chain of its files."""
+    done, chain = set(), []
+
+    def walk(place):
+        if place in chain:
+            yield [*chain[chain.index(place) :], place]
+        elif place not in done:
+            chain.append(place)
+            for include in graph[place]:
+                if include.name in graph:
+                    yield from walk(include.name)
+            done.add(chain.pop())
+
+    for place in graph:
+        yield from walk(place)
 
 
 def violations(root):
-    for path in sources(root):
-        place = path.relative_to(root).as_posix()
-        for number, written in includes(path):
-            for why in reasons(place, from_root(root, path, written)):
-                yield f'{place}:{number}: includes "{written}" ({why})'
+    graph = {path.relative_to(root).as_posix(): list(includes(root, path)) for path in sources(root)}
+    for place, names in graph.items():
+        for include in names:
+            for why in (*arrow_reasons(place, include.name), *library_reasons(place, include, graph)):
+                yield f'{place}:{include.line}: includes "{include.written}" ({why})'
+    for chain in circles(graph):
+        yield "a circle of includes: " + " → ".join(chain)
 
 
 def main():

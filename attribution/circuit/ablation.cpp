@@ -30,7 +30,7 @@ at::Tensor ablation_values(const Transformer& model, const Prompts& prompts, con
     case Ablation::mean:
       return inputs.mean.to(model.options()).unsqueeze(1);
     case Ablation::zero:
-      return at::zeros({a.layers, 1, prompts.clean.size(1), a.neurons}, model.options());
+      return at::zeros({a.layers(), 1, prompts.clean.size(1), a.neurons}, model.options());
     case Ablation::resample: {
       TRIBUTARY_EXPECT(prompts.counterfactual.defined(), "resample ablation is refused for unpaired prompts");
       std::vector<at::Tensor> by_layer;
@@ -80,20 +80,20 @@ class Stack {
         const at::TensorOptions& options)
       : places_(places), values_(values) {
     std::vector<std::int64_t> pair, value_row, ranking;
-    std::vector<std::int32_t> limit;
+    std::vector<std::int32_t> kept;
     std::vector<std::int64_t> complement;
     for (const Row& row : rows) {
       const CircuitPoint& point = inputs.points[static_cast<std::size_t>(row.point)];
       pair.push_back(row.pair);
       value_row.push_back(values.size(1) == 1 ? 0 : row.pair);
       ranking.push_back(point.ranking);
-      limit.push_back(static_cast<std::int32_t>(point.count));
+      kept.push_back(static_cast<std::int32_t>(point.count));
       complement.push_back(point.side == CircuitPoint::Side::complement ? 1 : 0);
     }
     pairs_ = detail::staged(pair, options);
     value_rows_ = detail::staged(value_row, options);
     ranking_ = detail::staged(ranking, options);
-    limits_ = detail::staged(limit, options);
+    kept_ = detail::staged(kept, options);
     complement_ = detail::staged(complement, options).to(at::kBool);
   }
 
@@ -102,33 +102,33 @@ class Stack {
   /// a [sequence, pos, neuron] of the sequences that have entered, the first ones
   void ablate(std::int64_t layer, const at::Tensor& a) const {
     const auto here = [&a](const at::Tensor& t) { return t.narrow(0, 0, a.size(0)); };
-    tributary::ablate(a, {places_.select(1, layer), values_[layer], here(ranking_), here(value_rows_), here(limits_),
+    tributary::ablate(a, {places_.select(1, layer), values_[layer], here(ranking_), here(value_rows_), here(kept_),
                           here(complement_)});
   }
 
  private:
   const at::Tensor& places_;
   const at::Tensor& values_;
-  at::Tensor pairs_, value_rows_, ranking_, limits_, complement_;
+  at::Tensor pairs_, value_rows_, ranking_, kept_, complement_;
 };
 
 /// The clean prompts' residual stream before each block that some row enters at [pair, pos, d_model].
 std::map<std::int64_t, at::Tensor> clean_streams(const Transformer& model, const Prompts& prompts,
                                                  const std::vector<Row>& rows, Flops* flops) {
-  const std::int64_t layers = model.architecture().layers;
+  const std::int64_t layers = model.architecture().layers();
   std::map<std::int64_t, at::Tensor> streams;
   for (const Row& row : rows) streams[row.entry] = at::Tensor();
   ForwardOptions options;
   options.flops = flops;
-  options.stream = [&streams](std::int64_t block, const at::Tensor& stream) {
+  options.resid_pre = [&streams](std::int64_t block, const at::Tensor& resid) {
     const auto wanted = streams.find(block);
-    if (block > 0 && wanted != streams.end()) wanted->second = stream;
+    if (block > 0 && wanted != streams.end()) wanted->second = resid;
   };
   const at::Tensor embeddings = model.embed(prompts.clean);
   const Pass pass = model.forward(whole_batch(embeddings), options);
   if (streams.count(0) != 0) streams[0] = embeddings;
-  if (streams.count(layers) != 0) {  // the last position alone reaches the metric
-    streams[layers] = pass.stream.expand({-1, prompts.clean.size(1), -1});
+  if (streams.count(layers) != 0) {  // the read positions alone reach the metric
+    streams[layers] = pass.resid.expand({-1, prompts.clean.size(1), -1});
   }
   return streams;
 }
@@ -140,7 +140,7 @@ ActivationSums sum_activations(const Transformer& model, const at::Tensor& ids, 
   const Architecture& a = model.architecture();
   const at::TensorOptions options = model.options().dtype(at::kDouble);
   ActivationSums sums{at::zeros({ids.size(1), a.d_model}, options),
-                      at::zeros({a.layers, ids.size(1), a.neurons}, options)};
+                      at::zeros({a.layers(), ids.size(1), a.neurons}, options)};
   const std::int64_t piece = batching.sequences(ids.size(1));
   for (std::int64_t first = 0; first < ids.size(0); first += piece) {
     batching.pause();
@@ -163,8 +163,8 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   Flops flops;
   const std::int64_t pairs = prompts.clean.size(0);
   const std::int64_t length = prompts.clean.size(1);
-  const std::int64_t layers = model.architecture().layers;
-  const at::Tensor directions = model.directions(metric_tokens(model, prompts, batching));
+  const std::int64_t layers = model.architecture().layers();
+  const LogitDirections directions = model.logit_directions(metric_tokens(model, prompts, batching));
   const at::Tensor values = ablation_values(model, prompts, inputs, &flops);
   const at::Tensor places = at::stack(inputs.places);  // [ranking, layer, pos or 1, neuron]
 
@@ -189,7 +189,8 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
                                 rows.begin() + static_cast<std::ptrdiff_t>(std::min(first + piece, rows.size())));
     const Stack stack(all, places, values, some, model.options());
     Batch batch;
-    batch.length = batch.live = length;
+    batch.length = batch.suffix = length;
+    batch.reads = directions.reads;
     for (std::size_t begin = 0; begin < some.size();) {
       std::size_t end = begin;
       while (end < some.size() && some[end].entry == some[begin].entry) ++end;
@@ -202,8 +203,7 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
     options.flops = &flops;
     options.neurons = [&stack](std::int64_t layer, const at::Tensor& a) { stack.ablate(layer, a); };
     const Pass pass = model.forward(std::move(batch), options);
-    const at::Tensor m =
-        model.metric(pass.stream, at::index_select(directions, 0, stack.pairs())).to(at::kDouble).cpu();
+    const at::Tensor m = model.metric(pass.resid, directions.select(stack.pairs())).to(at::kDouble).cpu();
     for (std::size_t i = 0; i < some.size(); ++i) {
       metrics.mutable_data_ptr<double>()[some[i].point * pairs + some[i].pair] = m.const_data_ptr<double>()[i];
     }

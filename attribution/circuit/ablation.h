@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "attribution/methods/attribute.h"
+#include "attribution/model/prompts.h"
 
 namespace tributary {
 

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Faithfulness and completeness from metrics of circuits (Marks et al. 2024; formulas.md section 5), and the
+// Faithfulness and completeness from metrics of circuits (Marks et al. 2024; docs/methods.md), and the
 // areas CPR and CMD (Mueller et al. 2025, MIB). Plain numbers: no tensors.
 #pragma once
 

@@ -45,7 +45,7 @@ SteeringUnit steer(const Transformer& model, const Prompts& prompts, const Steer
   const c10::InferenceMode inference;
   const std::int64_t pairs = prompts.clean.size(0);
   const std::int64_t length = prompts.clean.size(1);
-  const at::Tensor directions = model.directions(metric_tokens(model, prompts, batching));
+  const LogitDirections directions = model.logit_directions(metric_tokens(model, prompts, batching));
   const at::Tensor embeddings = model.embed(prompts.clean);
   const at::Tensor answers = inputs.answers.to(embeddings.device());
   Flops flops;
@@ -58,8 +58,8 @@ SteeringUnit steer(const Transformer& model, const Prompts& prompts, const Steer
       multiply(a, inputs.neurons, layer, amounts, length);
     };
     const Pass pass = model.forward(whole_batch(at::index_select(embeddings, 0, pair)), options);
-    return Said{model.metric(pass.stream, at::index_select(directions, 0, pair)),
-                at::log_softmax(model.logits(pass.stream).select(1, 0).to(model.score_type()), -1)};
+    return Said{model.metric(pass.resid, directions.select(pair)),
+                at::log_softmax(model.logits(pass.resid).select(1, 0).to(model.score_type()), -1)};
   };
   const std::int64_t piece = std::min(batching.sequences(length), most_sequences);
   std::vector<at::Tensor> unsteered;  // a call each [row, vocabulary]

@@ -10,7 +10,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "attribution/methods/attribute.h"
+#include "attribution/model/prompts.h"
+#include "attribution/nodes/neuron.h"
 
 namespace tributary {
 

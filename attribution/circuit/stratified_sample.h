@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "attribution/methods/effects.h"
+#include "attribution/nodes/neuron.h"
 
 namespace tributary {
 

@@ -2,17 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The paths of IG-activations: do a^l = (1 - alpha) start + alpha end, all positions and neurons of layer l jointly,
-// everything below as in the base run. The down projection is linear, so the path is a straight line in the residual
-// stream after layer l: only the blocks above are computed, and gradients are averaged there. Paths of all layers are
-// one PathNetwork, so that layers share the passes through the blocks above them.
+// everything below as in the base run. What such a path is in the residual stream, the layer's writer knows (a straight
+// line); so only the blocks above are computed, and gradients are averaged in the stream. Paths of all layers are one
+// PathNetwork, so that layers share the passes through the blocks above them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <vector>
 
+#include "attribution/methods/base_runs.h"
 #include "attribution/methods/path.h"
-#include "attribution/methods/record.h"
+#include "attribution/model/batching.h"
 
 namespace tributary {
 
@@ -24,49 +25,53 @@ struct LayerRange {
 
 class ActivationPath : public PathNetwork {
  public:
-  /// The base run is a group of `record`; it is the path's state at alpha = base_alpha: 1 when the clean run stays, 0
+  /// The base run is a group of `runs`; it is the path's state at alpha = base_alpha: 1 when the clean run stays, 0
   /// when the counterfactual one does. differences: end - start of each layer of the range [pair, pos, neuron], network
   /// dtype.
-  ActivationPath(const Record& record, std::int64_t base_group, double base_alpha, LayerRange layers,
+  ActivationPath(const BaseRuns& runs, std::int64_t base_group, double base_alpha, LayerRange layers,
                  const std::vector<at::Tensor>& differences, Rules rules, Batching batching, Flops* flops);
 
-  /// The base run's own gradients (RecordGradients::streams), which give the point base_alpha of all layers at once.
-  void know_base(std::vector<at::Tensor> streams) { base_streams_ = std::move(streams); }
+  /// The base run's own gradients (BaseGradients::resid_post), which give the point base_alpha of all layers at once.
+  void know_base(std::vector<at::Tensor> gradients) { base_gradients_ = std::move(gradients); }
 
   /// Pair `pair` of layer first + l.
-  [[nodiscard]] std::int64_t example(std::int64_t l, std::int64_t pair) const { return l * record_.pairs() + pair; }
-  [[nodiscard]] std::int64_t examples() const { return layers_.count() * record_.pairs(); }
+  [[nodiscard]] std::int64_t example(std::int64_t l, std::int64_t pair) const { return l * runs_.pairs() + pair; }
+  [[nodiscard]] std::int64_t examples() const { return layers_.count() * runs_.pairs(); }
 
-  /// Samples have gradients of the residual stream after the layer [1, live, d_model]: the neurons' are theirs times
-  /// the down projection.
+  /// Samples have gradients of the residual stream after the layer [1, suffix, d_model]: to_neurons makes the neurons'
+  /// of them.
   void evaluate(const std::vector<PathPoint>& points, const Visit& visit) const override;
 
   /// m of each point, by forward passes alone.
   [[nodiscard]] std::vector<double> metrics(const std::vector<PathPoint>& points) const;
 
-  /// dm/da [pair, pos, neuron] in score dtype from gradients of the stream after the layer [pair, live, d_model].
+  /// dm/da [pair, pos, neuron] in score dtype from gradients of the stream after the layer [pair, suffix, d_model].
   [[nodiscard]] at::Tensor to_neurons(std::int64_t l, const at::Tensor& gradients) const;
 
  private:
   using Indices = std::vector<std::size_t>;
-  struct Climb;
+  struct LayerPoints;
+  struct SuffixRun;
 
-  [[nodiscard]] std::vector<Indices> pieces(const std::vector<PathPoint>& points, Indices chosen) const;
-  [[nodiscard]] Climb climb(const std::vector<PathPoint>& points, const Indices& indices,
-                            ForwardOptions::Tape tape) const;
-  void run(const std::vector<PathPoint>& points, const Indices& indices, const Visit& visit) const;
+  [[nodiscard]] std::vector<Indices> calls(const std::vector<PathPoint>& points, Indices chosen) const;
+  [[nodiscard]] std::vector<LayerPoints> by_layer(const std::vector<PathPoint>& points, const Indices& call) const;
+  [[nodiscard]] SuffixRun run_above(std::vector<LayerPoints> layers, ForwardOptions::Tape tape) const;
+  void run(const std::vector<PathPoint>& points, const Indices& call, const Visit& visit) const;
   void visit_base(const std::vector<PathPoint>& points, const Indices& indices, const Visit& visit) const;
+  [[nodiscard]] const WriterLine& line(std::int64_t l) const { return lines_[static_cast<std::size_t>(l)]; }
+  [[nodiscard]] const at::Tensor& base_gradient(std::int64_t l) const {
+    return base_gradients_[static_cast<std::size_t>(layers_.first + l)];
+  }
 
-  const Record& record_;
+  const BaseRuns& runs_;
   std::int64_t base_group_;
   double base_alpha_;
   LayerRange layers_;
   Rules rules_;
   Batching batching_;
   Flops* flops_;
-  std::vector<at::Tensor> moved_;  // [l] of [pair, live, d_model]: end - start in the stream
-  std::vector<at::Tensor> base_;   // [l] of [pair, live, d_model]: the base run's stream
-  std::vector<at::Tensor> base_streams_;
+  std::vector<WriterLine> lines_;           // [l]
+  std::vector<at::Tensor> base_gradients_;  // [layer of the model] of [pair, suffix, d_model]; empty: not known
 };
 
 }  // namespace tributary

@@ -24,7 +24,7 @@ namespace {
 
 /// Calls body(first, count) for as many pairs at a time as fit one network call: two runs of each.
 template <typename Body>
-void in_pieces(const Prompts& prompts, const Batching& batching, const Body& body) {
+void in_micro_batches(const Prompts& prompts, const Batching& batching, const Body& body) {
   const std::int64_t pairs = prompts.clean.size(0);
   const std::int64_t most = batching.sequences(2 * prompts.clean.size(1));
   for (std::int64_t first = 0; first < pairs; first += most) body(first, std::min(most, pairs - first));
@@ -36,16 +36,16 @@ bool may_share(const std::vector<Task>& tasks) {
                      [](const Task& task) { return task.method.baseline == Baseline::pair; });
 }
 
-void run_tasks(const detail::Piece& piece, std::vector<detail::TaskScores>& tasks) {
+void run_tasks(const detail::MicroBatch& micro, std::vector<detail::TaskScores>& tasks) {
   std::vector<char> done(tasks.size(), 0);
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (done[i] != 0) continue;
     switch (tasks[i].method().path) {
       case PathKind::none:
-        run_gradient_task(piece, tasks[i]);
+        run_gradient_task(micro, tasks[i]);
         break;
       case PathKind::activations:
-        run_activation_task(piece, tasks[i]);
+        run_activation_task(micro, tasks[i]);
         break;
       case PathKind::embeddings: {
         std::vector<detail::TaskScores*> together{&tasks[i]};
@@ -54,22 +54,14 @@ void run_tasks(const detail::Piece& piece, std::vector<detail::TaskScores>& task
           together.push_back(&tasks[j]);
           done[j] = 1;
         }
-        run_embedding_tasks(piece, together);
+        run_embedding_tasks(micro, together);
       }
     }
-    piece.pause();
+    micro.pause();
   }
 }
 
 }  // namespace
-
-Prompts Prompts::narrow(std::int64_t first, std::int64_t count) const {
-  Prompts some = *this;
-  some.clean = clean.narrow(0, first, count);
-  if (counterfactual.defined()) some.counterfactual = counterfactual.narrow(0, first, count);
-  if (tokens.tokens.defined()) some.tokens = tokens.narrow(first, count);
-  return some;
-}
 
 UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, const Prompts& prompts,
                       const UnitOptions& options) {
@@ -78,13 +70,13 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
   std::vector<detail::TaskScores> scores;
   for (const Task& task : tasks) scores.emplace_back(task, prompts.clean.size(0), prompts.clean.size(1));
   std::vector<at::Tensor> metric;
-  in_pieces(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
+  in_micro_batches(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
     Prompts some = prompts.narrow(first, count);
     if (!may_share(tasks)) some.shared = 0;
-    const detail::Piece piece(networks, some, options, &flops);
+    const detail::MicroBatch micro(networks, some, options, &flops);
     for (detail::TaskScores& one : scores) one.begin(first);
-    run_tasks(piece, scores);
-    metric.push_back(piece.metric());
+    run_tasks(micro, scores);
+    metric.push_back(micro.metric());
   });
   UnitOutcome outcome;
   for (const detail::TaskScores& one : scores) outcome.scores.push_back(one.finish(at::cat(metric)));
@@ -95,30 +87,14 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
 at::Tensor pilot(const Networks& networks, const Task& task, const Prompts& prompts, const UnitOptions& options) {
   const c10::InferenceMode inference;
   std::vector<at::Tensor> chosen;
-  in_pieces(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
+  in_micro_batches(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
     Prompts some = prompts.narrow(first, count);
     if (!may_share({task})) some.shared = 0;
-    const detail::Piece piece(networks, some, options, nullptr);
-    chosen.push_back(task.method.path == PathKind::embeddings ? embedding_pilot(piece, task)
-                                                              : activation_pilot(piece, task));
+    const detail::MicroBatch micro(networks, some, options, nullptr);
+    chosen.push_back(task.method.path == PathKind::embeddings ? embedding_pilot(micro, task)
+                                                              : activation_pilot(micro, task));
   });
   return at::cat(chosen);
-}
-
-MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, const Batching& batching) {
-  if (prompts.tokens.tokens.defined()) {
-    return {prompts.tokens.tokens, prompts.tokens.coefficients.to(model.score_type())};
-  }
-  std::vector<at::Tensor> best;  // a piece each [piece, k]
-  const std::int64_t length = prompts.clean.size(1);
-  const std::int64_t piece = batching.sequences(length);
-  for (std::int64_t first = 0; first < prompts.clean.size(0); first += piece) {
-    const std::int64_t count = std::min(piece, prompts.clean.size(0) - first);
-    const Pass pass = model.forward(whole_batch(model.embed(prompts.clean.narrow(0, first, count))), {});
-    const at::Tensor logits = model.logits(pass.stream).select(1, 0).to(model.score_type());
-    best.push_back(std::get<1>(at::topk(logits, prompts.top_k)));
-  }
-  return {at::cat(best), at::ones({prompts.top_k}, model.score_options())};
 }
 
 Fired count_fired(const Transformer& model, std::int64_t blocks) {
@@ -126,8 +102,8 @@ Fired count_fired(const Transformer& model, std::int64_t blocks) {
   const c10::InferenceMode inference;
   const Architecture& a = model.architecture();
   Batch batch;
-  batch.length = batch.live = length;
-  batch.entries = {{a.layers - blocks, at::ones({1, length, a.d_model}, model.score_options())}};
+  batch.length = batch.suffix = length;
+  batch.entries = {{a.layers() - blocks, at::ones({1, length, a.d_model}, model.score_options())}};
   ForwardOptions forward;
   forward.tape = ForwardOptions::Tape::keep;
   const Pass pass = model.forward(std::move(batch), forward);
@@ -135,8 +111,8 @@ Fired count_fired(const Transformer& model, std::int64_t blocks) {
   BackwardOptions backward;
   backward.rules = Rules::all();
   backward.fired = &fired;
-  const at::Tensor directions = at::ones({1, a.d_model}, model.score_options());
-  model.backward(pass, {0, 1}, model.metric_gradient(pass.stream, directions, backward), backward);
+  const LogitDirections directions{{}, at::ones({1, 1, a.d_model}, model.score_options())};
+  model.backward(pass, {0, 1}, model.metric_gradient(pass.resid, directions, backward), backward);
   return fired;
 }
 

@@ -12,29 +12,19 @@
 #include <vector>
 
 #include "attribution/methods/activation_path.h"
-#include "attribution/methods/effects.h"
-#include "attribution/methods/record.h"
+#include "attribution/methods/base_runs.h"
+#include "attribution/methods/exact_patching.h"
 #include "attribution/methods/table.h"
+#include "attribution/model/prompts.h"
+#include "attribution/nodes/neuron.h"
 
 namespace tributary {
 
 /// The network to attribute in its own dtype, and one for end-point differences: float32 where the first is bfloat16
-/// (whose differences are rounding noise: formulas.md section 3), else the same.
+/// (whose differences are rounding noise: docs/methods.md), else the same.
 struct Networks {
   const Transformer* working = nullptr;
   const Transformer* exact = nullptr;
-};
-
-/// Prompts of one token length.
-struct Prompts {
-  at::Tensor clean;           //!< [pair, pos] int64
-  at::Tensor counterfactual;  //!< [pair, pos] int64; undefined when unpaired
-  MetricTokens tokens;        //!< of y and y' [pair, 2] or y [pair, 1]; undefined: the top_k best of the clean run
-  std::int64_t top_k = 0;
-  /// Leading positions in which every pair's two prompts agree, less than all: computed once. Changes no bit.
-  std::int64_t shared = 0;
-
-  [[nodiscard]] Prompts narrow(std::int64_t first, std::int64_t count) const;
 };
 
 /// Means over a set of prompts, for Baseline::mean.
@@ -116,9 +106,5 @@ const std::vector<PilotCandidate>& pilot_candidates();
 /// Index of the cheapest candidate that met the tolerance (the last one when none did): [pair, layer], [pair, 1] on
 /// embedding paths.
 at::Tensor pilot(const Networks& networks, const Task& task, const Prompts& prompts, const UnitOptions& options);
-
-/// The metric's tokens of each pair, coefficients in the model's score dtype: given, or the top_k best logits of the
-/// clean prompts' last position.
-MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, const Batching& batching);
 
 }  // namespace tributary

@@ -7,19 +7,20 @@
 #include <algorithm>
 #include <utility>
 
+#include "attribution/methods/detail/staged_points.h"
 #include "attribution/model/detail/staging.h"
 
 namespace tributary {
 
 using Neurons = EmbeddingTaps::Neurons;
 
-EmbeddingPath::EmbeddingPath(const Record& record, std::int64_t end_group, at::Tensor start, std::int64_t start_group,
+EmbeddingPath::EmbeddingPath(const BaseRuns& runs, std::int64_t end_group, at::Tensor start, std::int64_t start_group,
                              Rules rules, EmbeddingTaps taps, Batching batching, Flops* flops)
-    : record_(record),
+    : runs_(runs),
       end_group_(end_group),
       start_group_(start_group),
       start_(std::move(start)),
-      end_(record.embeddings(end_group)),
+      end_(runs.embeddings(end_group)),
       moved_(end_ - start_),
       rules_(rules),
       taps_(taps),
@@ -29,70 +30,72 @@ EmbeddingPath::EmbeddingPath(const Record& record, std::int64_t end_group, at::T
 void EmbeddingPath::evaluate(const std::vector<PathPoint>& points, const Visit& visit) const {
   Indices at_start, inside, at_end;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const bool start = points[i].alpha == 0 && start_group_ != not_recorded;
+    const bool start = points[i].alpha == 0 && start_group_ != not_run;
     const bool end = points[i].alpha == 1;
     (start ? at_start : end ? at_end : inside).push_back(i);
   }
-  from_record(points, at_start, start_group_, visit);
-  const auto piece = static_cast<std::size_t>(batching_.sequences(record_.live()));
-  for (std::size_t first = 0; first < inside.size(); first += piece) {
+  at_base_runs(points, at_start, start_group_, visit);
+  const auto most = static_cast<std::size_t>(batching_.sequences(runs_.suffix()));
+  for (std::size_t first = 0; first < inside.size(); first += most) {
     batching_.pause();
     const auto begin = inside.begin() + static_cast<std::ptrdiff_t>(first);
-    run(points, {begin, begin + static_cast<std::ptrdiff_t>(std::min(piece, inside.size() - first))}, visit);
+    run(points, {begin, begin + static_cast<std::ptrdiff_t>(std::min(most, inside.size() - first))}, visit);
   }
-  from_record(points, at_end, end_group_, visit);
+  at_base_runs(points, at_end, end_group_, visit);
 }
 
 void EmbeddingPath::run(const std::vector<PathPoint>& points, const Indices& indices, const Visit& visit) const {
   const detail::StagedPoints staged = detail::stage(points, indices, end_.options());
-  const at::Tensor from = at::index_select(start_, 0, staged.examples);  // [point, live, d_model]
+  const at::Tensor from = at::index_select(start_, 0, staged.examples);  // [point, suffix, d_model]
   const at::Tensor change = at::index_select(moved_, 0, staged.examples);
   Batch batch;
-  batch.length = record_.length();
-  batch.live = record_.live();
+  batch.length = runs_.length();
+  batch.suffix = runs_.suffix();
   // Exactly the start where nothing changes: so it makes no difference whether those positions are computed here. (The
-  // other end comes from the record.) In separate operations, without a fused tail.
+  // other end comes from the runs.) In separate operations, without a fused tail.
   batch.entries = {{0, from + change * staged.alpha}};
   batch.pairs = staged.examples;
-  batch.prefix = record_.prefix();
+  batch.prefix = runs_.prefix();
+  batch.reads = runs_.directions().reads;
   ForwardOptions options;
   options.tape = ForwardOptions::Tape::keep;
   options.flops = flops_;
-  const Pass pass = record_.model().forward(std::move(batch), options);
-  descend(pass, {0, static_cast<std::int64_t>(indices.size())}, staged.examples, indices, visit);
+  const Pass pass = runs_.model().forward(std::move(batch), options);
+  backward_to_embeddings(pass, {0, static_cast<std::int64_t>(indices.size())}, staged.examples, indices, visit);
 }
 
-void EmbeddingPath::from_record(const std::vector<PathPoint>& points, const Indices& indices, std::int64_t group,
-                                const Visit& visit) const {
-  // Runs of neighbouring pairs, which lie side by side in the record.
+void EmbeddingPath::at_base_runs(const std::vector<PathPoint>& points, const Indices& indices, std::int64_t group,
+                                 const Visit& visit) const {
+  // Runs of neighbouring pairs, which lie side by side in the runs.
   for (std::size_t first = 0; first < indices.size();) {
     std::size_t end = first + 1;
     while (end < indices.size() && points[indices[end]].example == points[indices[end - 1]].example + 1) ++end;
     const auto count = static_cast<std::int64_t>(end - first);
     const std::int64_t pair = points[indices[first]].example;
     const at::Tensor examples = at::arange(pair, pair + count, end_.options().dtype(at::kLong));
-    descend(record_.pass(), {record_.range(group).first + pair, count}, examples,
-            {indices.begin() + static_cast<std::ptrdiff_t>(first), indices.begin() + static_cast<std::ptrdiff_t>(end)},
-            visit);
+    backward_to_embeddings(
+        runs_.pass(), {runs_.range(group).first + pair, count}, examples,
+        {indices.begin() + static_cast<std::ptrdiff_t>(first), indices.begin() + static_cast<std::ptrdiff_t>(end)},
+        visit);
     first = end;
   }
 }
 
-void EmbeddingPath::descend(const Pass& pass, SequenceRange range, const at::Tensor& examples, const Indices& indices,
-                            const Visit& visit) const {
-  const Transformer& model = record_.model();
+void EmbeddingPath::backward_to_embeddings(const Pass& pass, SequenceRange range, const at::Tensor& examples,
+                                           const Indices& indices, const Visit& visit) const {
+  const Transformer& model = runs_.model();
   const Architecture& a = model.architecture();
-  const std::int64_t live = record_.live();
+  const std::int64_t suffix = runs_.suffix();
   at::Tensor values, gradients, inputs;  // [point, layer, pos, neuron], [point, pos, d_model]
   if (taps_.neurons != Neurons::none) {
-    gradients = at::empty({range.count, a.layers, live, a.neurons}, end_.options());
+    gradients = at::empty({range.count, a.layers(), suffix, a.neurons}, end_.options());
     if (taps_.neurons == Neurons::values_and_gradients) values = at::empty_like(gradients);
   }
-  // The last layer has gradients at the last position only; elsewhere they are zero, and the values do not matter.
-  const auto store = [live](const at::Tensor& all, std::int64_t layer, const at::Tensor& one) {
-    const at::Tensor place = all.select(1, layer);  // [point, live, neuron]
-    if (one.size(1) < live) place.zero_();
-    place.narrow(1, live - one.size(1), one.size(1)).copy_(one);
+  // The last layer has gradients at the kept positions only; elsewhere they are zero, and the values do not matter.
+  const auto store = [suffix](const at::Tensor& all, std::int64_t layer, const at::Tensor& one) {
+    const at::Tensor place = all.select(1, layer);  // [point, suffix, neuron]
+    if (one.size(1) < suffix) place.zero_();
+    place.narrow(1, suffix - one.size(1), one.size(1)).copy_(one);
   };
   BackwardOptions options;
   options.rules = rules_;
@@ -102,13 +105,13 @@ void EmbeddingPath::descend(const Pass& pass, SequenceRange range, const at::Ten
     if (gradients.defined()) store(gradients, layer, gradient);
     if (values.defined()) store(values, layer, value);
   };
-  options.stream = [&](std::int64_t block, const at::Tensor& gradient) {
+  options.resid_pre = [&](std::int64_t block, const at::Tensor& gradient) {
     if (block == 0) inputs = gradient.clone();
   };
-  const at::Tensor stream = pass.stream.narrow(0, range.first, range.count);
-  const at::Tensor directions = at::index_select(record_.directions(), 0, examples);
-  const at::Tensor metric = model.metric(stream, directions);
-  model.backward(pass, range, model.metric_gradient(stream, directions, options), options);
+  const at::Tensor resid = pass.resid.narrow(0, range.first, range.count);
+  const LogitDirections directions = runs_.directions().select(examples);
+  const at::Tensor metric = model.metric(resid, directions);
+  model.backward(pass, range, model.metric_gradient(resid, directions, options), options);
 
   const at::Tensor slope = detail::sum_by_position(at::index_select(moved_, 0, examples) * inputs);
   const at::Tensor numbers = at::stack({metric.to(at::kDouble), slope}).cpu();  // [2, point]

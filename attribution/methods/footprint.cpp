@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "attribution/model/detail/rows.h"
+
 namespace tributary {
 namespace {
 
@@ -31,14 +33,14 @@ std::int64_t peak_of_pass(const Transformer& model, std::int64_t blocks, std::in
                           ForwardOptions::Tape tape) {
   return peak_tensor_bytes([&] {
     Batch batch;
-    batch.length = batch.live = length;
+    batch.length = batch.suffix = length;
     const std::int64_t d_model = model.architecture().d_model;
     batch.entries = {
-        {model.architecture().layers - blocks, at::ones({sequences, length, d_model}, model.score_options())}};
+        {model.architecture().layers() - blocks, at::ones({sequences, length, d_model}, model.score_options())}};
     ForwardOptions options;
     options.tape = tape;
     const Pass pass = model.forward(batch, options);
-    if (tape == ForwardOptions::Tape::keep) model.backward(pass, {0, sequences}, at::ones_like(pass.stream), {});
+    if (tape == ForwardOptions::Tape::keep) model.backward(pass, {0, sequences}, at::ones_like(pass.resid), {});
   });
 }
 
@@ -58,11 +60,11 @@ RowBytes measure_row_bytes(const Transformer& model, std::int64_t length) {
   const auto of_blocks = [&](std::int64_t blocks, ForwardOptions::Tape tape) {
     const std::int64_t more =
         peak_of_pass(model, blocks, 2 * few, length, tape) - peak_of_pass(model, blocks, few, length, tape);
-    return static_cast<double>(more) / static_cast<double>(padded_rows(2 * rows) - padded_rows(rows));
+    return static_cast<double>(more) / static_cast<double>(detail::padded_rows(2 * rows) - detail::padded_rows(rows));
   };
   // All blocks but the last are alike, so a few of them tell what each adds.
   constexpr std::int64_t some = 3;
-  const std::int64_t layers = model.architecture().layers;
+  const std::int64_t layers = model.architecture().layers();
   const auto of_all = [&](ForwardOptions::Tape tape) {
     if (layers <= some) return of_blocks(layers, tape);
     const double most = of_blocks(some, tape);

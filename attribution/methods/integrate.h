@@ -65,7 +65,7 @@ struct AdaptiveOptions {
 /// - (residual ignored) whose sum agrees to tolerance × max(|sum|, scale); or
 /// - (agreement in conductance) whose conductance agrees to tolerance in relative L1.
 /// Levels are evaluated two at a time where one cannot be the last: the first two, and those far from the goal.
-/// floors: by example, what float32 can still resolve (formulas.md, section 3: 0.01 |m(x) - m(x')|).
+/// floors: by example, what float32 can still resolve (docs/methods.md: 0.01 |m(x) - m(x')|).
 std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<double>& floors,
                                              const AdaptiveOptions& options);
 

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quadrature rules on [0, 1], 0 = baseline and 1 = clean (formulas.md section 3).
+// Quadrature rules on [0, 1], 0 = baseline and 1 = clean (docs/methods.md).
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of methods and presets: a method = path × score × rules × quadrature × baseline (formulas.md section 2).
+// The table of methods and presets: a method = path × score × rules × quadrature × baseline (docs/methods.md).
 // A new method is a new row.
 #pragma once
 
@@ -13,6 +13,7 @@
 
 #include "attribution/methods/quadrature.h"
 #include "attribution/model/rules.h"
+#include "attribution/nodes/neuron.h"
 
 namespace tributary {
 
@@ -33,7 +34,6 @@ enum class Baseline { pair, zero, mean };
 enum class Direction { clean, denoise };
 enum class ConductanceForm { standard, captum };
 enum class Aggregate { mean, mean_abs };
-enum class Positions { keep, sum };
 
 /// One row: a published method or preset, with the defaults that its name stands for.
 struct MethodRow {

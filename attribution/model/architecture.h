@@ -1,20 +1,21 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// A transformer described as data: what the forward pass needs to know of a model, and nothing about
-// where its numbers came from. families.* fills it from a config.json; transformer.* runs it.
+// A transformer described as data: sizes, and one BlockSpec a layer. Forward and backward pass read a block's spec and
+// know no family; families.* fills the description from a config.json. It says nothing of where the numbers came from.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tributary {
 
 enum class NormKind { rms, layer };
 enum class MlpKind { gated, plain };
-enum class Activation { silu, gelu_erf, gelu_tanh, relu };
-enum class PositionKind { rotary, learned };
+enum class Activation : std::int32_t { silu, gelu_erf, gelu_tanh, relu };
 enum class RotaryScaling { none, linear, llama3 };
 
 /// Rotary position embedding (Su et al. 2021), with the frequency scalings that checkpoints name.
@@ -27,10 +28,33 @@ struct Rotary {
   std::int64_t original_positions = 0;  //!< llama3: positions the model was first trained on
 };
 
+struct NormSpec {
+  NormKind kind = NormKind::rms;
+  double epsilon = 1e-5;
+};
+
+struct AttentionSpec {
+  double scale = 1;                    //!< of the product of a query and a key, before the softmax
+  std::optional<std::int64_t> window;  //!< positions that a query sees, itself included; none: all before it
+  std::optional<std::size_t> rotary;   //!< which of Architecture::rotaries turns queries and keys; none: they stay
+};
+
+struct MlpSpec {
+  MlpKind kind = MlpKind::gated;
+  Activation activation = Activation::silu;
+};
+
+/// One block: resid_mid = resid_pre + attention(norm(resid_pre)), resid_post = resid_mid + mlp(norm(resid_mid)).
+struct BlockSpec {
+  NormSpec attention_norm;
+  AttentionSpec attention;
+  NormSpec mlp_norm;
+  MlpSpec mlp;
+};
+
 struct Architecture {
   std::string family;  //!< the row of the family table it came from ("llama")
 
-  std::int64_t layers = 0;
   std::int64_t d_model = 0;
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;  //!< fewer than heads: grouped-query attention
@@ -39,14 +63,17 @@ struct Architecture {
   std::int64_t vocabulary = 0;
   std::int64_t max_positions = 0;
 
-  NormKind norm = NormKind::rms;
-  double norm_epsilon = 1e-5;
-  MlpKind mlp = MlpKind::gated;
-  Activation activation = Activation::silu;
-  PositionKind positions = PositionKind::rotary;
-  Rotary rotary;
-  std::optional<std::int64_t> sliding_window;  //!< a query sees this many positions, itself included
-  bool tied_embeddings = false;                //!< the unembedding is the embedding
+  bool learned_positions = false;  //!< a position's own embedding is added to its token's
+  std::vector<Rotary> rotaries;    //!< that blocks refer to
+  std::vector<BlockSpec> blocks;   //!< one a layer, the lowest first
+  NormSpec final_norm;
+  bool tied_embeddings = false;  //!< the unembedding is the embedding
+
+  [[nodiscard]] std::int64_t layers() const { return static_cast<std::int64_t>(blocks.size()); }
+  [[nodiscard]] const BlockSpec& block(std::int64_t layer) const { return blocks[static_cast<std::size_t>(layer)]; }
+  /// Width of all query heads side by side, and of all key (or value) heads.
+  [[nodiscard]] std::int64_t query_width() const { return heads * d_head; }
+  [[nodiscard]] std::int64_t key_width() const { return kv_heads * d_head; }
 };
 
 }  // namespace tributary

@@ -1,23 +1,36 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
+//
+// One block from top to bottom, with the names of forward.cpp; d… is dm/d…, and gradient_ is d of the residual stream,
+// which passes through each addition unchanged and gains what comes back through the sub-block:
+//
+//   da               = W_downᵀ · dresid                     dresid is dresid_post, then dresid_mid, then dresid_pre
+//   dpre_activations = act'(gate) ⊙ up ⊙ da | act(gate) ⊙ da          rules: activation, half
+//   dresid          += norm'(W_inᵀ · dpre_activations)                rule: norm
+//   dz               = W_Oᵀ · dresid
+//   dquery | dkey_value = attention'(dz)                              rule: attention; turned back by their positions
+//   dresid          += norm'(W_qkvᵀ · (dquery | dkey_value))          rule: norm
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/functions.h"
-#include "attribution/model/rotary.h"
 #include "attribution/model/transformer.h"
 #include "common/errors.h"
 
 namespace tributary {
 
+using detail::BlockGeometry;
 using detail::last_positions;
+using detail::padded_rows;
 using detail::row_buffer;
 using detail::used;
 
-/// One backward pass under way. gradient_ is dm/dstream in stream dtype, operand_ the same in network dtype for matrix
+/// One backward pass under way. gradient_ is dm/dresid in stream dtype, operand_ the same in network dtype for matrix
 /// products: rows of the sequences of the range that have entered, padded.
 class BackwardPass {
  public:
@@ -28,57 +41,62 @@ class BackwardPass {
         pass_(pass),
         range_(range),
         options_(options),
-        one_type_(model.score_type() == model.options().dtype().toScalarType()) {
-    TRIBUTARY_EXPECT(pass.first >= a_.layers || !pass.blocks.empty(), "a backward pass needs a tape");
-    TRIBUTARY_EXPECT(pass.stream.size(1) == 1 || pass.batch.live == 1, "the last block is of the last position");
-    if (a_.positions == PositionKind::rotary) {
-      tables_ = rotary_tables(a_.rotary, a_.d_head, pass.batch.length, model.score_options());
-    }
+        one_type_(model.score_type() == model.options().dtype().toScalarType()),
+        tables_(detail::rotary_tables_of(model, pass.batch.length)) {
+    TRIBUTARY_EXPECT(pass.first >= a_.layers() || !pass.blocks.empty(), "a backward pass needs a tape");
+    TRIBUTARY_EXPECT(pass.last_block == LastBlock::read_positions, "the last block is of the read positions");
   }
 
-  /// gradient [sequence, 1, d_model] of the range.
+  /// gradient [sequence, kept, d_model] of the range.
   void run(const at::Tensor& gradient) {
     start(gradient);
-    for (block_ = a_.layers - 1; block_ >= pass_.first && sequences_ > 0; --block_) {
+    for (block_ = a_.layers() - 1; block_ >= pass_.first && rows_.sequences > 0; --block_) {
       mlp();
       attention();
-      if (options_.stream) options_.stream(block_, used(gradient_, rows_).unflatten(0, {-1, pass_.batch.live}));
-      shrink();
+      if (options_.resid_pre) {
+        options_.resid_pre(block_, used(gradient_, rows_.rows()).unflatten(0, {-1, rows_.suffix}));
+      }
+      descend();
     }
   }
 
  private:
   [[nodiscard]] const LayerWeights& weights() const { return weights_.layers[static_cast<std::size_t>(block_)]; }
+  [[nodiscard]] const BlockSpec& spec() const { return a_.block(block_); }
   [[nodiscard]] const BlockTape& tape() const { return pass_.blocks[static_cast<std::size_t>(block_ - pass_.first)]; }
-  [[nodiscard]] bool trimmed() const { return block_ == a_.layers - 1; }
-  [[nodiscard]] std::int64_t sequences_at(std::int64_t block) const {
-    return std::clamp<std::int64_t>(detail::entered(pass_.batch, block) - range_.first, 0, range_.count);
+  [[nodiscard]] at::Tensor operand_rows() const { return one_type_ ? at::Tensor() : used(operand_, gradient_rows_); }
+
+  /// The range's sequences that have entered before a block; gradients have no rows of the prefix.
+  [[nodiscard]] BlockGeometry geometry(std::int64_t block) const {
+    const Batch& b = pass_.batch;
+    const std::int64_t sequences = std::clamp<std::int64_t>(detail::entered(b, block) - range_.first, 0, range_.count);
+    const bool trimmed = block == a_.layers() - 1;
+    return {0, sequences, b.suffix, trimmed ? b.reads.kept() : b.suffix, trimmed};
   }
 
-  /// Sequences that enter after the last block have their gradient already: of the last position, zero elsewhere.
+  /// Sequences that enter after the last block have their gradient already: of the kept positions, zero elsewhere.
   void start(const at::Tensor& gradient) {
-    sequences_ = sequences_at(a_.layers - 1);
-    if (options_.stream && sequences_ < range_.count) {
-      const at::Tensor above = at::zeros({range_.count, pass_.batch.live, a_.d_model}, gradient.options());
-      above.select(1, pass_.batch.live - 1).copy_(gradient.select(1, 0));
-      options_.stream(a_.layers, above);
+    rows_ = geometry(a_.layers() - 1);
+    const std::int64_t kept = rows_.queries;
+    if (options_.resid_pre && rows_.sequences < range_.count) {
+      const at::Tensor above = at::zeros({range_.count, rows_.suffix, a_.d_model}, gradient.options());
+      above.narrow(1, rows_.suffix - kept, kept).copy_(gradient);
+      options_.resid_pre(a_.layers(), above);
     }
-    rows_ = sequences_;
-    gradient_ = row_buffer(rows_, a_.d_model, model_.score_options());
-    used(gradient_, rows_).copy_(gradient.narrow(0, 0, rows_).select(1, 0));
+    gradient_rows_ = rows_.query_rows();
+    gradient_ = row_buffer(gradient_rows_, a_.d_model, model_.score_options());
+    used(gradient_, gradient_rows_).copy_(gradient.narrow(0, 0, rows_.sequences).reshape({-1, a_.d_model}));
     operand_ = one_type_ ? gradient_ : gradient_.to(model_.options().dtype());
   }
 
-  /// Of what the tape has for every live position, the range's sequences.
-  [[nodiscard]] at::Tensor live_part(const at::Tensor& taped) const {
-    const std::int64_t live = pass_.batch.live;
-    return taped.narrow(0, pass_.front + range_.first * live, sequences_ * live);
+  /// Rows of the tape that belong to the range's sequences, at every position of the suffix.
+  [[nodiscard]] at::Tensor taped_rows(const at::Tensor& taped) const {
+    return taped.narrow(0, pass_.prefix_rows + range_.first * rows_.suffix, rows_.rows());
   }
 
-  /// Of what it has for the positions that go on past attention, which in the last block are the last ones, without the
-  /// prefix.
-  [[nodiscard]] at::Tensor query_part(const at::Tensor& taped) const {
-    return trimmed() ? taped.narrow(0, range_.first, sequences_) : live_part(taped);
+  /// The same of what the tape has past attention: in the trimmed block of the kept positions, without the prefix.
+  [[nodiscard]] at::Tensor taped_queries(const at::Tensor& taped) const {
+    return rows_.trimmed ? taped.narrow(0, range_.first * rows_.queries, rows_.query_rows()) : taped_rows(taped);
   }
 
   [[nodiscard]] Derivative derivative(Rule rule) const {
@@ -87,93 +105,104 @@ class BackwardPass {
     return Derivative::replaced;
   }
 
-  [[nodiscard]] at::Tensor operand_rows() const { return one_type_ ? at::Tensor() : used(operand_, rows_); }
-
   void mlp() {
     const LayerWeights& w = weights();
-    const std::int64_t positions = trimmed() ? 1 : pass_.batch.live;
-    const at::Tensor a_gradient = used(at::mm(operand_, w.down_weight), rows_);  // [rows, neurons]
-    const at::Tensor expanded = query_part(tape().expanded);
-    const at::Tensor expanded_gradient = row_buffer(rows_, expanded.size(1), model_.options());
+    const std::int64_t rows = rows_.query_rows();
+    const at::Tensor da = used(w.mlp_writer().pull_back(operand_), rows);  // [rows, neurons]
+    const at::Tensor pre_activations = taped_queries(tape().pre_activations);
+    const at::Tensor dpre_activations = row_buffer(rows, pre_activations.size(1), model_.options());
     at::Tensor a;
-    if (options_.values == BackwardOptions::Values::recompute) {
-      a = at::empty({rows_, a_.neurons}, model_.options());
-    }
-    const Derivative half = a_.mlp == MlpKind::gated ? derivative(Rule::half) : Derivative::plain;
-    gate_backward(a_gradient, expanded, detail::gate_of(a_), derivative(Rule::activation), half,
-                  used(expanded_gradient, rows_), a);
+    if (options_.values == BackwardOptions::Values::recompute) a = at::empty({rows, a_.neurons}, model_.options());
+    const Derivative half = spec().mlp.kind == MlpKind::gated ? derivative(Rule::half) : Derivative::plain;
+    gate_backward(da, pre_activations, detail::gate_of(a_, spec()), derivative(Rule::activation), half,
+                  used(dpre_activations, rows), a);
     if (options_.neurons) {
-      const auto by_sequence = [&](const at::Tensor& t) { return t.defined() ? t.unflatten(0, {-1, positions}) : t; };
-      options_.neurons(block_, by_sequence(a), by_sequence(a_gradient));
+      const auto by_sequence = [&](const at::Tensor& t) {
+        return t.defined() ? t.unflatten(0, {-1, rows_.queries}) : t;
+      };
+      options_.neurons(block_, by_sequence(a), by_sequence(da));
     }
-    const at::Tensor incoming = at::mm(expanded_gradient, w.expand_weight);  // [rows, d_model]
-    normalise_backward(used(incoming, rows_), query_part(tape().middle), query_part(tape().mlp_statistics),
-                       detail::mlp_norm(a_, w), derivative(Rule::norm), used(gradient_, rows_), operand_rows());
+    const at::Tensor dnormalised = at::mm(dpre_activations, w.expand_weight);  // [rows, d_model]
+    normalise_backward(used(dnormalised, rows), taped_queries(tape().resid_mid), taped_queries(tape().mlp_mean_rstd),
+                       detail::mlp_norm(spec(), w), derivative(Rule::norm), used(gradient_, rows), operand_rows());
   }
 
   void attention() {
     const LayerWeights& w = weights();
-    const Batch& b = pass_.batch;
-    const std::int64_t width = a_.heads * a_.d_head;
-    const std::int64_t all_rows = sequences_ * b.live;
-    const std::int64_t queries = trimmed() ? 1 : b.live;
-    const at::Tensor mixed_gradient = used(at::mm(operand_, w.output_weight), rows_);
-
-    Attention attention = detail::attention_of(a_, query_part(tape().query), live_part(tape().key_value), sequences_);
-    if (b.before() > 0) {
-      const at::Tensor prefix = pass_.front > 0 ? tape().key_value.narrow(0, 0, pass_.front)
-                                                : b.prefix->blocks[static_cast<std::size_t>(block_)];
-      detail::set_prefix(attention, b.before(), prefix, b.pairs.narrow(0, range_.first, sequences_));
-    }
-    at::Tensor query_gradient, key_value_gradient, incoming;
-    const Derivative pattern = derivative(Rule::attention);
-    const auto attend_and_turn = [&] {
-      const at::Tensor key_gradient = detail::keys(key_value_gradient);
-      attend_backward(attention, mixed_gradient, pattern, query_gradient, key_gradient,
-                      detail::values(key_value_gradient));
-      if (a_.positions != PositionKind::rotary || pattern == Derivative::replaced) return;  // the turn of zero is zero
-      rotate(query_gradient, {tables_.cosine, tables_.sine, b.length - queries, queries}, Turn::transposed);
-      rotate(key_gradient, {tables_.cosine, tables_.sine, b.before(), b.live}, Turn::transposed);
-    };
-    if (trimmed()) {
-      const at::Tensor query_buffer = row_buffer(sequences_, width, model_.options());
-      const at::Tensor key_value_buffer = row_buffer(all_rows, 2 * a_.kv_heads * a_.d_head, model_.options());
-      query_gradient = used(query_buffer, sequences_);
-      key_value_gradient = used(key_value_buffer, all_rows);
-      attend_and_turn();
-      incoming = at::mm(key_value_buffer, w.key_value_weight(width));
-      const at::Tensor of_query = at::mm(query_buffer, w.query_weight(width));
-      last_positions(used(incoming, all_rows), b.live).add_(used(of_query, sequences_));
-      spread();
-    } else {
-      const at::Tensor buffer = row_buffer(all_rows, w.qkv_weight.size(0), model_.options());
-      query_gradient = used(buffer, all_rows).narrow(1, 0, width);
-      key_value_gradient = used(buffer, all_rows).narrow(1, width, buffer.size(1) - width);
-      attend_and_turn();
-      incoming = at::mm(buffer, w.qkv_weight);
-    }
-    normalise_backward(used(incoming, rows_), live_part(tape().stream), live_part(tape().attention_statistics),
-                       detail::attention_norm(a_, w), derivative(Rule::norm), used(gradient_, rows_), operand_rows());
+    const at::Tensor dz = used(w.attention_writer().pull_back(operand_), rows_.query_rows());
+    const at::Tensor dnormalised = rows_.trimmed ? trimmed_projections(dz) : projections(dz);
+    if (rows_.trimmed) spread();
+    normalise_backward(used(dnormalised, rows_.rows()), taped_rows(tape().resid_pre),
+                       taped_rows(tape().attention_mean_rstd), detail::attention_norm(spec(), w),
+                       derivative(Rule::norm), used(gradient_, rows_.rows()), operand_rows());
     if (options_.flops != nullptr) {
-      options_.flops->count += backward_flops(a_, detail::block_work(a_, b, sequences_, queries));
+      options_.flops->count +=
+          backward_flops(a_, spec(), detail::block_work(spec(), pass_.batch, rows_.sequences, rows_.queries));
     }
   }
 
-  /// From the last position of each sequence to all that are live.
-  void spread() {
-    const at::Tensor last = used(gradient_, rows_);
-    rows_ = sequences_ * pass_.batch.live;
-    gradient_ = at::zeros({padded_rows(rows_), a_.d_model}, model_.score_options());
-    last_positions(used(gradient_, rows_), pass_.batch.live).copy_(last);
-    operand_ = one_type_ ? gradient_ : at::zeros({padded_rows(rows_), a_.d_model}, model_.options());
+  /// dm/d(normalised) [rows, d_model] through queries, keys and values of all positions.
+  [[nodiscard]] at::Tensor projections(const at::Tensor& dz) const {
+    const LayerWeights& w = weights();
+    const std::int64_t width = a_.query_width();
+    const at::Tensor dqkv = row_buffer(rows_.rows(), w.qkv_weight.size(0), model_.options());
+    const at::Tensor rows = used(dqkv, rows_.rows());
+    attend_back(dz, rows.narrow(1, 0, width), rows.narrow(1, width, dqkv.size(1) - width));
+    return at::mm(dqkv, w.qkv_weight);
   }
 
-  /// Leaves behind the sequences that entered at this block.
-  void shrink() {
-    sequences_ = sequences_at(block_ - 1);
-    rows_ = sequences_ * pass_.batch.live;
-    gradient_ = used(gradient_, padded_rows(rows_));
-    operand_ = used(operand_, padded_rows(rows_));
+  /// The same where only the kept positions had queries. Two products, as in the forward pass.
+  [[nodiscard]] at::Tensor trimmed_projections(const at::Tensor& dz) const {
+    const LayerWeights& w = weights();
+    const std::int64_t width = a_.query_width();
+    const at::Tensor dquery = row_buffer(rows_.query_rows(), width, model_.options());
+    const at::Tensor dkey_value = row_buffer(rows_.rows(), 2 * a_.key_width(), model_.options());
+    attend_back(dz, used(dquery, rows_.query_rows()), used(dkey_value, rows_.rows()));
+    const at::Tensor dnormalised = at::mm(dkey_value, w.key_value_weight(width));
+    const at::Tensor of_query = used(at::mm(dquery, w.query_weight(width)), rows_.query_rows());
+    last_positions(used(dnormalised, rows_.rows()), rows_.suffix, rows_.queries)
+        .add_(of_query.unflatten(0, {-1, rows_.queries}));
+    return dnormalised;
+  }
+
+  /// Writes dm/dquery and dm/dkey_value, of the vectors before they were turned by their positions.
+  void attend_back(const at::Tensor& dz, const at::Tensor& dquery, const at::Tensor& dkey_value) const {
+    const Batch& b = pass_.batch;
+    Attention attention = detail::attention_of(a_, spec().attention, taped_queries(tape().query),
+                                               taped_rows(tape().key_value), rows_.sequences);
+    if (b.prefix_length() > 0) {
+      const at::Tensor prefix = pass_.prefix_rows > 0 ? used(tape().key_value, pass_.prefix_rows)
+                                                      : b.prefix->blocks[static_cast<std::size_t>(block_)];
+      detail::add_prefix(attention, b.prefix_length(), prefix, b.pairs.narrow(0, range_.first, rows_.sequences));
+    }
+    const Derivative pattern = derivative(Rule::attention);
+    const at::Tensor dkey = detail::keys(dkey_value);
+    attend_backward(attention, dz, pattern, dquery, dkey, detail::values(dkey_value));
+    if (pattern == Derivative::replaced) return;  // both gradients are zero, and stay so when turned
+    turn_back(dquery, b.length - rows_.queries, rows_.queries);
+    turn_back(dkey, b.prefix_length(), rows_.suffix);
+  }
+
+  void turn_back(const at::Tensor& rows, std::int64_t first, std::int64_t positions) const {
+    detail::turn(spec().attention, tables_, rows, first, positions, RotationSense::inverse);
+  }
+
+  /// From the kept positions of each sequence to all of the suffix.
+  void spread() {
+    const at::Tensor kept = used(gradient_, gradient_rows_);
+    gradient_rows_ = rows_.rows();
+    gradient_ = at::zeros({padded_rows(gradient_rows_), a_.d_model}, model_.score_options());
+    last_positions(used(gradient_, gradient_rows_), rows_.suffix, rows_.queries)
+        .copy_(kept.unflatten(0, {-1, rows_.queries}));
+    operand_ = one_type_ ? gradient_ : at::zeros({padded_rows(gradient_rows_), a_.d_model}, model_.options());
+  }
+
+  /// To the block below, leaving behind the sequences that entered at this one.
+  void descend() {
+    rows_ = geometry(block_ - 1);
+    gradient_rows_ = rows_.rows();
+    gradient_ = used(gradient_, padded_rows(gradient_rows_));
+    operand_ = used(operand_, padded_rows(gradient_rows_));
   }
 
   const Architecture& a_;
@@ -183,8 +212,10 @@ class BackwardPass {
   SequenceRange range_;
   const BackwardOptions& options_;
   bool one_type_;  // the stream's dtype is the network's
-  RotaryTables tables_;
-  std::int64_t block_ = 0, rows_ = 0, sequences_ = 0;
+  std::vector<RotaryTables> tables_;
+  std::int64_t block_ = 0;
+  BlockGeometry rows_;  // of the block at hand
+  std::int64_t gradient_rows_ = 0;
   at::Tensor gradient_, operand_;
 };
 

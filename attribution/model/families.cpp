@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/families.h"
 
+#include <algorithm>
 #include <cmath>
-#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,126 +16,133 @@ namespace {
 
 using nlohmann::json;
 
-/// What differs between families besides tensor names: blocks, and the config keys of the sizes.
-struct Blocks {
-  NormKind norm;
-  MlpKind mlp;
-  PositionKind positions;
-  std::string layers, d_model, heads, kv_heads, neurons, max_positions, epsilon, activation;
-  std::string default_activation;
-  bool tied_by_default;
-  bool sliding_window;                                        //!< the family reads sliding_window
-  std::vector<std::pair<std::string, bool>> required_values;  //!< boolean options we compute with one value only
+/// The config keys of the sizes; empty: the family has none.
+struct SizeKeys {
+  std::string layers = "num_hidden_layers";
+  std::string d_model = "hidden_size";
+  std::string heads = "num_attention_heads";
+  std::string kv_heads = "num_key_value_heads";
+  std::string neurons = "intermediate_size";
+  std::string max_positions = "max_position_embeddings";
 };
 
+/// A boolean option that we compute with one value only; absent, it has that value.
+struct RequiredValue {
+  std::string key;
+  bool value;
+};
+
+/// A row of the table: where a family's weights lie, and what all of its blocks are made of.
 struct FamilyRow {
   Family family;
-  Blocks blocks;
+  SizeKeys sizes{};
+  std::int64_t neurons_per_d_model = 0;  //!< the number of neurons where the config does not say it; 0: it must
+  NormKind norm = NormKind::rms;
+  std::string epsilon_key = "rms_norm_eps";
+  double default_epsilon = 1e-6;
+  MlpKind mlp = MlpKind::gated;
+  std::string activation_key = "hidden_act";
+  std::string default_activation = "silu";
+  bool learned_positions = false;  //!< else rotary ones
+  std::string window_key{};        //!< the number of positions that attention sees; empty: always all
+  bool tied_by_default = false;
+  std::vector<RequiredValue> required_values{};
 };
 
-std::vector<TensorRow> llama_tensors(const std::string& qkv_bias, const std::string& o_bias,
-                                     const std::string& mlp_bias) {
+/// Which biases a family with Llama's tensor names has; nothing: none.
+struct LlamaBiases {
+  std::optional<Presence> qkv{}, output{}, mlp{};
+};
+
+std::vector<TensorRow> llama_tensors(const LlamaBiases& biases) {
   const std::string attention = "model.layers.{}.self_attn.";
   const std::string mlp = "model.layers.{}.mlp.";
   std::vector<TensorRow> rows = {
-      {Slot::embedding, "model.embed_tokens.weight"},
-      {Slot::final_norm_weight, "model.norm.weight"},
-      {Slot::unembedding, "lm_head.weight"},
-      {Slot::attention_norm_weight, "model.layers.{}.input_layernorm.weight"},
-      {Slot::query_weight, attention + "q_proj.weight"},
-      {Slot::key_weight, attention + "k_proj.weight"},
-      {Slot::value_weight, attention + "v_proj.weight"},
-      {Slot::output_weight, attention + "o_proj.weight"},
-      {Slot::mlp_norm_weight, "model.layers.{}.post_attention_layernorm.weight"},
-      {Slot::gate_weight, mlp + "gate_proj.weight"},
-      {Slot::up_weight, mlp + "up_proj.weight"},
-      {Slot::down_weight, mlp + "down_proj.weight"},
+      {"model.embed_tokens.weight", {Slot::embedding}},
+      {"model.norm.weight", {Slot::final_norm_weight}},
+      {"lm_head.weight", {Slot::unembedding}},
+      {"model.layers.{}.input_layernorm.weight", {Slot::attention_norm_weight}},
+      {attention + "q_proj.weight", {Slot::query_weight}},
+      {attention + "k_proj.weight", {Slot::key_weight}},
+      {attention + "v_proj.weight", {Slot::value_weight}},
+      {attention + "o_proj.weight", {Slot::output_weight}},
+      {"model.layers.{}.post_attention_layernorm.weight", {Slot::mlp_norm_weight}},
+      {mlp + "gate_proj.weight", {Slot::gate_weight}},
+      {mlp + "up_proj.weight", {Slot::up_weight}},
+      {mlp + "down_proj.weight", {Slot::down_weight}},
   };
-  const auto add_bias = [&rows](Slot slot, const std::string& name, const std::string& only_if) {
-    if (only_if != "never") rows.push_back({slot, name, Layout::linear, 0, 1, only_if});
+  const auto add = [&rows](const std::string& name, Slot slot, const std::optional<Presence>& presence) {
+    if (presence) rows.push_back({.name = name, .slots = {slot}, .presence = *presence});
   };
-  add_bias(Slot::query_bias, attention + "q_proj.bias", qkv_bias);
-  add_bias(Slot::key_bias, attention + "k_proj.bias", qkv_bias);
-  add_bias(Slot::value_bias, attention + "v_proj.bias", qkv_bias);
-  add_bias(Slot::output_bias, attention + "o_proj.bias", o_bias);
-  add_bias(Slot::gate_bias, mlp + "gate_proj.bias", mlp_bias);
-  add_bias(Slot::up_bias, mlp + "up_proj.bias", mlp_bias);
-  add_bias(Slot::down_bias, mlp + "down_proj.bias", mlp_bias);
+  add(attention + "q_proj.bias", Slot::query_bias, biases.qkv);
+  add(attention + "k_proj.bias", Slot::key_bias, biases.qkv);
+  add(attention + "v_proj.bias", Slot::value_bias, biases.qkv);
+  add(attention + "o_proj.bias", Slot::output_bias, biases.output);
+  add(mlp + "gate_proj.bias", Slot::gate_bias, biases.mlp);
+  add(mlp + "up_proj.bias", Slot::up_bias, biases.mlp);
+  add(mlp + "down_proj.bias", Slot::down_bias, biases.mlp);
   return rows;
 }
 
 std::vector<TensorRow> gpt2_tensors() {
   return {
-      {Slot::embedding, "wte.weight"},
-      {Slot::position_embedding, "wpe.weight"},
-      {Slot::final_norm_weight, "ln_f.weight"},
-      {Slot::final_norm_bias, "ln_f.bias"},
-      {Slot::unembedding, "lm_head.weight"},
-      {Slot::attention_norm_weight, "h.{}.ln_1.weight"},
-      {Slot::attention_norm_bias, "h.{}.ln_1.bias"},
-      {Slot::query_weight, "h.{}.attn.c_attn.weight", Layout::conv1d, 0, 3},
-      {Slot::query_bias, "h.{}.attn.c_attn.bias", Layout::linear, 0, 3},
-      {Slot::key_weight, "h.{}.attn.c_attn.weight", Layout::conv1d, 1, 3},
-      {Slot::key_bias, "h.{}.attn.c_attn.bias", Layout::linear, 1, 3},
-      {Slot::value_weight, "h.{}.attn.c_attn.weight", Layout::conv1d, 2, 3},
-      {Slot::value_bias, "h.{}.attn.c_attn.bias", Layout::linear, 2, 3},
-      {Slot::output_weight, "h.{}.attn.c_proj.weight", Layout::conv1d},
-      {Slot::output_bias, "h.{}.attn.c_proj.bias"},
-      {Slot::mlp_norm_weight, "h.{}.ln_2.weight"},
-      {Slot::mlp_norm_bias, "h.{}.ln_2.bias"},
-      {Slot::up_weight, "h.{}.mlp.c_fc.weight", Layout::conv1d},
-      {Slot::up_bias, "h.{}.mlp.c_fc.bias"},
-      {Slot::down_weight, "h.{}.mlp.c_proj.weight", Layout::conv1d},
-      {Slot::down_bias, "h.{}.mlp.c_proj.bias"},
+      {"wte.weight", {Slot::embedding}},
+      {"wpe.weight", {Slot::position_embedding}},
+      {"ln_f.weight", {Slot::final_norm_weight}},
+      {"ln_f.bias", {Slot::final_norm_bias}},
+      {"lm_head.weight", {Slot::unembedding}},
+      {"h.{}.ln_1.weight", {Slot::attention_norm_weight}},
+      {"h.{}.ln_1.bias", {Slot::attention_norm_bias}},
+      {"h.{}.attn.c_attn.weight", {Slot::query_weight, Slot::key_weight, Slot::value_weight}, Layout::conv1d},
+      {"h.{}.attn.c_attn.bias", {Slot::query_bias, Slot::key_bias, Slot::value_bias}},
+      {"h.{}.attn.c_proj.weight", {Slot::output_weight}, Layout::conv1d},
+      {"h.{}.attn.c_proj.bias", {Slot::output_bias}},
+      {"h.{}.ln_2.weight", {Slot::mlp_norm_weight}},
+      {"h.{}.ln_2.bias", {Slot::mlp_norm_bias}},
+      {"h.{}.mlp.c_fc.weight", {Slot::up_weight}, Layout::conv1d},
+      {"h.{}.mlp.c_fc.bias", {Slot::up_bias}},
+      {"h.{}.mlp.c_proj.weight", {Slot::down_weight}, Layout::conv1d},
+      {"h.{}.mlp.c_proj.bias", {Slot::down_bias}},
   };
 }
 
-Blocks llama_blocks(bool sliding_window) {
-  return {NormKind::rms,
-          MlpKind::gated,
-          PositionKind::rotary,
-          "num_hidden_layers",
-          "hidden_size",
-          "num_attention_heads",
-          "num_key_value_heads",
-          "intermediate_size",
-          "max_position_embeddings",
-          "rms_norm_eps",
-          "hidden_act",
-          "silu",
-          false,
-          sliding_window,
-          {}};
+std::vector<FamilyRow> make_family_rows() {
+  const std::vector<std::string> rotary_table = {"rotary_emb.inv_freq"};  // older checkpoints store it
+  return {
+      {.family = {.model_type = "llama",
+                  .tensors = llama_tensors({.qkv = Presence{"attention_bias"},
+                                            .output = Presence{"attention_bias"},
+                                            .mlp = Presence{"mlp_bias"}}),
+                  .ignored = rotary_table}},
+      {.family = {.model_type = "mistral", .tensors = llama_tensors({}), .ignored = rotary_table},
+       .window_key = "sliding_window"},
+      {.family = {.model_type = "qwen2", .tensors = llama_tensors({.qkv = Presence{}}), .ignored = rotary_table},
+       .required_values = {{"use_sliding_window", false}}},
+      {.family = {.model_type = "gpt2",
+                  .tensors = gpt2_tensors(),
+                  .prefixes = {"transformer."},
+                  .ignored = {".attn.bias", ".attn.masked_bias"}},
+       .sizes = {.layers = "n_layer",
+                 .d_model = "n_embd",
+                 .heads = "n_head",
+                 .kv_heads = "",
+                 .neurons = "n_inner",
+                 .max_positions = "n_positions"},
+       .neurons_per_d_model = 4,
+       .norm = NormKind::layer,
+       .epsilon_key = "layer_norm_epsilon",
+       .default_epsilon = 1e-5,
+       .mlp = MlpKind::plain,
+       .activation_key = "activation_function",
+       .default_activation = "gelu_new",
+       .learned_positions = true,
+       .tied_by_default = true,
+       .required_values = {{"scale_attn_weights", true}, {"scale_attn_by_inverse_layer_idx", false}}},
+  };
 }
 
 const std::vector<FamilyRow>& family_rows() {
-  static const std::vector<FamilyRow> rows = {
-      {{"llama", llama_tensors("attention_bias", "attention_bias", "mlp_bias"), {}, {"rotary_emb.inv_freq"}},
-       llama_blocks(false)},
-      {{"mistral", llama_tensors("never", "never", "never"), {}, {"rotary_emb.inv_freq"}}, llama_blocks(true)},
-      {{"qwen2", llama_tensors("", "never", "never"), {}, {"rotary_emb.inv_freq"}},
-       [] {
-         Blocks blocks = llama_blocks(false);
-         blocks.required_values = {{"use_sliding_window", false}};
-         return blocks;
-       }()},
-      {{"gpt2", gpt2_tensors(), {"transformer."}, {".attn.bias", ".attn.masked_bias"}},
-       {NormKind::layer,
-        MlpKind::plain,
-        PositionKind::learned,
-        "n_layer",
-        "n_embd",
-        "n_head",
-        "",
-        "n_inner",
-        "n_positions",
-        "layer_norm_epsilon",
-        "activation_function",
-        "gelu_new",
-        true,
-        false,
-        {{"scale_attn_weights", true}, {"scale_attn_by_inverse_layer_idx", false}}}},
-  };
+  static const std::vector<FamilyRow> rows = make_family_rows();
   return rows;
 }
 
@@ -261,48 +268,63 @@ std::vector<std::string> known_families() {
 const Family& family_of(const json& config, const std::string& where) { return row_of(config, where).family; }
 
 bool wants_tensor(const TensorRow& row, const json& config) {
-  if (row.only_if.empty()) return true;
-  const auto found = config.find(row.only_if);
+  if (row.presence.key.empty()) return true;
+  const auto found = config.find(row.presence.key);
   return found != config.end() && found->is_boolean() && found->get<bool>();
 }
 
+namespace {
+
+/// The sizes of a model, the same in all of its blocks.
+Architecture sizes_of(const FamilyRow& row, const ConfigReader& config) {
+  const SizeKeys& keys = row.sizes;
+  Architecture a;
+  a.family = row.family.model_type;
+  a.blocks.resize(static_cast<std::size_t>(config.size(keys.layers)));
+  a.d_model = config.size(keys.d_model);
+  a.heads = config.size(keys.heads);
+  a.kv_heads = config.size_or(keys.kv_heads, a.heads);
+  if (config.find("head_dim") == nullptr && a.d_model % a.heads != 0) {
+    config.fail(keys.heads, "does not divide " + keys.d_model + ", and there is no head_dim");
+  }
+  a.d_head = config.size_or("head_dim", a.d_model / a.heads);
+  a.neurons = row.neurons_per_d_model != 0 ? config.size_or(keys.neurons, row.neurons_per_d_model * a.d_model)
+                                           : config.size(keys.neurons);
+  a.vocabulary = config.size("vocab_size");
+  a.max_positions = config.size(keys.max_positions);
+  if (a.heads % a.kv_heads != 0) config.fail(keys.kv_heads, "must divide the number of heads");
+  return a;
+}
+
+}  // namespace
+
 Architecture describe_architecture(const json& json_config, const std::string& where) {
   const FamilyRow& row = row_of(json_config, where);
-  const Blocks& blocks = row.blocks;
   const ConfigReader config(json_config, where);
 
-  for (const auto& [key, value] : blocks.required_values) {
+  for (const auto& [key, value] : row.required_values) {
     if (config.boolean_or(key, value) != value) {
       config.fail(key, std::string("is ") + (value ? "false" : "true") + ", which we do not compute (only " +
                            (value ? "true" : "false") + ")");
     }
   }
-  Architecture a;
-  a.family = row.family.model_type;
-  a.layers = config.size(blocks.layers);
-  a.d_model = config.size(blocks.d_model);
-  a.heads = config.size(blocks.heads);
-  a.kv_heads = config.size_or(blocks.kv_heads, a.heads);
-  if (config.find("head_dim") == nullptr && a.d_model % a.heads != 0) {
-    config.fail(blocks.heads, "does not divide " + blocks.d_model + ", and there is no head_dim");
-  }
-  a.d_head = config.size_or("head_dim", a.d_model / a.heads);
-  a.neurons = blocks.neurons == "n_inner" ? config.size_or("n_inner", 4 * a.d_model) : config.size(blocks.neurons);
-  a.vocabulary = config.size("vocab_size");
-  a.max_positions = config.size(blocks.max_positions);
-  if (a.heads % a.kv_heads != 0) config.fail(blocks.kv_heads, "must divide the number of heads");
-  a.norm = blocks.norm;
-  a.norm_epsilon = config.number_or(blocks.epsilon, blocks.norm == NormKind::rms ? 1e-6 : 1e-5);
-  a.mlp = blocks.mlp;
-  a.activation = activation_named(config, blocks.activation, blocks.default_activation);
-  a.positions = blocks.positions;
-  if (a.positions == PositionKind::rotary) {
+  Architecture a = sizes_of(row, config);
+  BlockSpec block;
+  block.attention_norm = {row.norm, config.number_or(row.epsilon_key, row.default_epsilon)};
+  block.mlp_norm = a.final_norm = block.attention_norm;
+  block.mlp = {row.mlp, activation_named(config, row.activation_key, row.default_activation)};
+  block.attention.scale = 1 / std::sqrt(static_cast<double>(a.d_head));
+  a.learned_positions = row.learned_positions;
+  if (!row.learned_positions) {
     if (a.d_head % 2 != 0) config.fail("head_dim", "must be even for rotary positions");
-    a.rotary = rotary_of(config);
+    a.rotaries = {rotary_of(config)};
+    block.attention.rotary = 0;
   }
-  if (blocks.sliding_window && config.find("sliding_window") != nullptr)
-    a.sliding_window = config.size("sliding_window");
-  a.tied_embeddings = config.boolean_or("tie_word_embeddings", blocks.tied_by_default);
+  if (!row.window_key.empty() && config.find(row.window_key) != nullptr) {
+    block.attention.window = config.size(row.window_key);
+  }
+  std::fill(a.blocks.begin(), a.blocks.end(), block);  // these families' blocks are all alike
+  a.tied_embeddings = config.boolean_or("tie_word_embeddings", row.tied_by_default);
   return a;
 }
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The model families we know, each a description: which config.json keys hold the sizes, which
-// tensors hold the weights, which building blocks it uses. A new family is a new row in families.cpp.
+// tensors hold the weights, and what its blocks are made of. A new family is a new row in families.cpp.
 #pragma once
 
 #include <cstdint>
@@ -46,21 +46,25 @@ inline constexpr Slot layer_slots_begin = Slot::attention_norm_weight;
 /// How a stored matrix lies: as torch.nn.Linear has it [out, in], or as GPT-2's Conv1D [in, out].
 enum class Layout { linear, conv1d };
 
-/// Where a slot's numbers are stored.
+/// Whether a checkpoint stores a tensor: in every model of the family, or only where a boolean config key is true (and
+/// then in all of them).
+struct Presence {
+  std::string key{};  //!< the config key; empty: always
+};
+
+/// One stored tensor: the slots that it holds, one above the other along its output dimension.
 struct TensorRow {
-  Slot slot;
   std::string name;  //!< with {} for the layer
+  std::vector<Slot> slots;
   Layout layout = Layout::linear;
-  int part = 0;  //!< which of `parts` equal slices along the output dimension
-  int parts = 1;
-  std::string only_if{};  //!< a boolean config key: required when true, absent when false; empty: always required
+  Presence presence{};
 };
 
 struct Family {
   std::string model_type;  //!< config.json's model_type
   std::vector<TensorRow> tensors;
-  std::vector<std::string> prefixes;  //!< prefixes that a checkpoint may put before every name; "" is always tried
-  std::vector<std::string> ignored;   //!< endings of stored names that carry no weights (masks, tables)
+  std::vector<std::string> prefixes{};  //!< prefixes that a checkpoint may put before every name; "" is always tried
+  std::vector<std::string> ignored{};   //!< endings of stored names that carry no weights (masks, tables)
 };
 
 /// Names of the families, in table order, for messages.
@@ -74,7 +78,7 @@ const Family& family_of(const nlohmann::json& config, const std::string& where);
 /// activation, rotary scaling or option that we do not compute.
 Architecture describe_architecture(const nlohmann::json& config, const std::string& where);
 
-/// Whether the config switches a tensor on (TensorRow::only_if).
+/// Whether a model with this config stores the tensor.
 bool wants_tensor(const TensorRow& row, const nlohmann::json& config);
 
 }  // namespace tributary

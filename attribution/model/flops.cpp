@@ -9,26 +9,26 @@ namespace {
 
 /// One of the two products of attention, scores or mixture, for all heads.
 double attention_product(const Architecture& a, const BlockWork& work) {
-  return 2.0 * static_cast<double>(work.attended) * static_cast<double>(a.heads * a.d_head);
+  return 2.0 * static_cast<double>(work.attended) * static_cast<double>(a.query_width());
 }
 
-double projections(const Architecture& a, const BlockWork& work) {
+double projections(const Architecture& a, const BlockSpec& block, const BlockWork& work) {
   const auto d = static_cast<double>(a.d_model);
-  const auto query = static_cast<double>(a.heads * a.d_head);
-  const auto key_value = static_cast<double>(2 * a.kv_heads * a.d_head);
-  const double matrices = a.mlp == MlpKind::gated ? 3 : 2;
+  const auto query = static_cast<double>(a.query_width());
+  const auto key_value = static_cast<double>(2 * a.key_width());
+  const double matrices = block.mlp.kind == MlpKind::gated ? 3 : 2;
   const double per_query = 2 * d * (2 * query + matrices * static_cast<double>(a.neurons));
   return per_query * static_cast<double>(work.queries) + 2 * d * key_value * static_cast<double>(work.rows);
 }
 
 }  // namespace
 
-double forward_flops(const Architecture& architecture, const BlockWork& work) {
-  return projections(architecture, work) + 2 * attention_product(architecture, work);
+double forward_flops(const Architecture& architecture, const BlockSpec& block, const BlockWork& work) {
+  return projections(architecture, block, work) + 2 * attention_product(architecture, work);
 }
 
-double backward_flops(const Architecture& architecture, const BlockWork& work) {
-  return projections(architecture, work) + 4 * attention_product(architecture, work);
+double backward_flops(const Architecture& architecture, const BlockSpec& block, const BlockWork& work) {
+  return projections(architecture, block, work) + 4 * attention_product(architecture, work);
 }
 
 std::int64_t attended_pairs(std::int64_t length, std::int64_t queries, std::int64_t window) {

@@ -1,8 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Floating-point operations that a pass needs, counted from the architecture in one place: a multiplication and an
-// addition are two. Matrix products and attention only (the rest is below 1 %); rows of padding do not count.
+// Floating-point operations that a pass needs, counted from the architecture and the blocks' specs in one place: a
+// multiplication and an addition are two. Matrix products and attention only (the rest is below 1 %); rows of padding
+// do not count.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,10 @@ struct BlockWork {
 };
 
 /// Forward through one block.
-double forward_flops(const Architecture& architecture, const BlockWork& work);
+double forward_flops(const Architecture& architecture, const BlockSpec& block, const BlockWork& work);
 /// Backward through one block: gradients of activations only (weights are frozen), so as many products as forward, and
 /// attention's twice.
-double backward_flops(const Architecture& architecture, const BlockWork& work);
+double backward_flops(const Architecture& architecture, const BlockSpec& block, const BlockWork& work);
 
 /// Pairs that attend when the last `queries` of `length` positions look back at most `window` (0: all) positions,
 /// themselves included.

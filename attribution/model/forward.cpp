@@ -1,42 +1,60 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
+//
+// One block, with the names of its buffers:
+//
+//   normalised      = norm(resid_pre)                     rows of all positions that are computed
+//   query | key_value = W_qkv · normalised + b_qkv        query and key are then turned by their positions
+//   z               = softmax(scale · query · key) · value           query rows, in all heads side by side
+//   attn_out        = W_O · z + b_O
+//   resid_mid       = resid_pre + attn_out
+//   normalised      = norm(resid_mid)
+//   pre_activations = W_in · normalised + b_in             gate and up side by side, or the one of a plain MLP
+//   a               = act(gate) ⊙ up, or act(pre)          the neurons
+//   mlp_out         = W_down · a + b_down
+//   resid_post      = resid_mid + mlp_out                  the next block's resid_pre
+//
+// The two additions to the stream are made together with the norm that reads their sum, in one pass over memory: that
+// of a block's mlp_out therefore when the next block begins (enter), or at the end (finish).
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
 
 #include <utility>
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/functions.h"
-#include "attribution/model/rotary.h"
 #include "attribution/model/transformer.h"
 #include "common/errors.h"
 
 namespace tributary {
 
+using detail::BlockGeometry;
 using detail::last_positions;
 using detail::row_buffer;
 using detail::used;
 
-/// One forward pass under way. Rows: those of the prefix when it is computed in passing, then `live` a sequence.
+/// One forward pass under way.
 class ForwardPass {
  public:
   ForwardPass(const Transformer& model, Batch batch, const ForwardOptions& options)
       : a_(model.architecture_), weights_(model.weights_), model_(model), options_(options) {
     pass_.batch = std::move(batch);
+    pass_.last_block = options.last_block;
     const Batch& b = pass_.batch;
-    TRIBUTARY_EXPECT(!b.entries.empty() && b.live >= 1 && b.length <= a_.max_positions,
+    TRIBUTARY_EXPECT(!b.entries.empty() && b.suffix >= 1 && b.length <= a_.max_positions,
                      "prompts are checked against max_positions when read");
+    TRIBUTARY_EXPECT(b.reads.kept() <= b.suffix, "what the metric reads is computed");
     pass_.first = b.entries.front().block;
-    if (b.prefix_embeddings.defined()) pass_.front = b.prefix_embeddings.size(0) * b.before();
-    if (a_.positions == PositionKind::rotary) {
-      tables_ = rotary_tables(a_.rotary, a_.d_head, b.length, model.score_options());
-    }
+    if (b.prefix_embeddings.defined()) pass_.prefix_rows = b.prefix_embeddings.size(0) * b.prefix_length();
+    tables_ = detail::rotary_tables_of(model, b.length);
   }
 
   Pass run() {
-    for (block_ = pass_.first; block_ < a_.layers; ++block_) {
+    for (block_ = pass_.first; block_ < a_.layers(); ++block_) {
       enter();
-      if (options_.stream) options_.stream(block_, sequences_of(used(stream_, rows_), pass_.batch.live));
+      if (options_.resid_pre) options_.resid_pre(block_, by_sequence(rows_.own(used(resid_pre_, rows_.rows()))));
       attention();
       mlp();
     }
@@ -46,184 +64,198 @@ class ForwardPass {
 
  private:
   [[nodiscard]] const LayerWeights& weights() const { return weights_.layers[static_cast<std::size_t>(block_)]; }
-  [[nodiscard]] bool trimmed() const {
-    return block_ == a_.layers - 1 && options_.last_block == LastBlock::last_position;
+  [[nodiscard]] const BlockSpec& spec() const { return a_.block(block_); }
+
+  /// The sequences' own rows as [sequence, pos, width].
+  [[nodiscard]] at::Tensor by_sequence(const at::Tensor& own) const {
+    return own.unflatten(0, {rows_.sequences, own.size(0) / rows_.sequences});
   }
 
-  /// The sequences' own part of rows as [sequence, pos, width].
-  [[nodiscard]] at::Tensor sequences_of(const at::Tensor& rows, std::int64_t positions) const {
-    const std::int64_t front = rows.size(0) - sequences_ * positions;
-    return rows.narrow(0, front, sequences_ * positions).unflatten(0, {-1, positions});
+  [[nodiscard]] BlockGeometry geometry() const {
+    const bool trimmed = block_ == a_.layers() - 1 && options_.last_block == LastBlock::read_positions;
+    const Batch& b = pass_.batch;
+    return {pass_.prefix_rows, detail::entered(b, block_), b.suffix, trimmed ? b.reads.kept() : b.suffix, trimmed};
   }
 
-  /// The stream before this block, normalised: what the block below left, and the sequences that enter here.
+  /// resid_pre and its norm: of what the block below left, and of the sequences that enter here.
   void enter() {
     const Batch& b = pass_.batch;
-    const std::int64_t old_rows = rows_;
-    sequences_ = detail::entered(b, block_);
-    rows_ = pass_.front + sequences_ * b.live;
-    stream_ = row_buffer(rows_, a_.d_model, model_.score_options());
-    normalised_ = row_buffer(rows_, a_.d_model, model_.options());
-    statistics_ = at::empty({rows_, 2}, model_.score_options());
-    const Norm norm = detail::attention_norm(a_, weights());
-    if (old_rows > 0) {
-      add_normalise(used(middle_, old_rows), used(addend_, old_rows), used(stream_, old_rows), norm,
-                    used(normalised_, old_rows), used(statistics_, old_rows));
+    const std::int64_t below = rows_.sequences > 0 ? rows_.query_rows() : 0;
+    rows_ = geometry();
+    const std::int64_t rows = rows_.rows();
+    resid_pre_ = row_buffer(rows, a_.d_model, model_.score_options());
+    normalised_ = row_buffer(rows, a_.d_model, model_.options());
+    mean_rstd_ = at::empty({rows, 2}, model_.score_options());
+    const Norm norm = detail::attention_norm(spec(), weights());
+    if (below > 0) {
+      add_normalise(used(resid_mid_, below), used(mlp_out_, below), used(resid_pre_, below), norm,
+                    used(normalised_, below), used(mean_rstd_, below));
     }
-    if (rows_ == old_rows) return;
-    std::int64_t next = old_rows;
-    const auto put = [&](const at::Tensor& states, std::int64_t first_position) {  // [sequence, pos, d_model]
-      const at::Tensor place = stream_.narrow(0, next, states.size(0) * states.size(1)).view(states.sizes());
-      place.copy_(states);
-      if (block_ == 0 && a_.positions == PositionKind::learned) {
-        place.add_(weights_.position_embedding.narrow(0, first_position, states.size(1)));
+    if (rows == below) return;
+    std::int64_t next = below;
+    const auto put = [&](const at::Tensor& resid, std::int64_t first_position) {  // [sequence, pos, d_model]
+      const at::Tensor place = resid_pre_.narrow(0, next, resid.size(0) * resid.size(1)).view(resid.sizes());
+      place.copy_(resid);
+      if (block_ == 0 && a_.learned_positions) {
+        place.add_(weights_.position_embedding.narrow(0, first_position, resid.size(1)));
       }
-      next += states.size(0) * states.size(1);
+      next += resid.size(0) * resid.size(1);
     };
-    if (block_ == pass_.first && pass_.front > 0) put(b.prefix_embeddings, 0);
+    if (block_ == pass_.first && pass_.prefix_rows > 0) put(b.prefix_embeddings, 0);
     for (const Entry& entry : b.entries) {
-      if (entry.block == block_) put(entry.stream, b.before());
+      if (entry.block == block_) put(entry.resid, b.prefix_length());
     }
-    TRIBUTARY_EXPECT(next == rows_, "entries are in ascending order of blocks");
-    const auto entering = [&](const at::Tensor& t) { return t.narrow(0, old_rows, rows_ - old_rows); };
-    normalise(entering(stream_), norm, entering(normalised_), entering(statistics_));
+    TRIBUTARY_EXPECT(next == rows, "entries are in ascending order of blocks");
+    const auto entering = [&](const at::Tensor& t) { return t.narrow(0, below, rows - below); };
+    normalise(entering(resid_pre_), norm, entering(normalised_), entering(mean_rstd_));
   }
 
   void attention() {
     const LayerWeights& w = weights();
-    const std::int64_t live = pass_.batch.live;
-    const std::int64_t width = a_.heads * a_.d_head;
-    at::Tensor query, key_value;  // [rows, heads * d_head], [rows, 2 * kv_heads * d_head]
-    if (trimmed()) {
-      const at::Tensor last = row_buffer(sequences_, a_.d_model, model_.options());
-      used(last, sequences_).copy_(last_positions(own(normalised_), live));
-      query = used(at::linear(last, w.query_weight(width), w.query_bias(width)), sequences_);
-      key_value = used(at::linear(normalised_, w.key_value_weight(width), w.key_value_bias(width)), rows_);
-    } else {
-      const at::Tensor projected = used(at::linear(normalised_, w.qkv_weight, w.qkv_bias), rows_);
-      query = projected.narrow(1, 0, width);
-      key_value = projected.narrow(1, width, projected.size(1) - width);
-    }
-    rotate_queries(query);
-    rotate_keys(key_value);
-    const at::Tensor mixed = row_buffer(query.size(0), width, model_.options());
-    attend_all(query, key_value, mixed);
-    addend_ = at::linear(mixed, w.output_weight, w.output_bias);
+    const auto [query, key_value] = project();
+    const at::Tensor z = row_buffer(rows_.query_rows(), a_.query_width(), model_.options());
+    attend_all(query, key_value, z);
+    const at::Tensor attn_out = w.attention_writer().apply(z);
 
-    query_rows_ = query.size(0);
-    const at::Tensor base = trimmed() ? last_positions(own(stream_), live) : used(stream_, rows_);
-    middle_ = row_buffer(query_rows_, a_.d_model, model_.score_options());
-    const at::Tensor normalised = row_buffer(query_rows_, a_.d_model, model_.options());
-    const at::Tensor statistics = at::empty({query_rows_, 2}, model_.score_options());
-    add_normalise(base, used(addend_, query_rows_), used(middle_, query_rows_), detail::mlp_norm(a_, w),
-                  used(normalised, query_rows_), statistics);
+    const std::int64_t rows = rows_.query_rows();
+    const at::Tensor base = rows_.trimmed ? kept_of(resid_pre_) : used(resid_pre_, rows);
+    resid_mid_ = row_buffer(rows, a_.d_model, model_.score_options());
+    const at::Tensor normalised = row_buffer(rows, a_.d_model, model_.options());
+    const at::Tensor mean_rstd = at::empty({rows, 2}, model_.score_options());
+    add_normalise(base, used(attn_out, rows), used(resid_mid_, rows), detail::mlp_norm(spec(), w),
+                  used(normalised, rows), mean_rstd);
     if (options_.tape == ForwardOptions::Tape::keep) {
-      pass_.blocks.push_back(
-          {used(stream_, rows_), statistics_, query, key_value, used(middle_, query_rows_), statistics, {}});
+      pass_.blocks.push_back({.resid_pre = used(resid_pre_, rows_.rows()),
+                              .attention_mean_rstd = mean_rstd_,
+                              .query = query,
+                              .key_value = key_value,
+                              .resid_mid = used(resid_mid_, rows),
+                              .mlp_mean_rstd = mean_rstd,
+                              .pre_activations = {}});
     }
     normalised_ = normalised;
-    count(sequences_, query_rows_ == sequences_ ? 1 : live);
+    count(pass_.batch, rows_.sequences, rows_.queries);
+  }
+
+  /// The kept positions of rows of the sequences' own [sequence * kept, width], which in a trimmed block are the query
+  /// rows.
+  [[nodiscard]] at::Tensor kept_of(const at::Tensor& buffer) const {
+    return last_positions(rows_.own(buffer), rows_.suffix, rows_.queries).flatten(0, 1);
+  }
+
+  struct Projected {
+    at::Tensor query, key_value;  // [query rows, heads * d_head], [rows, 2 * kv_heads * d_head]
+  };
+
+  /// Queries, keys and values, turned by their positions.
+  Projected project() {
+    const LayerWeights& w = weights();
+    const std::int64_t width = a_.query_width();
+    const Batch& b = pass_.batch;
+    Projected p;
+    if (rows_.trimmed) {
+      const at::Tensor kept = row_buffer(rows_.query_rows(), a_.d_model, model_.options());
+      used(kept, rows_.query_rows()).copy_(kept_of(normalised_));
+      p.query = used(at::linear(kept, w.query_weight(width), w.query_bias(width)), rows_.query_rows());
+      p.key_value = used(at::linear(normalised_, w.key_value_weight(width), w.key_value_bias(width)), rows_.rows());
+      turn(p.query, b.length - rows_.queries, rows_.queries);
+    } else {
+      const at::Tensor both = used(at::linear(normalised_, w.qkv_weight, w.qkv_bias), rows_.rows());
+      p.query = both.narrow(1, 0, width);
+      p.key_value = both.narrow(1, width, both.size(1) - width);
+      turn_all(p.query);
+    }
+    turn_all(detail::keys(p.key_value));
+    return p;
+  }
+
+  void turn(const at::Tensor& rows, std::int64_t first, std::int64_t positions) const {
+    detail::turn(spec().attention, tables_, rows, first, positions, RotationSense::forward);
+  }
+  /// Rows of every position: the prefix's, then the sequences' own.
+  void turn_all(const at::Tensor& rows) const {
+    const Batch& b = pass_.batch;
+    turn(rows.narrow(0, 0, rows_.prefix_rows), 0, b.prefix_length());
+    turn(rows_.own(rows), b.prefix_length(), rows_.suffix);
+  }
+
+  /// z of the prefix's own queries, where they go on, and of the sequences, which see the prefix too.
+  void attend_all(const at::Tensor& query, const at::Tensor& key_value, const at::Tensor& z) {
+    const Batch& b = pass_.batch;
+    const AttentionSpec& attention = spec().attention;
+    at::Tensor prefix;  // keys and values [pair * prefix, 2 * kv_heads * d_head]
+    if (rows_.prefix_rows > 0) {
+      prefix = used(key_value, rows_.prefix_rows);
+      attend_prefix(query, prefix, z);
+    } else if (b.prefix_length() > 0) {
+      prefix = b.prefix->blocks[static_cast<std::size_t>(block_)];
+    }
+    Attention own =
+        detail::attention_of(a_, attention, rows_.own_queries(query), rows_.own(key_value), rows_.sequences);
+    if (b.prefix_length() > 0) {
+      detail::add_prefix(own, b.prefix_length(), prefix, b.pairs.narrow(0, 0, rows_.sequences));
+    }
+    attend(own, rows_.own_queries(z));
+  }
+
+  /// A prefix that is computed in passing attends to itself; its keys and values are handed out.
+  void attend_prefix(const at::Tensor& query, const at::Tensor& prefix, const at::Tensor& z) {
+    const std::int64_t rows = rows_.query_prefix_rows();
+    Batch alone;
+    alone.length = alone.suffix = pass_.batch.prefix_length();
+    const std::int64_t pairs = rows_.prefix_rows / alone.length;
+    if (rows > 0) {
+      attend(detail::attention_of(a_, spec().attention, used(query, rows), prefix, pairs), used(z, rows));
+    }
+    count(alone, pairs, rows > 0 ? alone.length : 0);
+    if (options_.prefix != nullptr) options_.prefix->blocks.push_back(prefix.clone());
   }
 
   void mlp() {
     const LayerWeights& w = weights();
-    const at::Tensor expanded = at::linear(normalised_, w.expand_weight, w.expand_bias);  // [rows, (2 *) neurons]
-    const at::Tensor a = row_buffer(query_rows_, a_.neurons, model_.options());
-    gate(used(expanded, query_rows_), detail::gate_of(a_), used(a, query_rows_));
-    if (!pass_.blocks.empty()) pass_.blocks.back().expanded = used(expanded, query_rows_);
-    if (options_.neurons) options_.neurons(block_, sequences_of(used(a, query_rows_), positions_now()));
-    addend_ = at::linear(a, w.down_weight, w.down_bias);
-    rows_ = query_rows_;
+    const std::int64_t rows = rows_.query_rows();
+    const at::Tensor pre_activations = at::linear(normalised_, w.expand_weight, w.expand_bias);
+    const at::Tensor a = row_buffer(rows, a_.neurons, model_.options());
+    gate(used(pre_activations, rows), detail::gate_of(a_, spec()), used(a, rows));
+    if (!pass_.blocks.empty()) pass_.blocks.back().pre_activations = used(pre_activations, rows);
+    if (options_.neurons) options_.neurons(block_, by_sequence(rows_.own_queries(a)));
+    mlp_out_ = w.mlp_writer().apply(a);
   }
 
-  /// After the last block: the stream, without anything to normalise for.
+  /// resid_post of the last block, and of sequences that enter above it.
   void finish() {
     const Batch& b = pass_.batch;
-    const std::int64_t inside = sequences_;
-    std::vector<at::Tensor> streams;
-    if (inside > 0) {
-      const at::Tensor sum = at::empty({rows_, a_.d_model}, model_.score_options());
-      const Norm any = detail::mlp_norm(a_, weights_.layers.front());
-      add_normalise(used(middle_, rows_), used(addend_, rows_), sum, any, {}, {});
-      streams.push_back(sequences_of(sum, positions_of(rows_, inside)));
+    std::vector<at::Tensor> streams;  // [sequence, kept or suffix, d_model]
+    if (rows_.sequences > 0) {
+      const std::int64_t rows = rows_.query_rows();
+      const at::Tensor sum = at::empty({rows, a_.d_model}, model_.score_options());
+      const Norm any = detail::mlp_norm(a_.blocks.back(), weights_.layers.back());  // for its dtype: the sum alone
+      add_normalise(used(resid_mid_, rows), used(mlp_out_, rows), sum, any, {}, {});
+      streams.push_back(by_sequence(rows_.own_queries(sum)));
     }
+    const std::int64_t kept = options_.last_block == LastBlock::read_positions ? b.reads.kept() : b.suffix;
     for (const Entry& entry : b.entries) {
-      if (entry.block < a_.layers) continue;
-      streams.push_back(options_.last_block == LastBlock::last_position ? entry.stream.narrow(1, b.live - 1, 1)
-                                                                        : entry.stream);
+      if (entry.block >= a_.layers()) streams.push_back(entry.resid.narrow(1, b.suffix - kept, kept));
     }
-    pass_.stream = streams.size() == 1 ? streams.front() : at::cat(streams);
+    pass_.resid = streams.size() == 1 ? streams.front() : at::cat(streams);
   }
 
-  [[nodiscard]] at::Tensor own(const at::Tensor& buffer) const {
-    return buffer.narrow(0, pass_.front, rows_ - pass_.front);
-  }
-  [[nodiscard]] std::int64_t positions_now() const { return positions_of(query_rows_, sequences_); }
-  [[nodiscard]] std::int64_t positions_of(std::int64_t rows, std::int64_t sequences) const {
-    return rows == sequences ? 1 : (rows - pass_.front) / sequences;
-  }
-
-  void rotate_part(const at::Tensor& rows, std::int64_t first, std::int64_t positions) const {
-    if (rows.size(0) > 0) rotate(rows, {tables_.cosine, tables_.sine, first, positions}, Turn::forward);
-  }
-  void rotate_queries(const at::Tensor& query) const {
-    if (a_.positions != PositionKind::rotary) return;
-    if (trimmed()) {
-      rotate_part(query, pass_.batch.length - 1, 1);
-    } else {
-      rotate_both(query);
-    }
-  }
-  void rotate_keys(const at::Tensor& key_value) const {
-    if (a_.positions == PositionKind::rotary) rotate_both(detail::keys(key_value));
-  }
-  void rotate_both(const at::Tensor& rows) const {
-    const Batch& b = pass_.batch;
-    if (pass_.front > 0) rotate_part(rows.narrow(0, 0, pass_.front), 0, b.before());
-    rotate_part(rows.narrow(0, pass_.front, rows_ - pass_.front), b.before(), b.live);
-  }
-
-  void attend_all(const at::Tensor& query, const at::Tensor& key_value, const at::Tensor& mixed) {
-    const Batch& b = pass_.batch;
-    const std::int64_t front = pass_.front;
-    const std::int64_t query_front = trimmed() ? 0 : front;  // the last block needs no queries of the prefix
-    Attention attention = detail::attention_of(a_, query.narrow(0, query_front, query.size(0) - query_front),
-                                               key_value.narrow(0, front, rows_ - front), sequences_);
-    at::Tensor before;
-    if (front > 0) {
-      before = key_value.narrow(0, 0, front);
-      const std::int64_t pairs = front / b.before();
-      if (query_front > 0) {
-        attend(detail::attention_of(a_, query.narrow(0, 0, front), before, pairs), mixed.narrow(0, 0, front));
-      }
-      if (options_.flops != nullptr) {
-        Batch prefix;
-        prefix.length = prefix.live = b.before();
-        const std::int64_t queries = query_front > 0 ? prefix.live : 0;
-        options_.flops->count += forward_flops(a_, detail::block_work(a_, prefix, pairs, queries));
-      }
-      if (options_.prefix != nullptr) options_.prefix->blocks.push_back(before.clone());
-    } else if (b.before() > 0) {
-      before = b.prefix->blocks[static_cast<std::size_t>(block_)];
-    }
-    if (b.before() > 0) detail::set_prefix(attention, b.before(), before, b.pairs.narrow(0, 0, sequences_));
-    attend(attention, mixed.narrow(0, query_front, query.size(0) - query_front));
-  }
-
-  void count(std::int64_t sequences, std::int64_t queries) const {
+  void count(const Batch& batch, std::int64_t sequences, std::int64_t queries) const {
     if (options_.flops == nullptr) return;
-    options_.flops->count += forward_flops(a_, detail::block_work(a_, pass_.batch, sequences, queries));
+    options_.flops->count += forward_flops(a_, spec(), detail::block_work(spec(), batch, sequences, queries));
   }
 
   const Architecture& a_;
   const Weights& weights_;
   const Transformer& model_;
   const ForwardOptions& options_;
-  RotaryTables tables_;
+  std::vector<RotaryTables> tables_;
   Pass pass_;
-  std::int64_t block_ = 0, rows_ = 0, query_rows_ = 0, sequences_ = 0;
-  at::Tensor stream_, normalised_, statistics_;  // of the block's attention, then (normalised_) of its MLP
-  at::Tensor middle_, addend_;                   // the next stream is their sum
+  std::int64_t block_ = 0;
+  BlockGeometry rows_;  // of the block at hand
+  at::Tensor resid_pre_, mean_rstd_;
+  at::Tensor normalised_;           // what the next matrix product reads
+  at::Tensor resid_mid_, mlp_out_;  // resid_post is their sum
 };
 
 Pass Transformer::forward(Batch batch, const ForwardOptions& options) const {

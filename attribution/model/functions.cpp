@@ -4,9 +4,6 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-#include <vector>
-
 #include "attribution/model/detail/cpu_kernels.h"
 #include "common/errors.h"
 
@@ -64,18 +61,13 @@ const T* vector_of(const at::Tensor& vector) {
   return vector.defined() ? static_cast<const T*>(vector.data_ptr()) : nullptr;
 }
 
-detail::Curve curve_of(Activation activation) {
-  switch (activation) {
-    case Activation::silu:
-      return detail::Curve::silu;
-    case Activation::gelu_erf:
-      return detail::Curve::gelu_erf;
-    case Activation::gelu_tanh:
-      return detail::Curve::gelu_tanh;
-    case Activation::relu:
-      return detail::Curve::relu;
-  }
-  throw ContractViolation("an activation outside the enumeration");
+/// [entry, pos, neuron] as its last positions in memory: where one entry has fewer positions than another, they end
+/// together.
+template <typename T>
+detail::Table<T> table_of(const at::Tensor& t) {
+  TRIBUTARY_EXPECT(t.dim() == 3 && t.stride(2) == 1, "neurons are contiguous");
+  TRIBUTARY_EXPECT(t.element_size() == sizeof(T), "dtypes are those of the network and of ranks");
+  return {static_cast<T*>(t.data_ptr()), t.size(1), t.stride(0), t.stride(1)};
 }
 
 template <typename S, typename T>
@@ -83,13 +75,13 @@ detail::AttentionArguments<S, T> attention_arguments(const Attention& a) {
   detail::AttentionArguments<S, T> arguments;
   arguments.sequences = a.sequences;
   arguments.queries = a.queries;
-  arguments.live = a.live;
-  arguments.before = a.before;
+  arguments.suffix = a.suffix;
+  arguments.prefix_length = a.prefix_length;
   arguments.heads = a.heads;
   arguments.kv_heads = a.kv_heads;
   arguments.head = a.d_head;
   arguments.window = a.window;
-  arguments.scale = static_cast<S>(1 / std::sqrt(static_cast<double>(a.d_head)));
+  arguments.scale = static_cast<S>(a.scale);
   arguments.query = read_rows<T>(a.query);
   arguments.key = read_rows<T>(a.key);
   arguments.value = read_rows<T>(a.value);
@@ -100,31 +92,31 @@ detail::AttentionArguments<S, T> attention_arguments(const Attention& a) {
 }
 
 template <typename T>
-detail::GateArguments<T> gate_arguments(const at::Tensor& expanded, const Gate& form, const at::Tensor& a) {
+detail::GateArguments<T> gate_arguments(const at::Tensor& pre_activations, const Gate& form, const at::Tensor& a) {
   detail::GateArguments<T> arguments;
-  arguments.rows = expanded.size(0);
+  arguments.rows = pre_activations.size(0);
   arguments.neurons = form.neurons;
   arguments.gated = form.kind == MlpKind::gated;
-  arguments.curve = curve_of(form.activation);
-  arguments.expanded = read_rows<T>(expanded);
+  arguments.activation = form.activation;
+  arguments.pre_activations = read_rows<T>(pre_activations);
   arguments.neurons_out = rows_of<T>(a);
   return arguments;
 }
 
-bool loops_serve(const Attention& a) { return a.query.is_cpu() && a.before + a.live <= longest_loop; }
+bool loops_serve(const Attention& a) { return a.query.is_cpu() && a.prefix_length + a.suffix <= longest_loop; }
 
 }  // namespace
 
-void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor statistics) {
-  if (!stream.is_cpu()) return generic::normalise(stream, norm, normalised, statistics);
-  add_normalise({}, {}, stream, norm, normalised, statistics);
+void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor mean_rstd) {
+  if (!stream.is_cpu()) return generic::normalise(stream, norm, normalised, mean_rstd);
+  add_normalise({}, {}, stream, norm, normalised, mean_rstd);
 }
 
 void add_normalise(const at::Tensor& base, const at::Tensor& addend, at::Tensor stream, const Norm& norm,
-                   at::Tensor normalised, at::Tensor statistics) {
+                   at::Tensor normalised, at::Tensor mean_rstd) {
   if (!stream.is_cpu()) {
     at::add_out(stream, base, addend);
-    if (normalised.defined()) generic::normalise(stream, norm, normalised, statistics);
+    if (normalised.defined()) generic::normalise(stream, norm, normalised, mean_rstd);
     return;
   }
   with_types(norm.weight.scalar_type(), [&](auto types) {
@@ -141,15 +133,15 @@ void add_normalise(const at::Tensor& base, const at::Tensor& addend, at::Tensor 
     a.addend_base = read_rows<S>(base);
     a.addend = read_rows<T>(addend);
     a.normalised = rows_of<T>(normalised);
-    a.statistics = rows_of<S>(statistics).data;
+    a.mean_rstd = rows_of<S>(mean_rstd).data;
     types.kernels.normalise(a);
   });
 }
 
-void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& statistics,
+void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& mean_rstd,
                         const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy) {
   if (!stream.is_cpu()) {
-    return generic::normalise_backward(gradient, stream, statistics, norm, derivative, stream_gradient, copy);
+    return generic::normalise_backward(gradient, stream, mean_rstd, norm, derivative, stream_gradient, copy);
   }
   with_types(norm.weight.scalar_type(), [&](auto types) {
     using S = typename decltype(types)::S;
@@ -159,9 +151,9 @@ void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, co
     a.width = stream.size(1);
     a.weight = vector_of<T>(norm.weight);
     a.centred = norm.kind == NormKind::layer;
-    a.constant_denominator = derivative == Derivative::replaced;
+    a.frozen_denominator = derivative == Derivative::replaced;
     a.stream = read_rows<S>(stream);
-    a.statistics = rows_of<S>(statistics).data;
+    a.mean_rstd = rows_of<S>(mean_rstd).data;
     a.gradient = read_rows<T>(gradient);
     a.stream_gradient = rows_of<S>(stream_gradient);
     a.copy = rows_of<T>(copy);
@@ -169,31 +161,31 @@ void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, co
   });
 }
 
-void gate(const at::Tensor& expanded, const Gate& form, at::Tensor a) {
-  if (!expanded.is_cpu()) return generic::gate(expanded, form, a);
-  with_types(expanded.scalar_type(), [&](auto types) {
+void gate(const at::Tensor& pre_activations, const Gate& form, at::Tensor a) {
+  if (!pre_activations.is_cpu()) return generic::gate(pre_activations, form, a);
+  with_types(pre_activations.scalar_type(), [&](auto types) {
     using T = typename decltype(types)::T;
-    types.kernels.gate(gate_arguments<T>(expanded, form, a));
+    types.kernels.gate(gate_arguments<T>(pre_activations, form, a));
   });
 }
 
-void gate_backward(const at::Tensor& gradient, const at::Tensor& expanded, const Gate& form, Derivative activation,
-                   Derivative half, at::Tensor expanded_gradient, at::Tensor a) {
-  if (!expanded.is_cpu()) {
-    return generic::gate_backward(gradient, expanded, form, activation, half, expanded_gradient, a);
+void gate_backward(const at::Tensor& gradient, const at::Tensor& pre_activations, const Gate& form,
+                   Derivative activation, Derivative half, at::Tensor pre_activations_gradient, at::Tensor a) {
+  if (!pre_activations.is_cpu()) {
+    return generic::gate_backward(gradient, pre_activations, form, activation, half, pre_activations_gradient, a);
   }
-  with_types(expanded.scalar_type(), [&](auto types) {
+  with_types(pre_activations.scalar_type(), [&](auto types) {
     using T = typename decltype(types)::T;
-    detail::GateArguments<T> arguments = gate_arguments<T>(expanded, form, a);
+    detail::GateArguments<T> arguments = gate_arguments<T>(pre_activations, form, a);
     arguments.gradient = read_rows<T>(gradient);
-    arguments.expanded_gradient = rows_of<T>(expanded_gradient);
-    arguments.constant_coefficient = activation == Derivative::replaced;
+    arguments.pre_activations_gradient = rows_of<T>(pre_activations_gradient);
+    arguments.frozen_coefficient = activation == Derivative::replaced;
     arguments.share = half == Derivative::replaced ? 0.5 : 1;
     types.kernels.gate_backward(arguments);
   });
 }
 
-void rotate(at::Tensor x, const Rotation& rotation, Turn turn) {
+void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn) {
   if (!x.is_cpu()) return generic::rotate(x, rotation, turn);
   with_types(x.scalar_type(), [&](auto types) {
     using S = typename decltype(types)::S;
@@ -207,18 +199,18 @@ void rotate(at::Tensor x, const Rotation& rotation, Turn turn) {
     a.x = rows_of<T>(x);
     a.cosine = vector_of<S>(rotation.cosine);
     a.sine = vector_of<S>(rotation.sine);
-    a.direction = turn == Turn::forward ? S(1) : S(-1);
+    a.direction = turn == RotationSense::forward ? S(1) : S(-1);
     types.kernels.rotate(a);
   });
 }
 
-void attend(const Attention& attention, at::Tensor mixed) {
-  if (!loops_serve(attention)) return generic::attend(attention, mixed);
+void attend(const Attention& attention, at::Tensor z) {
+  if (!loops_serve(attention)) return generic::attend(attention, z);
   with_types(attention.query.scalar_type(), [&](auto types) {
     using S = typename decltype(types)::S;
     using T = typename decltype(types)::T;
     auto a = attention_arguments<S, T>(attention);
-    a.mixed = rows_of<T>(mixed);
+    a.z = rows_of<T>(z);
     types.kernels.attention(a);
   });
 }
@@ -236,7 +228,7 @@ void attend_backward(const Attention& attention, const at::Tensor& gradient, Der
     a.query_gradient = rows_of<T>(query_gradient);
     a.key_gradient = rows_of<T>(key_gradient);
     a.value_gradient = rows_of<T>(value_gradient);
-    a.constant_pattern = pattern == Derivative::replaced;
+    a.frozen_pattern = pattern == Derivative::replaced;
     types.kernels.attention_backward(a);
   });
 }
@@ -245,34 +237,17 @@ void ablate(at::Tensor a, const Ablate& what) {
   if (!a.is_cpu()) return generic::ablate(a, what);
   with_types(a.scalar_type(), [&](auto types) {
     using T = typename decltype(types)::T;
-    const std::int64_t positions = a.size(1);
-    const at::Tensor rows = a.view({-1, a.size(2)});
-    std::vector<const std::int32_t*> place;
-    std::vector<const T*> value;
-    std::vector<std::int32_t> limit;
-    const std::unique_ptr<bool[]> complement(new bool[static_cast<std::size_t>(rows.size(0))]);
-    const auto row_of = [positions](const at::Tensor& t, std::int64_t first, std::int64_t position) {
-      const std::int64_t at = t.size(1) == 1 ? 0 : t.size(1) - positions + position;
-      return t.stride(0) * first + t.stride(1) * at;
-    };
-    for (std::int64_t s = 0; s < a.size(0); ++s) {
-      for (std::int64_t position = 0; position < positions; ++position) {
-        place.push_back(what.places.const_data_ptr<std::int32_t>() +
-                        row_of(what.places, what.ranking.const_data_ptr<std::int64_t>()[s], position));
-        value.push_back(static_cast<const T*>(what.values.data_ptr()) +
-                        row_of(what.values, what.pair.const_data_ptr<std::int64_t>()[s], position));
-        complement[limit.size()] = what.complement.const_data_ptr<bool>()[s];
-        limit.push_back(what.limit.const_data_ptr<std::int32_t>()[s]);
-      }
-    }
     detail::AblateArguments<T> arguments;
-    arguments.rows = rows.size(0);
-    arguments.neurons = rows.size(1);
-    arguments.a = rows_of<T>(rows);
-    arguments.place = place.data();
-    arguments.value = value.data();
-    arguments.limit = limit.data();
-    arguments.complement = complement.get();
+    arguments.sequences = a.size(0);
+    arguments.positions = a.size(1);
+    arguments.neurons = a.size(2);
+    arguments.a = table_of<T>(a);
+    arguments.ranks = table_of<const std::int32_t>(what.ranks);
+    arguments.values = table_of<const T>(what.values);
+    arguments.ranking = vector_of<std::int64_t>(what.ranking);
+    arguments.pair = vector_of<std::int64_t>(what.pair);
+    arguments.kept = vector_of<std::int32_t>(what.kept);
+    arguments.complement = vector_of<bool>(what.complement);
     types.kernels.ablate(arguments);
   });
 }

@@ -29,21 +29,21 @@ struct Norm {
   double epsilon = 1e-5;
 };
 
-/// normalised [rows, d_model], network dtype; statistics [rows, 2]: mean (0 for RMSNorm) and 1 / sigma, stream dtype.
+/// normalised [rows, d_model], network dtype; mean_rstd [rows, 2]: mean (0 for RMSNorm) and 1 / sigma, stream dtype.
 /// Both are written in place.
-void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor statistics);
+void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor mean_rstd);
 
 /// stream = base + addend first (addend in network dtype). Undefined `normalised`: the sum alone.
 void add_normalise(const at::Tensor& base, const at::Tensor& addend, at::Tensor stream, const Norm& norm,
-                   at::Tensor normalised, at::Tensor statistics);
+                   at::Tensor normalised, at::Tensor mean_rstd);
 
 /// stream_gradient += gradient through the norm; `copy`, where defined, becomes stream_gradient in network dtype.
 /// replaced (rule `norm`): the denominator is a constant; LayerNorm's centring still differentiates.
-void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& statistics,
+void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& mean_rstd,
                         const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy);
 
-/// What an MLP makes of its expanded rows: a = act(z) * u from [rows, 2 * neurons] (z and u side by side), or act(z)
-/// from [rows, neurons].
+/// What an MLP makes of its pre_activations rows: a = act(z) * u from [rows, 2 * neurons] (z and u side by side), or
+/// act(z) from [rows, neurons].
 struct Gate {
   MlpKind kind = MlpKind::gated;
   Activation activation = Activation::silu;
@@ -51,50 +51,51 @@ struct Gate {
 };
 
 /// a [rows, neurons], written in place.
-void gate(const at::Tensor& expanded, const Gate& form, at::Tensor a);
+void gate(const at::Tensor& pre_activations, const Gate& form, at::Tensor a);
 
-/// expanded_gradient (may be `expanded` itself) from gradient dm/da [rows, neurons]; and a again where it is defined.
-/// activation replaced: the coefficient act(z)/z is a constant, sigma(z) for SiLU, Phi(z) for GELU, (1 + tanh)/2 for
-/// tanh-GELU, [z > 0] for ReLU. half replaced: each factor receives half of the gradient.
-void gate_backward(const at::Tensor& gradient, const at::Tensor& expanded, const Gate& form, Derivative activation,
-                   Derivative half, at::Tensor expanded_gradient, at::Tensor a);
+/// pre_activations_gradient (may be `pre_activations` itself) from gradient dm/da [rows, neurons]; and a again where it
+/// is defined. activation replaced: the coefficient act(z)/z is a constant, sigma(z) for SiLU, Phi(z) for GELU, (1 +
+/// tanh)/2 for tanh-GELU, [z > 0] for ReLU. half replaced: each factor receives half of the gradient.
+void gate_backward(const at::Tensor& gradient, const at::Tensor& pre_activations, const Gate& form,
+                   Derivative activation, Derivative half, at::Tensor pre_activations_gradient, at::Tensor a);
 
 /// Rotary embedding in place on x [rows, heads * d_head]; row r is at position first + r % positions.
-/// cosine, sine [position, d_head], stream dtype. transposed: the inverse rotation, for gradients.
+/// cosine, sine [position, d_head], stream dtype. inverse: for gradients.
 struct Rotation {
   at::Tensor cosine, sine;
   std::int64_t first = 0, positions = 0;
 };
-enum class Turn { forward, transposed };
-void rotate(at::Tensor x, const Rotation& rotation, Turn turn);
+enum class RotationSense { forward, inverse };
+void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn);
 
-/// Causal attention of sequences that may share a prefix: sequence s computes keys and values at its last `live`
+/// Causal attention of sequences that may share a prefix: sequence s computes keys and values at its last `suffix`
 /// positions and queries at its last `queries` of them; earlier keys and values come from row pair[s] of the prefix.
 struct Attention {
-  std::int64_t sequences = 0, queries = 0, live = 0, before = 0;
+  std::int64_t sequences = 0, queries = 0, suffix = 0, prefix_length = 0;
   std::int64_t heads = 0, kv_heads = 0, d_head = 0;
   std::int64_t window = 0;              //!< positions a query sees, itself included; 0: all
+  double scale = 1;                     //!< of the product of a query and a key
   at::Tensor query;                     //!< [sequence * queries, heads * d_head], a view with any row stride
-  at::Tensor key, value;                //!< [sequence * live, kv_heads * d_head]
-  at::Tensor prefix_key, prefix_value;  //!< [pair * before, kv_heads * d_head]; undefined when before = 0
-  at::Tensor pair;                      //!< [sequence] int64; undefined when before = 0
+  at::Tensor key, value;                //!< [sequence * suffix, kv_heads * d_head]
+  at::Tensor prefix_key, prefix_value;  //!< [pair * prefix_length, kv_heads * d_head]; undefined without a prefix
+  at::Tensor pair;                      //!< [sequence] int64; undefined without a prefix
 };
 
-/// mixed [sequence * queries, heads * d_head], written in place.
-void attend(const Attention& attention, at::Tensor mixed);
+/// z [sequence * queries, heads * d_head], written in place.
+void attend(const Attention& attention, at::Tensor z);
 
 /// Gradients of query, key and value, written in place. replaced (rule `attention`): the pattern is a constant.
 void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
                      at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient);
 
-/// Which neurons of each sequence keep their a, the others taking their ablation value: those with place < limit, or
-/// (complement) those with place >= limit.
+/// Which neurons of each sequence keep their a, the others taking their ablation value: those with rank < kept, or
+/// (complement) those with rank >= kept.
 struct Ablate {
-  at::Tensor places;      //!< [ranking, pos or 1, neuron] int32, of one layer
+  at::Tensor ranks;       //!< [ranking, pos or 1, neuron] int32, of one layer; 0: the first in the ranking
   at::Tensor values;      //!< [pair or 1, pos, neuron], network dtype
-  at::Tensor ranking;     //!< [sequence] int64: which row of `places`
+  at::Tensor ranking;     //!< [sequence] int64: which row of `ranks`
   at::Tensor pair;        //!< [sequence] int64: which row of `values`
-  at::Tensor limit;       //!< [sequence] int32
+  at::Tensor kept;        //!< [sequence] int32
   at::Tensor complement;  //!< [sequence] bool
 };
 /// a [sequence, pos, neuron], changed in place; pos may be the last ones only.
@@ -102,14 +103,14 @@ void ablate(at::Tensor a, const Ablate& what);
 
 /// LibTorch's operations alone, whatever the device: what other devices run, and what tests hold the loops against.
 namespace generic {
-void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor statistics);
-void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& statistics,
+void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor mean_rstd);
+void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& mean_rstd,
                         const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy);
-void gate(const at::Tensor& expanded, const Gate& form, at::Tensor a);
-void gate_backward(const at::Tensor& gradient, const at::Tensor& expanded, const Gate& form, Derivative activation,
-                   Derivative half, at::Tensor expanded_gradient, at::Tensor a);
-void rotate(at::Tensor x, const Rotation& rotation, Turn turn);
-void attend(const Attention& attention, at::Tensor mixed);
+void gate(const at::Tensor& pre_activations, const Gate& form, at::Tensor a);
+void gate_backward(const at::Tensor& gradient, const at::Tensor& pre_activations, const Gate& form,
+                   Derivative activation, Derivative half, at::Tensor pre_activations_gradient, at::Tensor a);
+void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn);
+void attend(const Attention& attention, at::Tensor z);
 void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
                      at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient);
 void ablate(at::Tensor a, const Ablate& what);

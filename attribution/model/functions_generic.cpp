@@ -72,16 +72,16 @@ struct Heads {
 };
 
 at::Tensor with_prefix(const Attention& a, const at::Tensor& own, const at::Tensor& prefix) {
-  at::Tensor all = own.reshape({a.sequences, a.live, a.kv_heads, a.d_head});
-  if (a.before > 0) {
-    const at::Tensor before = prefix.reshape({-1, a.before, a.kv_heads, a.d_head});
+  at::Tensor all = own.reshape({a.sequences, a.suffix, a.kv_heads, a.d_head});
+  if (a.prefix_length > 0) {
+    const at::Tensor before = prefix.reshape({-1, a.prefix_length, a.kv_heads, a.d_head});
     all = at::cat({at::index_select(before, 0, a.pair), all}, 1);
   }
   const std::int64_t group = a.heads / a.kv_heads;  // [sequence, pos, kv_head, group, d] → [sequence, head, pos, d]
   return all.to(wide(own))
       .unsqueeze(3)
-      .expand({a.sequences, a.before + a.live, a.kv_heads, group, a.d_head})
-      .reshape({a.sequences, a.before + a.live, a.heads, a.d_head})
+      .expand({a.sequences, a.prefix_length + a.suffix, a.kv_heads, group, a.d_head})
+      .reshape({a.sequences, a.prefix_length + a.suffix, a.heads, a.d_head})
       .transpose(1, 2);
 }
 
@@ -90,26 +90,26 @@ Heads heads_of(const Attention& a) {
           with_prefix(a, a.key, a.prefix_key),
           with_prefix(a, a.value, a.prefix_value),
           {}};
-  const std::int64_t length = a.before + a.live;
+  const std::int64_t length = a.prefix_length + a.suffix;
   const at::Tensor at_query =
       at::arange(length - a.queries, length, h.query.options().dtype(at::kLong)).unsqueeze(1);  // [query, 1]
   const at::Tensor at_key = at::arange(length, at_query.options());
   at::Tensor hidden = at::gt(at_key, at_query);  // [query, key]
   if (a.window > 0) hidden = hidden.logical_or(at::le(at_key, at_query - a.window));
-  const at::Tensor scores = at::matmul(h.query, h.key.transpose(2, 3)) * (1 / std::sqrt(static_cast<double>(a.d_head)));
+  const at::Tensor scores = at::matmul(h.query, h.key.transpose(2, 3)) * a.scale;
   h.pattern = at::softmax(scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
   return h;
 }
 
 /// The own part of the gradient of all keys or values [sequence, head, pos, d], summed over the heads that share one.
 at::Tensor own_gradient(const Attention& a, const at::Tensor& gradient) {
-  const at::Tensor own = gradient.narrow(2, a.before, a.live);
-  return by_row(own.reshape({a.sequences, a.kv_heads, a.heads / a.kv_heads, a.live, a.d_head}).sum(2));
+  const at::Tensor own = gradient.narrow(2, a.prefix_length, a.suffix);
+  return by_row(own.reshape({a.sequences, a.kv_heads, a.heads / a.kv_heads, a.suffix, a.d_head}).sum(2));
 }
 
 }  // namespace
 
-void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor statistics) {
+void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor mean_rstd) {
   const bool centred = norm.kind == NormKind::layer;
   const at::Tensor mean = centred ? stream.mean(-1, true) : at::zeros({stream.size(0), 1}, stream.options());
   const at::Tensor moved = centred ? stream - mean : stream;
@@ -117,13 +117,13 @@ void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised
   at::Tensor y = moved * inverse * norm.weight.to(stream.scalar_type());
   if (norm.bias.defined()) y.add_(norm.bias.to(stream.scalar_type()));
   normalised.copy_(y);
-  statistics.copy_(at::cat({mean, inverse}, 1));
+  mean_rstd.copy_(at::cat({mean, inverse}, 1));
 }
 
-void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& statistics,
+void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& mean_rstd,
                         const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy) {
-  const at::Tensor mean = statistics.narrow(1, 0, 1);  // [rows, 1]
-  const at::Tensor inverse = statistics.narrow(1, 1, 1);
+  const at::Tensor mean = mean_rstd.narrow(1, 0, 1);  // [rows, 1]
+  const at::Tensor inverse = mean_rstd.narrow(1, 1, 1);
   const at::Tensor unit = (stream - mean) * inverse;  // [rows, d_model]
   at::Tensor g = gradient.to(stream.scalar_type()) * norm.weight.to(stream.scalar_type());
   at::Tensor through = g;
@@ -133,47 +133,47 @@ void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, co
   if (copy.defined()) copy.copy_(stream_gradient);
 }
 
-void gate(const at::Tensor& expanded, const Gate& form, at::Tensor a) {
-  const at::Tensor z = expanded.narrow(1, 0, form.neurons).to(wide(expanded));
+void gate(const at::Tensor& pre_activations, const Gate& form, at::Tensor a) {
+  const at::Tensor z = pre_activations.narrow(1, 0, form.neurons).to(wide(pre_activations));
   at::Tensor activated = act(z, form.activation);
-  if (form.kind == MlpKind::gated) activated = activated * expanded.narrow(1, form.neurons, form.neurons);
+  if (form.kind == MlpKind::gated) activated = activated * pre_activations.narrow(1, form.neurons, form.neurons);
   a.copy_(activated);
 }
 
-void gate_backward(const at::Tensor& gradient, const at::Tensor& expanded, const Gate& form, Derivative activation,
-                   Derivative half, at::Tensor expanded_gradient, at::Tensor a) {
-  if (a.defined()) generic::gate(expanded, form, a);
-  const at::Tensor z = expanded.narrow(1, 0, form.neurons).to(wide(expanded));
+void gate_backward(const at::Tensor& gradient, const at::Tensor& pre_activations, const Gate& form,
+                   Derivative activation, Derivative half, at::Tensor pre_activations_gradient, at::Tensor a) {
+  if (a.defined()) generic::gate(pre_activations, form, a);
+  const at::Tensor z = pre_activations.narrow(1, 0, form.neurons).to(wide(pre_activations));
   const at::Tensor g = gradient.to(wide(gradient)) * (half == Derivative::replaced ? 0.5 : 1.0);
   const auto through_act = [&](const at::Tensor& incoming) {
     return activation == Derivative::plain ? act_backward(incoming, z, form.activation)
                                            : incoming * coefficient(z, form.activation);
   };
   if (form.kind == MlpKind::plain) {
-    expanded_gradient.copy_(through_act(gradient.to(wide(gradient))));
+    pre_activations_gradient.copy_(through_act(gradient.to(wide(gradient))));
     return;
   }
-  const at::Tensor u = expanded.narrow(1, form.neurons, form.neurons).to(wide(expanded));
+  const at::Tensor u = pre_activations.narrow(1, form.neurons, form.neurons).to(wide(pre_activations));
   const at::Tensor z_gradient = through_act(g * u);
   const at::Tensor u_gradient = g * act(z, form.activation);
-  expanded_gradient.narrow(1, 0, form.neurons).copy_(z_gradient);
-  expanded_gradient.narrow(1, form.neurons, form.neurons).copy_(u_gradient);
+  pre_activations_gradient.narrow(1, 0, form.neurons).copy_(z_gradient);
+  pre_activations_gradient.narrow(1, form.neurons, form.neurons).copy_(u_gradient);
 }
 
-void rotate(at::Tensor x, const Rotation& rotation, Turn turn) {
+void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn) {
   const std::int64_t d = rotation.cosine.size(1);
   const auto angles = [&rotation](const at::Tensor& table) {  // [1, pos, 1, d]
     return table.narrow(0, rotation.first, rotation.positions).unsqueeze(0).unsqueeze(2);
   };
   at::Tensor heads = x.reshape({-1, rotation.positions, x.size(1) / d, d}).to(rotation.cosine.scalar_type());
   const at::Tensor turned = at::cat({-heads.narrow(-1, d / 2, d / 2), heads.narrow(-1, 0, d / 2)}, -1);
-  const at::Tensor sine = turn == Turn::forward ? angles(rotation.sine) : -angles(rotation.sine);
+  const at::Tensor sine = turn == RotationSense::forward ? angles(rotation.sine) : -angles(rotation.sine);
   x.copy_((heads * angles(rotation.cosine) + turned * sine).reshape(x.sizes()));
 }
 
-void attend(const Attention& attention, at::Tensor mixed) {
+void attend(const Attention& attention, at::Tensor z) {
   const Heads h = heads_of(attention);
-  mixed.copy_(by_row(at::matmul(h.pattern, h.value)));
+  z.copy_(by_row(at::matmul(h.pattern, h.value)));
 }
 
 void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
@@ -187,8 +187,7 @@ void attend_backward(const Attention& attention, const at::Tensor& gradient, Der
     return;
   }
   const at::Tensor incoming = at::matmul(g, h.value.transpose(2, 3));  // [sequence, head, query, key]
-  const at::Tensor scores = h.pattern * (incoming - (h.pattern * incoming).sum(-1, true)) *
-                            (1 / std::sqrt(static_cast<double>(attention.d_head)));
+  const at::Tensor scores = h.pattern * (incoming - (h.pattern * incoming).sum(-1, true)) * attention.scale;
   query_gradient.copy_(by_row(at::matmul(scores, h.key)));
   key_gradient.copy_(own_gradient(attention, at::matmul(scores.transpose(2, 3), h.query)));
 }
@@ -198,9 +197,9 @@ void ablate(at::Tensor a, const Ablate& what) {
   const auto last = [positions](const at::Tensor& t) {  // of all positions, those that a has
     return t.size(1) == 1 ? t : t.narrow(1, t.size(1) - positions, positions);
   };
-  const at::Tensor places = at::index_select(last(what.places), 0, what.ranking);  // [sequence, pos or 1, neuron]
+  const at::Tensor ranks = at::index_select(last(what.ranks), 0, what.ranking);  // [sequence, pos or 1, neuron]
   const at::Tensor values = at::index_select(last(what.values), 0, what.pair);
-  const at::Tensor kept = at::lt(places, what.limit.view({-1, 1, 1})).logical_xor(what.complement.view({-1, 1, 1}));
+  const at::Tensor kept = at::lt(ranks, what.kept.view({-1, 1, 1})).logical_xor(what.complement.view({-1, 1, 1}));
   a.copy_(at::where(kept, a, values));
 }
 

@@ -42,13 +42,4 @@ RotaryTables rotary_tables(const Rotary& rotary, std::int64_t d_head, std::int64
   return {angles.cos().to(options), angles.sin().to(options)};
 }
 
-at::Tensor rotate(const at::Tensor& x, const RotaryTables& tables) {
-  const std::int64_t positions = x.size(1);
-  const std::int64_t half = x.size(-1) / 2;
-  const at::Tensor cosine = tables.cosine.narrow(0, 0, positions).unsqueeze(1);  // [pos, 1, d_head]
-  const at::Tensor sine = tables.sine.narrow(0, 0, positions).unsqueeze(1);
-  const at::Tensor turned = at::cat({-x.narrow(-1, half, half), x.narrow(-1, 0, half)}, -1);
-  return x * cosine + turned * sine;
-}
-
 }  // namespace tributary

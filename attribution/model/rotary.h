@@ -21,7 +21,4 @@ struct RotaryTables {
 RotaryTables rotary_tables(const Rotary& rotary, std::int64_t d_head, std::int64_t positions,
                            const at::TensorOptions& options);
 
-/// Rotates x [batch, pos, head, d_head] by its positions 0 … pos−1.
-at::Tensor rotate(const at::Tensor& x, const RotaryTables& tables);
-
 }  // namespace tributary

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Replacement rules of RelP (Jafari et al. 2025, arXiv 2508.21258; formulas.md section 4): they change
+// Replacement rules of RelP (Jafari et al. 2025, arXiv 2508.21258; docs/methods.md): they change
 // derivatives only, never a forward value. Each is a switch of its own.
 #pragma once
 

@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "attribution/model/detail/rows.h"
 #include "attribution/model/functions.h"
 
 namespace tributary {
@@ -14,42 +15,33 @@ namespace {
 
 /// The final norm, in the stream's dtype on a few rows.
 Norm final_norm(const Architecture& architecture, const Weights& weights) {
-  return {weights.final_norm_weight, weights.final_norm_bias, architecture.norm, architecture.norm_epsilon};
+  return {weights.final_norm_weight, weights.final_norm_bias, architecture.final_norm.kind,
+          architecture.final_norm.epsilon};
 }
 
-/// The normalised rows and their statistics.
 struct Normalised {
-  at::Tensor rows, statistics;
+  at::Tensor rows, mean_rstd;
 };
 
 Normalised normalised(const at::Tensor& rows, const Norm& norm) {
   Normalised n{at::empty_like(rows), at::empty({rows.size(0), 2}, rows.options())};
-  generic::normalise(rows, norm, n.rows, n.statistics);
+  generic::normalise(rows, norm, n.rows, n.mean_rstd);
   return n;
 }
 
 }  // namespace
 
-MetricTokens MetricTokens::select(const at::Tensor& pairs) const {
-  return {at::index_select(tokens, 0, pairs), coefficients};
-}
-
-MetricTokens MetricTokens::narrow(std::int64_t first, std::int64_t count) const {
-  return {tokens.narrow(0, first, count), coefficients};
-}
-
 std::int64_t Batch::sequences() const {
   std::int64_t count = 0;
-  for (const Entry& entry : entries) count += entry.stream.size(0);
+  for (const Entry& entry : entries) count += entry.resid.size(0);
   return count;
 }
 
-std::int64_t padded_rows(std::int64_t rows) { return (rows + 31) / 32 * 32; }
-
-Batch whole_batch(const at::Tensor& embeddings) {
+Batch whole_batch(const at::Tensor& embeddings, const ReadPositions& reads) {
   Batch batch;
-  batch.length = batch.live = embeddings.size(1);
+  batch.length = batch.suffix = embeddings.size(1);
   batch.entries = {{0, embeddings}};
+  batch.reads = reads;
   return batch;
 }
 
@@ -60,12 +52,16 @@ at::ScalarType Transformer::score_type() const {
   return weights_.embedding.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
+Writer Transformer::mlp_writer(std::int64_t layer) const {
+  return weights_.layers[static_cast<std::size_t>(layer)].mlp_writer();
+}
+
 at::Tensor Transformer::embed(const at::Tensor& ids) const {
   const at::Tensor rows = at::index_select(weights_.embedding, 0, ids.reshape({-1}).to(options().device()));
   return rows.to(score_type()).view({ids.size(0), ids.size(1), architecture_.d_model});
 }
 
-at::Tensor Transformer::directions(const MetricTokens& tokens) const {
+LogitDirections Transformer::logit_directions(const MetricTokens& tokens) const {
   const at::NoGradGuard no_gradients;
   const std::int64_t k = tokens.tokens.size(1);
   at::Tensor sum = at::zeros({tokens.tokens.size(0), architecture_.d_model}, score_options());
@@ -73,36 +69,40 @@ at::Tensor Transformer::directions(const MetricTokens& tokens) const {
     const at::Tensor rows = at::index_select(weights_.unembedding, 0, tokens.tokens.select(1, j)).to(score_type());
     sum.add_(rows * tokens.coefficients[j]);
   }
-  return sum;
+  return {.reads = {}, .rows = sum.unsqueeze(1)};  // [batch, 1, d_model]: at the last position
 }
 
-at::Tensor Transformer::metric(const at::Tensor& stream, const at::Tensor& directions) const {
+at::Tensor Transformer::metric(const at::Tensor& resid, const LogitDirections& directions) const {
   const at::NoGradGuard no_gradients;
-  const at::Tensor last = stream.select(1, stream.size(1) - 1);  // [sequence, d_model]
-  return (normalised(last, final_norm(architecture_, weights_)).rows * directions).sum(-1);
+  const at::Tensor read = directions.reads.rows_of(resid);  // [sequence * read, d_model]
+  const at::Tensor h = normalised(read, final_norm(architecture_, weights_)).rows;
+  const at::Tensor by_read = (h * directions.rows.flatten(0, 1)).sum(-1).unflatten(0, {resid.size(0), -1});
+  at::Tensor m = by_read.select(1, 0);
+  for (std::int64_t i = 1; i < by_read.size(1); ++i) m = m + by_read.select(1, i);
+  return m;
 }
 
-at::Tensor Transformer::metric_gradient(const at::Tensor& stream, const at::Tensor& directions,
+at::Tensor Transformer::metric_gradient(const at::Tensor& resid, const LogitDirections& directions,
                                         const BackwardOptions& options) const {
   const at::NoGradGuard no_gradients;
-  const at::Tensor last = stream.select(1, stream.size(1) - 1);
+  const at::Tensor read = directions.reads.rows_of(resid);  // [sequence * read, d_model]
   const Norm norm = final_norm(architecture_, weights_);
-  const Normalised n = normalised(last, norm);
+  const Normalised n = normalised(read, norm);
   const bool replaced = options.rules.has(Rule::norm);
   if (replaced && options.fired != nullptr) options.fired->count(Rule::norm);
   const at::Tensor gradient = at::zeros_like(n.rows);
-  generic::normalise_backward(directions, last, n.statistics, norm, replaced ? Derivative::replaced : Derivative::plain,
-                              gradient, {});
-  return gradient.unsqueeze(1);
+  generic::normalise_backward(directions.rows.flatten(0, 1), read, n.mean_rstd, norm,
+                              replaced ? Derivative::replaced : Derivative::plain, gradient, {});
+  return directions.reads.among_kept(gradient);
 }
 
-at::Tensor Transformer::logits(const at::Tensor& stream) const {
+at::Tensor Transformer::logits(const at::Tensor& resid) const {
   const at::NoGradGuard no_gradients;
-  const std::int64_t rows = stream.size(0) * stream.size(1);
-  const at::Tensor padded = at::zeros({padded_rows(rows), architecture_.d_model}, stream.options());
-  padded.narrow(0, 0, rows).copy_(stream.reshape({rows, -1}));
+  const std::int64_t rows = resid.size(0) * resid.size(1);
+  const at::Tensor padded = at::zeros({detail::padded_rows(rows), architecture_.d_model}, resid.options());
+  padded.narrow(0, 0, rows).copy_(resid.reshape({rows, -1}));
   const at::Tensor h = normalised(padded, final_norm(architecture_, weights_)).rows.to(options());
-  return at::linear(h, weights_.unembedding).narrow(0, 0, rows).unflatten(0, {stream.size(0), stream.size(1)});
+  return at::linear(h, weights_.unembedding).narrow(0, 0, rows).unflatten(0, {resid.size(0), resid.size(1)});
 }
 
 }  // namespace tributary

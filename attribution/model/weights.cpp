@@ -20,8 +20,8 @@ using Shape = std::vector<std::int64_t>;
 
 /// The shape a slot must have, as the forward pass uses it.
 Shape shape_of(Slot slot, const Architecture& a) {
-  const std::int64_t queries = a.heads * a.d_head;
-  const std::int64_t keys = a.kv_heads * a.d_head;
+  const std::int64_t queries = a.query_width();
+  const std::int64_t keys = a.key_width();
   switch (slot) {
     case Slot::embedding:
     case Slot::unembedding:
@@ -48,9 +48,17 @@ Shape shape_of(Slot slot, const Architecture& a) {
       return {a.neurons};
     case Slot::down_weight:
       return {a.d_model, a.neurons};
-    default:
+    case Slot::final_norm_weight:
+    case Slot::final_norm_bias:
+    case Slot::attention_norm_weight:
+    case Slot::attention_norm_bias:
+    case Slot::mlp_norm_weight:
+    case Slot::mlp_norm_bias:
+    case Slot::output_bias:
+    case Slot::down_bias:
       return {a.d_model};
   }
+  throw ContractViolation("a slot outside the enumeration");
 }
 
 /// A tensor of Weights or LayerWeights: the slots it is made of, one above the other. Slots that the family does not
@@ -129,6 +137,9 @@ at::Tensor assemble(const std::vector<at::Tensor>& pieces, const at::TensorOptio
   return copy;
 }
 
+/// What is stored for each slot of one layer (of the model as a whole: layer -1), as views of the source.
+using Pieces = std::map<std::pair<Slot, std::int64_t>, at::Tensor>;
+
 /// Takes tensors out of the source, remembering which names were used.
 class Binder {
  public:
@@ -140,17 +151,25 @@ class Binder {
     }
   }
 
-  [[nodiscard]] at::Tensor take(const TensorRow& row, std::int64_t layer) {
+  /// Adds the pieces of one stored tensor.
+  void take(const TensorRow& row, std::int64_t layer, Pieces& pieces) {
     std::string name = row.name;
     if (const auto hole = name.find("{}"); hole != std::string::npos) name.replace(hole, 2, std::to_string(layer));
-    if (row.slot != Slot::unembedding) name.insert(0, prefix_);  // the unembedding stands outside the prefixed trunk
+    // The unembedding stands outside the prefixed trunk.
+    if (row.slots.front() != Slot::unembedding) name.insert(0, prefix_);
     at::Tensor stored = source_.find(name);
     if (!stored.defined()) {
       throw UserError(source_.where, "tensor '" + name + "' is missing (a " + architecture_.family +
                                          " model needs it); is the download complete?");
     }
     used_.insert(name);
-    return fit(stored, row, name);
+    const at::Tensor weight = fit(stored, row, name);
+    std::int64_t first = 0;
+    for (const Slot slot : row.slots) {
+      const std::int64_t rows = shape_of(slot, architecture_).front();
+      pieces[{slot, layer}] = row.slots.size() == 1 ? weight : weight.narrow(0, first, rows);
+      first += rows;
+    }
   }
 
   /// Every stored tensor must have been used, or be known to carry no weight.
@@ -167,16 +186,18 @@ class Binder {
   }
 
  private:
+  /// The tensor as [out, in], if its shape is that of its slots one above the other.
   [[nodiscard]] at::Tensor fit(const at::Tensor& stored, const TensorRow& row, const std::string& name) const {
-    at::Tensor weight = row.layout == Layout::conv1d && stored.dim() == 2 ? stored.t() : stored;
-    if (row.parts > 1 && weight.dim() > 0 && weight.size(0) % row.parts == 0) {
-      const std::int64_t rows = weight.size(0) / row.parts;
-      weight = weight.narrow(0, row.part * rows, rows);
+    Shape expected = shape_of(row.slots.front(), architecture_);
+    for (std::size_t i = 1; i < row.slots.size(); ++i) {
+      expected.front() += shape_of(row.slots[i], architecture_).front();
     }
-    const Shape expected = shape_of(row.slot, architecture_);
+    const bool turned = row.layout == Layout::conv1d && stored.dim() == 2;
+    const at::Tensor weight = turned ? stored.t() : stored;
     if (weight.sizes() != at::IntArrayRef(expected)) {
+      if (turned) std::reverse(expected.begin(), expected.end());
       throw UserError(source_.where, fmt::format("tensor '{}' has shape [{}] where config.json says [{}]", name,
-                                                 fmt::join(weight.sizes(), ", "), fmt::join(expected, ", ")));
+                                                 fmt::join(stored.sizes(), ", "), fmt::join(expected, ", ")));
     }
     return weight;
   }
@@ -189,9 +210,6 @@ class Binder {
 
 /// Rows that are looked at together: the sum's copy in float64 stays small.
 constexpr std::int64_t rows_at_once = 1024;
-
-/// What is stored for each slot of one layer (of the model as a whole: layer -1), as views of the source.
-using Pieces = std::map<std::pair<Slot, std::int64_t>, at::Tensor>;
 
 /// Fills the members of one owner from the pieces.
 template <typename Owner>
@@ -212,33 +230,41 @@ WeightStore private_store() {
   return {[](at::IntArrayRef shape, const at::TensorOptions& options) { return at::empty(shape, options); }};
 }
 
+std::uint64_t block_bytes(const Weights& weights) {
+  std::uint64_t bytes = 0;
+  for (const LayerWeights& layer : weights.layers) {
+    for (const Member<LayerWeights>& member : layer_members()) {
+      if (const at::Tensor& weight = layer.*member.tensor; weight.defined()) bytes += weight.nbytes();
+    }
+  }
+  return bytes;
+}
+
 Weights bind_weights(const Architecture& architecture, const nlohmann::json& config, const TensorSource& source,
                      const at::TensorOptions& options, const WeightStore& store) {
   const Family& family = family_of(config, source.where);
   Binder binder(architecture, family, source);
-  if (architecture.layers > static_cast<std::int64_t>(source.names.size())) {
+  if (architecture.layers() > static_cast<std::int64_t>(source.names.size())) {
     throw UserError(source.where,
                     fmt::format("config.json says {} layers, but only {} tensors are stored; is the download complete?",
-                                architecture.layers, source.names.size()));
+                                architecture.layers(), source.names.size()));
   }
   Pieces pieces;
   for (const TensorRow& row : family.tensors) {
     if (!wants_tensor(row, config)) continue;
-    if (row.slot == Slot::unembedding && architecture.tied_embeddings) continue;
-    if (row.slot < layer_slots_begin) {
-      pieces[{row.slot, -1}] = binder.take(row, 0);
+    if (row.slots.front() == Slot::unembedding && architecture.tied_embeddings) continue;
+    if (row.slots.front() < layer_slots_begin) {
+      binder.take(row, -1, pieces);
       continue;
     }
-    for (std::int64_t layer = 0; layer < architecture.layers; ++layer) {
-      pieces[{row.slot, layer}] = binder.take(row, layer);
-    }
+    for (std::int64_t layer = 0; layer < architecture.layers(); ++layer) binder.take(row, layer, pieces);
   }
   binder.require_all_used(family, architecture.tied_embeddings);
   Weights weights;
   fill_members(weights, model_members(), pieces, -1, options, store);
   if (architecture.tied_embeddings) weights.unembedding = weights.embedding;
-  weights.layers.resize(static_cast<std::size_t>(architecture.layers));
-  for (std::int64_t layer = 0; layer < architecture.layers; ++layer) {
+  weights.layers.resize(architecture.blocks.size());
+  for (std::int64_t layer = 0; layer < architecture.layers(); ++layer) {
     fill_members(weights.layers[static_cast<std::size_t>(layer)], layer_members(), pieces, layer, options, store);
   }
   return weights;

@@ -16,6 +16,7 @@
 
 #include "attribution/model/architecture.h"
 #include "attribution/model/families.h"
+#include "attribution/model/writer.h"
 
 namespace tributary {
 
@@ -34,6 +35,10 @@ struct LayerWeights {
   at::Tensor mlp_norm_weight, mlp_norm_bias;
   at::Tensor expand_weight, expand_bias;  //!< of a gated MLP: gate above up
   at::Tensor down_weight, down_bias;
+
+  /// What adds z, and what adds the neurons, to the residual stream.
+  [[nodiscard]] Writer attention_writer() const { return {output_weight, output_bias}; }
+  [[nodiscard]] Writer mlp_writer() const { return {down_weight, down_bias}; }
 
   /// The first `width` rows of qkv, and the others: queries, and keys and values. Biases undefined where there are
   /// none.
@@ -73,6 +78,9 @@ WeightStore private_store();
 /// another one).
 Weights bind_weights(const Architecture& architecture, const nlohmann::json& config, const TensorSource& source,
                      const at::TensorOptions& options, const WeightStore& store);
+
+/// Bytes of all blocks' weights together, without the embeddings.
+std::uint64_t block_bytes(const Weights& weights);
 
 /// Throws UserError naming the first weight that holds a NaN or an infinity.
 void require_finite(const Weights& weights, const std::string& where);

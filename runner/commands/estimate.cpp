@@ -20,14 +20,14 @@ double circuit_cost(const Job& job) {
   const std::size_t selections =
       circuit.counts.size() + circuit.fractions.size() + circuit.thresholds.size() + circuit.mass.size();
   const std::size_t passes = 2 + 2 * selections + 2 * std::size(area_fractions);
-  return static_cast<double>(passes * job.pairs.test.size()) * static_cast<double>(job.architecture().layers);
+  return static_cast<double>(passes * job.pairs.test.size()) * static_cast<double>(job.architecture().layers());
 }
 
 /// The same of its steering.
 double steering_cost(const Job& job) {
   if (!job.has_steering()) return 0;
   const auto passes = static_cast<double>(1 + job.config.steering.factors.size());
-  return passes * static_cast<double>(job.pairs.test.size()) * static_cast<double>(job.architecture().layers);
+  return passes * static_cast<double>(job.pairs.test.size()) * static_cast<double>(job.architecture().layers());
 }
 
 /// The same of what a group's agreement takes: its sample, and exact patching once for every baseline and direction.
@@ -39,7 +39,7 @@ double agreement_cost(const RunGroup& runs) {
   if (truths.empty()) return 0;
   const Job& job = *runs.front();
   const auto pairs = static_cast<double>(job.pairs.train.size());
-  const auto layers = static_cast<double>(job.architecture().layers);
+  const auto layers = static_cast<double>(job.architecture().layers());
   constexpr double sample_passes = 6;  // clean, counterfactual, and a backward pass each for AtP and RelP
   const double patching = static_cast<double>(job.config.agreement.sample) * layers / 2;
   return pairs * (sample_passes * layers + patching * static_cast<double>(truths.size()));

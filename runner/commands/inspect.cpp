@@ -24,8 +24,8 @@ void describe_model(const Architecture& a, const Checkpoint& checkpoint) {
       "{}\n  family      {}\n  layers      {}\n  d_model     {}\n  heads       {} ({} for keys and values) of {}\n  "
       "neurons     {} a layer, {} in all\n"
       "  vocabulary  {}\n  positions   {}\n  tensors     {}\n  hash        {}\n",
-      checkpoint.folder().string(), a.family, a.layers, a.d_model, a.heads, a.kv_heads, a.d_head, a.neurons,
-      a.layers * a.neurons, a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
+      checkpoint.folder().string(), a.family, a.layers(), a.d_model, a.heads, a.kv_heads, a.d_head, a.neurons,
+      a.layers() * a.neurons, a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ void inspect_command(const InspectArguments& arguments) {
   ForwardOptions options;
   options.last_block = LastBlock::all_positions;
   const Pass pass = model->forward(whole_batch(model->embed(at::tensor(ids).unsqueeze(0))), options);
-  const at::Tensor logits = model->logits(pass.stream)[0];  // [pos, vocabulary]
+  const at::Tensor logits = model->logits(pass.resid)[0];  // [pos, vocabulary]
   std::cout << "  prompt     ";
   for (const std::int64_t id : ids) std::cout << fmt::format(" {}:'{}'", id, tokenizer.text_of(id));
   const auto [best, best_ids] = at::topk(logits[length - 1].to(at::kDouble), shown_tokens);

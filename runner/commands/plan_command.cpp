@@ -39,7 +39,7 @@ std::string line_of(std::size_t number, const Job& job, const std::string& done,
   const std::size_t units =
       plan_attribution({&job}).units.size() + (job.has_circuit() ? plan_curve(job).units.size() : 0);
   return fmt::format(columns, number, job.config.method.name, job.pairs.train.size(), job.pairs.test.size(),
-                     job.pairs.skipped.size(), a.layers * job.node_positions() * a.neurons, units, done,
+                     job.pairs.skipped.size(), a.layers() * job.node_positions() * a.neurons, units, done,
                      folder.string());
 }
 

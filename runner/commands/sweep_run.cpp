@@ -24,7 +24,7 @@ namespace {
 
 std::uint64_t expected_bytes(const Job& job) {
   const Architecture& a = job.architecture();
-  const auto nodes = static_cast<std::uint64_t>(a.layers * job.node_positions() * a.neurons);
+  const auto nodes = static_cast<std::uint64_t>(a.layers() * job.node_positions() * a.neurons);
   const std::uint64_t pairs = job.pairs.train.size();
   const Keep& keep = job.config.keep;
   std::uint64_t kept = 0;  // the journal holds it once more, in float64

@@ -62,7 +62,7 @@ void settle_rules(Job& job, const Fired& sites) {
 /// refused.
 void check_sizes(Job& job, const Settings& settings) {
   RunConfig& config = job.config;
-  const std::int64_t nodes = job.architecture().layers * job.node_positions() * job.architecture().neurons;
+  const std::int64_t nodes = job.architecture().layers() * job.node_positions() * job.architecture().neurons;
   std::vector<std::int64_t>& counts = config.circuit.counts;
   for (const std::int64_t count : counts) {
     if (count > nodes && settings.given("circuit.counts")) {
@@ -127,7 +127,7 @@ void check_steering(const Job& job, const Settings& settings) {
         fmt::format("steering.neurons: there is no {} {} (the model has {}, counted from 0)", what, number, count));
   };
   for (const Neuron& neuron : job.config.steering.neurons) {
-    require("layer", neuron.layer, a.layers);
+    require("layer", neuron.layer, a.layers());
     require("neuron", neuron.index, a.neurons);
     if (neuron.position >= positions) {
       throw UserError(settings.where("steering.neurons"),

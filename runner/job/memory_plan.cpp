@@ -56,7 +56,7 @@ double rows_at_most(const Job& job, std::int64_t pairs, std::int64_t live, std::
   const Method& method = job.config.method;
   const auto cap = static_cast<double>(std::max(batch_rows, live));
   const auto of_pairs = static_cast<double>(pairs * live);
-  const auto layers = static_cast<double>(job.architecture().layers);
+  const auto layers = static_cast<double>(job.architecture().layers());
   const double steps = method.steps != 0 ? method.steps : 16;  // adaptive and pilot: a level of 17 points
   switch (method.path) {
     case PathKind::none:
@@ -85,7 +85,7 @@ Sizes sizes_of(const RunGroup& runs, const RowBytes& row, std::int64_t length, s
   Sizes sizes;
   const double networks = job.working == job.exact ? 1 : 3;  // a float32 tape is twice a bfloat16 one
   sizes.fixed += networks * row.backward * static_cast<double>(together * (2 * live + (length - live)));
-  const auto nodes = static_cast<double>(a.layers * a.neurons);
+  const auto nodes = static_cast<double>(a.layers() * a.neurons);
   for (const Job* run : runs) {
     const Method& method = run->config.method;
     sizes.rows = std::max(sizes.rows, rows_at_most(*run, together, live, batch_rows));
@@ -128,12 +128,7 @@ bool is_mapped(const at::Tensor& weight, const Checkpoint& checkpoint) {
 /// that are used are read; copies were written whole.
 std::uint64_t weight_bytes(const Transformer& network, const Checkpoint& checkpoint) {
   const Weights& w = network.weights();
-  std::uint64_t bytes = 0;
-  for (const LayerWeights& layer : w.layers) {
-    for (const at::Tensor& t : {layer.qkv_weight, layer.output_weight, layer.expand_weight, layer.down_weight}) {
-      bytes += t.nbytes();
-    }
-  }
+  std::uint64_t bytes = block_bytes(w);
   if (!is_mapped(w.embedding, checkpoint)) bytes += w.embedding.nbytes();
   if (!w.unembedding.is_same(w.embedding) && !is_mapped(w.unembedding, checkpoint)) bytes += w.unembedding.nbytes();
   return bytes;

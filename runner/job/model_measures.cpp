@@ -14,11 +14,11 @@ namespace {
 
 double time_of_block(const Transformer& model, std::int64_t length) {
   constexpr std::int64_t rows = 96;
-  const std::int64_t blocks = std::min<std::int64_t>(2, model.architecture().layers);
+  const std::int64_t blocks = std::min<std::int64_t>(2, model.architecture().layers());
   const std::int64_t sequences = std::max<std::int64_t>(1, rows / length);
   Batch batch;
-  batch.length = batch.live = length;
-  batch.entries = {{model.architecture().layers - blocks,
+  batch.length = batch.suffix = length;
+  batch.entries = {{model.architecture().layers() - blocks,
                     at::ones({sequences, length, model.architecture().d_model}, model.score_options())}};
   ForwardOptions options;
   options.tape = ForwardOptions::Tape::keep;
@@ -26,7 +26,7 @@ double time_of_block(const Transformer& model, std::int64_t length) {
   for (int i = 0; i < 2; ++i) {  // the first one touches the weights
     const auto start = std::chrono::steady_clock::now();
     const Pass pass = model.forward(batch, options);
-    model.backward(pass, {0, sequences}, pass.stream, {});
+    model.backward(pass, {0, sequences}, pass.resid, {});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     fastest = i == 0 ? took.count() : std::min(fastest, took.count());
   }
@@ -51,7 +51,7 @@ double ModelMeasures::seconds_of_block(const Transformer& network, std::int64_t 
 }
 
 const Fired& ModelMeasures::fired(const Transformer& network) {
-  if (!fired_) fired_ = count_fired(network, network.architecture().layers);
+  if (!fired_) fired_ = count_fired(network, network.architecture().layers());
   return *fired_;
 }
 

@@ -53,7 +53,7 @@ std::int64_t enough_chunks(const RunGroup& runs) {
 
 /// Layers in a unit: all, unless all methods go layer by layer and there are few chunks of pairs to share out.
 std::int64_t layers_in_unit(const RunGroup& runs, std::int64_t pair_chunks) {
-  const std::int64_t layers = runs.front()->architecture().layers;
+  const std::int64_t layers = runs.front()->architecture().layers();
   if (!std::all_of(runs.begin(), runs.end(), [](const Job* job) { return by_layer(job->config.method); })) {
     return layers;
   }
@@ -63,7 +63,7 @@ std::int64_t layers_in_unit(const RunGroup& runs, std::int64_t pair_chunks) {
 
 /// Work of a unit in forward passes through one block: what the layers above cost, or the whole network.
 double cost_of(const RunGroup& runs, const Chunk& chunk) {
-  const auto layers = static_cast<double>(runs.front()->architecture().layers);
+  const auto layers = static_cast<double>(runs.front()->architecture().layers());
   double blocks = 2 * layers;
   for (const Job* job : runs) {
     const Method& method = job->config.method;
@@ -99,7 +99,7 @@ StagePlan plan_attribution(const RunGroup& runs) {
   }
   StagePlan plan;
   std::int64_t lane = 0;
-  for (const LayerRange& layers : ranges_of(job.architecture().layers, layers_in_unit(runs, pair_chunks))) {
+  for (const LayerRange& layers : ranges_of(job.architecture().layers(), layers_in_unit(runs, pair_chunks))) {
     for (const auto& chunks : by_length) {
       std::int64_t index = 0;
       for (const std::vector<std::int64_t>& members : chunks) {
@@ -121,7 +121,7 @@ StagePlan plan_lanes(const Job& job, const std::vector<TokenPair>& pairs, std::i
   for (const Bucket& bucket : buckets_of(pairs)) {
     std::int64_t index = 0;
     for (const std::vector<std::int64_t>& members : chunks_of(bucket.members, size)) {
-      plan.chunks.push_back({members, {0, job.architecture().layers}});
+      plan.chunks.push_back({members, {0, job.architecture().layers()}});
       plan.units.push_back({lane, index++, static_cast<double>(members.size())});
     }
     ++lane;
@@ -146,7 +146,7 @@ StagePlan plan_curve(const Job& job) {
              bucket.members, job.config.unit_pairs != 0
                                  ? job.config.unit_pairs
                                  : automatic_pairs(static_cast<std::int64_t>(job.pairs.test.size()), enough_units))) {
-      plan.chunks.push_back({members, {0, job.architecture().layers}});
+      plan.chunks.push_back({members, {0, job.architecture().layers()}});
       plan.units.push_back({0, static_cast<std::int64_t>(plan.units.size()), static_cast<double>(members.size())});
     }
   }
@@ -156,7 +156,7 @@ StagePlan plan_curve(const Job& job) {
 StagePlan plan_exact(const Job& job, const std::vector<Neuron>& neurons) {
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
   const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_units);
-  const std::int64_t layers = job.architecture().layers;
+  const std::int64_t layers = job.architecture().layers();
   StagePlan plan;
   for (const LayerRange& range : ranges_of(layers, (layers + 3) / 4)) {
     double blocks = 0;  // forward passes through one block, a pair
@@ -184,7 +184,7 @@ StagePlan plan_pilot(const Job& job) {
   for (const Bucket& bucket : buckets_of(chosen)) {
     for (std::vector<std::int64_t>& chunk : chunks_of(bucket.members, pilot_unit)) {
       for (std::int64_t& member : chunk) member = members[static_cast<std::size_t>(member)];
-      plan.chunks.push_back({chunk, {0, job.architecture().layers}});
+      plan.chunks.push_back({chunk, {0, job.architecture().layers()}});
       plan.units.push_back({0, static_cast<std::int64_t>(plan.units.size()), static_cast<double>(chunk.size())});
     }
   }

@@ -106,7 +106,7 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
       {"ranking", std::string(config.ranking == Ranking::absolute ? "abs" : "signed")},
       {"ablation", ablation},
       {"ablation_pairs", std::string(config.means_from == CircuitConfig::MeansFrom::test ? "test" : "train")},
-      {"nodes", job.architecture().layers * job.node_positions() * job.architecture().neurons},
+      {"nodes", job.architecture().layers() * job.node_positions() * job.architecture().neurons},
       {"cpr", outcome.cpr.area},
       {"cmd", outcome.cmd.area},
       {"measurable", static_cast<std::int64_t>(outcome.measurable ? 1 : 0)},

@@ -23,14 +23,14 @@ Task quick_task(const Job& job, const std::string& method) {
   request.baseline = job.config.unpaired ? Baseline::zero : Baseline::pair;
   request.positions = job.config.method.positions;
   Task task{resolve_method(request), {}};
-  task.options.layers = {0, job.architecture().layers};
+  task.options.layers = {0, job.architecture().layers()};
   task.options.gap = TaskOptions::Gap::skip;
   return task;
 }
 
 NodeShape shape_of(const Job& job) {
   const Architecture& a = job.architecture();
-  return {a.layers, job.node_positions(), a.neurons, job.config.method.positions};
+  return {a.layers(), job.node_positions(), a.neurons, job.config.method.positions};
 }
 
 /// A sample as plain numbers and back, for the way to the other ranks.
@@ -151,7 +151,7 @@ const PairTable& ExactEffects::of(const Job& job) {
     task.options.sample.assign(neurons.begin() + first, neurons.begin() + first + count);
     const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
     if (const auto mean = means.find(prompts.clean.size(1)); mean != means.end()) task.options.mean = mean->second;
-    // In float32 or better whatever the run computes in: bfloat16 patching is rounding noise (formulas.md, section 3).
+    // In float32 or better whatever the run computes in: bfloat16 patching is rounding noise (docs/methods.md).
     const Networks exact{job.exact.get(), job.exact.get()};
     const UnitOutcome unit = attribute(exact, {task}, prompts, UnitOptions{execution_.batching()});
     RowWriter rows(unit.flops);

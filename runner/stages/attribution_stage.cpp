@@ -73,11 +73,11 @@ std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit
   switch (columns) {
     case Columns::layers:
       if (static_cast<std::int64_t>(unit_columns) != chunk.layers.count()) break;  // one column for the whole pair
-      return {chunk.layers.first, a.layers};
+      return {chunk.layers.first, a.layers()};
     case Columns::watched:
       return {neurons_in(watched, chunk.layers).first, std::ssize(watched)};
     case Columns::nodes:
-      return {chunk.layers.first * job.node_positions() * a.neurons, a.layers * job.node_positions() * a.neurons};
+      return {chunk.layers.first * job.node_positions() * a.neurons, a.layers() * job.node_positions() * a.neurons};
     case Columns::pair:
     case Columns::largest:
       break;
@@ -134,7 +134,7 @@ void run_pilot(const Execution& execution, Preparation& run, std::vector<std::st
   const StagePlan plan = plan_pilot(job);
   const Networks exact{job.exact.get(), job.exact.get()};  // in float32: residuals of bfloat16 are noise
   // An embedding path moves all layers together, so one rule serves them.
-  const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : job.architecture().layers;
+  const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : job.architecture().layers();
   const StageResult result = run_plan(execution, "pilot", plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
     return UnitResult{{}, numbers_of(pilot(exact, run.task(chunk), prompts, UnitOptions{execution.batching()}))};
@@ -164,7 +164,7 @@ Preparation prepare(const Execution& execution, const Job& job, const std::vecto
   if (job.has_agreement()) run.options.watched = watched;
   if (job.config.method.score == ScoreKind::exact) {
     const Architecture& a = job.architecture();
-    run.options.sample = sample_neurons(a.layers, job.node_positions(), a.neurons, job.config.sample, job.config.seed,
+    run.options.sample = sample_neurons(a.layers(), job.node_positions(), a.neurons, job.config.sample, job.config.seed,
                                         job.config.method.positions);
   }
   if (job.config.method.baseline == Baseline::mean) run.means = baseline_means(execution, job);
@@ -253,7 +253,7 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
     const auto split = sum.begin() + static_cast<std::ptrdiff_t>(bucket.length * a.d_model);
     const at::ScalarType type = job.working->score_type();
     means[bucket.length] = {tensor_of({sum.begin(), split}, {bucket.length, a.d_model}, type).to(job.device),
-                            tensor_of({split, sum.end()}, {a.layers, bucket.length, a.neurons}, type).to(job.device)};
+                            tensor_of({split, sum.end()}, {a.layers(), bucket.length, a.neurons}, type).to(job.device)};
   }
   return means;
 }
@@ -275,7 +275,7 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     runs.push_back(prepare(alone, *group[i], watched, outcomes[i].pilot));
     const Job& job = *group[i];
     const bool neurons = job.config.method.has_neurons();
-    outcomes[i].shape = {neurons ? job.architecture().layers : 1, job.node_positions(),
+    outcomes[i].shape = {neurons ? job.architecture().layers() : 1, job.node_positions(),
                          neurons ? job.architecture().neurons : 1};
   }
   const Job& first = *group.front();

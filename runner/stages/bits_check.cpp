@@ -19,8 +19,8 @@ at::Tensor first_values(const Job& job, std::int64_t copies) {
       prompts_of(job, job.pairs.train, std::vector<std::int64_t>(static_cast<std::size_t>(copies), 0));
   const at::Tensor e = model.embed(prompts.clean);  // [copies, pos, d_model]
   Batch batch;
-  batch.length = batch.live = prompts.clean.size(1);
-  const std::int64_t first = std::max<std::int64_t>(0, model.architecture().layers - blocks_to_check);
+  batch.length = batch.suffix = prompts.clean.size(1);
+  const std::int64_t first = std::max<std::int64_t>(0, model.architecture().layers() - blocks_to_check);
   batch.entries = {{first, at::cat({e, e * 0.5})}};
   std::vector<at::Tensor> seen;
   ForwardOptions forward;
@@ -31,7 +31,7 @@ at::Tensor first_values(const Job& job, std::int64_t copies) {
   backward.neurons = [&seen](std::int64_t, const at::Tensor&, const at::Tensor& gradient) {
     seen.push_back(gradient[0].flatten().clone());
   };
-  model.backward(pass, {0, 2 * copies}, pass.stream, backward);  // any gradient will do
+  model.backward(pass, {0, 2 * copies}, pass.resid, backward);  // any gradient will do
   return at::cat(seen);
 }
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "attribution/methods/record.h"
+#include "attribution/model/batching.h"
 #include "runner/cluster/comm.h"
 #include "runner/cluster/stage.h"
 #include "runner/job/memory_plan.h"

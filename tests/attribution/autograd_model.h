@@ -69,13 +69,12 @@ inline at::Tensor rotated(const at::Tensor& x, const Rotary& rotary, std::int64_
 
 /// query [sequence, head, query, d] of the last positions; key, value [sequence, kv_head, pos, d]; window 0: none.
 inline at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                            std::int64_t window, Derivative pattern) {
+                            std::int64_t window, double scale, Derivative pattern) {
   const std::int64_t group = query.size(1) / key.size(1);
   const std::int64_t length = key.size(2);
   at::Tensor seen = at::ones({length, length}, at::kBool).tril();
   if (window > 0) seen = seen.logical_and(at::ones_like(seen).triu(1 - window));
-  const at::Tensor scores = at::matmul(query, key.repeat_interleave(group, 1).transpose(2, 3)) /
-                            std::sqrt(static_cast<double>(query.size(3)));
+  const at::Tensor scores = at::matmul(query, key.repeat_interleave(group, 1).transpose(2, 3)) * scale;
   const at::Tensor hidden = seen.narrow(0, length - query.size(2), query.size(2)).logical_not();
   const at::Tensor weights = at::softmax(scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
   return at::matmul(held(weights, pattern), value.repeat_interleave(group, 1));
@@ -103,29 +102,34 @@ class AutogradModel {
 
   explicit AutogradModel(const Transformer& model) : a_(model.architecture()), w_(model.weights()) {}
 
-  /// From token embeddings [sequence, pos, d_model]; `replace` returns what each layer's neurons become.
+  /// From token embeddings [sequence, pos, d_model]; `replace` returns what each layer's neurons become. The metric is
+  /// the sum over positions, counted from the end, of the tokens' logits there.
   [[nodiscard]] Truth run(const at::Tensor& embeddings, const MetricTokens& tokens, Rules rules = {},
-                          const Replace& replace = {}) const {
+                          const Replace& replace = {}, const std::vector<std::int64_t>& from_end = {0}) const {
     const at::AutoGradMode gradients(true);
     Truth t;
     std::vector<at::Tensor> watched;
     at::Tensor h = embeddings.detach().to(at::kDouble).clone().requires_grad_();
     t.streams.push_back(h);
-    if (a_.positions == PositionKind::learned) h = h + wide(w_.position_embedding).narrow(0, 0, h.size(1));
-    for (std::int64_t layer = 0; layer < a_.layers; ++layer) {
+    if (a_.learned_positions) h = h + wide(w_.position_embedding).narrow(0, 0, h.size(1));
+    for (std::int64_t layer = 0; layer < a_.layers(); ++layer) {
       const LayerWeights& w = w_.layers[static_cast<std::size_t>(layer)];
-      h = h + attention(h, w, rules);
-      at::Tensor a = neurons(h, w, rules);
+      const BlockSpec& block = a_.block(layer);
+      h = h + attention(h, block, w, rules);
+      at::Tensor a = neurons(h, block, w, rules);
       if (replace) a = replace(layer, a);
       if (!a.requires_grad()) a = a.detach().clone().requires_grad_();  // all of them set
       t.neurons.push_back(a);
       h = h + at::linear(a, wide(w.down_weight), wide(w.down_bias));
       t.streams.push_back(h);
     }
-    const Norm last{w_.final_norm_weight, w_.final_norm_bias, a_.norm, a_.norm_epsilon};
+    const Norm last{w_.final_norm_weight, w_.final_norm_bias, a_.final_norm.kind, a_.final_norm.epsilon};
     t.logits = at::matmul(truth::norm(h, last, of(rules, Rule::norm)), wide(w_.unembedding).t());
-    const at::Tensor chosen = t.logits.select(1, h.size(1) - 1).gather(1, tokens.tokens);
-    t.metric = (chosen * wide(tokens.coefficients)).sum(-1);
+    t.metric = at::zeros({h.size(0)}, at::kDouble);
+    for (const std::int64_t distance : from_end) {
+      const at::Tensor chosen = t.logits.select(1, h.size(1) - 1 - distance).gather(1, tokens.tokens);
+      t.metric = t.metric + (chosen * wide(tokens.coefficients)).sum(-1);
+    }
     watched = t.streams;
     watched.insert(watched.end(), t.neurons.begin(), t.neurons.end());
     const auto found = torch::autograd::grad({t.metric}, watched, {at::ones_like(t.metric)}, std::nullopt, false,
@@ -153,8 +157,10 @@ class AutogradModel {
   static at::Tensor wide(const at::Tensor& t) { return t.defined() ? t.to(at::kDouble) : t; }
   static Derivative of(Rules rules, Rule rule) { return rules.has(rule) ? Derivative::replaced : Derivative::plain; }
 
-  [[nodiscard]] at::Tensor attention(const at::Tensor& h, const LayerWeights& w, Rules rules) const {
-    const Norm n{w.attention_norm_weight, w.attention_norm_bias, a_.norm, a_.norm_epsilon};
+  [[nodiscard]] at::Tensor attention(const at::Tensor& h, const BlockSpec& block, const LayerWeights& w,
+                                     Rules rules) const {
+    const Norm n{w.attention_norm_weight, w.attention_norm_bias, block.attention_norm.kind,
+                 block.attention_norm.epsilon};
     const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
     const at::Tensor joined = at::linear(x, wide(w.qkv_weight), wide(w.qkv_bias));
     const auto part = [&](std::int64_t first, std::int64_t heads) {  // [sequence, head, pos, d]
@@ -162,21 +168,23 @@ class AutogradModel {
     };
     at::Tensor query = part(0, a_.heads);
     at::Tensor key = part(a_.heads, a_.kv_heads);
-    if (a_.positions == PositionKind::rotary) {
-      query = truth::rotated(query, a_.rotary);
-      key = truth::rotated(key, a_.rotary);
+    if (block.attention.rotary) {
+      query = truth::rotated(query, a_.rotaries[*block.attention.rotary]);
+      key = truth::rotated(key, a_.rotaries[*block.attention.rotary]);
     }
-    const at::Tensor mixed = truth::attention(query, key, part(a_.heads + a_.kv_heads, a_.kv_heads),
-                                              a_.sliding_window.value_or(0), of(rules, Rule::attention));
-    return at::linear(mixed.transpose(1, 2).flatten(2), wide(w.output_weight), wide(w.output_bias));
+    const at::Tensor z =
+        truth::attention(query, key, part(a_.heads + a_.kv_heads, a_.kv_heads), block.attention.window.value_or(0),
+                         block.attention.scale, of(rules, Rule::attention));
+    return at::linear(z.transpose(1, 2).flatten(2), wide(w.output_weight), wide(w.output_bias));
   }
 
-  [[nodiscard]] at::Tensor neurons(const at::Tensor& h, const LayerWeights& w, Rules rules) const {
-    const Norm n{w.mlp_norm_weight, w.mlp_norm_bias, a_.norm, a_.norm_epsilon};
+  [[nodiscard]] at::Tensor neurons(const at::Tensor& h, const BlockSpec& block, const LayerWeights& w,
+                                   Rules rules) const {
+    const Norm n{w.mlp_norm_weight, w.mlp_norm_bias, block.mlp_norm.kind, block.mlp_norm.epsilon};
     const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
     const at::Tensor expanded = at::linear(x, wide(w.expand_weight), wide(w.expand_bias));
-    at::Tensor s = truth::act(expanded.narrow(2, 0, a_.neurons), a_.activation, of(rules, Rule::activation));
-    if (a_.mlp == MlpKind::plain) return s;
+    at::Tensor s = truth::act(expanded.narrow(2, 0, a_.neurons), block.mlp.activation, of(rules, Rule::activation));
+    if (block.mlp.kind == MlpKind::plain) return s;
     return truth::product(s, expanded.narrow(2, a_.neurons, a_.neurons), of(rules, Rule::half));
   }
 

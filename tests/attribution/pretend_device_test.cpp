@@ -50,8 +50,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
 at::Tensor moved(const at::Tensor& t) { return t.defined() ? t.to(device) : t; }
 
 Transformer on_device(Kind kind, std::int64_t layers) {
-  Architecture a = tiny_architecture(kind);
-  a.layers = layers;
+  Architecture a = tiny_architecture(kind, static_cast<std::size_t>(layers));
   Weights w = tiny_weights(a, at::kFloat);
   for (at::Tensor* t : {&w.embedding, &w.position_embedding, &w.final_norm_weight, &w.final_norm_bias, &w.unembedding})
     *t = moved(*t);
@@ -65,8 +64,7 @@ Transformer on_device(Kind kind, std::int64_t layers) {
 }
 
 Transformer on_cpu(Kind kind, std::int64_t layers) {
-  Architecture a = tiny_architecture(kind);
-  a.layers = layers;
+  Architecture a = tiny_architecture(kind, static_cast<std::size_t>(layers));
   Weights w = tiny_weights(a, at::kFloat);
   return {std::move(a), std::move(w)};
 }

@@ -16,16 +16,28 @@
 
 namespace tributary::testing {
 
-enum class Kind { llama, mistral, qwen, gpt2 };
+/// patchwork: every block another, as no family of today has them.
+enum class Kind { llama, mistral, qwen, gpt2, patchwork };
 
 inline std::string name_of(Kind kind) {
-  return kind == Kind::llama ? "llama" : kind == Kind::mistral ? "mistral" : kind == Kind::qwen ? "qwen" : "gpt2";
+  switch (kind) {
+    case Kind::llama:
+      return "llama";
+    case Kind::mistral:
+      return "mistral";
+    case Kind::qwen:
+      return "qwen";
+    case Kind::gpt2:
+      return "gpt2";
+    case Kind::patchwork:
+      return "patchwork";
+  }
+  return "";
 }
 
-inline Architecture tiny_architecture(Kind kind) {
+inline Architecture tiny_architecture(Kind kind, std::size_t layers = 3) {
   Architecture a;
   a.family = name_of(kind);
-  a.layers = 3;
   a.d_model = 24;
   a.heads = 4;
   a.kv_heads = kind == Kind::gpt2 ? 4 : kind == Kind::mistral ? 1 : 2;
@@ -33,15 +45,34 @@ inline Architecture tiny_architecture(Kind kind) {
   a.neurons = 20;
   a.vocabulary = 40;
   a.max_positions = 16;
+  BlockSpec block;
+  block.attention.scale = 1 / std::sqrt(6.0);
+  block.attention.rotary = 0;
+  a.rotaries = {Rotary{}};
   if (kind == Kind::mistral) {
-    a.sliding_window = 3;
-    a.activation = Activation::gelu_erf;
+    block.attention.window = 3;
+    block.mlp.activation = Activation::gelu_erf;
   }
   if (kind == Kind::gpt2) {
-    a.norm = NormKind::layer;
-    a.mlp = MlpKind::plain;
-    a.activation = Activation::gelu_tanh;
-    a.positions = PositionKind::learned;
+    block.attention_norm.kind = block.mlp_norm.kind = a.final_norm.kind = NormKind::layer;
+    block.mlp = {MlpKind::plain, Activation::gelu_tanh};
+    block.attention.rotary.reset();
+    a.rotaries.clear();
+    a.learned_positions = true;
+  }
+  a.blocks.assign(layers, block);
+  if (kind == Kind::patchwork) {
+    a.rotaries.push_back({.theta = 50});
+    for (std::size_t layer = 0; layer < layers; layer += 3) {  // no rotary, LayerNorm, plain MLP
+      a.blocks[layer].attention.rotary.reset();
+      a.blocks[layer].attention_norm = {NormKind::layer, 1e-3};
+      a.blocks[layer].mlp = {MlpKind::plain, Activation::relu};
+    }
+    for (std::size_t layer = 1; layer < layers; layer += 3) {  // a window, other angles, other scale
+      a.blocks[layer].attention = {.scale = 0.7, .window = 2, .rotary = 1};
+      a.blocks[layer].mlp_norm = {NormKind::layer, 1e-2};
+      a.blocks[layer].mlp.activation = Activation::gelu_tanh;
+    }
   }
   return a;
 }
@@ -53,33 +84,33 @@ inline Weights tiny_weights(const Architecture& a, at::ScalarType type = at::kDo
     return (at::randn({rows, columns}, at::kDouble) * (1.5 / std::sqrt(static_cast<double>(columns)))).to(type);
   };
   const auto scale = [type](std::int64_t width) { return (1 + 0.3 * at::randn({width}, at::kDouble)).to(type); };
-  const auto bias = [&a, type](std::int64_t width) {
+  const auto bias = [type](std::int64_t width, NormKind norm) {
     const at::Tensor b = (0.3 * at::randn({width}, at::kDouble)).to(type);
-    return a.norm == NormKind::layer ? b : at::Tensor();
+    return norm == NormKind::layer ? b : at::Tensor();
   };
   Weights w;
   w.embedding = at::randn({a.vocabulary, a.d_model}, at::kDouble).to(type);
-  if (a.positions == PositionKind::learned)
-    w.position_embedding = (0.5 * at::randn({a.max_positions, a.d_model}, at::kDouble)).to(type);
+  if (a.learned_positions) w.position_embedding = (0.5 * at::randn({a.max_positions, a.d_model}, at::kDouble)).to(type);
   w.final_norm_weight = scale(a.d_model);
-  w.final_norm_bias = bias(a.d_model);
+  w.final_norm_bias = bias(a.d_model, a.final_norm.kind);
   w.unembedding = matrix(a.vocabulary, a.d_model);
-  for (std::int64_t layer = 0; layer < a.layers; ++layer) {
+  for (const BlockSpec& block : a.blocks) {
     LayerWeights l;
+    const NormKind norm = block.mlp_norm.kind;
     l.attention_norm_weight = scale(a.d_model);
-    l.attention_norm_bias = bias(a.d_model);
+    l.attention_norm_bias = bias(a.d_model, block.attention_norm.kind);
     const std::int64_t joined = (a.heads + 2 * a.kv_heads) * a.d_head;
     l.qkv_weight = matrix(joined, a.d_model);
-    l.qkv_bias = a.family == "qwen" ? (0.3 * at::randn({joined}, at::kDouble)).to(type) : bias(joined);
+    l.qkv_bias = a.family == "qwen" ? (0.3 * at::randn({joined}, at::kDouble)).to(type) : bias(joined, norm);
     l.output_weight = matrix(a.d_model, a.heads * a.d_head);
-    l.output_bias = bias(a.d_model);
+    l.output_bias = bias(a.d_model, norm);
     l.mlp_norm_weight = scale(a.d_model);
-    l.mlp_norm_bias = bias(a.d_model);
-    const std::int64_t expanded = a.mlp == MlpKind::gated ? 2 * a.neurons : a.neurons;
+    l.mlp_norm_bias = bias(a.d_model, norm);
+    const std::int64_t expanded = block.mlp.kind == MlpKind::gated ? 2 * a.neurons : a.neurons;
     l.expand_weight = matrix(expanded, a.d_model);
-    l.expand_bias = bias(expanded);
+    l.expand_bias = bias(expanded, norm);
     l.down_weight = matrix(a.d_model, a.neurons);
-    l.down_bias = bias(a.d_model);
+    l.down_bias = bias(a.d_model, norm);
     w.layers.push_back(std::move(l));
   }
   return w;

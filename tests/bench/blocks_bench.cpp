@@ -43,10 +43,10 @@ void norms(benchmark::State& state, at::ScalarType type) {
   const at::Tensor addend = matrix(rows, d_model, type);
   const at::Tensor stream = at::empty_like(base);
   const at::Tensor x = at::empty_like(addend);
-  const at::Tensor statistics = at::empty({rows, 2});
+  const at::Tensor mean_rstd = at::empty({rows, 2});
   for ([[maybe_unused]] auto _ : state) {
-    add_normalise(base, addend, stream, norm, x, statistics);
-    normalise_backward(addend, stream, statistics, norm, Derivative::plain, base, {});
+    add_normalise(base, addend, stream, norm, x, mean_rstd);
+    normalise_backward(addend, stream, mean_rstd, norm, Derivative::plain, base, {});
   }
   state.SetItemsProcessed(state.iterations() * rows);
 }
@@ -54,12 +54,12 @@ void norms(benchmark::State& state, at::ScalarType type) {
 void gates(benchmark::State& state, at::ScalarType type) {
   const std::int64_t rows = state.range(0);
   const Gate form{MlpKind::gated, Activation::silu, neurons};
-  const at::Tensor expanded = matrix(rows, 2 * neurons, type);
-  const at::Tensor out = at::empty_like(expanded);
+  const at::Tensor pre_activations = matrix(rows, 2 * neurons, type);
+  const at::Tensor out = at::empty_like(pre_activations);
   const at::Tensor a = matrix(rows, neurons, type);
   for ([[maybe_unused]] auto _ : state) {
-    gate(expanded, form, a);
-    gate_backward(a, expanded, form, Derivative::plain, Derivative::plain, out, {});
+    gate(pre_activations, form, a);
+    gate_backward(a, pre_activations, form, Derivative::plain, Derivative::plain, out, {});
   }
   state.SetItemsProcessed(state.iterations() * rows);
 }
@@ -68,20 +68,20 @@ void attentions(benchmark::State& state, at::ScalarType type) {
   const std::int64_t sequences = state.range(0) / live;
   Attention attention;
   attention.sequences = sequences;
-  attention.queries = attention.live = live;
+  attention.queries = attention.suffix = live;
   attention.heads = heads;
   attention.kv_heads = kv_heads;
   attention.d_head = d_head;
   attention.query = matrix(sequences * live, heads * d_head, type);
   attention.key = matrix(sequences * live, kv_heads * d_head, type);
   attention.value = matrix(sequences * live, kv_heads * d_head, type);
-  const at::Tensor mixed = at::empty_like(attention.query);
+  const at::Tensor z = at::empty_like(attention.query);
   const at::Tensor dq = at::empty_like(attention.query);
   const at::Tensor dk = at::empty_like(attention.key);
   const at::Tensor dv = at::empty_like(attention.value);
   for ([[maybe_unused]] auto _ : state) {
-    attend(attention, mixed);
-    attend_backward(attention, mixed, Derivative::plain, dq, dk, dv);
+    attend(attention, z);
+    attend_backward(attention, z, Derivative::plain, dq, dk, dv);
   }
   state.SetItemsProcessed(state.iterations() * sequences * live);
 }

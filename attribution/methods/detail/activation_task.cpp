@@ -21,7 +21,7 @@ std::vector<std::int64_t> examples_of(const ActivationPath& path, std::int64_t l
 }
 
 /// A fixed plan a layer: layers with equal plans are integrated together, so that they share network calls.
-std::vector<PathIntegral> integrate_fixed(const Piece& piece, const ActivationPath& path, const Task& task) {
+std::vector<PathIntegral> integrate_fixed(const MicroBatch& micro, const ActivationPath& path, const Task& task) {
   std::vector<PathIntegral> integrals(static_cast<std::size_t>(path.examples()));
   std::vector<std::pair<SweepPlan, std::vector<std::int64_t>>> by_plan;
   for (std::int64_t l = 0; l < task.options.layers.count(); ++l) {
@@ -32,23 +32,23 @@ std::vector<PathIntegral> integrate_fixed(const Piece& piece, const ActivationPa
       by_plan.emplace_back(std::move(plan), std::vector<std::int64_t>());
       same = std::prev(by_plan.end());
     }
-    for (const std::int64_t example : examples_of(path, l, piece.pairs())) same->second.push_back(example);
+    for (const std::int64_t example : examples_of(path, l, micro.pairs())) same->second.push_back(example);
   }
   for (const auto& [plan, examples] : by_plan) {
     std::vector<PathIntegral> some = integrate(path, examples, plan);
     for (std::size_t i = 0; i < examples.size(); ++i) {
       integrals[static_cast<std::size_t>(examples[i])] = std::move(some[i]);
     }
-    piece.pause();
+    micro.pause();
   }
   return integrals;
 }
 
-std::vector<PathIntegral> integrate_task(const Piece& piece, const ActivationPath& path, const Task& task) {
-  if (task.method.quadrature != Quadrature::adaptive) return integrate_fixed(piece, path, task);
+std::vector<PathIntegral> integrate_task(const MicroBatch& micro, const ActivationPath& path, const Task& task) {
+  if (task.method.quadrature != Quadrature::adaptive) return integrate_fixed(micro, path, task);
   std::vector<double> floors;
   for (std::int64_t example = 0; example < path.examples(); ++example) {
-    floors.push_back(piece.floor_of(example % piece.pairs()));
+    floors.push_back(micro.floor_of(example % micro.pairs()));
   }
   return integrate_adaptive(path, floors, adaptive_options(task.method));
 }
@@ -68,14 +68,15 @@ at::Tensor neuron_gradients(const ActivationPath& path, std::int64_t l, const st
                             std::int64_t pairs) {
   std::vector<at::Tensor> gradients;
   for (const std::int64_t example : examples_of(path, l, pairs)) {
-    gradients.push_back(integrals[static_cast<std::size_t>(example)].gradient);  // [1, live, d_model]
+    gradients.push_back(integrals[static_cast<std::size_t>(example)].gradient);  // [1, suffix, d_model]
   }
   return path.to_neurons(l, at::cat(gradients));
 }
 
-void audit(const Piece& piece, const ActivationPath& path, TaskScores& task, const std::vector<PathIntegral>& integrals,
-           const std::vector<at::Tensor>& differences, const std::vector<at::Tensor>& scores) {
-  for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
+void audit(const MicroBatch& micro, const ActivationPath& path, TaskScores& task,
+           const std::vector<PathIntegral>& integrals, const std::vector<at::Tensor>& differences,
+           const std::vector<at::Tensor>& scores) {
+  for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
     if (!task.audited(pair)) continue;
     for (std::int64_t l = 0; l < task.layers(); ++l) {
       const std::int64_t example = path.example(l, pair);
@@ -90,55 +91,54 @@ void audit(const Piece& piece, const ActivationPath& path, TaskScores& task, con
 
 }  // namespace
 
-void run_activation_task(const Piece& piece, TaskScores& task) {
-  const Record& record = piece.working();
-  ActivationPath path = piece.activation_path(record, task.method(), task.options(), task.method().rules);
+void run_activation_task(const MicroBatch& micro, TaskScores& task) {
+  const BaseRuns& runs = micro.working();
+  ActivationPath path = micro.activation_path(runs, task.method(), task.options(), task.method().rules);
   if (uses_base(task.task())) {
-    path.know_base(piece.gradients(base_group(task.method()), task.method().rules).streams);
+    path.know_base(micro.gradients(base_group(task.method()), task.method().rules).resid_post);
   }
-  const std::vector<PathIntegral> integrals = integrate_task(piece, path, task.task());
+  const std::vector<PathIntegral> integrals = integrate_task(micro, path, task.task());
 
-  const std::int64_t neurons = record.model().architecture().neurons;
+  const std::int64_t neurons = runs.model().architecture().neurons;
   const at::Tensor all =
-      at::zeros({piece.pairs(), task.layers(), piece.live(), neurons}, record.model().score_options());
+      at::zeros({micro.pairs(), task.layers(), micro.suffix(), neurons}, runs.model().score_options());
   std::vector<at::Tensor> differences, scores;  // [l] of [pair, pos, neuron]
   for (std::int64_t l = 0; l < task.layers(); ++l) {
-    differences.push_back(
-        piece.difference(record, task.method(), task.options().mean, task.options().layers.first + l));
+    differences.push_back(micro.difference(runs, task.method(), task.options().mean, task.options().layers.first + l));
     const std::int64_t positions = differences.back().size(1);
-    at::Tensor place = all.select(1, l).narrow(1, piece.live() - positions, positions);
-    at::mul_out(place, differences.back(), neuron_gradients(path, l, integrals, piece.pairs()));
+    at::Tensor place = all.select(1, l).narrow(1, micro.suffix() - positions, positions);
+    at::mul_out(place, differences.back(), neuron_gradients(path, l, integrals, micro.pairs()));
     scores.push_back(place);
-    for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
+    for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
       task.store_spent(pair, l, 1, integrals[static_cast<std::size_t>(path.example(l, pair))]);
     }
   }
   task.add(all);
   if (task.method().has_identity() || task.measures_gap()) {
-    at::Tensor effects = at::empty({task.layers(), piece.pairs()}, at::kDouble);
-    bool known = piece.one_network();  // both ends were evaluated on the way
+    at::Tensor effects = at::empty({task.layers(), micro.pairs()}, at::kDouble);
+    bool known = micro.one_network();  // both ends were evaluated on the way
     for (std::size_t example = 0; example < integrals.size() && known; ++example) {
       effects.mutable_data_ptr<double>()[example] = integrals[example].difference;
       known = std::isfinite(integrals[example].difference);
     }
-    if (!known) effects = piece.effects(task.method(), task.options());
+    if (!known) effects = micro.effects(task.method(), task.options());
     task.store_differences(sum_by_position(all).cpu() - effects.t());
   }
-  audit(piece, path, task, integrals, differences, scores);
+  audit(micro, path, task, integrals, differences, scores);
 }
 
-at::Tensor activation_pilot(const Piece& piece, const Task& task) {
-  ActivationPath path = piece.activation_path(piece.working(), task.method, task.options, task.method.rules);
-  path.know_base(piece.gradients(base_group(task.method), task.method.rules).streams);
-  const at::Tensor effects = piece.effects(task.method, task.options);
+at::Tensor activation_pilot(const MicroBatch& micro, const Task& task) {
+  ActivationPath path = micro.activation_path(micro.working(), task.method, task.options, task.method.rules);
+  path.know_base(micro.gradients(base_group(task.method), task.method.rules).resid_post);
+  const at::Tensor effects = micro.effects(task.method, task.options);
   std::vector<PilotGoal> goals;
   for (std::int64_t example = 0; example < path.examples(); ++example) {
-    goals.push_back({effects.const_data_ptr<double>()[example], piece.floor_of(example % piece.pairs())});
+    goals.push_back({effects.const_data_ptr<double>()[example], micro.floor_of(example % micro.pairs())});
   }
-  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&piece] { piece.pause(); });
-  at::Tensor table = at::empty({piece.pairs(), task.options.layers.count()}, at::kDouble);
+  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); });
+  at::Tensor table = at::empty({micro.pairs(), task.options.layers.count()}, at::kDouble);
   for (std::int64_t example = 0; example < path.examples(); ++example) {
-    table[example % piece.pairs()][example / piece.pairs()] = chosen[static_cast<std::size_t>(example)];
+    table[example % micro.pairs()][example / micro.pairs()] = chosen[static_cast<std::size_t>(example)];
   }
   return table;
 }

@@ -15,35 +15,36 @@ namespace {
 
 /// Where an embedding path begins. The pair's own baseline is the counterfactual run; others are run for it.
 struct Start {
-  at::Tensor embeddings;             // [pair, live, d_model] alpha = 0
-  std::int64_t group;                // of the record, or not_recorded
-  std::optional<Record> ran, exact;  // the state that end-point differences are taken from, where not in the record
+  at::Tensor embeddings;  // [pair, suffix, d_model] alpha = 0
+  std::int64_t group;     // of the runs, or not_run
+  std::optional<BaseRuns> ran,
+      exact;  // the state that end-point differences are taken from, where they are not among the base runs
 
-  [[nodiscard]] at::Tensor neurons(const Piece& piece, std::int64_t layer) const {
-    return ran ? ran->neurons(0, layer) : piece.working().neurons(group, layer);
+  [[nodiscard]] at::Tensor neurons(const MicroBatch& micro, std::int64_t layer) const {
+    return ran ? ran->neurons(0, layer) : micro.working().neurons(group, layer);
   }
   /// m(clean) - m(start) of the exact network [pair], float64.
-  [[nodiscard]] at::Tensor metric_difference(const Piece& piece) const {
-    const at::Tensor metric = exact ? exact->metric(0) : piece.exact().metric(group);
-    return (piece.exact().metric(clean_group).to(at::kDouble) - metric.to(at::kDouble)).cpu();
+  [[nodiscard]] at::Tensor metric_difference(const MicroBatch& micro) const {
+    const at::Tensor metric = exact ? exact->metric(0) : micro.exact().metric(group);
+    return (micro.exact().metric(clean_group).to(at::kDouble) - metric.to(at::kDouble)).cpu();
   }
 };
 
-Start start_of(const Piece& piece, const Task& task) {
-  const at::Tensor& end = piece.working().embeddings(clean_group);
+Start start_of(const MicroBatch& micro, const Task& task) {
+  const at::Tensor& end = micro.working().embeddings(clean_group);
   if (task.method.baseline == Baseline::pair) {
-    return {piece.working().embeddings(counterfactual_group), counterfactual_group, {}, {}};
+    return {micro.working().embeddings(counterfactual_group), counterfactual_group, {}, {}};
   }
-  // zero: the neuron end point is v at the smallest alpha evaluated, and alpha = 0 never is (formulas.md, section 1).
+  // zero: the neuron end point is v at the smallest alpha evaluated, and alpha = 0 never is (docs/methods.md).
   const bool zero = task.method.baseline == Baseline::zero;
   const at::Tensor alpha_zero =
       zero ? at::zeros_like(end) : task.options.mean.embeddings.expand_as(end).to(end.scalar_type());
   const at::Tensor first = zero ? end * plan_of(task, 0).nodes.alpha.front() : alpha_zero;
-  Start start{alpha_zero, EmbeddingPath::not_recorded, {}, {}};
-  start.ran.emplace(piece.working().model(), std::vector<at::Tensor>{first}, 0, piece.working().directions(),
-                    piece.flops());
-  start.exact.emplace(piece.exact().model(), std::vector<at::Tensor>{first.to(piece.exact().model().score_type())}, 0,
-                      piece.exact().directions(), piece.flops());
+  Start start{alpha_zero, EmbeddingPath::not_run, {}, {}};
+  start.ran.emplace(micro.working().model(), std::vector<at::Tensor>{first}, 0, micro.working().directions(),
+                    micro.flops());
+  start.exact.emplace(micro.exact().model(), std::vector<at::Tensor>{first.to(micro.exact().model().score_type())}, 0,
+                      micro.exact().directions(), micro.flops());
   return start;
 }
 
@@ -58,7 +59,7 @@ EmbeddingTaps taps_of(const std::vector<TaskScores*>& tasks) {
   return taps;
 }
 
-/// Integrals of consecutive pairs of the piece.
+/// Integrals of consecutive pairs of the micro.
 struct SweptPairs {
   std::int64_t first;
   const std::vector<PathIntegral>& integrals;
@@ -70,46 +71,46 @@ struct SweptPairs {
 };
 
 /// Input IG per token [pair, pos] from mean input gradients.
-at::Tensor token_scores(const Piece& piece, const Start& start, const SweptPairs& swept) {
+at::Tensor token_scores(const MicroBatch& micro, const Start& start, const SweptPairs& swept) {
   std::vector<at::Tensor> gradients;
   for (const PathIntegral& integral : swept.integrals) gradients.push_back(integral.input_gradient);
-  const at::Tensor moved = swept.part(piece.working().embeddings(clean_group)) - swept.part(start.embeddings);
+  const at::Tensor moved = swept.part(micro.working().embeddings(clean_group)) - swept.part(start.embeddings);
   return (moved * at::stack(gradients)).sum(-1);
 }
 
 /// Scores [pair, layer, pos, neuron], or [pair, 1, pos, 1] for input IG.
-at::Tensor sweep_scores(const Piece& piece, const Start& start, const TaskScores& task, const SweptPairs& swept) {
-  if (task.method().score == ScoreKind::input) return token_scores(piece, start, swept).unsqueeze(1).unsqueeze(3);
+at::Tensor sweep_scores(const MicroBatch& micro, const Start& start, const TaskScores& task, const SweptPairs& swept) {
+  if (task.method().score == ScoreKind::input) return token_scores(micro, start, swept).unsqueeze(1).unsqueeze(3);
   std::vector<at::Tensor> by_pair;
   const LayerRange& layers = task.options().layers;
   const bool conductance = task.method().score == ScoreKind::conductance;
   for (const PathIntegral& integral : swept.integrals) {
     by_pair.push_back((conductance ? integral.conductance : integral.gradient).narrow(0, layers.first, layers.count()));
   }
-  at::Tensor scores = at::stack(by_pair);  // [pair, layer, live, neuron]
+  at::Tensor scores = at::stack(by_pair);  // [pair, layer, suffix, neuron]
   if (conductance) return scores;
   for (std::int64_t l = 0; l < layers.count(); ++l) {
-    const at::Tensor clean = swept.part(piece.working().neurons(clean_group, layers.first + l));
-    const at::Tensor baseline = swept.part(start.neurons(piece, layers.first + l));
+    const at::Tensor clean = swept.part(micro.working().neurons(clean_group, layers.first + l));
+    const at::Tensor baseline = swept.part(start.neurons(micro, layers.first + l));
     const at::Tensor change = clean.to(scores.scalar_type()) - baseline.to(scores.scalar_type());
     scores.select(1, l).narrow(1, scores.size(2) - change.size(1), change.size(1)).mul_(change);
   }
   return scores;
 }
 
-void finish(const Piece& piece, const Start& start, const EmbeddingPath& path, TaskScores& task,
+void finish(const MicroBatch& micro, const Start& start, const EmbeddingPath& path, TaskScores& task,
             const std::vector<PathIntegral>& integrals) {
-  const at::Tensor tokens = token_scores(piece, start, {0, integrals});
-  const at::Tensor scores = sweep_scores(piece, start, task, {0, integrals});
+  const at::Tensor tokens = token_scores(micro, start, {0, integrals});
+  const at::Tensor scores = sweep_scores(micro, start, task, {0, integrals});
   task.add(scores);
   task.store_inputs(tokens.to(at::kDouble).cpu());
-  task.store_differences((sum_by_position(tokens.unsqueeze(-1)).cpu() - start.metric_difference(piece)).unsqueeze(1));
-  for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) {
+  task.store_differences((sum_by_position(tokens.unsqueeze(-1)).cpu() - start.metric_difference(micro)).unsqueeze(1));
+  for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
     const PathIntegral& integral = integrals[static_cast<std::size_t>(pair)];
     task.store_spent(pair, 0, task.layers(), integral);
     if (!task.audited(pair)) continue;
     const std::vector<PathIntegral> twice = integrate(path, {pair}, audit_plan(task.method(), integral.evaluations));
-    const at::Tensor finer = sweep_scores(piece, start, task, {pair, twice});
+    const at::Tensor finer = sweep_scores(micro, start, task, {pair, twice});
     for (std::int64_t l = 0; l < task.layers(); ++l) {
       const std::int64_t row = task.method().has_neurons() ? l : 0;
       task.store_audit(pair, l, scores[pair][row], finer[0][row]);
@@ -117,9 +118,9 @@ void finish(const Piece& piece, const Start& start, const EmbeddingPath& path, T
   }
 }
 
-std::vector<std::int64_t> all_pairs(const Piece& piece) {
+std::vector<std::int64_t> all_pairs(const MicroBatch& micro) {
   std::vector<std::int64_t> examples;
-  for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) examples.push_back(pair);
+  for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) examples.push_back(pair);
   return examples;
 }
 
@@ -133,35 +134,35 @@ bool share_sweep(const TaskScores& a, const TaskScores& b) {
          y.quadrature != Quadrature::adaptive;
 }
 
-void run_embedding_tasks(const Piece& piece, const std::vector<TaskScores*>& tasks) {
+void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>& tasks) {
   TaskScores& first = *tasks.front();
-  const Start start = start_of(piece, first.task());
-  const EmbeddingPath path(piece.working(), clean_group, start.embeddings, start.group, first.method().rules,
-                           taps_of(tasks), piece.batching(), piece.flops());
+  const Start start = start_of(micro, first.task());
+  const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, first.method().rules,
+                           taps_of(tasks), micro.batching(), micro.flops());
   if (first.method().quadrature == Quadrature::adaptive) {
     std::vector<double> floors;
-    for (const std::int64_t pair : all_pairs(piece)) floors.push_back(piece.floor_of(pair));
-    finish(piece, start, path, first, integrate_adaptive(path, floors, adaptive_options(first.method())));
+    for (const std::int64_t pair : all_pairs(micro)) floors.push_back(micro.floor_of(pair));
+    finish(micro, start, path, first, integrate_adaptive(path, floors, adaptive_options(first.method())));
     return;
   }
   std::vector<SweepPlan> plans;
   for (const TaskScores* task : tasks) plans.push_back(plan_of(task->task(), 0));
-  const std::vector<std::vector<PathIntegral>> integrals = integrate(path, all_pairs(piece), plans);
-  for (std::size_t i = 0; i < tasks.size(); ++i) finish(piece, start, path, *tasks[i], integrals[i]);
+  const std::vector<std::vector<PathIntegral>> integrals = integrate(path, all_pairs(micro), plans);
+  for (std::size_t i = 0; i < tasks.size(); ++i) finish(micro, start, path, *tasks[i], integrals[i]);
 }
 
-at::Tensor embedding_pilot(const Piece& piece, const Task& task) {
-  const Start start = start_of(piece, task);
-  const EmbeddingPath path(piece.working(), clean_group, start.embeddings, start.group, task.method.rules,
-                           {EmbeddingTaps::Neurons::none}, piece.batching(), piece.flops());
-  const at::Tensor differences = start.metric_difference(piece);
+at::Tensor embedding_pilot(const MicroBatch& micro, const Task& task) {
+  const Start start = start_of(micro, task);
+  const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, task.method.rules,
+                           {EmbeddingTaps::Neurons::none}, micro.batching(), micro.flops());
+  const at::Tensor differences = start.metric_difference(micro);
   std::vector<PilotGoal> goals;
-  for (const std::int64_t pair : all_pairs(piece)) {
-    goals.push_back({differences.const_data_ptr<double>()[pair], piece.floor_of(pair)});
+  for (const std::int64_t pair : all_pairs(micro)) {
+    goals.push_back({differences.const_data_ptr<double>()[pair], micro.floor_of(pair)});
   }
-  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&piece] { piece.pause(); });
-  at::Tensor table = at::empty({piece.pairs(), 1}, at::kDouble);
-  for (const std::int64_t pair : all_pairs(piece)) table[pair][0] = chosen[static_cast<std::size_t>(pair)];
+  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); });
+  at::Tensor table = at::empty({micro.pairs(), 1}, at::kDouble);
+  for (const std::int64_t pair : all_pairs(micro)) table[pair][0] = chosen[static_cast<std::size_t>(pair)];
   return table;
 }
 

@@ -7,15 +7,16 @@
 
 #include "attribution/methods/detail/task_scores.h"
 #include "attribution/model/detail/staging.h"
+#include "attribution/nodes/noise.h"
 #include "common/errors.h"
 
 namespace tributary::detail {
 namespace {
 
-/// [pair, layer, live, neuron] of zeros for a task on a piece.
-at::Tensor empty_scores(const Piece& piece, const TaskScores& task, const Record& record) {
-  return at::zeros({piece.pairs(), task.layers(), piece.live(), record.model().architecture().neurons},
-                   record.model().score_options());
+/// [pair, layer, suffix, neuron] of zeros for a task on a micro-batch.
+at::Tensor empty_scores(const MicroBatch& micro, const TaskScores& task, const BaseRuns& runs) {
+  return at::zeros({micro.pairs(), task.layers(), micro.suffix(), runs.model().architecture().neurons},
+                   runs.model().score_options());
 }
 
 /// A layer's place in such scores, at its last positions.
@@ -23,53 +24,53 @@ at::Tensor place(const at::Tensor& scores, std::int64_t l, std::int64_t position
   return scores.select(1, l).narrow(1, scores.size(2) - positions, positions);
 }
 
-void add_differences_times_gradients(const Piece& piece, TaskScores& task) {
-  const Record& record = piece.working();
-  const RecordGradients& gradients = piece.gradients(base_group(task.method()), task.method().rules);
-  const at::Tensor scores = empty_scores(piece, task, record);
+void add_differences_times_gradients(const MicroBatch& micro, TaskScores& task) {
+  const BaseRuns& runs = micro.working();
+  const BaseGradients& gradients = micro.gradients(base_group(task.method()), task.method().rules);
+  const at::Tensor scores = empty_scores(micro, task, runs);
   for (std::int64_t l = 0; l < task.layers(); ++l) {
     const std::int64_t layer = task.options().layers.first + l;
     const at::Tensor& gradient = gradients.neurons[static_cast<std::size_t>(layer)];  // [pair, pos, neuron]
-    const at::Tensor difference = piece.difference(record, task.method(), task.options().mean, layer);
+    const at::Tensor difference = micro.difference(runs, task.method(), task.options().mean, layer);
     at::Tensor here = place(scores, l, gradient.size(1));
     at::mul_out(here, difference, gradient.to(difference.scalar_type()));
   }
   task.add(scores);
   if (task.measures_gap()) {
-    task.store_differences(sum_by_position(scores).cpu() - piece.effects(task.method(), task.options()).t());
+    task.store_differences(sum_by_position(scores).cpu() - micro.effects(task.method(), task.options()).t());
   }
   PathIntegral one;
   one.evaluations = 1;
-  for (std::int64_t pair = 0; pair < piece.pairs(); ++pair) task.store_spent(pair, 0, task.layers(), one);
+  for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) task.store_spent(pair, 0, task.layers(), one);
 }
 
-/// a of the record's groups at all positions of the last layer [group, pair, pos, neuron]: the record has its last
-/// position only.
-at::Tensor last_layer(const Record& record, std::int64_t groups) {
-  const Transformer& model = record.model();
-  const std::int64_t layer = model.architecture().layers - 1;
+/// a of the base runs' groups at all positions of the last layer [group, pair, pos, neuron]: they have its kept
+/// positions only.
+at::Tensor last_layer(const BaseRuns& runs, std::int64_t groups) {
+  const Transformer& model = runs.model();
+  const std::int64_t layer = model.architecture().layers() - 1;
   std::vector<at::Tensor> streams;
   for (std::int64_t group = 0; group < groups; ++group) {
-    streams.push_back(layer == 0 ? record.embeddings(group) : record.stream_after(group, layer - 1));
+    streams.push_back(layer == 0 ? runs.embeddings(group) : runs.resid_post(group, layer - 1));
   }
   Batch batch;
-  batch.length = record.length();
-  batch.live = record.live();
+  batch.length = runs.length();
+  batch.suffix = runs.suffix();
   batch.entries = {{layer, at::cat(streams)}};
-  batch.pairs = at::arange(record.pairs(), record.directions().options().dtype(at::kLong)).repeat({groups});
-  batch.prefix = record.prefix();
+  batch.pairs = at::arange(runs.pairs(), runs.directions().rows.options().dtype(at::kLong)).repeat({groups});
+  batch.prefix = runs.prefix();
   at::Tensor neurons;
   ForwardOptions options;
   options.last_block = LastBlock::all_positions;
   options.neurons = [&neurons](std::int64_t, const at::Tensor& a) { neurons = a; };
   model.forward(std::move(batch), options);
-  return neurons.to(model.score_type()).unflatten(0, {groups, record.pairs()});
+  return neurons.to(model.score_type()).unflatten(0, {groups, runs.pairs()});
 }
 
-/// The difference from the baseline in the last layer, at all positions [pair, live, neuron].
-at::Tensor last_difference(const Piece& piece, const TaskScores& task) {
-  const Record& record = piece.working();
-  const at::Tensor groups = last_layer(record, piece.paired() ? 2 : 1);
+/// The difference from the baseline in the last layer, at all positions [pair, suffix, neuron].
+at::Tensor last_difference(const MicroBatch& micro, const TaskScores& task) {
+  const BaseRuns& runs = micro.working();
+  const at::Tensor groups = last_layer(runs, micro.paired() ? 2 : 1);
   switch (task.method().baseline) {
     case Baseline::pair:
       return groups[clean_group] - groups[counterfactual_group];
@@ -77,38 +78,38 @@ at::Tensor last_difference(const Piece& piece, const TaskScores& task) {
       return groups[clean_group];
     case Baseline::mean:
       return groups[clean_group] - task.options()
-                                       .mean.activations[record.model().architecture().layers - 1]
-                                       .narrow(0, record.length() - record.live(), record.live())
+                                       .mean.activations[runs.model().architecture().layers() - 1]
+                                       .narrow(0, runs.length() - runs.suffix(), runs.suffix())
                                        .to(groups.scalar_type());
   }
   throw ContractViolation("a baseline outside the enumeration");
 }
 
-void add_magnitudes(const Piece& piece, TaskScores& task) {
-  const Record& record = piece.working();
-  const at::Tensor scores = empty_scores(piece, task, record);
+void add_magnitudes(const MicroBatch& micro, TaskScores& task) {
+  const BaseRuns& runs = micro.working();
+  const at::Tensor scores = empty_scores(micro, task, runs);
   for (std::int64_t l = 0; l < task.layers(); ++l) {
     const std::int64_t layer = task.options().layers.first + l;
-    const bool last = layer + 1 == record.model().architecture().layers;
+    const bool last = layer + 1 == runs.model().architecture().layers();
     const at::Tensor difference =
-        last ? last_difference(piece, task) : piece.difference(record, task.method(), task.options().mean, layer);
+        last ? last_difference(micro, task) : micro.difference(runs, task.method(), task.options().mean, layer);
     place(scores, l, difference.size(1)).copy_(difference.abs());
   }
   task.add(scores);
 }
 
-void add_noise(const Piece& piece, TaskScores& task) {
-  const Architecture& a = piece.working().model().architecture();
-  const std::int64_t positions = task.method().positions == Positions::sum ? 1 : piece.length();
-  const at::Tensor one =
-      noise(a.layers, positions, a.neurons, task.options().seed).narrow(0, task.options().layers.first, task.layers());
-  task.add(one.unsqueeze(0).expand({piece.pairs(), -1, -1, -1}));
+void add_noise(const MicroBatch& micro, TaskScores& task) {
+  const Architecture& a = micro.working().model().architecture();
+  const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
+  const at::Tensor one = noise(a.layers(), positions, a.neurons, task.options().seed)
+                             .narrow(0, task.options().layers.first, task.layers());
+  task.add(one.unsqueeze(0).expand({micro.pairs(), -1, -1, -1}));
 }
 
-void add_exact(const Piece& piece, TaskScores& task) {
-  const Record& record = piece.exact();
-  const std::int64_t positions = task.method().positions == Positions::sum ? 1 : piece.length();
-  at::Tensor scores = at::full({piece.pairs(), task.layers(), positions, record.model().architecture().neurons},
+void add_exact(const MicroBatch& micro, TaskScores& task) {
+  const BaseRuns& runs = micro.exact();
+  const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
+  at::Tensor scores = at::full({micro.pairs(), task.layers(), positions, runs.model().architecture().neurons},
                                std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   for (std::int64_t l = 0; l < task.layers(); ++l) {
     std::vector<Neuron> here;
@@ -116,35 +117,35 @@ void add_exact(const Piece& piece, TaskScores& task) {
       if (neuron.layer == task.options().layers.first + l) here.push_back(neuron);
     }
     if (here.empty()) continue;
-    const at::Tensor difference = piece.difference(record, task.method(), task.options().mean, here.front().layer);
+    const at::Tensor difference = micro.difference(runs, task.method(), task.options().mean, here.front().layer);
     const at::Tensor effects =  // [pair, neuron of the sample]
-        exact_patching(record, base_group(task.method()), here, difference, task.method().direction, piece.batching(),
-                       piece.flops());
+        exact_patching(runs, base_group(task.method()), here, difference, task.method().direction, micro.batching(),
+                       micro.flops());
     for (std::size_t n = 0; n < here.size(); ++n) {
       scores.select(1, l)
           .select(1, std::max<std::int64_t>(here[n].position, 0))
           .select(1, here[n].index)
           .copy_(effects.select(1, static_cast<std::int64_t>(n)));
     }
-    piece.pause();
+    micro.pause();
   }
   task.add(scores);
 }
 
 }  // namespace
 
-void run_gradient_task(const Piece& piece, TaskScores& task) {
+void run_gradient_task(const MicroBatch& micro, TaskScores& task) {
   switch (task.method().score) {
     case ScoreKind::magnitude:
-      return add_magnitudes(piece, task);
+      return add_magnitudes(micro, task);
     case ScoreKind::noise:
-      return add_noise(piece, task);
+      return add_noise(micro, task);
     case ScoreKind::exact:
-      return add_exact(piece, task);
+      return add_exact(micro, task);
     case ScoreKind::input:
     case ScoreKind::delta:
     case ScoreKind::conductance:
-      return add_differences_times_gradients(piece, task);
+      return add_differences_times_gradients(micro, task);
   }
 }
 

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Some pairs of a unit, as many as fit one network call, with what its tasks share: the recorded runs, the gradients at
+// Some pairs of a unit, as many as fit one network call, with what its tasks share: the base runs, the gradients at
 // their ends, and the layers' true effects. Computed when first asked for.
 #pragma once
 
@@ -14,20 +14,20 @@
 
 #include "attribution/methods/activation_path.h"
 #include "attribution/methods/attribute.h"
-#include "attribution/methods/record.h"
+#include "attribution/methods/base_runs.h"
 
 namespace tributary::detail {
 
 inline constexpr std::int64_t clean_group = 0;
 inline constexpr std::int64_t counterfactual_group = 1;
 
-class Piece {
+class MicroBatch {
  public:
-  Piece(const Networks& networks, const Prompts& prompts, const UnitOptions& options, Flops* flops);
+  MicroBatch(const Networks& networks, const Prompts& prompts, const UnitOptions& options, Flops* flops);
 
   [[nodiscard]] std::int64_t pairs() const { return prompts_.clean.size(0); }
   [[nodiscard]] std::int64_t length() const { return prompts_.clean.size(1); }
-  [[nodiscard]] std::int64_t live() const { return exact_->live(); }
+  [[nodiscard]] std::int64_t suffix() const { return exact_->suffix(); }
   [[nodiscard]] bool paired() const { return prompts_.counterfactual.defined(); }
   [[nodiscard]] bool one_network() const { return working_ == exact_; }
   [[nodiscard]] const Batching& batching() const { return options_.batching; }
@@ -35,21 +35,22 @@ class Piece {
   void pause() const;
 
   /// Groups clean_group and, when paired, counterfactual_group.
-  [[nodiscard]] const Record& exact() const { return *exact_; }
-  [[nodiscard]] const Record& working() const { return *working_; }
+  [[nodiscard]] const BaseRuns& exact() const { return *exact_; }
+  [[nodiscard]] const BaseRuns& working() const { return *working_; }
   /// m on clean and counterfactual [pair, 2] float64, NaN when unpaired.
   [[nodiscard]] const at::Tensor& metric() const { return metric_; }
   /// What a residual is relative to at least, by pair: 0.01 |m(x) - m(x')|.
   [[nodiscard]] double floor_of(std::int64_t pair) const;
 
   /// Gradients of the working network, all layers at once.
-  [[nodiscard]] const RecordGradients& gradients(std::int64_t group, Rules rules) const;
+  [[nodiscard]] const BaseGradients& gradients(std::int64_t group, Rules rules) const;
 
-  /// a of clean - baseline in one layer [pair, pos, neuron], score dtype; pos: live, or 1 in the last layer.
-  [[nodiscard]] at::Tensor difference(const Record& record, const Method& method, const MeanState& mean,
+  /// a of clean - baseline in one layer [pair, pos, neuron], score dtype; pos: the suffix, or in the last layer the
+  /// kept positions.
+  [[nodiscard]] at::Tensor difference(const BaseRuns& runs, const Method& method, const MeanState& mean,
                                       std::int64_t layer) const;
-  /// The path of a method's activations on one of the records.
-  [[nodiscard]] ActivationPath activation_path(const Record& record, const Method& method, const TaskOptions& options,
+  /// The path of a method's activations from base runs of either network.
+  [[nodiscard]] ActivationPath activation_path(const BaseRuns& runs, const Method& method, const TaskOptions& options,
                                                Rules rules) const;
   /// E_l [layer, pair] of a range of layers, float64: m(x) - m(x; do a^l = baseline), or m(x'; do a^l = a_x) - m(x')
   /// when denoising; from the exact network.
@@ -59,7 +60,7 @@ class Piece {
   struct KnownGradients {
     std::int64_t group;
     Rules rules;
-    RecordGradients gradients;
+    BaseGradients gradients;
   };
   struct KnownEffects {
     Baseline baseline;
@@ -72,7 +73,7 @@ class Piece {
   Prompts prompts_;
   const UnitOptions& options_;
   Flops* flops_;
-  std::shared_ptr<const Record> exact_, working_;
+  std::shared_ptr<const BaseRuns> exact_, working_;
   at::Tensor metric_;
   mutable std::vector<std::unique_ptr<KnownGradients>> gradients_;
   mutable std::vector<KnownEffects> effects_;

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Scores of single pairs, taken out of a piece before they are summed.
+// Scores of single pairs, taken out of a micro-batch before they are summed.
 #pragma once
 
 #include <ATen/core/Tensor.h>

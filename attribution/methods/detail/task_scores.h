@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "attribution/methods/attribute.h"
+#include "attribution/methods/detail/micro_batch.h"
 #include "attribution/methods/detail/pair_tree.h"
-#include "attribution/methods/detail/piece.h"
 #include "attribution/methods/embedding_path.h"
 #include "attribution/methods/integrate.h"
 
@@ -28,10 +28,10 @@ class TaskScores {
   [[nodiscard]] bool audited(std::int64_t pair) const;
   [[nodiscard]] bool measures_gap() const { return task_.options.gap == TaskOptions::Gap::measure; }
 
-  /// The pairs of the piece at hand begin here.
+  /// The pairs of the micro-batch at hand begin here.
   void begin(std::int64_t first_pair) { first_ = first_pair; }
 
-  /// Scores of the piece's pairs [pair, layer, pos, neuron]; pos are the last positions of the prompts.
+  /// Scores of the micro-batch's pairs [pair, layer, pos, neuron]; pos are the last positions of the prompts.
   void add(const at::Tensor& scores);
   /// residual, or linearisation gap, whichever this method's difference is called: [pair, layer or 1] float64.
   void store_differences(const at::Tensor& differences);
@@ -49,7 +49,7 @@ class TaskScores {
   std::int64_t pairs_, length_, first_ = 0;
   PairTree tree_;
   UnitScores out_;
-  std::vector<at::Tensor> watched_, kept_;  // a piece each
+  std::vector<at::Tensor> watched_, kept_;  // a micro-batch each
 };
 
 /// A pilot candidate as a sweep. Conductance sums over intervals: there it stands for its number of points.
@@ -63,18 +63,18 @@ AdaptiveOptions adaptive_options(const Method& method);
 /// alpha = 0 dropped where the zero baseline makes it meaningless.
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps);
 
-// What tasks make of a piece: gradient_task.cpp, activation_task.cpp, embedding_task.cpp.
+// What tasks make of a micro-batch: gradient_task.cpp, activation_task.cpp, embedding_task.cpp.
 
 /// One-point methods, |difference|, noise and exact patching.
-void run_gradient_task(const Piece& piece, TaskScores& task);
-void run_activation_task(const Piece& piece, TaskScores& task);
+void run_gradient_task(const MicroBatch& micro, TaskScores& task);
+void run_activation_task(const MicroBatch& micro, TaskScores& task);
 /// Tasks on the embedding path with the same rules and baseline, sharing one sweep where their points are fixed.
-void run_embedding_tasks(const Piece& piece, const std::vector<TaskScores*>& tasks);
+void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>& tasks);
 /// Whether two tasks may share a sweep of the embeddings.
 bool share_sweep(const TaskScores& a, const TaskScores& b);
 
 /// Index of the cheapest pilot candidate within tolerance [pair, layer], or [pair, 1] on embedding paths.
-at::Tensor activation_pilot(const Piece& piece, const Task& task);
-at::Tensor embedding_pilot(const Piece& piece, const Task& task);
+at::Tensor activation_pilot(const MicroBatch& micro, const Task& task);
+at::Tensor embedding_pilot(const MicroBatch& micro, const Task& task);
 
 }  // namespace tributary::detail

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "attribution/model/architecture.h"
+
 namespace tributary::detail {
 
 /// bfloat16 as it lies in memory.
@@ -22,7 +24,7 @@ struct Rows {
   std::int64_t stride = 0;
 };
 
-/// S: residual stream and statistics; T: what matrix products read.
+/// S: residual stream and mean_rstd; T: what matrix products read.
 template <typename S, typename T>
 struct NormArguments {
   std::int64_t rows = 0, width = 0;
@@ -34,7 +36,7 @@ struct NormArguments {
   Rows<const S> addend_base;  //!< stream = addend_base + addend
   Rows<const T> addend;       //!< none: nullptr
   Rows<T> normalised;         //!< out; none: nullptr
-  S* statistics = nullptr;    //!< out: mean and 1/sigma of each row [rows, 2]
+  S* mean_rstd = nullptr;     //!< out: mean and 1/sigma of each row [rows, 2]
 };
 
 template <typename S, typename T>
@@ -42,28 +44,26 @@ struct NormBackwardArguments {
   std::int64_t rows = 0, width = 0;
   const T* weight = nullptr;
   bool centred = false;
-  bool constant_denominator = false;  //!< rule `norm`
+  bool frozen_denominator = false;  //!< rule `norm`
   Rows<const S> stream;
-  const S* statistics = nullptr;
+  const S* mean_rstd = nullptr;
   Rows<const T> gradient;   //!< with respect to the normalised rows
   Rows<S> stream_gradient;  //!< += what passes through the norm
   Rows<T> copy;             //!< out: stream_gradient in T; none: nullptr
 };
 
-enum class Curve : std::int32_t { silu, gelu_erf, gelu_tanh, relu };
-
 template <typename T>
 struct GateArguments {
   std::int64_t rows = 0, neurons = 0;
   bool gated = false;
-  Curve curve = Curve::silu;
-  Rows<const T> expanded;  //!< z and u side by side [rows, 2 * neurons], or z [rows, neurons]
-  Rows<T> neurons_out;     //!< a; none: nullptr
+  Activation activation = Activation::silu;
+  Rows<const T> pre_activations;  //!< z and u side by side [rows, 2 * neurons], or z [rows, neurons]
+  Rows<T> neurons_out;            //!< a; none: nullptr
   // backward only
-  Rows<const T> gradient;             //!< dm/da
-  Rows<T> expanded_gradient;          //!< out; may be `expanded` itself
-  bool constant_coefficient = false;  //!< rule `activation`
-  double share = 1;                   //!< rule `half`: 0.5
+  Rows<const T> gradient;            //!< dm/da
+  Rows<T> pre_activations_gradient;  //!< out; may be `pre_activations` itself
+  bool frozen_coefficient = false;   //!< rule `activation`
+  double share = 1;                  //!< rule `half`: 0.5
 };
 
 /// Rotates pairs (i, i + half) of each head by the angles of its position.
@@ -81,31 +81,47 @@ template <typename S, typename T>
 struct AttentionArguments {
   std::int64_t sequences = 0;
   std::int64_t queries = 0;  //!< per sequence, at its last positions
-  std::int64_t live = 0;     //!< keys of its own, per sequence
-  std::int64_t before = 0;   //!< keys of the prefix
+  std::int64_t suffix = 0;   //!< keys of its own, per sequence
+  std::int64_t prefix_length = 0;
   std::int64_t heads = 0, kv_heads = 0, head = 0;
   std::int64_t window = 0;  //!< positions a query sees, itself included; 0: all before it
   S scale = 1;
   Rows<const T> query;
-  Rows<const T> key, value;                //!< [sequence * live, kv_heads * head]
-  Rows<const T> prefix_key, prefix_value;  //!< [pair * before, kv_heads * head]
+  Rows<const T> key, value;                //!< [sequence * suffix, kv_heads * head]
+  Rows<const T> prefix_key, prefix_value;  //!< [pair * prefix_length, kv_heads * head]
   const std::int64_t* pair = nullptr;      //!< by sequence
-  Rows<T> mixed;                           //!< out
+  Rows<T> z;                               //!< out
   // backward only
   Rows<const T> gradient;
   Rows<T> query_gradient, key_gradient, value_gradient;  //!< out
-  bool constant_pattern = false;                         //!< rule `attention`
+  bool frozen_pattern = false;                           //!< rule `attention`
+};
+
+/// [entry, pos, neuron] in memory, neurons side by side.
+template <typename T>
+struct Table {
+  T* data = nullptr;
+  std::int64_t positions = 0;
+  std::int64_t entry_stride = 0, position_stride = 0;
+
+  /// The row of the position that is `from_end` before the last; of a table of one position, that one.
+  [[nodiscard]] T* row(std::int64_t entry, std::int64_t from_end) const {
+    const std::int64_t position = positions == 1 ? 0 : positions - 1 - from_end;
+    return data + entry * entry_stride + position * position_stride;
+  }
 };
 
 /// a of neurons outside a circuit become their ablation value.
 template <typename T>
 struct AblateArguments {
-  std::int64_t rows = 0, neurons = 0;
-  Rows<T> a;
-  const std::int32_t* const* place = nullptr;  //!< by row
-  const T* const* value = nullptr;             //!< by row
-  const std::int32_t* limit = nullptr;         //!< by row: neurons with place < limit are kept …
-  const bool* complement = nullptr;            //!< by row: … or the others are
+  std::int64_t sequences = 0, positions = 0, neurons = 0;
+  Table<T> a;                             //!< by sequence
+  Table<const std::int32_t> ranks;        //!< by ranking
+  Table<const T> values;                  //!< by pair
+  const std::int64_t* ranking = nullptr;  //!< by sequence: which entry of `ranks`
+  const std::int64_t* pair = nullptr;     //!< by sequence: which entry of `values`
+  const std::int32_t* kept = nullptr;     //!< by sequence: neurons with rank < kept are kept …
+  const bool* complement = nullptr;       //!< by sequence: … or the others are
 };
 
 template <typename S, typename T>

@@ -82,17 +82,17 @@ struct Activated {
   S coefficient, slope;
 };
 
-template <Curve curve, typename S>
+template <Activation activation, typename S>
 inline Activated<S> activated(S z) {
   constexpr S tanh_scale = S(0.79788456080286535588);  // sqrt(2 / pi)
-  if constexpr (curve == Curve::silu) {
+  if constexpr (activation == Activation::silu) {
     const S s = logistic(z);
     return {s, s * (S(1) + z * (S(1) - s))};
-  } else if constexpr (curve == Curve::gelu_erf) {
+  } else if constexpr (activation == Activation::gelu_erf) {
     const S phi = S(0.5) * (S(1) + std::erf(z * S(0.70710678118654752440)));
     const S density = S(0.39894228040143267794) * exponential(S(-0.5) * z * z);
     return {phi, phi + z * density};
-  } else if constexpr (curve == Curve::gelu_tanh) {
+  } else if constexpr (activation == Activation::gelu_tanh) {
     const S t = hyperbolic_tangent(tanh_scale * (z + S(0.044715) * z * z * z));
     const S inner = tanh_scale * (S(1) + S(3 * 0.044715) * z * z);
     return {S(0.5) * (S(1) + t), S(0.5) * (S(1) + t) + S(0.5) * z * (S(1) - t * t) * inner};
@@ -122,8 +122,8 @@ void normalise_row(const NormArguments<S, T>& a, std::int64_t row) {
 #pragma omp simd reduction(+ : squares)
   for (std::int64_t i = 0; i < a.width; ++i) squares += (h[i] - mean) * (h[i] - mean);
   const S inverse = S(1) / std::sqrt(squares / width + a.epsilon);
-  a.statistics[2 * row] = mean;
-  a.statistics[2 * row + 1] = inverse;
+  a.mean_rstd[2 * row] = mean;
+  a.mean_rstd[2 * row + 1] = inverse;
   T* x = a.normalised.data + row * a.normalised.stride;
   if (a.bias == nullptr) {
     for (std::int64_t i = 0; i < a.width; ++i) {
@@ -148,11 +148,11 @@ void normalise_backward(const NormBackwardArguments<S, T>& a) {
     const S* h = a.stream.data + row * a.stream.stride;
     const T* g = a.gradient.data + row * a.gradient.stride;
     S* out = a.stream_gradient.data + row * a.stream_gradient.stride;
-    const S mean = a.statistics[2 * row];
-    const S inverse = a.statistics[2 * row + 1];
+    const S mean = a.mean_rstd[2 * row];
+    const S inverse = a.mean_rstd[2 * row + 1];
     S along = 0;  // mean of gradient times unit vector
     S level = 0;  // mean of gradient
-    if (!a.constant_denominator) {
+    if (!a.frozen_denominator) {
 #pragma omp simd reduction(+ : along)
       for (std::int64_t i = 0; i < a.width; ++i) along += wide(g[i]) * wide(a.weight[i]) * (h[i] - mean);
       along *= inverse / width;
@@ -172,42 +172,42 @@ void normalise_backward(const NormBackwardArguments<S, T>& a) {
   }
 }
 
-template <Curve curve, typename T>
-void gate_curve(const GateArguments<T>& a) {
+template <Activation activation, typename T>
+void gate_with(const GateArguments<T>& a) {
   for (std::int64_t row = 0; row < a.rows; ++row) {
-    const T* z = a.expanded.data + row * a.expanded.stride;
+    const T* z = a.pre_activations.data + row * a.pre_activations.stride;
     const T* u = z + a.neurons;
     T* out = a.neurons_out.data + row * a.neurons_out.stride;
     if (a.gated) {
       for (std::int64_t i = 0; i < a.neurons; ++i) {
         const auto x = wide(z[i]);
-        out[i] = Narrow<T>::from(x * activated<curve>(x).coefficient * wide(u[i]));
+        out[i] = Narrow<T>::from(x * activated<activation>(x).coefficient * wide(u[i]));
       }
     } else {
       for (std::int64_t i = 0; i < a.neurons; ++i) {
         const auto x = wide(z[i]);
-        out[i] = Narrow<T>::from(x * activated<curve>(x).coefficient);
+        out[i] = Narrow<T>::from(x * activated<activation>(x).coefficient);
       }
     }
   }
 }
 
-template <Curve curve, typename T>
-void gate_backward_curve(const GateArguments<T>& a) {
+template <Activation activation, typename T>
+void gate_backward_with(const GateArguments<T>& a) {
   using S = typename Accumulator<T>::type;
   const S share = static_cast<S>(a.share);
-  const S kept = a.constant_coefficient ? S(0) : S(1);  // of the slope; the rest is the coefficient's
+  const S kept = a.frozen_coefficient ? S(0) : S(1);  // of the slope; the rest is the coefficient's
   for (std::int64_t row = 0; row < a.rows; ++row) {
-    const T* z = a.expanded.data + row * a.expanded.stride;
+    const T* z = a.pre_activations.data + row * a.pre_activations.stride;
     const T* u = z + a.neurons;
     const T* g = a.gradient.data + row * a.gradient.stride;
-    T* dz = a.expanded_gradient.data + row * a.expanded_gradient.stride;
+    T* dz = a.pre_activations_gradient.data + row * a.pre_activations_gradient.stride;
     T* du = dz + a.neurons;
     T* out = a.neurons_out.data == nullptr ? nullptr : a.neurons_out.data + row * a.neurons_out.stride;
     if (out != nullptr) {  // before dz may overwrite z
       for (std::int64_t i = 0; i < a.neurons; ++i) {
         const S x = wide(z[i]);
-        const S act = x * activated<curve>(x).coefficient;
+        const S act = x * activated<activation>(x).coefficient;
         out[i] = Narrow<T>::from(a.gated ? act * wide(u[i]) : act);
       }
     }
@@ -217,14 +217,14 @@ void gate_backward_curve(const GateArguments<T>& a) {
         const S x = wide(z[i]);
         const S other = wide(u[i]);
         const S gradient = share * wide(g[i]);
-        const Activated<S> f = activated<curve>(x);
+        const Activated<S> f = activated<activation>(x);
         dz[i] = Narrow<T>::from(gradient * other * (f.coefficient + kept * (f.slope - f.coefficient)));
         du[i] = Narrow<T>::from(gradient * x * f.coefficient);
       }
     } else {
 #pragma omp simd
       for (std::int64_t i = 0; i < a.neurons; ++i) {
-        const Activated<S> f = activated<curve>(static_cast<S>(wide(z[i])));
+        const Activated<S> f = activated<activation>(static_cast<S>(wide(z[i])));
         dz[i] = Narrow<T>::from(wide(g[i]) * (f.coefficient + kept * (f.slope - f.coefficient)));
       }
     }
@@ -233,29 +233,29 @@ void gate_backward_curve(const GateArguments<T>& a) {
 
 template <typename T>
 void gate(const GateArguments<T>& a) {
-  switch (a.curve) {
-    case Curve::silu:
-      return gate_curve<Curve::silu>(a);
-    case Curve::gelu_erf:
-      return gate_curve<Curve::gelu_erf>(a);
-    case Curve::gelu_tanh:
-      return gate_curve<Curve::gelu_tanh>(a);
-    case Curve::relu:
-      return gate_curve<Curve::relu>(a);
+  switch (a.activation) {
+    case Activation::silu:
+      return gate_with<Activation::silu>(a);
+    case Activation::gelu_erf:
+      return gate_with<Activation::gelu_erf>(a);
+    case Activation::gelu_tanh:
+      return gate_with<Activation::gelu_tanh>(a);
+    case Activation::relu:
+      return gate_with<Activation::relu>(a);
   }
 }
 
 template <typename T>
 void gate_backward(const GateArguments<T>& a) {
-  switch (a.curve) {
-    case Curve::silu:
-      return gate_backward_curve<Curve::silu>(a);
-    case Curve::gelu_erf:
-      return gate_backward_curve<Curve::gelu_erf>(a);
-    case Curve::gelu_tanh:
-      return gate_backward_curve<Curve::gelu_tanh>(a);
-    case Curve::relu:
-      return gate_backward_curve<Curve::relu>(a);
+  switch (a.activation) {
+    case Activation::silu:
+      return gate_backward_with<Activation::silu>(a);
+    case Activation::gelu_erf:
+      return gate_backward_with<Activation::gelu_erf>(a);
+    case Activation::gelu_tanh:
+      return gate_backward_with<Activation::gelu_tanh>(a);
+    case Activation::relu:
+      return gate_backward_with<Activation::relu>(a);
   }
 }
 
@@ -300,7 +300,7 @@ template <typename S, typename T>
 class Head {
  public:
   explicit Head(const AttentionArguments<S, T>& a)
-      : a_(a), length_(a.before + a.live), store_(new S[static_cast<std::size_t>(size())]) {
+      : a_(a), length_(a.prefix_length + a.suffix), store_(new S[static_cast<std::size_t>(size())]) {
     S* next = store_.get();
     const auto take = [&next](std::int64_t n) {
       S* piece = next;
@@ -309,8 +309,8 @@ class Head {
     };
     key_ = take(length_ * a.head);
     value_ = take(length_ * a.head);
-    key_gradient_ = take(a.live * a.head);
-    value_gradient_ = take(a.live * a.head);
+    key_gradient_ = take(a.suffix * a.head);
+    value_gradient_ = take(a.suffix * a.head);
     query_ = take(a.head);
     gradient_ = take(a.head);
     out_ = take(a.head);
@@ -331,7 +331,7 @@ class Head {
             for (std::int64_t k = first(q); k <= position(q); ++k) {
               add_scaled(out_, value_ + k * a_.head, pattern_[k], a_.head);
             }
-            store(a_.mixed.data + row * a_.mixed.stride + head * a_.head, out_);
+            store(a_.z.data + row * a_.z.stride + head * a_.head, out_);
           }
         }
       }
@@ -342,12 +342,12 @@ class Head {
     for (std::int64_t s = 0; s < a_.sequences; ++s) {
       for (std::int64_t kv = 0; kv < a_.kv_heads; ++kv) {
         load_keys(s, kv);
-        for (std::int64_t i = 0; i < 2 * a_.live * a_.head; ++i) key_gradient_[i] = 0;  // and of the values, behind
+        for (std::int64_t i = 0; i < 2 * a_.suffix * a_.head; ++i) key_gradient_[i] = 0;  // and of the values, behind
         for (std::int64_t head = kv * group(); head < (kv + 1) * group(); ++head) {
           for (std::int64_t q = 0; q < a_.queries; ++q) query_backward(s, head, q);
         }
-        for (std::int64_t k = 0; k < a_.live; ++k) {
-          const std::int64_t row = s * a_.live + k;
+        for (std::int64_t k = 0; k < a_.suffix; ++k) {
+          const std::int64_t row = s * a_.suffix + k;
           store(a_.key_gradient.data + row * a_.key_gradient.stride + kv * a_.head, key_gradient_ + k * a_.head);
           store(a_.value_gradient.data + row * a_.value_gradient.stride + kv * a_.head, value_gradient_ + k * a_.head);
         }
@@ -356,7 +356,7 @@ class Head {
   }
 
  private:
-  [[nodiscard]] std::int64_t size() const { return (2 * length_ + 2 * a_.live + 3) * a_.head + 2 * length_; }
+  [[nodiscard]] std::int64_t size() const { return (2 * length_ + 2 * a_.suffix + 3) * a_.head + 2 * length_; }
   [[nodiscard]] std::int64_t group() const { return a_.heads / a_.kv_heads; }
   [[nodiscard]] std::int64_t position(std::int64_t q) const { return length_ - a_.queries + q; }
   [[nodiscard]] std::int64_t first(std::int64_t q) const {
@@ -373,8 +373,8 @@ class Head {
 
   void load_keys(std::int64_t s, std::int64_t kv) {
     for (std::int64_t k = 0; k < length_; ++k) {
-      const bool prefix = k < a_.before;
-      const std::int64_t row = prefix ? a_.pair[s] * a_.before + k : s * a_.live + k - a_.before;
+      const bool prefix = k < a_.prefix_length;
+      const std::int64_t row = prefix ? a_.pair[s] * a_.prefix_length + k : s * a_.suffix + k - a_.prefix_length;
       const Rows<const T>& keys = prefix ? a_.prefix_key : a_.key;
       const Rows<const T>& values = prefix ? a_.prefix_value : a_.value;
       load(key_ + k * a_.head, keys.data + row * keys.stride + kv * a_.head);
@@ -409,9 +409,9 @@ class Head {
     }
     for (std::int64_t i = 0; i < a_.head; ++i) out_[i] = 0;
     for (std::int64_t k = first(q); k <= position(q); ++k) {
-      const std::int64_t own = k - a_.before;
+      const std::int64_t own = k - a_.prefix_length;
       if (own >= 0) add_scaled(value_gradient_ + own * a_.head, gradient_, pattern_[k], a_.head);
-      if (a_.constant_pattern) continue;
+      if (a_.frozen_pattern) continue;
       const S score_gradient = a_.scale * pattern_[k] * (pattern_gradient_[k] - along);
       add_scaled(out_, key_ + k * a_.head, score_gradient, a_.head);
       if (own >= 0) add_scaled(key_gradient_ + own * a_.head, query_, score_gradient, a_.head);
@@ -437,14 +437,16 @@ void attention_backward(const AttentionArguments<S, T>& a) {
 
 template <typename T>
 void ablate(const AblateArguments<T>& a) {
-  for (std::int64_t row = 0; row < a.rows; ++row) {
-    T* x = a.a.data + row * a.a.stride;
-    const std::int32_t* place = a.place[row];
-    const T* value = a.value[row];
-    const std::int32_t limit = a.limit[row];
-    const bool complement = a.complement[row];
+  for (std::int64_t s = 0; s < a.sequences; ++s) {
+    const std::int32_t kept = a.kept[s];
+    const bool complement = a.complement[s];
+    for (std::int64_t from_end = 0; from_end < a.positions; ++from_end) {
+      T* x = a.a.row(s, from_end);
+      const std::int32_t* rank = a.ranks.row(a.ranking[s], from_end);
+      const T* value = a.values.row(a.pair[s], from_end);
 #pragma omp simd
-    for (std::int64_t i = 0; i < a.neurons; ++i) x[i] = (place[i] < limit) != complement ? x[i] : value[i];
+      for (std::int64_t i = 0; i < a.neurons; ++i) x[i] = (rank[i] < kept) != complement ? x[i] : value[i];
+    }
   }
 }
 

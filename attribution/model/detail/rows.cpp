@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/detail/rows.h"
 
-#include <ATen/ATen.h>
+#include <ATen/ops/empty.h>
 
 namespace tributary::detail {
 
@@ -12,48 +12,50 @@ at::Tensor row_buffer(std::int64_t rows, std::int64_t width, const at::TensorOpt
   return buffer;
 }
 
-at::Tensor last_positions(const at::Tensor& rows, std::int64_t live) {
-  return rows.unflatten(0, {-1, live}).select(1, live - 1);
+at::Tensor last_positions(const at::Tensor& rows, std::int64_t suffix, std::int64_t kept) {
+  return rows.unflatten(0, {-1, suffix}).narrow(1, suffix - kept, kept);
 }
 
-Norm attention_norm(const Architecture& architecture, const LayerWeights& weights) {
-  return {weights.attention_norm_weight, weights.attention_norm_bias, architecture.norm, architecture.norm_epsilon};
+Norm attention_norm(const BlockSpec& block, const LayerWeights& weights) {
+  return {weights.attention_norm_weight, weights.attention_norm_bias, block.attention_norm.kind,
+          block.attention_norm.epsilon};
 }
 
-Norm mlp_norm(const Architecture& architecture, const LayerWeights& weights) {
-  return {weights.mlp_norm_weight, weights.mlp_norm_bias, architecture.norm, architecture.norm_epsilon};
+Norm mlp_norm(const BlockSpec& block, const LayerWeights& weights) {
+  return {weights.mlp_norm_weight, weights.mlp_norm_bias, block.mlp_norm.kind, block.mlp_norm.epsilon};
 }
 
-Gate gate_of(const Architecture& architecture) {
-  return {architecture.mlp, architecture.activation, architecture.neurons};
+Gate gate_of(const Architecture& architecture, const BlockSpec& block) {
+  return {block.mlp.kind, block.mlp.activation, architecture.neurons};
 }
 
 std::int64_t entered(const Batch& batch, std::int64_t block) {
   std::int64_t count = 0;
   for (const Entry& entry : batch.entries) {
-    if (entry.block <= block) count += entry.stream.size(0);
+    if (entry.block <= block) count += entry.resid.size(0);
   }
   return count;
 }
 
-Attention attention_of(const Architecture& architecture, const at::Tensor& query, const at::Tensor& key_value,
-                       std::int64_t sequences) {
+Attention attention_of(const Architecture& architecture, const AttentionSpec& spec, const at::Tensor& query,
+                       const at::Tensor& key_value, std::int64_t sequences) {
   Attention attention;
   attention.sequences = sequences;
   attention.queries = query.size(0) / sequences;
-  attention.live = key_value.size(0) / sequences;
+  attention.suffix = key_value.size(0) / sequences;
   attention.heads = architecture.heads;
   attention.kv_heads = architecture.kv_heads;
   attention.d_head = architecture.d_head;
-  attention.window = architecture.sliding_window.value_or(0);
+  attention.window = spec.window.value_or(0);
+  attention.scale = spec.scale;
   attention.query = query;
   attention.key = keys(key_value);
   attention.value = values(key_value);
   return attention;
 }
 
-void set_prefix(Attention& attention, std::int64_t before, const at::Tensor& key_value, const at::Tensor& pairs) {
-  attention.before = before;
+void add_prefix(Attention& attention, std::int64_t length, const at::Tensor& key_value, const at::Tensor& pairs) {
+  attention.prefix_length = length;
   attention.prefix_key = keys(key_value);
   attention.prefix_value = values(key_value);
   attention.pair = pairs;
@@ -65,10 +67,24 @@ at::Tensor values(const at::Tensor& key_value) {
   return key_value.narrow(1, key_value.size(1) / 2, key_value.size(1) / 2);
 }
 
-BlockWork block_work(const Architecture& architecture, const Batch& batch, std::int64_t sequences,
-                     std::int64_t queries) {
-  return {sequences * batch.live, sequences * queries,
-          sequences * attended_pairs(batch.length, queries, architecture.sliding_window.value_or(0))};
+std::vector<RotaryTables> rotary_tables_of(const Transformer& model, std::int64_t length) {
+  std::vector<RotaryTables> tables;
+  for (const Rotary& rotary : model.architecture().rotaries) {
+    tables.push_back(rotary_tables(rotary, model.architecture().d_head, length, model.score_options()));
+  }
+  return tables;
+}
+
+void turn(const AttentionSpec& spec, const std::vector<RotaryTables>& tables, const at::Tensor& rows,
+          std::int64_t first, std::int64_t positions, RotationSense sense) {
+  if (!spec.rotary || rows.size(0) == 0) return;
+  const RotaryTables& table = tables[*spec.rotary];
+  rotate(rows, {table.cosine, table.sine, first, positions}, sense);
+}
+
+BlockWork block_work(const BlockSpec& block, const Batch& batch, std::int64_t sequences, std::int64_t queries) {
+  return {sequences * batch.suffix, sequences * queries,
+          sequences * attended_pairs(batch.length, queries, block.attention.window.value_or(0))};
 }
 
 }  // namespace tributary::detail

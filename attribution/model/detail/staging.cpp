@@ -2,6 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/detail/staging.h"
 
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstdint>
+
 namespace tributary::detail {
 
 template <typename T>
@@ -16,17 +21,6 @@ at::Tensor staged(const std::vector<T>& numbers, const at::TensorOptions& option
 template at::Tensor staged(const std::vector<std::int64_t>&, const at::TensorOptions&);
 template at::Tensor staged(const std::vector<std::int32_t>&, const at::TensorOptions&);
 template at::Tensor staged(const std::vector<double>&, const at::TensorOptions&);
-
-StagedPoints stage(const std::vector<PathPoint>& points, const std::vector<std::size_t>& indices,
-                   const at::TensorOptions& options) {
-  std::vector<std::int64_t> examples;
-  std::vector<double> alpha;
-  for (const std::size_t i : indices) {
-    examples.push_back(points[i].example);
-    alpha.push_back(points[i].alpha);
-  }
-  return {staged(examples, options), staged(alpha, options).to(options.dtype()).view({-1, 1, 1})};
-}
 
 at::Tensor sum_by_position(const at::Tensor& t) {
   const at::Tensor rows = t.sum(-1, false, at::kDouble);  // [..., pos]

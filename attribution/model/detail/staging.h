@@ -1,28 +1,16 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Points of a path as tensors on the device, one copy a network call whatever its size; and sums over positions.
+// Numbers of the host as tensors on the device, and sums whose bits do not depend on how many zeros come first.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
-#include <cstddef>
 #include <vector>
-
-#include "attribution/methods/path.h"
 
 namespace tributary::detail {
 
-struct StagedPoints {
-  at::Tensor examples;  //!< [point] int64
-  at::Tensor alpha;     //!< [point, 1, 1], score dtype
-};
-
-/// Some points by their indices in the list. On a card through pinned memory, so that the copy does not wait.
-StagedPoints stage(const std::vector<PathPoint>& points, const std::vector<std::size_t>& indices,
-                   const at::TensorOptions& options);
-
-/// Numbers of the host as a tensor on the device.
+/// Numbers of the host as a tensor on the device. On a card through pinned memory, so that the copy does not wait.
 template <typename T>
 at::Tensor staged(const std::vector<T>& numbers, const at::TensorOptions& options);
 

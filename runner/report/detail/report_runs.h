@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "attribution/methods/effects.h"
+#include "attribution/nodes/neuron.h"
 #include "runner/report/detail/results_access.h"
 #include "runner/report/report.h"
 

@@ -22,22 +22,22 @@ struct Setting {
   Transformer model;
   Prompts prompts;
   std::vector<at::Tensor> embeddings{model.embed(prompts.clean), model.embed(prompts.counterfactual)};
-  Record record;
+  BaseRuns record;
 
   Setting(Kind kind, at::ScalarType type, std::int64_t shared)
       : model(tiny_model(kind, type)),
         prompts(tiny_prompts(pairs, length, stream_type(type), shared)),
-        record(model, embeddings, shared, model.directions(prompts.tokens), nullptr) {}
+        runs(model, embeddings, shared, model.logit_directions(prompts.tokens), nullptr) {}
 
   /// base_group 0 stays clean (alpha 1), 1 stays counterfactual (alpha 0).
   [[nodiscard]] ActivationPath path(std::int64_t base_group, LayerRange layers = {0, 3}, Rules rules = {},
                                     std::int64_t rows = 512) const {
     std::vector<at::Tensor> differences;
     for (std::int64_t layer = layers.first; layer < layers.end; ++layer) {
-      differences.push_back(record.neurons(0, layer).to(model.score_type()) -
-                            record.neurons(1, layer).to(model.score_type()));
+      differences.push_back(runs.neurons(0, layer).to(model.score_type()) -
+                            runs.neurons(1, layer).to(model.score_type()));
     }
-    return {record, base_group, base_group == 0 ? 1.0 : 0.0, layers, differences, rules, {rows}, nullptr};
+    return {runs, base_group, base_group == 0 ? 1.0 : 0.0, layers, differences, rules, {rows}, nullptr};
   }
 };
 
@@ -66,7 +66,7 @@ class ActivationPaths : public ::testing::TestWithParam<std::tuple<Kind, std::in
  protected:
   const std::int64_t base = std::get<2>(GetParam());
   const Setting setting{std::get<0>(GetParam()), at::kDouble, std::get<1>(GetParam())};
-  const std::int64_t live = setting.record.live();
+  const std::int64_t live = setting.runs.suffix();
 };
 INSTANTIATE_TEST_SUITE_P(ActivationPath, ActivationPaths,
                          ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2), ::testing::Values(0, 2, 5),
@@ -137,7 +137,7 @@ TEST_P(ActivationPathBits, DoNotDependOnWhetherTheBaseRunIsKnown) {
         ActivationPath path = setting.path(base, {0, 3}, rules);
         const std::vector<PathPoint> points = some_points(path);
         const std::vector<PathSample> evaluated = samples_of(path, points);
-        path.know_base(setting.record.gradients(base, rules, nullptr).streams);
+        path.know_base(setting.runs.gradients(base, rules, nullptr).streams);
         expect_same_samples(samples_of(path, points), evaluated);
       }
     }
@@ -165,7 +165,7 @@ TEST_P(ActivationPathBits, OfSomeLayersAreThoseOfAll) {
 TEST(ActivationPath, MayStartAtAnyActivations) {
   const Setting setting(Kind::llama, at::kDouble, 0);
   const at::Tensor difference = at::randn({pairs, length, 20}, at::kDouble);
-  const ActivationPath path(setting.record, 0, 1, {1, 2}, {difference}, {}, {}, nullptr);
+  const ActivationPath path(setting.runs, 0, 1, {1, 2}, {difference}, {}, {}, nullptr);
   const AutogradModel reference(setting.model);
   const Truth clean = reference.run(setting.embeddings[0], setting.prompts.tokens);
   const at::Tensor moved =

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "attribution/methods/record.h"
+#include "attribution/methods/base_runs.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -18,88 +18,88 @@ constexpr std::int64_t length = 6;
 constexpr std::int64_t pairs = 3;
 
 /// Family, and how many leading positions the two groups share.
-class Records : public ::testing::TestWithParam<std::tuple<Kind, std::int64_t>> {
+class Groups : public ::testing::TestWithParam<std::tuple<Kind, std::int64_t>> {
  protected:
   const std::int64_t shared = std::get<1>(GetParam());
-  const std::int64_t live = length - shared;
+  const std::int64_t suffix = length - shared;
   const Transformer model = tiny_model(std::get<0>(GetParam()));
   const Prompts prompts = tiny_prompts(pairs, length, at::kDouble, shared);
   const std::vector<at::Tensor> embeddings{model.embed(prompts.clean), model.embed(prompts.counterfactual)};
-  const Record record{model, embeddings, shared, model.directions(prompts.tokens), nullptr};
+  const BaseRuns runs{model, embeddings, shared, model.logit_directions(prompts.tokens), nullptr};
   const AutogradModel reference{model};
 
   [[nodiscard]] Truth truth_of(std::size_t group, Rules rules = {}) const {
     return reference.run(embeddings[group], prompts.tokens, rules);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Record, Records,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2),
+INSTANTIATE_TEST_SUITE_P(BaseRuns, Groups,
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2, Kind::patchwork),
                                             ::testing::Values(0, 1, 3, length - 1)),
                          [](const auto& one) {
                            return name_of(std::get<0>(one.param)) + "_shared_" + std::to_string(std::get<1>(one.param));
                          });
 
-TEST_P(Records, HoldTheRunsOfEachGroup) {
-  EXPECT_EQ(record.live(), live);
-  EXPECT_EQ(record.prefix() == nullptr, shared == 0);
+TEST_P(Groups, HoldTheRunsOfEachGroup) {
+  EXPECT_EQ(runs.suffix(), suffix);
+  EXPECT_EQ(runs.prefix() == nullptr, shared == 0);
   for (std::int64_t group = 0; group < 2; ++group) {
     const Truth truth = truth_of(static_cast<std::size_t>(group));
-    expect_close(record.metric(group), truth.metric);
-    expect_same_bits(record.embeddings(group).contiguous(),
-                     embeddings[static_cast<std::size_t>(group)].narrow(1, shared, live).contiguous());
+    expect_close(runs.metric(group), truth.metric);
+    expect_same_bits(runs.embeddings(group).contiguous(),
+                     embeddings[static_cast<std::size_t>(group)].narrow(1, shared, suffix).contiguous());
     for (std::int64_t layer = 0; layer < 3; ++layer) {
-      const at::Tensor a = record.neurons(group, layer);
-      EXPECT_EQ(a.size(1), layer == 2 ? 1 : live);
+      const at::Tensor a = runs.neurons(group, layer);
+      EXPECT_EQ(a.size(1), layer == 2 ? 1 : suffix);
       expect_close(a, last_positions(truth.neurons, layer, a.size(1)));
-      const at::Tensor after = record.stream_after(group, layer);
-      ASSERT_EQ(after.sizes(), (at::IntArrayRef{pairs, live, 24}));
-      const std::int64_t known = layer == 2 ? 1 : live;
-      expect_close(after.narrow(1, live - known, known), last_positions(truth.streams, layer + 1, known));
-      EXPECT_EQ(after.narrow(1, 0, live - known).abs().sum().item<double>(), 0);
+      const at::Tensor after = runs.resid_post(group, layer);
+      ASSERT_EQ(after.sizes(), (at::IntArrayRef{pairs, suffix, 24}));
+      const std::int64_t known = layer == 2 ? 1 : suffix;
+      expect_close(after.narrow(1, suffix - known, known), last_positions(truth.streams, layer + 1, known));
+      EXPECT_EQ(after.narrow(1, 0, suffix - known).abs().sum().item<double>(), 0);
     }
   }
 }
 
-TEST_P(Records, GradientsAreAutograds) {
+TEST_P(Groups, GradientsAreAutograds) {
   for (const Rules& rules : {Rules(), Rules::all()}) {
     for (std::int64_t group = 0; group < 2; ++group) {
       const Truth truth = truth_of(static_cast<std::size_t>(group), rules);
-      const RecordGradients found = record.gradients(group, rules, nullptr);
+      const BaseGradients found = runs.gradients(group, rules, nullptr);
       for (std::int64_t layer = 0; layer < 3; ++layer) {
         const at::Tensor& a = found.neurons[static_cast<std::size_t>(layer)];
-        EXPECT_EQ(a.size(1), layer == 2 ? 1 : live);
+        EXPECT_EQ(a.size(1), layer == 2 ? 1 : suffix);
         expect_close(a, last_positions(truth.neuron_gradients, layer, a.size(1)));
-        expect_close(found.streams[static_cast<std::size_t>(layer)],
-                     last_positions(truth.stream_gradients, layer + 1, live));
+        expect_close(found.resid_post[static_cast<std::size_t>(layer)],
+                     last_positions(truth.stream_gradients, layer + 1, suffix));
       }
     }
   }
 }
 
-TEST_P(Records, NoBitDependsOnWhatIsShared) {
-  const Record whole(model, embeddings, 0, model.directions(prompts.tokens), nullptr);
+TEST_P(Groups, NoBitDependsOnWhatIsShared) {
+  const BaseRuns whole(model, embeddings, 0, model.logit_directions(prompts.tokens), nullptr);
   for (std::int64_t group = 0; group < 2; ++group) {
-    expect_same_bits(record.metric(group), whole.metric(group));
-    const RecordGradients a = record.gradients(group, {}, nullptr);
-    const RecordGradients b = whole.gradients(group, {}, nullptr);
+    expect_same_bits(runs.metric(group), whole.metric(group));
+    const BaseGradients a = runs.gradients(group, {}, nullptr);
+    const BaseGradients b = whole.gradients(group, {}, nullptr);
     for (std::size_t layer = 0; layer < 3; ++layer) {
       expect_same_bits(
           a.neurons[layer].contiguous(),
           last_positions(b.neurons, static_cast<std::int64_t>(layer), a.neurons[layer].size(1)).contiguous());
-      expect_same_bits(a.streams[layer].contiguous(),
-                       last_positions(b.streams, static_cast<std::int64_t>(layer), live).contiguous());
+      expect_same_bits(a.resid_post[layer].contiguous(),
+                       last_positions(b.resid_post, static_cast<std::int64_t>(layer), suffix).contiguous());
     }
   }
 }
 
-TEST(Record, OfOneGroupWorksToo) {
+TEST(BaseRuns, OfOneGroupWorksToo) {
   const Transformer model = tiny_model(Kind::llama);
   const Prompts prompts = tiny_prompts(pairs, length);
   const at::Tensor e = model.embed(prompts.clean);
-  const Record record(model, {e}, 0, model.directions(prompts.tokens), nullptr);
+  const BaseRuns runs(model, {e}, 0, model.logit_directions(prompts.tokens), nullptr);
   const Truth truth = AutogradModel(model).run(e, prompts.tokens);
-  expect_close(record.metric(0), truth.metric);
-  expect_close(record.gradients(0, {}, nullptr).streams[0], truth.stream_gradients[1]);
+  expect_close(runs.metric(0), truth.metric);
+  expect_close(runs.gradients(0, {}, nullptr).resid_post[0], truth.stream_gradients[1]);
 }
 
 }  // namespace

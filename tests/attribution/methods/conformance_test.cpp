@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Captum's documented results on its own toy nets, re-derived (formulas.md section 6), through the integrals that the
+// Captum's documented results on its own toy nets, re-derived (docs/methods.md), through the integrals that the
 // transformer uses.
 #include <gtest/gtest.h>
 

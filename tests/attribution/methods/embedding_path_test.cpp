@@ -42,7 +42,7 @@ struct Setting {
   Prompts prompts;
   std::int64_t shared;
   std::vector<at::Tensor> embeddings{model.embed(prompts.clean), model.embed(prompts.counterfactual)};
-  Record record{model, embeddings, shared, model.directions(prompts.tokens), nullptr};
+  BaseRuns runs{model, embeddings, shared, model.logit_directions(prompts.tokens), nullptr};
 
   Setting(Kind kind, at::ScalarType type, std::int64_t shared_positions)
       : model(tiny_model(kind, type)),
@@ -50,7 +50,7 @@ struct Setting {
         shared(shared_positions) {}
   [[nodiscard]] EmbeddingPath path(Rules rules = {}, Neurons taps = Neurons::values_and_gradients,
                                    std::int64_t rows = 512, std::int64_t start_group = 1) const {
-    return {record, 0, record.embeddings(1), start_group, rules, {taps}, {rows}, nullptr};
+    return {runs, 0, runs.embeddings(1), start_group, rules, {taps}, {rows}, nullptr};
   }
 };
 
@@ -134,7 +134,7 @@ TEST_P(EmbeddingPathBits, DoNotDependOnBatchesTapsOrWhatTheRecordRan) {
 TEST(EmbeddingPath, MayStartAnywhere) {
   const Setting setting(Kind::gpt2, at::kDouble, 0);
   const at::Tensor start = at::randn_like(setting.embeddings[0]);
-  const EmbeddingPath path(setting.record, 0, start, EmbeddingPath::not_recorded, {}, {}, {}, nullptr);
+  const EmbeddingPath path(setting.runs, 0, start, EmbeddingPath::not_recorded, {}, {}, {}, nullptr);
   const PathSample sample = samples_of(path, {{2, 0.3}}).front();
   const at::Tensor end = setting.embeddings[0].narrow(0, 2, 1);
   const at::Tensor from = start.narrow(0, 2, 1);

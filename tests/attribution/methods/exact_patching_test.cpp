@@ -1,6 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "attribution/methods/effects.h"
+#include "attribution/methods/exact_patching.h"
+#include "attribution/nodes/noise.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

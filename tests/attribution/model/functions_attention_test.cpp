@@ -33,7 +33,8 @@ TEST_P(RotationTypes, BothWaysAreThoseOfTheReference) {
   const at::Tensor by_head = leaf.view({sequences, positions, heads, d}).transpose(1, 2);
   const at::Tensor turned = truth::rotated(by_head, {}, first).transpose(1, 2).reshape(leaf.sizes());
   const at::Tensor back = grad({turned}, {leaf}, {start.rows.to(at::kDouble)})[0];
-  for (const auto& [turn, expected] : {std::pair(Turn::forward, turned), std::pair(Turn::transposed, back)}) {
+  for (const auto& [turn, expected] :
+       {std::pair(RotationSense::forward, turned), std::pair(RotationSense::inverse, back)}) {
     const Strided x(start.rows, GetParam());
     rotate(x.rows, rotation, turn);
     expect_close(x.rows, expected);
@@ -81,8 +82,8 @@ class Attentions : public ::testing::TestWithParam<Case> {
     at::manual_seed(6);
     a.sequences = sequences;
     a.queries = GetParam().queries;
-    a.live = GetParam().live;
-    a.before = GetParam().before;
+    a.suffix = GetParam().live;
+    a.prefix_length = GetParam().before;
     a.heads = heads;
     a.kv_heads = GetParam().kv_heads;
     a.d_head = d;
@@ -91,11 +92,11 @@ class Attentions : public ::testing::TestWithParam<Case> {
       return Strided(1.5 * at::randn({count, of_heads * d}, at::kDouble), type).rows;
     };
     a.query = rows(sequences * a.queries, heads);
-    a.key = rows(sequences * a.live, a.kv_heads);
-    a.value = rows(sequences * a.live, a.kv_heads);
-    if (a.before > 0) {
-      a.prefix_key = rows(pairs * a.before, a.kv_heads);
-      a.prefix_value = rows(pairs * a.before, a.kv_heads);
+    a.key = rows(sequences * a.suffix, a.kv_heads);
+    a.value = rows(sequences * a.suffix, a.kv_heads);
+    if (a.prefix_length > 0) {
+      a.prefix_key = rows(pairs * a.prefix_length, a.kv_heads);
+      a.prefix_value = rows(pairs * a.prefix_length, a.kv_heads);
       a.pair = at::tensor({1, 0, 1}, at::kLong);
     }
     incoming = rows(sequences * a.queries, heads);
@@ -106,9 +107,9 @@ class Attentions : public ::testing::TestWithParam<Case> {
 
   /// The prefix's rows and a sequence's own [sequence, kv_head, pos, d].
   [[nodiscard]] at::Tensor whole(const at::Tensor& own, const at::Tensor& prefix) const {
-    at::Tensor all = own.view({sequences, a.live, a.kv_heads, d});
-    if (a.before > 0) {
-      const at::Tensor given = prefix.to(at::kDouble).reshape({pairs, a.before, a.kv_heads, d});
+    at::Tensor all = own.view({sequences, a.suffix, a.kv_heads, d});
+    if (a.prefix_length > 0) {
+      const at::Tensor given = prefix.to(at::kDouble).reshape({pairs, a.prefix_length, a.kv_heads, d});
       all = at::cat({given.index_select(0, a.pair), all}, 1);
     }
     return all.transpose(1, 2);
@@ -128,10 +129,10 @@ class Attentions : public ::testing::TestWithParam<Case> {
 INSTANTIATE_TEST_SUITE_P(Functions, Attentions, ::testing::ValuesIn(cases()));
 
 TEST_P(Attentions, MixAsTheReferenceDoes) {
-  const Strided mixed(at::zeros_like(query), type);
-  attend(a, mixed.rows);
-  expect_close(mixed.rows, truth_of(Derivative::plain));
-  EXPECT_TRUE(mixed.untouched());
+  const Strided z(at::zeros_like(query), type);
+  attend(a, z.rows);
+  expect_close(z.rows, truth_of(Derivative::plain));
+  EXPECT_TRUE(z.untouched());
   const at::Tensor other = at::empty(query.sizes(), type);
   generic::attend(a, other);
   expect_close(other, truth_of(Derivative::plain));

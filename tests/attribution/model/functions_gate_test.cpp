@@ -53,46 +53,46 @@ class Gates : public ::testing::TestWithParam<std::tuple<MlpKind, Activation, at
   const Gate form{kind, std::get<1>(GetParam()), neurons};
   const std::int64_t width = kind == MlpKind::gated ? 2 * neurons : neurons;
 
-  [[nodiscard]] at::Tensor truth_of(const at::Tensor& expanded, Derivative activation, Derivative half) const {
-    const at::Tensor s = truth::act(expanded.narrow(1, 0, neurons), form.activation, activation);
-    return kind == MlpKind::plain ? s : truth::product(s, expanded.narrow(1, neurons, neurons), half);
+  [[nodiscard]] at::Tensor truth_of(const at::Tensor& pre_activations, Derivative activation, Derivative half) const {
+    const at::Tensor s = truth::act(pre_activations.narrow(1, 0, neurons), form.activation, activation);
+    return kind == MlpKind::plain ? s : truth::product(s, pre_activations.narrow(1, neurons, neurons), half);
   }
 
   void check_forward(const at::Tensor& numbers) const {
-    Strided expanded(numbers, type);
+    Strided pre_activations(numbers, type);
     Strided a(at::zeros({rows, neurons}, at::kDouble), type);
-    gate(expanded.rows, form, a.rows);
-    expect_close(a.rows, truth_of(expanded.rows.to(at::kDouble), Derivative::plain, Derivative::plain));
-    EXPECT_TRUE(a.untouched() && expanded.untouched());
+    gate(pre_activations.rows, form, a.rows);
+    expect_close(a.rows, truth_of(pre_activations.rows.to(at::kDouble), Derivative::plain, Derivative::plain));
+    EXPECT_TRUE(a.untouched() && pre_activations.untouched());
     const at::Tensor other = at::empty({rows, neurons}, type);
-    generic::gate(expanded.rows, form, other);
+    generic::gate(pre_activations.rows, form, other);
     expect_close(a.rows, other);
   }
 
   void check_backward(const at::Tensor& numbers, Derivative activation, Derivative half) const {
-    Strided expanded(numbers, type);
+    Strided pre_activations(numbers, type);
     Strided incoming(at::randn({rows, neurons}, at::kDouble), type);
-    const at::Tensor leaf = expanded.rows.to(at::kDouble).clone().requires_grad_();
+    const at::Tensor leaf = pre_activations.rows.to(at::kDouble).clone().requires_grad_();
     const at::Tensor expected = grad({truth_of(leaf, activation, half)}, {leaf}, {incoming.rows.to(at::kDouble)})[0];
     const at::Tensor forward = at::empty({rows, neurons}, type);
-    gate(expanded.rows, form, forward);
+    gate(pre_activations.rows, form, forward);
 
     Strided gradient(at::zeros({rows, width}, at::kDouble), type);
     Strided a(at::zeros({rows, neurons}, at::kDouble), type);
-    gate_backward(incoming.rows, expanded.rows, form, activation, half, gradient.rows, a.rows);
+    gate_backward(incoming.rows, pre_activations.rows, form, activation, half, gradient.rows, a.rows);
     expect_close(gradient.rows, expected);
     expect_same_bits(a.rows.contiguous(), forward);
     EXPECT_TRUE(a.untouched() && gradient.untouched());
 
     const at::Tensor other = at::empty({rows, width}, type);
-    generic::gate_backward(incoming.rows, expanded.rows, form, activation, half, other, {});
+    generic::gate_backward(incoming.rows, pre_activations.rows, form, activation, half, other, {});
     expect_close(other, expected);
 
     // In place, where the gradient takes the room of z and u.
     a.rows.zero_();
     const at::Tensor kept = gradient.rows.clone();
-    gate_backward(incoming.rows, expanded.rows, form, activation, half, expanded.rows, a.rows);
-    expect_same_bits(expanded.rows.contiguous(), kept);
+    gate_backward(incoming.rows, pre_activations.rows, form, activation, half, pre_activations.rows, a.rows);
+    expect_same_bits(pre_activations.rows.contiguous(), kept);
     expect_same_bits(a.rows.contiguous(), forward);
   }
 };
@@ -127,18 +127,18 @@ TEST_P(Gates, TheHalfRuleGivesEachFactorHalf) {
 TEST_P(Gates, BothRulesTogether) { check_backward(moderate(width), Derivative::replaced, Derivative::replaced); }
 
 TEST_P(Gates, NoBitOfARowDependsOnTheOthers) {
-  const at::Tensor expanded = moderate(width).to(type);
+  const at::Tensor pre_activations = moderate(width).to(type);
   const at::Tensor incoming = at::randn({rows, neurons}, at::kDouble).to(type);
   const at::Tensor a = at::empty({rows, neurons}, type);
   const at::Tensor gradient = at::empty({rows, width}, type);
-  gate(expanded, form, a);
-  gate_backward(incoming, expanded, form, Derivative::plain, Derivative::plain, gradient, {});
+  gate(pre_activations, form, a);
+  gate_backward(incoming, pre_activations, form, Derivative::plain, Derivative::plain, gradient, {});
   for (std::int64_t row = 0; row < rows; ++row) {
     const auto one = [row](const at::Tensor& t) { return t.narrow(0, row, 1).clone(); };
     const at::Tensor alone = at::empty({1, neurons}, type);
     const at::Tensor alone_gradient = at::empty({1, width}, type);
-    gate(one(expanded), form, alone);
-    gate_backward(one(incoming), one(expanded), form, Derivative::plain, Derivative::plain, alone_gradient, {});
+    gate(one(pre_activations), form, alone);
+    gate_backward(one(incoming), one(pre_activations), form, Derivative::plain, Derivative::plain, alone_gradient, {});
     expect_same_bits(alone, one(a));
     expect_same_bits(alone_gradient, one(gradient));
   }

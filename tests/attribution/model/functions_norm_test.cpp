@@ -47,26 +47,26 @@ INSTANTIATE_TEST_SUITE_P(Functions, Norms,
 
 TEST_P(Norms, AreThoseOfTheReference) {
   Strided x(at::zeros({rows, width}, at::kDouble), type);
-  const at::Tensor statistics = empty_statistics();
-  normalise(h.rows, norm, x.rows, statistics);
+  const at::Tensor mean_rstd = empty_statistics();
+  normalise(h.rows, norm, x.rows, mean_rstd);
   const at::Tensor wide = h.rows.to(at::kDouble);
   expect_close(x.rows, truth_of(wide));
   const at::Tensor mean = centred ? wide.mean(-1) : at::zeros({rows}, at::kDouble);
   const at::Tensor moved = wide - mean.unsqueeze(1);
-  expect_close(statistics.select(1, 0), mean);
-  expect_close(statistics.select(1, 1), (moved.square().mean(-1) + norm.epsilon).rsqrt());
+  expect_close(mean_rstd.select(1, 0), mean);
+  expect_close(mean_rstd.select(1, 1), (moved.square().mean(-1) + norm.epsilon).rsqrt());
   EXPECT_TRUE(x.untouched() && h.untouched());
 }
 
 TEST_P(Norms, AreThoseOfLibTorch) {
   const at::Tensor x = at::empty({rows, width}, type);
   const at::Tensor y = at::empty({rows, width}, type);
-  const at::Tensor statistics = empty_statistics();
+  const at::Tensor mean_rstd = empty_statistics();
   const at::Tensor other = empty_statistics();
-  normalise(h.rows, norm, x, statistics);
+  normalise(h.rows, norm, x, mean_rstd);
   generic::normalise(h.rows, norm, y, other);
   expect_close(x, y);
-  expect_close(statistics, other);
+  expect_close(mean_rstd, other);
 }
 
 TEST_P(Norms, OfASumAreThoseOfTheSum) {
@@ -95,8 +95,8 @@ TEST_P(Norms, BackwardPassIsAutograds) {
   Strided incoming(direction, type);
   const at::Tensor before = at::randn({rows, width}, at::kDouble);
   const at::Tensor x = at::empty({rows, width}, type);
-  const at::Tensor statistics = empty_statistics();
-  normalise(h.rows, norm, x, statistics);
+  const at::Tensor mean_rstd = empty_statistics();
+  normalise(h.rows, norm, x, mean_rstd);
   for (const Derivative derivative : {Derivative::plain, Derivative::replaced}) {
     const at::Tensor leaf = h.rows.to(at::kDouble).clone().requires_grad_();
     const at::Tensor through = grad({truth::norm(leaf, norm, derivative)}, {leaf}, {incoming.rows.to(at::kDouble)})[0];
@@ -104,7 +104,7 @@ TEST_P(Norms, BackwardPassIsAutograds) {
       Strided gradient(before, stream);
       Strided copy(at::zeros({rows, width}, at::kDouble), type);
       const at::Tensor expected = gradient.rows.to(at::kDouble) + through;
-      normalise_backward(incoming.rows, h.rows, statistics, norm, derivative, gradient.rows,
+      normalise_backward(incoming.rows, h.rows, mean_rstd, norm, derivative, gradient.rows,
                          copied ? copy.rows : at::Tensor());
       expect_close(gradient.rows, expected);
       EXPECT_TRUE(gradient.untouched() && copy.untouched());
@@ -115,7 +115,7 @@ TEST_P(Norms, BackwardPassIsAutograds) {
       }
       const at::Tensor generic_gradient = before.to(stream);
       const at::Tensor generic_copy = at::empty({rows, width}, type);
-      generic::normalise_backward(incoming.rows, h.rows, statistics, norm, derivative, generic_gradient, generic_copy);
+      generic::normalise_backward(incoming.rows, h.rows, mean_rstd, norm, derivative, generic_gradient, generic_copy);
       expect_close(generic_gradient, expected);
       expect_close(generic_copy, expected);
     }
@@ -125,10 +125,10 @@ TEST_P(Norms, BackwardPassIsAutograds) {
 TEST_P(Norms, NoBitOfARowDependsOnTheOthers) {
   const at::Tensor incoming = at::randn({rows, width}, at::kDouble).to(type);
   const at::Tensor x = at::empty({rows, width}, type);
-  const at::Tensor statistics = empty_statistics();
+  const at::Tensor mean_rstd = empty_statistics();
   const at::Tensor gradient = at::zeros({rows, width}, stream);
-  normalise(h.rows, norm, x, statistics);
-  normalise_backward(incoming, h.rows, statistics, norm, Derivative::plain, gradient, {});
+  normalise(h.rows, norm, x, mean_rstd);
+  normalise_backward(incoming, h.rows, mean_rstd, norm, Derivative::plain, gradient, {});
   for (std::int64_t row = 0; row < rows; ++row) {
     const auto one = [row](const at::Tensor& t) { return t.narrow(0, row, 1).clone(); };
     const at::Tensor alone = at::empty({1, width}, type);

@@ -17,7 +17,7 @@ namespace tributary::testing {
 namespace {
 
 EngineRun run_of(const Transformer& model, const Prompts& prompts, Rules rules) {
-  return engine_run(model, whole_batch(model.embed(prompts.clean)), model.directions(prompts.tokens), rules);
+  return engine_run(model, whole_batch(model.embed(prompts.clean)), model.logit_directions(prompts.tokens), rules);
 }
 
 /// |sum over tokens and dimensions of e dm/de - m| / |m| [pair]
@@ -59,7 +59,7 @@ TEST_P(OneRule, AloneChangesGradientsAndNoBitOfTheForwardPass) {
   const EngineRun plain = run_of(model, prompts, {});
   const EngineRun alone = run_of(model, prompts, Rules().with(GetParam()));
   expect_same_bits(plain.metric, alone.metric);
-  expect_same_bits(plain.pass.stream, alone.pass.stream);
+  expect_same_bits(plain.pass.resid, alone.pass.resid);
   EXPECT_FALSE(at::allclose(plain.stream_gradients[0], alone.stream_gradients[0]));
   // The last layer's neurons see the final norm only.
   EXPECT_EQ(at::allclose(plain.neuron_gradients.back(), alone.neuron_gradients.back()), GetParam() != Rule::norm);
@@ -107,10 +107,10 @@ TEST(Fired, CountsEverySiteOfOnePass) {
 TEST(Fired, IsNotCountedWhereTheBackwardPassDoesNotReach) {
   const Transformer model = tiny_model(Kind::llama);
   const Prompts prompts = tiny_prompts(2, 5);
-  const at::Tensor directions = model.directions(prompts.tokens);
+  const LogitDirections directions = model.logit_directions(prompts.tokens);
   const EngineRun whole = run_of(model, prompts, {});
   Batch above;
-  above.length = above.live = 5;
+  above.length = above.suffix = 5;
   above.entries = {{2, whole.streams[2]}};
   const EngineRun part = engine_run(model, above, directions, Rules::all());
   EXPECT_EQ(part.fired.of(Rule::norm), 3);

@@ -26,7 +26,7 @@ class Bits : public ::testing::TestWithParam<std::tuple<Kind, at::ScalarType>> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Transformer, Bits,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2),
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2, Kind::patchwork),
                                             ::testing::Values(at::kFloat, at::kDouble, at::kBFloat16)),
                          [](const auto& one) {
                            return name_of(std::get<0>(one.param)) + "_" + c10::toString(std::get<1>(one.param));
@@ -51,7 +51,7 @@ TEST_P(Bits, DoNotDependOnTheBatch) {
   const Transformer m = model();
   const Prompts p = prompts(13);
   const at::Tensor e = m.embed(p.clean);
-  const at::Tensor directions = m.directions(p.tokens);
+  const LogitDirections directions = m.logit_directions(p.tokens);
   const EngineRun together = engine_run(m, whole_batch(e), directions);
   for (int i = 0; i < 13; ++i) {
     const EngineRun alone = engine_run(m, whole_batch(e.narrow(0, i, 1)), directions.narrow(0, i, 1));
@@ -65,8 +65,8 @@ Batch trimmed_batch(const Transformer& m, const Prompts& p, std::int64_t shared)
   const std::int64_t pairs = clean.size(0);
   Batch batch;
   batch.length = length;
-  batch.live = length - shared;
-  batch.entries = {{0, at::cat({clean, m.embed(p.counterfactual)}).narrow(1, shared, batch.live)}};
+  batch.suffix = length - shared;
+  batch.entries = {{0, at::cat({clean, m.embed(p.counterfactual)}).narrow(1, shared, batch.suffix)}};
   batch.pairs = at::arange(pairs, at::kLong).repeat({2});
   batch.prefix_embeddings = clean.narrow(1, 0, shared);
   return batch;
@@ -76,7 +76,7 @@ TEST_P(Bits, DoNotDependOnAPrefixComputedInPassing) {
   const Transformer m = model();
   for (const std::int64_t shared : {1, 3, 5, 6}) {
     const Prompts p = prompts(3, shared);
-    const at::Tensor directions = m.directions(p.tokens).repeat({2, 1});
+    const LogitDirections directions = m.logit_directions(p.tokens).repeat(2);
     const EngineRun whole =
         engine_run(m, whole_batch(at::cat({m.embed(p.clean), m.embed(p.counterfactual)})), directions);
     const EngineRun trimmed = engine_run(m, trimmed_batch(m, p, shared), directions);
@@ -89,16 +89,16 @@ TEST_P(Bits, DoNotDependOnAPrefixThatIsGiven) {
   const Transformer m = model();
   for (const std::int64_t shared : {1, 4, 6}) {
     const Prompts p = prompts(3, shared);
-    const at::Tensor directions = m.directions(p.tokens).repeat({2, 1});
+    const LogitDirections directions = m.logit_directions(p.tokens).repeat(2);
     const EngineRun passing = engine_run(m, trimmed_batch(m, p, shared), directions);
     Batch given = trimmed_batch(m, p, shared);
     given.prefix_embeddings = at::Tensor();
     given.prefix = &passing.prefix;
     // Not in the prefix's order, and one of them twice.
     const at::Tensor order = at::tensor({4, 2, 0, 5, 0}, at::kLong);
-    given.entries[0].stream = given.entries[0].stream.index_select(0, order);
+    given.entries[0].resid = given.entries[0].resid.index_select(0, order);
     given.pairs = given.pairs.index_select(0, order);
-    const EngineRun run = engine_run(m, given, directions.index_select(0, order));
+    const EngineRun run = engine_run(m, given, directions.select(order));
     SCOPED_TRACE("shared " + std::to_string(shared));
     for (int i = 0; i < 5; ++i) expect_same_sequence(run, i, passing, order[i].item<std::int64_t>());
   }
@@ -108,11 +108,11 @@ TEST_P(Bits, DoNotDependOnAPrefixThatIsGiven) {
 Batch entering(const EngineRun& run, const std::vector<std::pair<std::int64_t, std::vector<std::int64_t>>>& entries) {
   Batch batch;
   batch.length = run.pass.batch.length;
-  batch.live = run.pass.batch.live;
+  batch.suffix = run.pass.batch.suffix;
   std::vector<std::int64_t> all;
   for (const auto& [block, sequences] : entries) {
     at::Tensor stream = run.streams[static_cast<std::size_t>(block)];
-    if (stream.size(1) == 1) stream = stream.expand({-1, batch.live, -1});  // after the last block
+    if (stream.size(1) == 1) stream = stream.expand({-1, batch.suffix, -1});  // after the last block
     batch.entries.push_back({block, stream.index_select(0, at::tensor(sequences, at::kLong))});
     all.insert(all.end(), sequences.begin(), sequences.end());
   }
@@ -125,14 +125,14 @@ TEST_P(Bits, DoNotDependOnTheBlockASequenceEntersAt) {
   const Transformer m = model();
   for (const std::int64_t shared : {0, 2, 6}) {
     const Prompts p = prompts(3, std::max<std::int64_t>(shared, 1));
-    const at::Tensor directions = m.directions(p.tokens).repeat({2, 1});
+    const LogitDirections directions = m.logit_directions(p.tokens).repeat(2);
     const at::Tensor embeddings = at::cat({m.embed(p.clean), m.embed(p.counterfactual)});
     const EngineRun whole =
         engine_run(m, shared == 0 ? whole_batch(embeddings) : trimmed_batch(m, p, shared), directions);
     SCOPED_TRACE("shared " + std::to_string(shared));
     const std::vector<std::int64_t> order = {5, 0, 0, 3, 1, 2, 4, 0};  // entering before blocks 1, 1, 2, 2, 2, 3, 3, 3
     const EngineRun wave = engine_run(m, entering(whole, {{1, {5, 0}}, {2, {0, 3, 1}}, {3, {2, 4, 0}}}),
-                                      directions.index_select(0, at::tensor(order, at::kLong)));
+                                      directions.select(at::tensor(order, at::kLong)));
     EXPECT_EQ(wave.pass.first, 1);
     for (std::size_t i = 0; i < order.size(); ++i) {
       expect_same_sequence(wave, static_cast<std::int64_t>(i), whole, order[i]);
@@ -148,7 +148,7 @@ TEST_P(Bits, DoNotDependOnTheBlockASequenceEntersAt) {
 TEST_P(Bits, OfARangeAreThoseOfTheWholeWayDown) {
   const Transformer m = model();
   const Prompts p = prompts(3, 2);
-  const at::Tensor directions = m.directions(p.tokens).repeat({2, 1});
+  const LogitDirections directions = m.logit_directions(p.tokens).repeat(2);
   const EngineRun whole = engine_run(m, trimmed_batch(m, p, 2), directions);
   for (const SequenceRange range : {SequenceRange{0, 3}, SequenceRange{3, 3}, SequenceRange{4, 1}}) {
     const EngineRun some = engine_run(m, trimmed_batch(m, p, 2), directions, {}, range);
@@ -163,10 +163,10 @@ TEST_P(Bits, OfARangeAreThoseOfTheWholeWayDown) {
 TEST_P(Bits, OfARangeOfAWavefrontAreThoseOfItsSequences) {
   const Transformer m = model();
   const Prompts p = prompts(3);
-  const at::Tensor directions = m.directions(p.tokens);
+  const LogitDirections directions = m.logit_directions(p.tokens);
   const EngineRun whole = engine_run(m, whole_batch(m.embed(p.clean)), directions);
   const Batch batch = entering(whole, {{1, {0, 1}}, {2, {2, 0}}, {3, {1}}});
-  const at::Tensor turned = directions.index_select(0, at::tensor({0, 1, 2, 0, 1}, at::kLong));
+  const at::Tensor turned = directions.select(at::tensor({0, 1, 2, 0, 1}, at::kLong));
   const EngineRun some = engine_run(m, batch, turned, {}, {1, 3});  // one of block 1, both of block 2
   expect_same_bits(some.stream_gradients[2],
                    whole.stream_gradients[2].index_select(0, at::tensor({1, 2, 0}, at::kLong)));

@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "common/errors.h"
 #include "tests/attribution/autograd_model.h"
 #include "tests/attribution/closeness.h"
 #include "tests/attribution/engine_run.h"
@@ -20,15 +21,16 @@ namespace {
 at::Tensor logits_of(const Transformer& model, const at::Tensor& ids) {
   ForwardOptions options;
   options.last_block = LastBlock::all_positions;
-  return model.logits(model.forward(whole_batch(model.embed(ids)), options).stream);
+  return model.logits(model.forward(whole_batch(model.embed(ids)), options).resid);
 }
 
 EngineRun run_of(const Transformer& model, const Prompts& prompts) {
-  return engine_run(model, whole_batch(model.embed(prompts.clean)), model.directions(prompts.tokens));
+  return engine_run(model, whole_batch(model.embed(prompts.clean)), model.logit_directions(prompts.tokens));
 }
 
 class Families : public ::testing::TestWithParam<Kind> {};
-INSTANTIATE_TEST_SUITE_P(Transformer, Families, ::testing::Values(Kind::llama, Kind::mistral, Kind::qwen, Kind::gpt2),
+INSTANTIATE_TEST_SUITE_P(Transformer, Families,
+                         ::testing::Values(Kind::llama, Kind::mistral, Kind::qwen, Kind::gpt2, Kind::patchwork),
                          [](const auto& kind) { return name_of(kind.param); });
 
 TEST_P(Families, LogitsAndMetricAreThoseOfTheReference) {
@@ -96,24 +98,55 @@ TEST_P(Families, ANeuronSetInPlaceIsUsed) {
     return changed;
   });
   const Pass pass = model.forward(whole_batch(e), options);
-  expect_close(model.metric(pass.stream, model.directions(prompts.tokens)), set.metric);
+  expect_close(model.metric(pass.resid, model.logit_directions(prompts.tokens)), set.metric);
 }
 
 TEST_P(Families, TheLastPositionAloneGivesTheMetricOfAll) {
   const Transformer model = tiny_model(GetParam());
   const Prompts prompts = tiny_prompts(3, 5);
-  const at::Tensor directions = model.directions(prompts.tokens);
+  const LogitDirections directions = model.logit_directions(prompts.tokens);
   ForwardOptions all;
   all.last_block = LastBlock::all_positions;
   const Batch batch = whole_batch(model.embed(prompts.clean));
-  const at::Tensor whole = model.forward(batch, all).stream;
-  const at::Tensor last = model.forward(batch, {}).stream;
+  const at::Tensor whole = model.forward(batch, all).resid;
+  const at::Tensor last = model.forward(batch, {}).resid;
   ASSERT_EQ(last.size(1), 1);
   expect_same_bits(last, whole.narrow(1, 4, 1).contiguous());
   expect_same_bits(model.metric(last, directions), model.metric(whole, directions));
   const at::Tensor logits = model.logits(whole).select(1, 4);
   expect_same_bits(model.logits(last).select(1, 0), logits);
   expect_close(model.metric(last, directions), logits.select(1, 3) - logits.select(1, 7));
+}
+
+TEST_P(Families, AMetricOfSeveralPositionsIsDifferentiatedThroughAllOfThem) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(3, 6, at::kDouble, 2);
+  const LogitDirections last = model.logit_directions(prompts.tokens);
+  const at::Tensor e = model.embed(prompts.clean);
+  for (const std::vector<std::int64_t>& from_end : {std::vector<std::int64_t>{1, 0}, {0, 3}, {2}, {5, 4, 3, 2, 1, 0}}) {
+    const auto reads = static_cast<std::int64_t>(from_end.size());
+    const LogitDirections directions{ReadPositions(from_end), last.rows.expand({-1, reads, -1}).contiguous()};
+    const std::int64_t kept = directions.reads.kept();
+    for (const Rules& rules : {Rules(), Rules::all()}) {
+      const EngineRun run = engine_run(model, whole_batch(e), directions, rules);
+      const Truth truth = AutogradModel(model).run(e, prompts.tokens, rules, {}, from_end);
+      EXPECT_EQ(run.pass.resid.size(1), kept);
+      EXPECT_EQ(run.neurons[2].size(1), kept);
+      expect_close(run.metric, truth.metric);
+      for (std::size_t layer = 0; layer < 3; ++layer) {
+        expect_close(run.neuron_gradients[layer], last_of(truth.neuron_gradients[layer], run.neuron_gradients[layer]));
+        expect_close(run.stream_gradients[layer], truth.stream_gradients[layer]);
+      }
+    }
+  }
+}
+
+TEST(ReadPositions, AreEachNamedOnceFromTheEnd) {
+  EXPECT_EQ(ReadPositions().kept(), 1);
+  EXPECT_EQ(ReadPositions({0, 3}).kept(), 4);
+  EXPECT_THROW(ReadPositions(std::vector<std::int64_t>{}), ContractViolation);
+  EXPECT_THROW(ReadPositions({0, -1}), ContractViolation);
+  EXPECT_THROW(ReadPositions({2, 2}), ContractViolation);
 }
 
 TEST_P(Families, ALaterTokenNeverChangesEarlierLogits) {
@@ -135,8 +168,7 @@ TEST_P(Families, TheOrderOfTokensMatters) {
 }
 
 TEST(Transformer, ASlidingWindowHidesWhatLiesBefore) {
-  Architecture a = tiny_architecture(Kind::mistral);
-  a.layers = 1;  // with more layers the past seeps through
+  const Architecture a = tiny_architecture(Kind::mistral, 1);  // with more layers the past seeps through
   const Transformer model(a, tiny_weights(a));
   const at::Tensor ids = at::randint(40, {1, 6}, at::kLong);
   at::Tensor changed = ids.clone();
@@ -149,8 +181,7 @@ TEST(Transformer, ASlidingWindowHidesWhatLiesBefore) {
 
 TEST(Transformer, AModelOfOneLayerOnPromptsOfOneTokenIsDifferentiatedToo) {
   for (const Kind kind : {Kind::llama, Kind::gpt2}) {
-    Architecture a = tiny_architecture(kind);
-    a.layers = 1;
+    const Architecture a = tiny_architecture(kind, 1);
     const Transformer model(a, tiny_weights(a));
     for (const std::int64_t length : {1, 2, 5}) {
       Prompts prompts = tiny_prompts(2, length, at::kDouble, 0);
@@ -177,11 +208,10 @@ TEST(Transformer, TheMetricTakesAnyNumberOfTokensAndCoefficients) {
   const Transformer model = tiny_model(Kind::gpt2);
   const at::Tensor ids = at::randint(40, {3, 4}, at::kLong);
   const MetricTokens tokens{at::randint(40, {3, 5}, at::kLong), at::randn({5}, at::kDouble)};
-  const EngineRun run = engine_run(model, whole_batch(model.embed(ids)), model.directions(tokens));
+  const EngineRun run = engine_run(model, whole_batch(model.embed(ids)), model.logit_directions(tokens));
   const Truth truth = AutogradModel(model).run(model.embed(ids), tokens);
   expect_close(run.metric, truth.metric);
   expect_close(run.stream_gradients[0], truth.stream_gradients[0]);
-  EXPECT_TRUE(at::equal(tokens.select(at::tensor({2, 0}, at::kLong)).tokens[1], tokens.tokens[0]));
   EXPECT_TRUE(at::equal(tokens.narrow(1, 2).tokens, tokens.tokens.narrow(0, 1, 2)));
 }
 

@@ -52,7 +52,7 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
   };
   const at::Tensor weight = random(1, width, network), bias = random(1, width, network);
   const at::Tensor h = result(at::zeros({rows, width}, stream)), base = random(rows, width, stream);
-  const at::Tensor addend = random(rows, width, network), statistics = result(at::zeros({rows, 2}, stream));
+  const at::Tensor addend = random(rows, width, network), mean_rstd = result(at::zeros({rows, 2}, stream));
   NormArguments<S, T> norm;
   norm.rows = rows;
   norm.width = width;
@@ -64,7 +64,7 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
   norm.addend_base = read<S>(base);
   norm.addend = read<T>(addend);
   norm.normalised = rows_of<T>(result(at::zeros({rows, width}, network)));
-  norm.statistics = rows_of<S>(statistics).data;
+  norm.mean_rstd = rows_of<S>(mean_rstd).data;
   kernels.normalise(norm);
 
   const at::Tensor gradient = random(rows, width, network);
@@ -74,24 +74,25 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
   back.weight = norm.weight;
   back.centred = true;
   back.stream = read<S>(h);
-  back.statistics = norm.statistics;
+  back.mean_rstd = norm.mean_rstd;
   back.gradient = read<T>(gradient);
   back.stream_gradient = rows_of<S>(result(at::zeros({rows, width}, stream)));
   back.copy = rows_of<T>(result(at::zeros({rows, width}, network)));
   kernels.normalise_backward(back);
 
-  for (const Curve curve : {Curve::silu, Curve::gelu_erf, Curve::gelu_tanh, Curve::relu}) {
-    const at::Tensor expanded = random(rows, 2 * width, network);
+  for (const Activation activation :
+       {Activation::silu, Activation::gelu_erf, Activation::gelu_tanh, Activation::relu}) {
+    const at::Tensor pre_activations = random(rows, 2 * width, network);
     GateArguments<T> gate;
     gate.rows = rows;
     gate.neurons = width;
     gate.gated = true;
     gate.curve = curve;
-    gate.expanded = read<T>(expanded);
+    gate.pre_activations = read<T>(pre_activations);
     gate.neurons_out = rows_of<T>(result(at::zeros({rows, width}, network)));
     kernels.gate(gate);
     gate.gradient = read<T>(gradient);
-    gate.expanded_gradient = rows_of<T>(result(at::zeros({rows, 2 * width}, network)));
+    gate.pre_activations_gradient = rows_of<T>(result(at::zeros({rows, 2 * width}, network)));
     kernels.gate_backward(gate);
   }
 
@@ -112,7 +113,7 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
   const at::Tensor key = random(rows, head, network), value = random(rows, head, network);
   AttentionArguments<S, T> attention;
   attention.sequences = 2;
-  attention.queries = attention.live = 3;
+  attention.queries = attention.suffix = 3;
   attention.heads = 2;
   attention.kv_heads = 1;
   attention.head = head;
@@ -120,7 +121,7 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
   attention.query = read<T>(query);
   attention.key = read<T>(key);
   attention.value = read<T>(value);
-  attention.mixed = rows_of<T>(result(at::zeros({rows, 2 * head}, network)));
+  attention.z = rows_of<T>(result(at::zeros({rows, 2 * head}, network)));
   kernels.attention(attention);
   attention.gradient = read<T>(mixed_gradient);
   attention.query_gradient = rows_of<T>(result(at::zeros({rows, 2 * head}, network)));

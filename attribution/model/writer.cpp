@@ -1,0 +1,70 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/model/writer.h"
+
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+
+#include "attribution/model/detail/rows.h"
+#include "attribution/model/detail/staging.h"
+
+namespace tributary {
+namespace {
+
+/// x [pair, pos, width] times a matrix, as rows padded to a multiple of 32.
+template <typename Product>
+at::Tensor by_rows(const at::Tensor& x, const at::TensorOptions& options, const Product& product) {
+  const std::int64_t rows = x.size(0) * x.size(1);
+  const at::Tensor padded = at::zeros({detail::padded_rows(rows), x.size(2)}, options);
+  padded.narrow(0, 0, rows).view(x.sizes()).copy_(x);
+  return product(padded).narrow(0, 0, rows).unflatten(0, {x.size(0), x.size(1)});
+}
+
+}  // namespace
+
+at::Tensor Writer::apply(const at::Tensor& v) const { return at::linear(v, weight_, bias_); }
+
+at::Tensor Writer::pull_back(const at::Tensor& gradient) const { return at::mm(gradient, weight_); }
+
+at::Tensor Writer::move(const at::Tensor& difference, at::ScalarType type) const {
+  const auto product = [this](const at::Tensor& rows) { return at::linear(rows, weight_); };
+  return by_rows(difference, weight_.options(), product).to(type);
+}
+
+at::Tensor Writer::pull_back(const at::Tensor& gradient, at::ScalarType type) const {
+  const auto product = [this](const at::Tensor& rows) { return pull_back(rows); };
+  return by_rows(gradient, weight_.options(), product).to(type);
+}
+
+at::Tensor Writer::columns(const at::Tensor& nodes, at::ScalarType type) const {
+  return at::index_select(weight_, 1, nodes).to(type).t();
+}
+
+WriterLine::WriterLine(Writer writer, at::Tensor resid, const at::Tensor& difference)
+    : writer_(std::move(writer)), resid_(std::move(resid)), positions_(difference.size(1)) {
+  moved_ = writer_.move(difference, resid_.scalar_type());  // [pair, pos, d_model]
+  if (positions_ == resid_.size(1)) return;
+  const at::Tensor all = at::zeros(resid_.sizes(), moved_.options());  // [pair, suffix, d_model]
+  all.narrow(1, resid_.size(1) - positions_, positions_).copy_(moved_);
+  moved_ = all;
+}
+
+at::Tensor WriterLine::resid_at(const at::Tensor& pairs, const at::Tensor& distance) const {
+  const at::Tensor step = at::index_select(moved_, 0, pairs) * distance;  // in separate operations: no fused tail
+  return at::index_select(resid_, 0, pairs) + step;
+}
+
+at::Tensor WriterLine::slopes(const at::Tensor& pairs, const at::Tensor& gradient) const {
+  return detail::sum_by_position(at::index_select(moved_, 0, pairs) * gradient);
+}
+
+at::Tensor WriterLine::slopes(const at::Tensor& gradient) const { return detail::sum_by_position(moved_ * gradient); }
+
+at::Tensor WriterLine::to_nodes(const at::Tensor& gradient) const {
+  const at::Tensor used = gradient.narrow(1, gradient.size(1) - positions_, positions_);  // where v moves
+  return writer_.pull_back(used, resid_.scalar_type());
+}
+
+}  // namespace tributary
