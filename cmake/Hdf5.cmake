@@ -1,0 +1,26 @@
+# Target `hdf5`: HDF5 1.10 or newer with its high-level library, through the calls of 1.10. pkg-config knows it under
+# Debian's name or everybody's; where it does not, CMake asks HDF5's own compiler wrapper.
+pkg_search_module(HDF5_PC QUIET IMPORTED_TARGET hdf5-serial hdf5)
+add_library(hdf5 INTERFACE IMPORTED)
+if(TARGET PkgConfig::HDF5_PC)
+  find_library(HDF5_HL_LIBRARY NAMES hdf5_serial_hl hdf5_hl HINTS ${HDF5_PC_LIBRARY_DIRS} REQUIRED)
+  target_link_libraries(hdf5 INTERFACE ${HDF5_HL_LIBRARY} PkgConfig::HDF5_PC)
+else()
+  find_package(HDF5 REQUIRED COMPONENTS C HL)
+  target_link_libraries(hdf5 INTERFACE ${HDF5_HL_LIBRARIES} ${HDF5_LIBRARIES})
+  target_include_directories(hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE_DIRS})
+endif()
+target_compile_definitions(hdf5 INTERFACE H5_USE_110_API)
+
+# A parallel HDF5 works too: we open files on one rank, but its headers want MPI's.
+try_compile(TRIBUTARY_HDF5_SERIAL SOURCE_FROM_CONTENT hdf5_serial.cpp [=[
+#include <H5pubconf.h>
+#ifdef H5_HAVE_PARALLEL
+#error parallel
+#endif
+int main() {}
+]=] LINK_LIBRARIES hdf5)
+if(NOT TRIBUTARY_HDF5_SERIAL)
+  message(STATUS "HDF5 is a parallel one: linking it with MPI")
+  target_link_libraries(hdf5 INTERFACE MPI::MPI_C)
+endif()
