@@ -134,25 +134,56 @@ TEST_P(PretendDevice, ExactPatchingAndCircuitsRunThere) {
   EXPECT_TRUE(at::allclose(over.points, curve.points, 1e-3, 1e-4));
 }
 
-/// Copies and items of one unit.
-Counts counted(Kind kind, const std::string& method, std::int64_t layers, std::int64_t pairs) {
+struct Counted {
+  Counts counts;
+  int calls = 0;  //!< network calls of loops
+};
+
+/// Copies, items and network calls of one unit.
+Counted counted(Kind kind, const Task& task, std::int64_t layers, std::int64_t pairs, std::int64_t rows) {
   const Transformer far = on_device(kind, layers);
   const Prompts prompts = prompts_on(device, pairs);
-  const std::vector<Task> tasks = tasks_of({method}, layers);
+  Counted found;
   UnitOptions options;
-  options.batching.rows = 1 << 16;
+  options.batching = {rows, [&found] { ++found.calls; }};
   counts = {};
-  attribute({&far, &far}, tasks, prompts, options);
-  return counts;
+  attribute({&far, &far}, {task}, prompts, options);
+  found.counts = counts;
+  return found;
 }
 
 TEST_P(PretendDevice, NothingIsCopiedOrReadInTheInnerLoops) {
   for (const std::string method : {"atp", "relp", "ig-inputs", "transluce-ig-acts", "conductance"}) {
-    const Counts small = counted(GetParam(), method, 2, 1);
-    const Counts large = counted(GetParam(), method, 6, 4);  // as many network calls, more of everything inside
-    EXPECT_EQ(large.copies, small.copies) << method;
-    EXPECT_EQ(large.items, 0) << method;
-    EXPECT_GT(small.copies, 0) << method;  // the results at least: the counter counts
+    const Counted small = counted(GetParam(), tasks_of({method}, 2)[0], 2, 1, 1 << 16);
+    // As many network calls, more of everything inside.
+    const Counted large = counted(GetParam(), tasks_of({method}, 6)[0], 6, 4, 1 << 16);
+    EXPECT_EQ(large.calls, small.calls) << method;
+    EXPECT_EQ(large.counts.copies, small.counts.copies) << method;
+    EXPECT_EQ(large.counts.items, 0) << method;
+    EXPECT_GT(small.counts.copies, 0) << method;  // the results at least: the counter counts
+  }
+}
+
+TEST_P(PretendDevice, ANetworkCallCopiesItsPointsThereAndItsNumbersBack) {
+  constexpr std::int64_t layers = 3, one_sequence = 5;  // rows: each point is a call of its own
+  for (const std::string method : {"ig-inputs", "input-ig", "conductance", "ig-acts"}) {
+    MethodRequest request;
+    request.method = method;
+    const bool intervals = method == "conductance";
+    request.quadrature = intervals ? Quadrature::trapezoid : Quadrature::midpoint;
+    const auto with = [&](int steps) {
+      request.steps = steps;
+      Task task{resolve_method(request), {}};
+      task.options.layers = {0, layers};
+      return counted(GetParam(), task, layers, 1, one_sequence);
+    };
+    const Counted few = with(2);
+    const Counted many = with(8);
+    const int more = many.calls - few.calls;
+    EXPECT_EQ(more, method == "ig-acts" ? 6 * layers : 6) << method;
+    // Which pairs, how far along; m and the slopes. Everything else is there already.
+    EXPECT_LE(many.counts.copies - few.counts.copies, 3 * more) << method;
+    EXPECT_EQ(many.counts.items, 0) << method;
   }
 }
 

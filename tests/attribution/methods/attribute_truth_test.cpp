@@ -65,6 +65,7 @@ TEST_P(Definitions, OfOnePointMethods) {
     expect_close(denoised.scores[l], (delta * patch.neuron_gradients[layer]).sum(0));
   }
   expect_close(relp.metric, at::stack({clean.metric, patch.metric}, 1));
+  for (const UnitScores* one : {&relp, &gxa, &averaged, &denoised}) EXPECT_EQ(largest(one->evaluations - 1), 0);
 }
 
 TEST_P(Definitions, OfMagnitudesForEveryBaseline) {
@@ -81,6 +82,7 @@ TEST_P(Definitions, OfMagnitudesForEveryBaseline) {
                                                            : mean.activations[l].expand_as(a);
       expect_close(found.scores[l], (a - from).abs().sum(0));
     }
+    EXPECT_EQ(largest(found.evaluations), 0);  // no gradient is needed
   }
 }
 
@@ -129,6 +131,9 @@ TEST_P(Definitions, OfTheEmbeddingPathsThree) {
   expect_close(tokens.scores, by_token.sum(0).view({1, length, 1}));
   expect_close(inputs.inputs, by_token);
   EXPECT_LE(largest(tokens.residual.select(1, 0) - (by_token.sum(1) - (clean.metric - patch.metric))), 1e-9);
+  EXPECT_EQ(largest(tokens.evaluations - 3), 0);
+  EXPECT_EQ(largest(inputs.evaluations - 3), 0);
+  EXPECT_EQ(largest(conductance.evaluations - static_cast<double>(points.size())), 0);
   for (std::size_t layer = 0; layer < 3; ++layer) {
     const auto l = static_cast<std::int64_t>(layer);
     at::Tensor mean_gradient = at::zeros_like(clean.neurons[layer]);

@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <functional>
+#include <set>
 
 namespace tributary {
 namespace {
@@ -29,9 +30,11 @@ class FormulaPath : public PathNetwork {
       visit(i, {metric_ ? metric_(alpha) : 0, slope_ ? slope_(alpha) : 0, scalar(value_(alpha)),
                 scalar(gradient_(alpha)), scalar(-gradient_(alpha))});
       ++count;
+      seen.insert(alpha);
     }
   }
   mutable int count = 0;
+  mutable std::set<double> seen;  // without what is evaluated twice
 
  private:
   Formula value_, gradient_, slope_, metric_;
@@ -63,6 +66,7 @@ TEST(Integrate, WeightsOfAnIntervalSweepAreThoseOfItsRule) {
 struct Adaptive {
   PathIntegral integral;
   int evaluations;
+  int distinct;  //!< points evaluated, each counted once
 };
 
 using Formula = FormulaPath::Formula;
@@ -73,7 +77,7 @@ Adaptive adaptive(const Formula& gradient, const Formula& primitive, double tole
   const FormulaPath path([](double a) { return a; }, gradient, gradient, primitive);
   const AdaptiveOptions options{tolerance, max_points, AdaptiveOptions::Agreement::sum, residual};
   auto integrals = integrate_adaptive(path, {floor}, options);
-  return {integrals.front(), path.count};
+  return {integrals.front(), path.count, static_cast<int>(path.seen.size())};
 }
 
 TEST(Adaptive, IsExactOnPolynomialsAtTheLevelThatIntegratesThem) {
@@ -100,8 +104,9 @@ TEST(Adaptive, GoesOnUntilAPeakIsResolved) {
   const Adaptive found = adaptive(peak, primitive, 0.001, 257);
   EXPECT_TRUE(found.integral.converged);
   EXPECT_NEAR(number(found.integral.gradient), truth, 0.001 * truth);
-  EXPECT_EQ(found.evaluations, found.integral.evaluations);
-  EXPECT_GE(found.evaluations, 17);
+  // The trapezoid's halves are off by 2.8 % with 17 points and by 0.7 % with 33; ten times the tolerance is allowed.
+  EXPECT_EQ(found.integral.evaluations, 33);
+  EXPECT_EQ(found.distinct, 33);  // every level re-uses the earlier ones' points
 }
 
 TEST(Adaptive, SaysWhenItCouldNot) {

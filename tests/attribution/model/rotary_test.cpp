@@ -55,5 +55,14 @@ TEST(Rotary, Llama3StretchesLongWavelengthsOnly) {
   EXPECT_NEAR(middle, (1 - smooth) / 8 + smooth, 1e-12);
 }
 
+TEST(Rotary, LinearStretchesEveryWavelength) {
+  Rotary rotary;
+  const at::Tensor plain = rotary_frequencies(rotary, 8);
+  rotary.scaling = RotaryScaling::linear;
+  rotary.factor = 4;
+  const at::Tensor scaled = rotary_frequencies(rotary, 8);
+  for (int i = 0; i < 4; ++i) EXPECT_DOUBLE_EQ(scaled[i].item<double>(), plain[i].item<double>() / 4);
+}
+
 }  // namespace
 }  // namespace tributary::testing
