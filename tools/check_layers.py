@@ -159,8 +159,9 @@ def violations(root):
     graph = {path.relative_to(root).as_posix(): list(includes(root, path)) for path in sources(root)}
     for place, names in graph.items():
         for include in names:
-            for why in (*arrow_reasons(place, include.name), *library_reasons(place, include, graph)):
-                yield f'{place}:{include.line}: includes "{include.written}" ({why})'
+            reasons = (*arrow_reasons(place, include.name), *library_reasons(place, include, graph))
+            if reasons:  # the first is enough
+                yield f'{place}:{include.line}: includes "{include.written}" ({reasons[0]})'
     for chain in circles(graph):
         yield "a circle of includes: " + " → ".join(chain)
 

@@ -32,130 +32,68 @@ const std::vector<RulePreset>& presets() {
 
 std::vector<MethodRow> make_table() {
   using enum Quadrature;
-  constexpr auto standard = ConductanceForm::standard;
-  constexpr auto captum = ConductanceForm::captum;
   std::vector<MethodRow> rows = {
-      {"input-ig",
-       PathKind::embeddings,
-       ScoreKind::input,
-       {},
-       midpoint,
-       50,
-       Baseline::pair,
-       standard,
-       "integrated gradients of the token embeddings, per token (Sundararajan et al. 2017)"},
-      {"ig-inputs",
-       PathKind::embeddings,
-       ScoreKind::delta,
-       {},
-       right,
-       10,
-       Baseline::pair,
-       standard,
-       "end-point difference × mean gradient along the embedding path (EAP-IG inputs, Hanna et al. 2024)"},
-      {"conductance",
-       PathKind::embeddings,
-       ScoreKind::conductance,
-       {},
-       trapezoid,
-       20,
-       Baseline::pair,
-       standard,
-       "integral of the gradient along the neuron's own change (Dhamdhere et al. 2018)"},
-      {"ig-acts",
-       PathKind::activations,
-       ScoreKind::delta,
-       {},
-       adaptive,
-       0,
-       Baseline::pair,
-       standard,
-       "one layer's neurons moved jointly from baseline to clean, layer by layer (EAP-IG activations)"},
-      {"atp",
-       PathKind::none,
-       ScoreKind::delta,
-       {},
-       std::nullopt,
-       0,
-       Baseline::pair,
-       standard,
-       "attribution patching: difference × gradient at the clean prompt"},
-      {"gradient-x-activation",
-       PathKind::none,
-       ScoreKind::delta,
-       {},
-       std::nullopt,
-       0,
-       Baseline::zero,
-       standard,
-       "(activation − its mean or 0) × gradient at the clean prompt"},
-      {"exact-patching",
-       PathKind::none,
-       ScoreKind::exact,
-       {},
-       std::nullopt,
-       0,
-       Baseline::pair,
-       standard,
-       "the oracle: one forward pass a neuron, on a seeded sample of neurons; the others are NaN"},
-      {"delta",
-       PathKind::none,
-       ScoreKind::magnitude,
-       {},
-       std::nullopt,
-       0,
-       Baseline::pair,
-       standard,
-       "|difference of activations|: a comparison every report should show"},
-      {"random",
-       PathKind::none,
-       ScoreKind::noise,
-       {},
-       std::nullopt,
-       0,
-       Baseline::pair,
-       standard,
-       "seeded noise: likewise"},
-      {"eap-ig-inputs",
-       PathKind::embeddings,
-       ScoreKind::delta,
-       {},
-       left,
-       10,
-       Baseline::pair,
-       standard,
-       "ig-inputs as EAP-IG's edge version sums it (left)"},
-      {"transluce-ig-acts",
-       PathKind::activations,
-       ScoreKind::delta,
-       {},
-       right,
-       10,
-       Baseline::pair,
-       standard,
-       "ig-acts as the transluce and feature-circuits releases sum it (their clean→patch k = 0 … n−1 is right here)"},
-      {"captum-ig",
-       PathKind::embeddings,
-       ScoreKind::input,
-       {},
-       gauss_legendre,
-       50,
-       Baseline::pair,
-       standard,
-       "input-ig with Captum's defaults"},
-      {"captum-conductance",
-       PathKind::embeddings,
-       ScoreKind::conductance,
-       {},
-       gauss_legendre,
-       50,
-       Baseline::pair,
-       captum,
-       "Captum's LayerConductance with its defaults"},
+      {.name = "input-ig",
+       .path = PathKind::embeddings,
+       .score = ScoreKind::input,
+       .quadrature = midpoint,
+       .steps = 50,
+       .meaning = "integrated gradients of the token embeddings, per token (Sundararajan et al. 2017)"},
+      {.name = "ig-inputs",
+       .path = PathKind::embeddings,
+       .quadrature = right,
+       .steps = 10,
+       .meaning = "end-point difference × mean gradient along the embedding path (EAP-IG inputs, Hanna et al. 2024)"},
+      {.name = "conductance",
+       .path = PathKind::embeddings,
+       .score = ScoreKind::conductance,
+       .quadrature = trapezoid,
+       .steps = 20,
+       .meaning = "integral of the gradient along the neuron's own change (Dhamdhere et al. 2018)"},
+      {.name = "ig-acts",
+       .path = PathKind::activations,
+       .quadrature = adaptive,
+       .meaning = "one layer's neurons moved jointly from baseline to clean, layer by layer (EAP-IG activations)"},
+      {.name = "atp", .meaning = "attribution patching: difference × gradient at the clean prompt"},
+      {.name = "gradient-x-activation",
+       .baseline = Baseline::zero,
+       .meaning = "(activation − its mean or 0) × gradient at the clean prompt"},
+      {.name = "exact-patching",
+       .score = ScoreKind::exact,
+       .meaning = "the oracle: one forward pass a neuron, on a seeded sample of neurons; the others are NaN"},
+      {.name = "delta",
+       .score = ScoreKind::magnitude,
+       .meaning = "|difference of activations|: a comparison every report should show"},
+      {.name = "random", .score = ScoreKind::noise, .meaning = "seeded noise: likewise"},
+      {.name = "eap-ig-inputs",
+       .path = PathKind::embeddings,
+       .quadrature = left,
+       .steps = 10,
+       .meaning = "ig-inputs as EAP-IG's edge version sums it (left)"},
+      {.name = "transluce-ig-acts",
+       .path = PathKind::activations,
+       .quadrature = right,
+       .steps = 10,
+       .meaning = "ig-acts as the transluce and feature-circuits releases sum it (their clean→patch k = 0 … n−1 is "
+                  "right here)"},
+      {.name = "captum-ig",
+       .path = PathKind::embeddings,
+       .score = ScoreKind::input,
+       .quadrature = gauss_legendre,
+       .steps = 50,
+       .meaning = "input-ig with Captum's defaults"},
+      {.name = "captum-conductance",
+       .path = PathKind::embeddings,
+       .score = ScoreKind::conductance,
+       .quadrature = gauss_legendre,
+       .steps = 50,
+       .form = ConductanceForm::captum,
+       .meaning = "Captum's LayerConductance with its defaults"},
   };
   for (const RulePreset& preset : presets()) {
-    rows.push_back({preset.name, PathKind::none, ScoreKind::delta, preset.rules, std::nullopt, 0, Baseline::pair,
-                    standard, "attribution patching through the replacement model (RelP, Jafari et al. 2025)"});
+    rows.push_back({.name = preset.name,
+                    .rules = preset.rules,
+                    .meaning = "attribution patching through the replacement model (RelP, Jafari et al. 2025)"});
   }
   return rows;
 }
@@ -169,17 +107,20 @@ bool evaluates_zero(const Method& method) {
   return nodes_of(rule, fixed != 0 ? fixed : std::max(method.steps, 2)).alpha.front() == 0;
 }
 
-/// Collects what does not fit; each check names the key to change.
+/// Collects what does not fit; each check names the setting to change.
 class Checks {
  public:
-  void require(bool fits, const std::string& key, const std::string& text) {
-    if (!fits) problems_.push_back({"attribution." + key, text});
+  explicit Checks(std::string prefix) : prefix_(std::move(prefix)) {}
+
+  void require(bool fits, const std::string& setting, const std::string& text) {
+    if (!fits) problems_.push_back({prefix_ + setting, text});
   }
   void finish() const {
     if (!problems_.empty()) throw UserError(problems_);
   }
 
  private:
+  std::string prefix_;
   std::vector<Problem> problems_;
 };
 
@@ -193,9 +134,8 @@ void check_quadrature(const Method& method, const MethodRequest& request, Checks
   }
   const Quadrature rule = *method.quadrature;
   const bool chooses = chooses_points(rule);
-  checks.require(
-      !(chooses && request.steps), "steps",
-      "quadrature '" + name_of(rule) + "' chooses its own points; remove steps, or set attribution.max_points");
+  checks.require(!(chooses && request.steps), "steps",
+                 "quadrature '" + name_of(rule) + "' chooses its own points; remove steps, or set max_points");
   const int fixed = fixed_points(rule);
   checks.require(fixed == 0 || !request.steps || *request.steps == fixed, "steps",
                  "quadrature '" + name_of(rule) + "' has exactly " + std::to_string(fixed) + " points");
@@ -245,14 +185,14 @@ std::vector<std::string> method_names() {
 
 const std::vector<RulePreset>& rule_presets() { return presets(); }
 
-Method resolve_method(const MethodRequest& request) {
+Method resolve_method(const MethodRequest& request, const std::string& prefix) {
   const auto& table = method_table();
   const auto row =
       std::find_if(table.begin(), table.end(), [&](const MethodRow& r) { return r.name == request.method; });
   if (row == table.end()) {
-    throw UserError("attribution.method", "unknown method '" + request.method + "'" +
-                                              did_you_mean(request.method, method_names()) +
-                                              "; known ones: " + join(method_names()));
+    throw UserError(prefix + "method", "unknown method '" + request.method + "'" +
+                                           did_you_mean(request.method, method_names()) +
+                                           "; known ones: " + join(method_names()));
   }
   Method method;
   method.name = row->name;
@@ -284,7 +224,7 @@ Method resolve_method(const MethodRequest& request) {
   method.aggregate = request.aggregate;
   method.positions = request.positions;
 
-  Checks checks;
+  Checks checks(prefix);
   const bool uses_gradient =
       method.score == ScoreKind::input || method.score == ScoreKind::delta || method.score == ScoreKind::conductance;
   checks.require(uses_gradient || (request.rules.empty() && !request.rule_preset), "rules",

@@ -38,13 +38,13 @@ enum class Aggregate { mean, mean_abs };
 /// One row: a published method or preset, with the defaults that its name stands for.
 struct MethodRow {
   std::string name;
-  PathKind path;
-  ScoreKind score;
-  Rules rules;
-  std::optional<Quadrature> quadrature;  //!< nothing: the method has none
-  int steps;                             //!< default n; 0: none
-  Baseline baseline;
-  ConductanceForm form;
+  PathKind path = PathKind::none;
+  ScoreKind score = ScoreKind::delta;
+  Rules rules{};
+  std::optional<Quadrature> quadrature{};  //!< nothing: the method has none
+  int steps = 0;                           //!< default n; 0: none
+  Baseline baseline = Baseline::pair;
+  ConductanceForm form = ConductanceForm::standard;
   std::string meaning;
 };
 
@@ -98,9 +98,8 @@ struct Method {
 };
 
 /// Fills in the row's defaults and checks that the parts fit. Throws UserError with every part that does not, where =
-/// the config key
-/// ("attribution.quadrature").
-Method resolve_method(const MethodRequest& request);
+/// prefix + the setting's name ("quadrature", "rules", …): what the caller calls its settings.
+Method resolve_method(const MethodRequest& request, const std::string& prefix = "");
 
 std::string name_of(Baseline baseline);
 std::string name_of(Direction direction);

@@ -211,7 +211,7 @@ RunConfig run_config(const Settings& settings) {
   checks.refuse_if((run.unit_pairs & (run.unit_pairs - 1)) != 0, "unit.pairs",
                    std::to_string(run.unit_pairs) + " is no power of two; take 1, 2, 4, 8, …");
   try {
-    run.method = resolve_method(method_request(settings));
+    run.method = resolve_method(method_request(settings), "attribution.");
   } catch (const UserError& error) {
     checks.add(error);
   }

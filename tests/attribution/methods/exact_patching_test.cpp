@@ -125,7 +125,7 @@ TEST(Effects, SampledNeuronsAreDistinctSeededAndInEveryLayer) {
   const std::vector<Neuron> other = sample_neurons(4, 5, 20, 40, 8, Positions::keep);
   EXPECT_NE(sample[0].position * 20 + sample[0].index + sample[1].index,
             other[0].position * 20 + other[0].index + other[1].index);
-  EXPECT_THROW(sample_neurons(1, 1, 5, 6, 0, Positions::keep), UserError);
+  EXPECT_THROW(sample_neurons(1, 1, 5, 6, 0, Positions::keep), ContractViolation);
 }
 
 }  // namespace

@@ -40,12 +40,37 @@ json gpt2_form(const json& more = json::object()) {
 
 Architecture described(const json& config) { return describe_architecture(config, "config.json"); }
 
-// What is asked of every layer of a description.
-NormKind norm_of(const Architecture& a) { return a.norm; }
-MlpKind mlp_of(const Architecture& a) { return a.mlp; }
-Activation activation_of(const Architecture& a) { return a.activation; }
-Rotary rotary_of(const Architecture& a) { return a.rotary; }
-std::optional<std::int64_t> window_of(const Architecture& a) { return a.sliding_window; }
+// What every layer of a description has alike.
+NormKind norm_of(const Architecture& a) {
+  for (const BlockSpec& block : a.blocks) {
+    EXPECT_EQ(block.attention_norm.kind, a.final_norm.kind);
+    EXPECT_EQ(block.mlp_norm.kind, a.final_norm.kind);
+  }
+  return a.final_norm.kind;
+}
+double norm_epsilon_of(const Architecture& a) {
+  for (const BlockSpec& block : a.blocks) {
+    EXPECT_EQ(block.attention_norm.epsilon, a.final_norm.epsilon);
+    EXPECT_EQ(block.mlp_norm.epsilon, a.final_norm.epsilon);
+  }
+  return a.final_norm.epsilon;
+}
+MlpKind mlp_of(const Architecture& a) {
+  EXPECT_EQ(a.blocks.back().mlp.kind, a.blocks.front().mlp.kind);
+  return a.blocks.back().mlp.kind;
+}
+Activation activation_of(const Architecture& a) {
+  EXPECT_EQ(a.blocks.back().mlp.activation, a.blocks.front().mlp.activation);
+  return a.blocks.back().mlp.activation;
+}
+Rotary rotary_of(const Architecture& a) {
+  for (const BlockSpec& block : a.blocks) EXPECT_EQ(block.attention.rotary, 0U);
+  return a.rotaries.at(0);
+}
+std::optional<std::int64_t> window_of(const Architecture& a) {
+  EXPECT_EQ(a.blocks.back().attention.window, a.blocks.front().attention.window);
+  return a.blocks.back().attention.window;
+}
 
 std::string refusal(const json& config) {
   try {
@@ -60,7 +85,7 @@ std::string refusal(const json& config) {
 std::set<Slot> wanted_slots(const json& config) {
   std::set<Slot> slots;
   for (const TensorRow& row : family_of(config, "config.json").tensors) {
-    if (wants_tensor(row, config)) slots.insert(row.slot);
+    if (wants_tensor(row, config)) slots.insert(row.slots.begin(), row.slots.end());
   }
   return slots;
 }
@@ -81,7 +106,7 @@ const std::set<Slot> mlp_biases = {Slot::gate_bias, Slot::up_bias, Slot::down_bi
 TEST(Families, LlamasBlocks) {
   const Architecture a = described(llama_form("llama", {{"num_key_value_heads", 1}, {"rms_norm_eps", 1e-3}}));
   EXPECT_EQ(a.family, "llama");
-  EXPECT_EQ(a.layers, 2);
+  EXPECT_EQ(a.layers(), 2);
   EXPECT_EQ(a.d_model, 12);
   EXPECT_EQ(a.heads, 3);
   EXPECT_EQ(a.kv_heads, 1);
@@ -90,16 +115,16 @@ TEST(Families, LlamasBlocks) {
   EXPECT_EQ(a.vocabulary, 50);
   EXPECT_EQ(a.max_positions, 64);
   EXPECT_EQ(norm_of(a), NormKind::rms);
-  EXPECT_EQ(a.norm_epsilon, 1e-3);
+  EXPECT_EQ(norm_epsilon_of(a), 1e-3);
   EXPECT_EQ(mlp_of(a), MlpKind::gated);
-  EXPECT_EQ(a.positions, PositionKind::rotary);
+  EXPECT_FALSE(a.learned_positions);
   EXPECT_FALSE(a.tied_embeddings);
 }
 
 TEST(Families, Gpt2sBlocks) {
   const Architecture a = described(gpt2_form({{"layer_norm_epsilon", 1e-3}, {"n_inner", 20}}));
   EXPECT_EQ(a.family, "gpt2");
-  EXPECT_EQ(a.layers, 2);
+  EXPECT_EQ(a.layers(), 2);
   EXPECT_EQ(a.d_model, 12);
   EXPECT_EQ(a.heads, 3);
   EXPECT_EQ(a.kv_heads, 3);
@@ -107,22 +132,23 @@ TEST(Families, Gpt2sBlocks) {
   EXPECT_EQ(a.neurons, 20);
   EXPECT_EQ(a.max_positions, 64);
   EXPECT_EQ(norm_of(a), NormKind::layer);
-  EXPECT_EQ(a.norm_epsilon, 1e-3);
+  EXPECT_EQ(norm_epsilon_of(a), 1e-3);
   EXPECT_EQ(mlp_of(a), MlpKind::plain);
-  EXPECT_EQ(a.positions, PositionKind::learned);
+  EXPECT_TRUE(a.learned_positions);
+  EXPECT_TRUE(a.rotaries.empty());
   EXPECT_TRUE(a.tied_embeddings);
 }
 
 TEST(Families, AbsentKeysHaveTheDefaultsOfTheirFamily) {
   const Architecture llama = described(llama_form("llama"));
   EXPECT_EQ(llama.kv_heads, 3);  // as many as heads
-  EXPECT_EQ(llama.norm_epsilon, 1e-6);
+  EXPECT_EQ(norm_epsilon_of(llama), 1e-6);
   EXPECT_EQ(activation_of(llama), Activation::silu);
   EXPECT_EQ(rotary_of(llama).theta, 10000);
   EXPECT_EQ(rotary_of(llama).scaling, RotaryScaling::none);
   const Architecture gpt2 = described(gpt2_form());
   EXPECT_EQ(gpt2.neurons, 48);  // four times n_embd
-  EXPECT_EQ(gpt2.norm_epsilon, 1e-5);
+  EXPECT_EQ(norm_epsilon_of(gpt2), 1e-5);
   EXPECT_EQ(activation_of(gpt2), Activation::gelu_tanh);
 }
 
