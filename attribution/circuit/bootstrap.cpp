@@ -16,7 +16,7 @@
 namespace tributary {
 namespace {
 
-constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
 
@@ -109,8 +109,8 @@ Interval bootstrap(const std::vector<std::int64_t>& cluster, const WeightedStati
                    const BootstrapOptions& options) {
   const std::size_t clusters =
       cluster.empty() ? 0 : static_cast<std::size_t>(*std::max_element(cluster.begin(), cluster.end())) + 1;
-  const double observed = clusters < 2 ? undefined : statistic(std::vector<double>(cluster.size(), 1));
-  if (std::isnan(observed)) return {undefined, undefined};
+  const double observed = clusters < 2 ? not_a_number : statistic(std::vector<double>(cluster.size(), 1));
+  if (std::isnan(observed)) return {not_a_number, not_a_number};
   std::mt19937_64 random(mixed(options.seed));
   std::vector<double> values;
   for (int resample = 0; resample < options.resamples; ++resample) {
@@ -119,7 +119,7 @@ Interval bootstrap(const std::vector<std::int64_t>& cluster, const WeightedStati
     const double value = statistic(weights_of(cluster, drawn));
     if (!std::isnan(value)) values.push_back(value);
   }
-  if (2 * values.size() < static_cast<std::size_t>(options.resamples)) return {undefined, undefined};
+  if (2 * values.size() < static_cast<std::size_t>(options.resamples)) return {not_a_number, not_a_number};
   std::sort(values.begin(), values.end());
   const double tail = (1 - options.level) / 2;
   const auto n = static_cast<double>(clusters);

@@ -30,7 +30,7 @@ struct Header {
 };
 constexpr std::size_t kPayloadInHead = kHead - sizeof(Header);
 
-void wait_for(const Communicator& comm, MPI_Request request) {
+void complete(const Communicator& comm, MPI_Request request) {
   comm.wait([&request] {
     int done = 0;
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
@@ -42,7 +42,7 @@ void send_piece(const std::byte* data, std::size_t size, int rank, int tag, cons
   MPI_Request request = MPI_REQUEST_NULL;
   const MPI_Comm ranks = MPI_Comm_f2c(comm.handle());
   check_mpi(MPI_Isend(data, static_cast<int>(size), MPI_BYTE, rank, tag, ranks, &request), "MPI_Isend");
-  wait_for(comm, request);
+  complete(comm, request);
 }
 
 Header read_header(std::span<const std::byte> head, int source) {
@@ -97,7 +97,7 @@ std::optional<Message> Mailbox::poll() {
     MPI_Request request = MPI_REQUEST_NULL;
     check_mpi(MPI_Irecv(message.payload.data() + done, size, MPI_BYTE, message.source, kRestTag, comm, &request),
               "MPI_Irecv");
-    wait_for(comm_, request);
+    complete(comm_, request);
   }
   return message;
 }

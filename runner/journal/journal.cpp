@@ -24,7 +24,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr const char* whole_stage = "all.block";
 
-std::string contents(const std::filesystem::path& file) {
+std::string read_whole(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) throw RuntimeFailure(file.string() + ": cannot be read; check the disk and your permissions");
   std::ostringstream text;
@@ -108,7 +108,7 @@ std::optional<BlockResult> StageJournal::next(const std::vector<std::string>& pr
 std::optional<BlockResult> StageJournal::read(const std::filesystem::path& file,
                                               const std::vector<std::string>& processors, const Warn& warn) const {
   try {
-    StoredBlock stored = read_block_file(contents(file));
+    StoredBlock stored = read_block_file(read_whole(file));
     if (stored.label.stage != stage_) {
       throw UserError(file.string(),
                       "belongs to other work than the folder it lies in (was it copied here?); move it away, or say "
@@ -191,7 +191,7 @@ std::vector<JournalGroup> journalled_groups(const std::filesystem::path& journal
     if (!std::filesystem::exists(file)) continue;
     try {
       JournalGroup group{entry.path().filename().string(), {}};
-      const Json stored = Json::parse(contents(file));
+      const Json stored = Json::parse(read_whole(file));
       for (const Json& run : stored.at("runs")) {
         group.runs.push_back({run.at("folder").get<std::string>(), run.at("identity").get<std::string>()});
       }

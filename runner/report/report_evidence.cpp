@@ -13,8 +13,8 @@
 namespace tributary::detail {
 namespace {
 
-constexpr std::size_t shown_tokens = 5;    // a factor
-constexpr std::size_t shown_neurons = 20;  // a case
+constexpr std::size_t shown_tokens = 5;  // a factor
+constexpr std::size_t neurons_of_a_case = 20;
 constexpr std::size_t case_candidates = 1000;
 
 using Type = Column::Type;
@@ -240,7 +240,7 @@ Table cases_table(const Runs& runs) {
       std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
         return std::abs(auroc[at(a)] - 0.5F) > std::abs(auroc[at(b)] - 0.5F);
       });
-      for (std::size_t i = 0; i < std::min(shown_neurons, order.size()); ++i) {
+      for (std::size_t i = 0; i < std::min(neurons_of_a_case, order.size()); ++i) {
         const Neuron neuron = run.neuron(order[i]);
         table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
                    neuron.index, auroc[at(order[i])], means[at(order[i])]});

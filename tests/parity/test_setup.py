@@ -68,6 +68,12 @@ def test_package_list_has_a_column_for_each_release():
     assert all(len(row) == 6 and row[0] in {"build", "test", "lint"} for row in rows)
 
 
+def test_the_list_of_python_packages_is_complete():
+    """It is installed as it stands, without pip's looking for what a package needs."""
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_program_loads_only_what_its_rows_install(binary):
     """Of the Python environment it loads libraries of the packages marked `torch`: a card's are not among them."""
     found = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=True).stdout
