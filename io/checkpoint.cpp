@@ -89,7 +89,7 @@ std::map<std::string, std::string> read_index(const fs::path& file) {
   std::map<std::string, std::string> shard_of;
   for (const auto& [tensor, shard] : found->items()) {
     const std::string name = shard.is_string() ? shard.get<std::string>() : std::string();
-    // A folder's files stay inside it: an index must not make us read elsewhere.
+    // The shards lie in the checkpoint's folder: an index must not make us read files elsewhere.
     if (name.empty() || name == "." || name == ".." ||
         name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
       throw UserError(file.string(),
@@ -203,7 +203,7 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
   FileOfTensor seen;
   for (const std::string& name : weights.names) {
     impl->files.emplace_back(folder / name);
-    detail::SafetensorsContent content = detail::read_safetensors(impl->files.back());
+    detail::checkpoint::SafetensorsContent content = detail::checkpoint::read_safetensors(impl->files.back());
     for (const auto& [tensor, stored] : content.tensors) note(seen, tensor, stored.file);
     for (const std::string& tensor : content.skipped) note(seen, tensor, impl->files.back().name());
     impl->tensors.merge(content.tensors);
@@ -238,7 +238,8 @@ std::string Checkpoint::hash() const {
     hash.add(name_of(tensor.type));
     hash.add(static_cast<std::int64_t>(tensor.shape.size()));
     for (const std::int64_t extent : tensor.shape) hash.add(extent);
-    // Name order is not file order; without advice each tensor would start with small reads.
+    // Tensors are hashed by name, not in the order of the file. Without this advice the system would take the jumps for
+    // random access and begin each tensor with small reads.
     detail::prefetch(tensor.data, tensor.bytes);
     hash.add(tensor.data, tensor.bytes);
     detail::release(tensor.data, tensor.bytes);

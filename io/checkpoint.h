@@ -53,7 +53,8 @@ class Checkpoint {
   /// XXH3-128 over config.json and every tensor's name, dtype, shape and bytes in name order, as 32
   /// hex digits: the model's identity, independent of how it is cut into files.
   [[nodiscard]] std::string hash() const;
-  /// Lets go of the pages read so far: this process's memory then holds those that it goes on to use.
+  /// Releases the pages of the files that were read so far: the process's memory then holds only those that it uses
+  /// again.
   void release_pages() const;
 
  private:

@@ -59,17 +59,17 @@ class Settings {
   /// a value that the table cannot check.
   [[nodiscard]] std::string where(const std::string& path) const;
 
-  /// All keys with their values as YAML, in table order, paths made absolute: runs again as it stands. Read again it
-  /// gives the same values.
+  /// All keys with their values as YAML, in table order, with absolute paths: a settings file that can be run as it
+  /// stands. Read again it gives the same values.
   [[nodiscard]] std::string resolved() const;
-  /// The same of the keys that the file, its grid or the command line gave: read again it gives equal settings, also in
-  /// what depends on whether a key was given.
+  /// The same with only the keys that the file, its sweep or the command line gave. Read again it gives equal settings,
+  /// also where something depends on whether a key was given.
   [[nodiscard]] std::string as_given() const;
-  /// One "path = value" line a key with Effect::numbers, in table order; the hash of it identifies the run. Paths are
-  /// left out: whoever makes the identity adds the hashes of the files' contents.
+  /// One "path = value" line for each key with Effect::numbers, in table order; the hash of the text identifies the
+  /// run. Paths are left out: whoever makes the identity adds the hashes of the files' contents.
   [[nodiscard]] std::string identity_text() const;
-  /// One "path = value" line a key outside these groups ("attribution": the key of that name and all below it), paths
-  /// to files included: equal texts mean equal settings there.
+  /// One "path = value" line for each key outside these groups, paths included: equal texts mean equal settings there.
+  /// A group is the key of that name and all keys below it ("attribution", "attribution.steps").
   [[nodiscard]] std::string text_without(const std::vector<std::string>& groups) const;
   /// What differs from the other runs of the sweep, as a folder name ("method=atp,steps=10"); empty for a single run.
   [[nodiscard]] const std::string& label() const { return label_; }

@@ -20,7 +20,7 @@
 namespace tributary {
 namespace {
 
-using detail::Pairs;
+using detail::pairs::Pairs;
 
 std::string place_of(const PromptPair& pair) { return fmt::format("{}:{}", pair.file, pair.line); }
 
@@ -43,10 +43,10 @@ class Sieve {
   [[nodiscard]] bool done_with(const Share& share) const { return share.full() && options_.unfit == Unfit::skip; }
 
   std::optional<TokenPair> pass(const PromptPair& text) {
-    detail::Judgement judgement = judge_.judge(text);
+    detail::pairs::Judgement judgement = judge_.judge(text);
     if (judgement.reason.empty() && options_.one_length) {
       if (!length_) length_ = judgement.pair.length();
-      judgement.reason = detail::length_reason(judgement.pair, *length_);
+      judgement.reason = detail::pairs::length_reason(judgement.pair, *length_);
     }
     if (judgement.reason.empty()) return std::move(judgement.pair);
     unfit_.push_back({text.file, text.line, std::move(judgement.reason)});
@@ -65,7 +65,7 @@ class Sieve {
 
  private:
   const PairOptions& options_;
-  detail::PairJudge judge_;
+  detail::pairs::PairJudge judge_;
   std::optional<std::int64_t> length_;
   std::vector<SkippedPair> unfit_;
 };
@@ -109,7 +109,7 @@ void split_backwards(const std::vector<Pairs>& groups, Sieve& sieve, Split& spli
 }
 
 void split_one_file(const PairOptions& options, Sieve& sieve, Split& split) {
-  std::vector<Pairs> groups = detail::group_by_prompts(read_pairs(options.file));
+  std::vector<Pairs> groups = detail::pairs::group_by_prompts(read_pairs(options.file));
   shuffle(groups, options.seed);
   if (split.train.wanted) {
     split_forwards(groups, sieve, split);
@@ -164,12 +164,12 @@ void require_some(const Share& share, const std::vector<SkippedPair>& skipped, c
 }
 
 std::int64_t count_overlap(const Split& split, Overlap overlap) {
-  std::map<detail::PromptKey, const PromptPair*> trained;
-  for (const TokenPair& pair : split.train.pairs) trained.emplace(detail::key_of(pair.text), &pair.text);
+  std::map<detail::pairs::PromptKey, const PromptPair*> trained;
+  for (const TokenPair& pair : split.train.pairs) trained.emplace(detail::pairs::key_of(pair.text), &pair.text);
   std::int64_t count = 0;
   detail::ProblemList problems;
   for (const TokenPair& pair : split.test.pairs) {
-    const auto found = trained.find(detail::key_of(pair.text));
+    const auto found = trained.find(detail::pairs::key_of(pair.text));
     if (found == trained.end()) continue;
     ++count;
     problems.add(place_of(pair.text),

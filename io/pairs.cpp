@@ -74,7 +74,7 @@ PromptPair parse_pair(const detail::JsonSource& line, detail::ProblemList& probl
                                             document.root.type_name()));
     return pair;
   }
-  // In the order of the line, so that messages come in the order in which a reader meets them.
+  // Keys are taken in the order of the line, so that messages come in the order in which a reader meets their causes.
   std::vector<std::pair<std::size_t, std::string>> keys;
   for (const auto& [key, byte] : document.key_bytes) keys.emplace_back(byte, key);
   std::sort(keys.begin(), keys.end());

@@ -167,7 +167,7 @@ std::string page_of(const Document& document) {
   };
   const std::string_view skeleton = detail::page_skeleton();
   std::string page;
-  for (std::size_t at = 0; at < skeleton.size();) {  // one pass: what is put in is not looked at again
+  for (std::size_t at = 0; at < skeleton.size();) {  // in one pass: text that was put in is not searched for marks
     bool found = false;
     for (const auto& [marker, text] : parts) {
       if (skeleton.compare(at, marker.size(), marker) != 0) continue;

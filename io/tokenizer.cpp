@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/tokenizer.h"
 
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "common/errors.h"
@@ -23,16 +22,16 @@ struct Tokenizer::Impl {
         normalizer(description.find("normalizer")),
         added_tokens(description.find("added_tokens"), model, normalizer),
         pretokenizer(description.at("pre_tokenizer")),
-        post_processor(detail::read_post_processor(description.find("post_processor"))) {}
+        post_processor(detail::tokenizer::read_post_processor(description.find("post_processor"))) {}
 
   void append_raw(std::string_view text, std::vector<std::int64_t>& ids) const;
   void append_normalized(std::string_view text, std::vector<std::int64_t>& ids) const;
 
-  detail::BpeModel model;
-  detail::Normalizer normalizer;
-  detail::AddedTokens added_tokens;
-  detail::PreTokenizer pretokenizer;
-  detail::PostProcessor post_processor;
+  detail::tokenizer::BpeModel model;
+  detail::tokenizer::Normalizer normalizer;
+  detail::tokenizer::AddedTokens added_tokens;
+  detail::tokenizer::PreTokenizer pretokenizer;
+  detail::tokenizer::PostProcessor post_processor;
 };
 
 void Tokenizer::Impl::append_raw(std::string_view text, std::vector<std::int64_t>& ids) const {
@@ -56,9 +55,9 @@ void Tokenizer::Impl::append_normalized(std::string_view text, std::vector<std::
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& file) {
-  const nlohmann::json json = detail::parse_json_file(file.string());
+  const detail::JsonDocument document = detail::parse_json_file(file.string());
   Tokenizer tokenizer;
-  tokenizer.impl_ = std::make_shared<const Impl>(detail::JsonView(json, file.string()));
+  tokenizer.impl_ = std::make_shared<const Impl>(detail::JsonView(document));
   return tokenizer;
 }
 
@@ -76,7 +75,8 @@ std::string Tokenizer::text_of(std::int64_t id) const {
   if (const auto content = impl_->added_tokens.content_of(id)) return std::string(*content);
   const auto token = impl_->model.token_of(id);
   if (!token) return "";
-  return detail::replace_invalid_utf8(detail::from_byte_level(*token).value_or(std::string(*token)));
+  return detail::tokenizer::replace_invalid_utf8(
+      detail::tokenizer::from_byte_level(*token).value_or(std::string(*token)));
 }
 
 const std::vector<std::int64_t>& Tokenizer::prefix_ids() const { return impl_->post_processor.prefix; }

@@ -46,6 +46,27 @@ inline std::vector<Key> small_table() {
   };
 }
 
+/// Two methods times two numbers of steps.
+inline const std::string kGrid =
+    "name: x\nattribution: {method: relp}\n"
+    "sweep:\n  grid:\n    attribution.method: [relp, atp]\n    attribution.steps: [5, 10]\n";
+
+inline std::vector<std::string> labels(const std::vector<Settings>& runs) {
+  std::vector<std::string> all;
+  for (const Settings& run : runs) all.push_back(run.label());
+  return all;
+}
+
+/// What attribution.rules and what lies below it hold: "relp, norm=true".
+inline std::string rules(const Settings& settings) {
+  std::string text = settings.get<std::string>("attribution.rules").value_or("-");
+  for (const char* name : {"norm", "half"}) {
+    const auto rule = settings.get<bool>(std::string("attribution.rules.") + name);
+    if (rule) text += std::string(", ") + name + "=" + (*rule ? "true" : "false");
+  }
+  return text;
+}
+
 class ConfigTest : public ::testing::Test {
  protected:
   void SetUp() override {

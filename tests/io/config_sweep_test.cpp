@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Overrides, sweeps, and what comes out of settings again.
+// Sweeps: the runs they make, and what these are called.
 #include "io/config.h"
 #include "tests/io/config_fixture.h"
 
@@ -12,17 +12,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using Counts = std::vector<std::int64_t>;
-
-std::vector<std::string> labels(const std::vector<Settings>& runs) {
-  std::vector<std::string> all;
-  for (const Settings& run : runs) all.push_back(run.label());
-  return all;
-}
-
-const std::string kGrid =
-    "name: x\nattribution: {method: relp}\n"
-    "sweep:\n  grid:\n    attribution.method: [relp, atp]\n    attribution.steps: [5, 10]\n";
 
 TEST_F(ConfigTest, ExpandsTheGridWithTheLastKeyFastest) {
   const std::vector<Settings> runs = read_all(kGrid);
@@ -64,6 +53,33 @@ TEST_F(ConfigTest, LongLabelsStayShortAndDistinct) {
   EXPECT_LE(names[0].size(), 160u);
 }
 
+TEST_F(ConfigTest, EveryRunOfALargeGridIsNamed) {
+  // Work that grows with the square of the points would still end here, with the cube it would not.
+  std::string seeds = "0";
+  for (int seed = 1; seed < 10'000; ++seed) seeds += "," + std::to_string(seed);
+  const auto names = labels(read_all("name: x\nsweep: {grid: {pairs.seed: [" + seeds + "]}}"));
+  ASSERT_EQ(names.size(), 10'000u);
+  EXPECT_EQ(names.front(), "seed=0");
+  EXPECT_EQ(names.back(), "seed=9999");
+}
+
+TEST_F(ConfigTest, ManyValuesThatLookAlikeAreNumbered) {
+  std::string texts;
+  for (int i = 0; i < 5'000; ++i) {
+    const char32_t character = 0x4E00 + static_cast<char32_t>(i);
+    for (const char32_t bits : {0xE0 | character >> 12, 0x80 | (character >> 6 & 0x3F), 0x80 | (character & 0x3F)}) {
+      texts += static_cast<char>(bits);
+    }
+    texts += ", ";
+  }
+  const auto names = labels(read_all("sweep: {grid: {name: [" + texts + "'---3']}}"));
+  ASSERT_EQ(names.size(), 5'001u);
+  EXPECT_EQ(names[0], "name=---");
+  EXPECT_EQ(names[1], "name=----2");
+  EXPECT_EQ(names[4'999], "name=----5000");
+  EXPECT_EQ(names[5'000], "name=---3") << "a look of its own";
+}
+
 TEST_F(ConfigTest, RefusesWhatAGridCannotHold) {
   EXPECT_THAT(
       problems("name: x\nsweep:\n  zap: {}\n  grid:\n"
@@ -93,171 +109,6 @@ TEST_F(ConfigTest, RefusesWhatAGridCannotHold) {
   for (int i = 2; i <= 101; ++i) seeds += ", " + std::to_string(i);
   EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [" + seeds + "], attribution.steps: [" + seeds + "]}}"),
               ElementsAre(HasSubstr("more than 10000 runs")));
-}
-
-TEST_F(ConfigTest, OverridesWinOverTheFileAndItsGrid) {
-  EXPECT_EQ(read_one("pairs: {seed: 1}", {"pairs.seed=2", "pairs.seed=3"}).at<std::int64_t>("pairs.seed"), 3);
-  EXPECT_EQ(read_one("", {"name=a=b"}).at<std::string>("name"), "a=b");
-
-  const Settings grouped = read_one("attribution: {method: atp, steps: 7}", {"attribution={steps: 4, tolerance: 0.5}"});
-  EXPECT_EQ(grouped.at<std::string>("attribution.method"), "atp");
-  EXPECT_EQ(grouped.at<std::int64_t>("attribution.steps"), 4);
-
-  const auto fixed = read_all(kGrid, {"attribution.method=ig-acts"});
-  EXPECT_THAT(labels(fixed), ElementsAre("steps=5", "steps=10"));
-  EXPECT_EQ(fixed[1].at<std::string>("attribution.method"), "ig-acts");
-
-  EXPECT_THAT(labels(read_all(kGrid, {"sweep.grid.attribution.method=[ig-acts]", "sweep.grid.pairs.seed=[1, 2]"})),
-              ElementsAre("steps=5,seed=1", "steps=5,seed=2", "steps=10,seed=1", "steps=10,seed=2"));
-  EXPECT_THAT(labels(read_all("name: x", {"sweep={grid: {pairs.seed: [1, 2]}}"})), ElementsAre("seed=1", "seed=2"));
-}
-
-TEST_F(ConfigTest, RefusesBadOverridesWithTheirText) {
-  EXPECT_THAT(
-      problems("name: x", {"fused", "=1", "atribution.method=atp", "sweep.grid.stps=[1]", "sweep.zap=[1]",
-                           "fused=", "fused=[", "attribution=atp", "sweep.grid.fused=[true]", "fused=false", "a\xFF=1",
-                           "name=a\xFF", "attribution.steps.deep=1"}),
-      ElementsAre("command line: 'fused' is no override; write key.path=value",
-                  "command line: '=1' is no override; write key.path=value",
-                  AllOf(HasSubstr("'atribution.method' (did you mean 'attribution.method'?)"),
-                        HasSubstr("(in 'atribution.method=atp')")),
-                  HasSubstr("unknown key 'stps' in sweep.grid (did you mean 'attribution.steps'?)"),
-                  HasSubstr("unknown key 'zap' in sweep"), HasSubstr("fused must be true | false, not empty or null"),
-                  AllOf(HasSubstr("'[' is not closed"), HasSubstr("(in 'fused=[')")),
-                  HasSubstr("attribution is a group of keys"), HasSubstr("unknown key"), HasSubstr("not UTF-8"),
-                  HasSubstr("unknown key 'attribution.steps.deep'"), HasSubstr("both fused")));
-}
-
-/// What attribution.rules and what lies below it hold: "relp, norm=true".
-std::string rules(const Settings& settings) {
-  std::string text = settings.get<std::string>("attribution.rules").value_or("-");
-  for (const char* name : {"norm", "half"}) {
-    const auto rule = settings.get<bool>(std::string("attribution.rules.") + name);
-    if (rule) text += std::string(", ") + name + "=" + (*rule ? "true" : "false");
-  }
-  return text;
-}
-
-TEST_F(ConfigTest, AWordReplacesTheValuesBelowItInLowerLayers) {
-  const std::string values = "attribution: {rules: {norm: true, half: false}}";
-  EXPECT_EQ(rules(read_one(values)), "-, norm=true, half=false");
-  EXPECT_EQ(rules(read_one(values, {"attribution.rules=none"})), "none");
-  EXPECT_EQ(rules(read_one(values, {"attribution.rules.half=true", "attribution.rules=none"})), "none, half=true");
-  EXPECT_EQ(rules(read_one(values, {"attribution.rules.half=true"})), "-, norm=true, half=true");
-  EXPECT_EQ(rules(read_one("attribution: {rules: relp}", {"attribution.rules={half: true}"})), "relp, half=true");
-  EXPECT_EQ(rules(read_one("attribution: {rules: relp, rules.norm: false}")), "relp, norm=false");
-
-  const auto swept = read_all("name: x\n" + values + "\nsweep: {grid: {attribution.rules: [relp, none]}}");
-  EXPECT_EQ(rules(swept[1]), "none");
-  const auto both =
-      read_all("name: x\n" + values +
-               "\nsweep: {grid: {attribution.rules.norm: [false, true], attribution.rules: [relp, none]}}");
-  ASSERT_EQ(both.size(), 4u);
-  EXPECT_EQ(rules(both[0]), "relp, norm=false");
-  const auto overridden =
-      read_all("name: x\nsweep: {grid: {attribution.rules.norm: [false, true]}}", {"attribution.rules=none"});
-  ASSERT_EQ(overridden.size(), 1u);
-  EXPECT_EQ(rules(overridden[0]), "none");
-  const auto kept =
-      read_all("name: x\nsweep: {grid: {attribution.rules: [relp, none]}}", {"attribution.rules.norm=true"});
-  ASSERT_EQ(kept.size(), 2u);
-  EXPECT_EQ(rules(kept[1]), "none, norm=true");
-  const auto crossed = read_all("name: x\nsweep: {grid: {attribution.rules: [relp, none]}}",
-                                {"sweep.grid.attribution.rules.norm=[true, false]"});
-  ASSERT_EQ(crossed.size(), 4u);
-  EXPECT_EQ(rules(crossed[0]), "relp, norm=true");
-}
-
-TEST_F(ConfigTest, ResolvedSettingsAreYamlInTableOrder) {
-  EXPECT_EQ(read_one("threads: 2\nattribution: {tolerance: 0.1, rules: relp, rules.half: true}\nmodel: {path: /m}")
-                .resolved(),
-            "name: x\nmodel:\n  path: /m\n  dtype: float32\n"
-            "attribution:\n  method: relp\n  steps: 10\n  tolerance: 0.1\n  rules: relp\n  rules.half: true\n"
-            "pairs:\n  seed: 0\n  file: " +
-                (folder / "pairs.jsonl").string() +
-                "\n"
-                "circuit:\n  counts: [10, 30]\nthreads: 2\nfused: true\n");
-}
-
-TEST_F(ConfigTest, ResolvedSettingsReadBackAsTheSameValues) {
-  // The values are compared through identity_text and, for paths and words, one by one: resolved() itself is under
-  // test.
-  const std::vector<std::string> names{"plain",
-                                       "010",
-                                       "1e3",
-                                       "true",
-                                       "null",
-                                       "~",
-                                       "",
-                                       " lead",
-                                       "trail ",
-                                       "a: b",
-                                       "a #b",
-                                       "- a",
-                                       "'",
-                                       "\"",
-                                       "\\",
-                                       "a\nb",
-                                       "tab\tx",
-                                       "\x01\x04\x7F",
-                                       "\u0085\u2028\uFEFF",
-                                       "\u00fc\U0001F600",
-                                       "*x",
-                                       "&x",
-                                       "!x",
-                                       "%x",
-                                       "@x",
-                                       "`x",
-                                       "{",
-                                       "[",
-                                       "]",
-                                       ",",
-                                       "?",
-                                       ":",
-                                       "<<",
-                                       "=",
-                                       "|",
-                                       "-",
-                                       "y"};
-  for (const std::string& name : names) {
-    std::string escaped;
-    for (const char c : name) {
-      const auto byte = static_cast<unsigned char>(c);
-      const char* digits = "0123456789abcdef";
-      escaped += byte < 0x80 ? std::string("\\x") + digits[byte / 16] + digits[byte % 16] : std::string(1, c);
-    }
-    std::string text = "name: \"";
-    text.append(escaped).append("\"\nmodel: {path: \"m/").append(escaped).append("\"}\n");
-    text.append("attribution: {rules: none, rules.norm: true, tolerance: 0.1}\ncircuit: {notes: [\"").append(escaped);
-    text.append("\"], fractions: [0.3, 1e-300, 1]}\n");
-    const Settings first = read_all(text)[0];
-    ASSERT_EQ(first.at<std::string>("name"), name);
-    const Settings second = read_all(first.resolved())[0];
-    EXPECT_EQ(second.at<std::string>("name"), name);
-    EXPECT_EQ(second.at<std::vector<std::string>>("circuit.notes"), std::vector<std::string>{name});
-    EXPECT_EQ(second.at<std::filesystem::path>("model.path"), first.at<std::filesystem::path>("model.path"));
-    EXPECT_EQ(second.at<double>("attribution.tolerance"), 0.1);
-    EXPECT_EQ(second.at<std::vector<double>>("circuit.fractions"), (std::vector<double>{0.3, 1e-300, 1}));
-    EXPECT_EQ(second.get<std::string>("threads"), "auto");
-    EXPECT_EQ(rules(second), "none, norm=true");
-    EXPECT_EQ(second.identity_text(), first.identity_text());
-    EXPECT_EQ(second.resolved(), first.resolved());
-  }
-  for (const Settings& run : read_all(kGrid)) EXPECT_EQ(read_all(run.resolved())[0].resolved(), run.resolved());
-}
-
-TEST_F(ConfigTest, ResolvedSettingsHoldNothingThatReadersOfYamlTakeForLineEndsOrWords) {
-  EXPECT_THAT(read_all("name: \"\\x85\\u2028\\uFEFF\\x7f\\n\"").at(0).resolved(),
-              StartsWith("name: \"\\x85\\u2028\\uFEFF\\x7f\\n\"\n"));
-  EXPECT_THAT(read_all("name: No").at(0).resolved(), StartsWith("name: \"No\"\n"));
-}
-
-TEST_F(ConfigTest, IdentityHoldsNumbersOnlyAndNoPaths) {
-  EXPECT_EQ(read_one("threads: 2\nmodel: {path: m}\ncircuit: {notes: [a, 'b, c']}").identity_text(),
-            "name = x\nmodel.dtype = float32\nattribution.method = relp\nattribution.steps = 10\npairs.seed = 0\n"
-            "circuit.counts = [10, 30]\ncircuit.notes = [a, \"b, c\"]\n");
-  EXPECT_EQ(read_one("attribution: {steps: 10}", {"fused=false"}).identity_text(),
-            read_one("threads: 8").identity_text());
 }
 
 TEST_F(ConfigTest, SweepZipGoesTogether) {
@@ -328,7 +179,9 @@ TEST_F(ConfigTest, SweepRefusesWhatCannotBe) {
   EXPECT_THAT(problems("name: x\nsweep: {zip: {pairs.seed: [1, 1], attribution.steps: [2, 2]}}"),
               ElementsAre(HasSubstr("two runs of one name")));
   EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [1, 2]}, zip: {pairs.seed: [3, 4]}}"),
-              ElementsAre(HasSubstr("both in sweep.grid and in sweep.zip")));
+              ElementsAre("2:43: pairs.seed is both in sweep.grid and in sweep.zip; remove one"));
+  EXPECT_THAT(problems("name: x", {"sweep.grid.pairs.seed=[1, 2]", "sweep.zip.pairs.seed=[3, 4]"}),
+              ElementsAre("command line: pairs.seed is both in sweep.grid and in sweep.zip; remove one"));
   EXPECT_THAT(problems("name: x\nsweep: {exclude: [{pairs.sed: 1}]}"),
               ElementsAre(HasSubstr("unknown key 'pairs.sed' in sweep.exclude (did you mean 'pairs.seed'?)")));
   EXPECT_THAT(problems("name: x\nsweep: {include: {pairs.seed: 1}}"), ElementsAre(HasSubstr("a list of mappings")));

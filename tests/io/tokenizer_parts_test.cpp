@@ -5,8 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "common/errors.h"
 #include "io/detail/tokenizer/byte_level.h"
 #include "io/detail/tokenizer/normalizer.h"
@@ -14,7 +12,7 @@
 #include "io/detail/tokenizer/regex_dialect.h"
 #include "io/detail/tokenizer/split_rule.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 using ::testing::ElementsAre;
@@ -116,9 +114,9 @@ TEST(RegexDialect, EscapedTextMatchesItselfOnly) {
 }
 
 std::vector<std::string> words(const char* description, std::string_view text) {
-  const nlohmann::json json = nlohmann::json::parse(description);
+  const JsonDocument document = parse_json({description, "file"});
   std::vector<std::string> bytes;
-  for (const std::string& word : PreTokenizer(JsonView(json, "file")).words(text)) {
+  for (const std::string& word : PreTokenizer(JsonView(document)).words(text)) {
     bytes.push_back(from_byte_level(word).value_or("not byte-level"));
   }
   return bytes;
@@ -144,8 +142,8 @@ TEST(PreTokenizer, DigitsOneByOneOrTogether) {
 }
 
 std::string normalized(const char* description, std::string_view text) {
-  const nlohmann::json json = nlohmann::json::parse(description);
-  return Normalizer(JsonView(json, "file")).normalize(text);
+  const JsonDocument document = parse_json({description, "file"});
+  return Normalizer(JsonView(document)).normalize(text);
 }
 
 TEST(Normalizer, UnicodeForms) {
@@ -196,4 +194,4 @@ TEST(ReplaceInvalidUtf8, ReplacesLongestImpossiblePieces) {
 }
 
 }  // namespace
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -79,9 +79,9 @@ std::string plain_message(const std::string& what) {
   return what.substr(start);
 }
 
-class TreeBuilder final : public nlohmann::json_sax<json> {
+class JsonTreeBuilder final : public nlohmann::json_sax<json> {
  public:
-  TreeBuilder(std::string_view text, const char* const* latest) : text_(text), latest_(latest) {}
+  JsonTreeBuilder(std::string_view text, const char* const* latest) : text_(text), latest_(latest) {}
 
   bool null() override { return put(nullptr); }
   bool boolean(bool value) override { return put(value); }
@@ -96,20 +96,24 @@ class TreeBuilder final : public nlohmann::json_sax<json> {
   bool end_array() override { return ascend(); }
 
   bool key(string_t& name) override {
-    const std::size_t byte = opening_quote(text_, consumed() - 1);
-    json& object = *open_.back();
-    if (object.contains(name)) return fail(byte, fmt::format("the key \"{}\" is given twice; keep one of them", name));
-    if (open_.size() == 1) document_.key_bytes.emplace(name, byte);
-    slot_ = &object[name];
+    auto& object = open_.back()->get_ref<json::object_t&>();
+    const auto [entry, is_new] = object.try_emplace(std::move(name));
+    if (!is_new) {
+      return fail(opening_quote(text_, consumed() - 1),
+                  fmt::format("the key \"{}\" is given twice; keep one of them", entry->first));
+    }
+    if (open_.size() == 1) document_.key_bytes.emplace(entry->first, opening_quote(text_, consumed() - 1));
+    slot_ = &entry->second;
     return true;
   }
 
   bool parse_error(std::size_t position, const std::string& /*token*/, const json::exception& error) override {
-    const std::string message = plain_message(error.what());
-    // The lexer counts the end of the text as one more character.
-    if (position > text_.size() || position == 0) return fail(text_.size(), message);
-    const bool inside_token = message.find("last read: ") != std::string::npos;
-    return fail(inside_token ? position - 1 : token_start(text_, position - 1), message);
+    const std::string reason = plain_message(error.what());
+    const std::string problem = fmt::format("this is not valid JSON ({}); correct it, or fetch the file again", reason);
+    // The lexer counts the end of the text as one more character, so the position may lie behind the last byte.
+    if (position > text_.size() || position == 0) return fail(text_.size(), problem);
+    const bool inside_token = reason.find("last read: ") != std::string::npos;
+    return fail(inside_token ? position - 1 : token_start(text_, position - 1), problem);
   }
 
   [[nodiscard]] const std::string& problem() const { return problem_; }
@@ -179,11 +183,18 @@ JsonDocument parse_json(const JsonSource& source) {
   const char* const begin = source.text.data();
   const char* const end = begin + source.text.size();
   const char* latest = begin;
-  TreeBuilder builder(source.text, &latest);
+  JsonTreeBuilder builder(source.text, &latest);
   if (!json::sax_parse(TrackedIterator(begin, &latest), TrackedIterator(end, &latest), &builder)) {
     throw UserError(source.where(builder.problem_byte()), builder.problem());
   }
-  return builder.take();
+  JsonDocument document = builder.take();
+  document.file = source.file;
+  return document;
+}
+
+JsonDocument parse_json_file(const std::string& file) {
+  const std::string text = read_file(file);
+  return parse_json({text, file});
 }
 
 }  // namespace tributary::detail

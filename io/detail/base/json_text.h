@@ -25,6 +25,7 @@ struct JsonSource {
 };
 
 struct JsonDocument {
+  std::string file;  //!< for messages
   nlohmann::json root;
   std::map<std::string, std::size_t> key_bytes;  //!< the root object's keys → byte of the opening quote
 };
@@ -32,5 +33,8 @@ struct JsonDocument {
 /// Parses one document. Throws UserError: invalid UTF-8, JSON errors, duplicate keys, nesting deeper than 64 levels, a
 /// NUL byte.
 JsonDocument parse_json(const JsonSource& source);
+
+/// The same of a whole file, which must exist.
+JsonDocument parse_json_file(const std::string& file);
 
 }  // namespace tributary::detail

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/detail/base/json_view.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 
@@ -12,37 +11,27 @@
 namespace tributary::detail {
 namespace {
 
-/// "line:column" of a byte offset, both counted from 1 (columns in bytes).
-std::string line_and_column(std::string_view text, std::size_t offset) {
-  const std::string_view before = text.substr(0, std::min(offset, text.size()));
-  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-  const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 == 0: the first line
-  return std::to_string(line) + ":" + std::to_string(before.size() - line_start + 1);
+/// Appends to `path` how the value at this address is reached from `from` ("model.merges[3]"). False when it does not
+/// lie there; `path` is then as it was. Recursion ends where parse_json's limit of depth ends.
+bool append_path(const nlohmann::json& from, const nlohmann::json* target, std::string& path) {
+  if (&from == target) return true;
+  const std::size_t length = path.size();
+  for (const auto& [key, value] : from.items()) {
+    if (!value.is_structured() && &value != target) continue;
+    path += from.is_array() ? "[" + key + "]" : length == 0 ? key : "." + key;
+    if (append_path(value, target, path)) return true;
+    path.resize(length);
+  }
+  return false;
 }
 
 }  // namespace
-
-nlohmann::json parse_json_file(const std::string& file) {
-  const std::string text = read_file(file);
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    // The parser counts from 1 the last byte it read.
-    const std::size_t offset = error.byte > 0 ? error.byte - 1 : 0;
-    const std::string what = error.what();
-    const std::size_t detail = what.rfind("; ");
-    throw UserError(file + ":" + line_and_column(text, offset),
-                    "this is not valid JSON" +
-                        (detail == std::string::npos ? "" : " (" + what.substr(detail + 2) + ")") +
-                        "; copy or download the file again");
-  }
-}
 
 std::optional<JsonView> JsonView::find(std::string_view key) const {
   require(value_->is_object(), "an object");
   const auto field = value_->find(key);
   if (field == value_->end() || field->is_null()) return std::nullopt;
-  return JsonView(*field, file_, path_.empty() ? std::string(key) : path_ + "." + std::string(key));
+  return JsonView(*document_, *field);
 }
 
 JsonView JsonView::at(std::string_view key) const {
@@ -54,9 +43,8 @@ JsonView JsonView::at(std::string_view key) const {
 std::vector<JsonView> JsonView::elements() const {
   require(value_->is_array(), "a list");
   std::vector<JsonView> views;
-  for (std::size_t i = 0; i < value_->size(); ++i) {
-    views.push_back(JsonView((*value_)[i], file_, path_ + "[" + std::to_string(i) + "]"));
-  }
+  views.reserve(value_->size());
+  for (const nlohmann::json& element : *value_) views.push_back(JsonView(*document_, element));
   return views;
 }
 
@@ -82,7 +70,9 @@ std::int64_t JsonView::id() const {
 }
 
 void JsonView::refuse(const std::string& text) const {
-  throw UserError(file_, path_.empty() ? text : path_ + ": " + text);
+  std::string path;
+  append_path(document_->root, value_, path);
+  throw UserError(file(), path.empty() ? text : path + ": " + text);
 }
 
 void JsonView::refuse_unknown(std::string_view what, const std::string& name,

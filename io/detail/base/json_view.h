@@ -1,30 +1,28 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// One value of a JSON file that remembers where it stands, so that whoever reads it can refuse it by
-// name ("model.merges[3]: …") without carrying file names around.
+// One value of a parsed JSON file for a reader that knows what it expects there: it refuses anything else and names the
+// place ("model.merges[3]: …"), so that readers carry no file names around.
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
+
+#include "io/detail/base/json_text.h"
 
 namespace tributary::detail {
 
-/// Reads and parses a JSON file. Throws UserError; broken JSON is reported with line and column.
-nlohmann::json parse_json_file(const std::string& file);
-
-/// Does not own the value: the parsed file must outlive it.
+/// Refers to the document, which must outlive it. Cheap to copy: where the value lies is looked up only for a message.
 class JsonView {
  public:
-  JsonView(const nlohmann::json& value, std::string file) : value_(&value), file_(std::move(file)) {}
+  explicit JsonView(const JsonDocument& document) : document_(&document), value_(&document.root) {}
+  explicit JsonView(JsonDocument&&) = delete;
 
   [[nodiscard]] const nlohmann::json& value() const { return *value_; }
-  [[nodiscard]] const std::string& file() const { return file_; }
+  [[nodiscard]] const std::string& file() const { return document_->file; }
 
   /// The field of an object; nothing when it is missing or null.
   [[nodiscard]] std::optional<JsonView> find(std::string_view key) const;
@@ -45,13 +43,11 @@ class JsonView {
                                    const std::vector<std::string>& known) const;
 
  private:
-  JsonView(const nlohmann::json& value, std::string file, std::string path)
-      : value_(&value), file_(std::move(file)), path_(std::move(path)) {}
+  JsonView(const JsonDocument& document, const nlohmann::json& value) : document_(&document), value_(&value) {}
   void require(bool condition, std::string_view kind) const;
 
+  const JsonDocument* document_;
   const nlohmann::json* value_;
-  std::string file_;
-  std::string path_;
 };
 
 }  // namespace tributary::detail

@@ -16,7 +16,7 @@
 #include "common/errors.h"
 #include "io/detail/base/json_text.h"
 
-namespace tributary::detail {
+namespace tributary::detail::checkpoint {
 namespace {
 
 using nlohmann::json;
@@ -27,7 +27,7 @@ constexpr std::uint64_t longest_header = 100'000'000;  // the limit of the refer
 struct DtypeRow {
   std::string_view name;
   std::size_t bytes;
-  std::optional<StoredType> stored;  // nothing: an integer or boolean, which is never a weight
+  std::optional<StoredType> stored;  // nothing for integers and booleans, which are never weights
 };
 
 constexpr std::array<DtypeRow, 13> dtypes{{
@@ -219,4 +219,4 @@ SafetensorsContent read_safetensors(const MappedFile& file) {
   return content;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::checkpoint

@@ -12,14 +12,14 @@
 #include "io/checkpoint.h"
 #include "io/detail/base/mapped_file.h"
 
-namespace tributary::detail {
+namespace tributary::detail::checkpoint {
 
 struct SafetensorsContent {
-  std::map<std::string, StoredTensor> tensors;  //!< point into the mapping
-  std::set<std::string> skipped;                //!< integer and boolean buffers
+  std::map<std::string, StoredTensor> tensors;  //!< their data point into the mapped file
+  std::set<std::string> skipped;                //!< names of integer and boolean buffers, which are never weights
 };
 
 /// Throws UserError naming the file, the tensor and the numbers.
 SafetensorsContent read_safetensors(const MappedFile& file);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::checkpoint

@@ -11,7 +11,7 @@
 #include "common/text.h"
 #include "io/detail/config/yaml_text.h"
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 namespace {
 
 std::string kind_name(Kind kind) {
@@ -128,4 +128,4 @@ std::string bounds(const Key& key) {
   return join(parts, " and ");
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

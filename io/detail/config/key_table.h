@@ -12,7 +12,7 @@
 
 #include "io/config.h"
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 
 /// "attribution.steps", or just "steps" when `group` is empty (the top level).
 std::string join_path(const std::string& group, const std::string& key);
@@ -58,4 +58,4 @@ std::string allowed(const Key& key);
 /// "at least 1 and at most 10"; empty without bounds.
 std::string bounds(const Key& key);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

@@ -10,7 +10,7 @@
 #include <optional>
 #include <system_error>
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -126,4 +126,4 @@ std::string number_text(double number) {
   return {buffer.data(), end};
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <variant>
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 
 /// Why a text is no number, and what to do: " (a leading zero …); write 10".
 struct NotANumber {
@@ -24,4 +24,4 @@ std::variant<double, NotANumber> parse_number(std::string_view text);
 /// The shortest text that reads as the same number.
 std::string number_text(double number);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

@@ -16,11 +16,11 @@ std::string default_text(const Key& key) {
 }  // namespace
 
 std::string describe(const std::vector<Key>& table) {
-  const detail::KeyTable known(table);
+  const detail::config::KeyTable known(table);
   std::string text;
   for (const Key& key : table) {
     if (!text.empty()) text += '\n';
-    text += key.path + ": " + detail::allowed(key) + "; " + default_text(key) + "\n";
+    text += key.path + ": " + detail::config::allowed(key) + "; " + default_text(key) + "\n";
     if (!key.meaning.empty()) text += "    " + key.meaning + "\n";
     if (known.is_group(key.path)) text += "    Or its parts, as a mapping; on top of a word they change parts of it.\n";
     if (key.effect == Effect::speed) text += "    Changes how the result is computed, not the result.\n";

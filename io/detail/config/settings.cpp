@@ -1,7 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <map>
 #include <type_traits>
+#include <utility>
 
 #include "common/errors.h"
 #include "io/config.h"
@@ -9,6 +11,11 @@
 #include "io/detail/config/yaml_text.h"
 
 namespace tributary {
+
+using detail::config::join_path;
+using detail::config::KeyTable;
+using detail::config::yaml_text;
+
 namespace {
 
 const Key& row(const std::vector<Key>& table, const std::string& path) {
@@ -32,7 +39,58 @@ bool may_hold(const Key& key) {
   if constexpr (std::is_same_v<T, std::vector<std::string>>) return key.kind == Kind::texts;
 }
 
-std::string indented(std::size_t depth) { return std::string(2 * depth, ' '); }
+/// Writes values as nested YAML in table order.
+class YamlWriter {
+ public:
+  /// `values`: YAML text by path.
+  YamlWriter(const std::vector<Key>& keys, std::map<std::string, std::string> values)
+      : table_(keys), values_(std::move(values)) {}
+
+  std::string write() {
+    write_group("", 0);
+    return text_.empty() ? "{}\n" : text_;
+  }
+
+ private:
+  void write_group(const std::string& group, std::size_t depth) {
+    for (const std::string& member : table_.members(group)) {
+      const std::string path = join_path(group, member);
+      write_value(path, group, depth);
+      if (!any_below(path)) continue;
+      if (table_.find(path) != nullptr) {
+        write_beside_word(path, group, depth);
+      } else {
+        text_ += indented(depth) + member + ":\n";
+        write_group(path, depth + 1);
+      }
+    }
+  }
+
+  /// A word and the values below it cannot both be nested under one name: `rules: relp` and `rules.half: true`.
+  void write_beside_word(const std::string& word, const std::string& group, std::size_t depth) {
+    for (const Key& key : table_.keys()) {
+      if (key.path.starts_with(word + ".")) write_value(key.path, group, depth);
+    }
+  }
+
+  void write_value(const std::string& path, const std::string& group, std::size_t depth) {
+    const auto value = values_.find(path);
+    if (value == values_.end()) return;
+    const std::string name = group.empty() ? path : path.substr(group.size() + 1);
+    text_ += indented(depth) + name + ": " + value->second + "\n";
+  }
+
+  [[nodiscard]] bool any_below(const std::string& path) const {
+    const auto next = values_.lower_bound(path + ".");
+    return next != values_.end() && next->first.starts_with(path + ".");
+  }
+
+  static std::string indented(std::size_t depth) { return std::string(2 * depth, ' '); }
+
+  const KeyTable table_;
+  const std::map<std::string, std::string> values_;
+  std::string text_;
+};
 
 }  // namespace
 
@@ -79,43 +137,18 @@ std::string Settings::as_given() const {
 }
 
 std::string Settings::yaml_of(const std::function<bool(const std::string& path)>& wanted) const {
-  const detail::KeyTable table(*table_);
-  std::string text;
-  const auto write_key = [&](const Key& key, const std::string& group, std::size_t depth) {
-    if (!wanted(key.path)) return;
-    const std::string name = group.empty() ? key.path : key.path.substr(group.size() + 1);
-    text += indented(depth) + name + ": " + detail::yaml_text(held_.at(key.path).value) + "\n";
-  };
-  const auto write_group = [&](const auto& self, const std::string& group, std::size_t depth) -> void {
-    for (const std::string& member : table.members(group)) {
-      const std::string path = detail::join_path(group, member);
-      const Key* key = table.find(path);
-      if (key != nullptr) write_key(*key, group, depth);
-      if (!table.is_group(path)) continue;
-      const bool any = std::any_of(table_->begin(), table_->end(), [&](const Key& below) {
-        return below.path.starts_with(path + ".") && wanted(below.path);
-      });
-      if (!any) continue;
-      if (key == nullptr) {
-        text += indented(depth) + member + ":\n";
-        self(self, path, depth + 1);
-        continue;
-      }
-      // The word and the values below it cannot both be nested under one name.
-      for (const Key& below : *table_) {
-        if (below.path.starts_with(path + ".")) write_key(below, group, depth);
-      }
-    }
-  };
-  write_group(write_group, "", 0);
-  return text.empty() ? "{}\n" : text;
+  std::map<std::string, std::string> values;
+  for (const Key& key : *table_) {
+    if (wanted(key.path)) values.emplace(key.path, yaml_text(held_.at(key.path).value));
+  }
+  return YamlWriter(*table_, std::move(values)).write();
 }
 
 std::string Settings::identity_text() const {
   std::string text;
   for (const Key& key : *table_) {
     if (key.effect == Effect::speed || key.kind == Kind::path || !has(key.path)) continue;
-    text += key.path + " = " + detail::yaml_text(held_.at(key.path).value) + "\n";
+    text += key.path + " = " + yaml_text(held_.at(key.path).value) + "\n";
   }
   return text;
 }
@@ -126,7 +159,7 @@ std::string Settings::text_without(const std::vector<std::string>& groups) const
     const bool out = std::any_of(groups.begin(), groups.end(), [&key](const std::string& group) {
       return key.path == group || key.path.starts_with(group + ".");
     });
-    if (!out && has(key.path)) text += key.path + " = " + detail::yaml_text(held_.at(key.path).value) + "\n";
+    if (!out && has(key.path)) text += key.path + " = " + yaml_text(held_.at(key.path).value) + "\n";
   }
   return text;
 }

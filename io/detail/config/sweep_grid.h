@@ -9,17 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "common/errors.h"
 #include "io/detail/config/settings_layer.h"
+#include "io/detail/config/settings_problems.h"
+#include "io/detail/config/sweep_names.h"
 
-namespace tributary::detail {
-
-/// Axes that go together: one of the grid, or all of zip. Their points are equally many.
-struct SweepAxis {
-  std::vector<Axis> together;
-
-  [[nodiscard]] std::size_t points() const { return together.front().points.size(); }
-};
+namespace tributary::detail::config {
 
 /// What one run sets, over the file's own values and under those of the command line.
 struct SweepRun {
@@ -32,30 +26,26 @@ struct SweepRun {
 /// file's of that key; zip, exclude and include of the command line each replace the file's.
 class Sweep {
  public:
-  Sweep(const KeyTable& table, const Layer& file, const Layer& command_line);
+  Sweep(const KeyTable& table, const SettingsLayer& file, const SettingsLayer& command_line);
 
   /// Runs before exclusion, or `most` + 1 when there are more than `most`.
   [[nodiscard]] std::size_t count(std::size_t most) const;
 
   /// All runs in order: the product (last axis fastest), then the included ones. What is wrong with them as a whole is
   /// added to `problems`: nothing left, two of one name.
-  [[nodiscard]] std::vector<SweepRun> runs(const std::string& file, std::vector<Problem>& problems) const;
+  [[nodiscard]] std::vector<SweepRun> runs(SettingsProblems& problems) const;
 
  private:
-  enum class Source { file, command_line };
-  struct Swept {
-    SweepAxis axis;
-    Source source;
-  };
-
-  void add_zip(const KeyTable& table, const Layer& file, const Layer& command_line);
-  [[nodiscard]] SweepRun run_at(std::size_t number) const;
+  void add_grid(const KeyTable& table, const SettingsLayer& file, const SettingsLayer& command_line);
+  void add_zip(const KeyTable& table, const SettingsLayer& file, const SettingsLayer& command_line);
+  [[nodiscard]] std::size_t product() const;
+  [[nodiscard]] std::vector<std::size_t> points_of(std::size_t number) const;
+  [[nodiscard]] SweepRun run_at(const std::vector<std::size_t>& points) const;
   [[nodiscard]] bool excluded(const SweepRun& run) const;
-  [[nodiscard]] std::string name_of(const std::string& path) const;
 
-  std::vector<Swept> axes_;
+  std::vector<SweepAxis> axes_;
   std::vector<SweepPoint> exclude_, include_;
   Source include_source_ = Source::file;
 };
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

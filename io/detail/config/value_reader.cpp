@@ -15,7 +15,7 @@
 #include "io/detail/config/number_text.h"
 #include "io/detail/config/yaml_text.h"
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 namespace {
 
 bool is_list(Kind kind) { return kind == Kind::integers || kind == Kind::numbers || kind == Kind::texts; }
@@ -87,7 +87,7 @@ class ValueReader {
   std::optional<Value> path(const Subject& subject, const Key& key, const YamlNode& node) {
     if (node.text.empty()) return complain(subject, "must be a path, not an empty text; give one, or remove the key");
     if (node.text.find('\0') != std::string::npos) return refuse(subject, key, node, " with a zero byte; remove it");
-    // Only a shell expands it; taken literally it would make a folder named ~.
+    // Only a shell expands ~; taken literally it would make a folder of that name.
     if (node.text.starts_with("~/")) return refuse(subject, key, node, " ('~' is not expanded); write the whole path");
     return Value{node.text};
   }
@@ -140,7 +140,7 @@ class ValueReader {
       return complain({key.path, node.place}, "must be " + allowed(key) + ", not an empty list; give an item");
     Key item_key = key;
     item_key.kind = item_kind;
-    if (item_kind != Kind::text) item_key.choices.clear();  // there a word stands for the whole list
+    if (item_kind != Kind::text) item_key.choices.clear();  // a word may stand for the whole list, not for an item
     std::vector<T> values;
     for (const YamlNode& item : node.items) {
       const Subject subject{"item " + std::to_string(&item - node.items.data() + 1) + " of " + key.path, item.place};
@@ -167,4 +167,4 @@ std::optional<Value> read_value(const Key& key, const YamlNode& node, std::vecto
   return ValueReader(complaints).value(key, node);
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

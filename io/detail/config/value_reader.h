@@ -11,9 +11,9 @@
 #include "io/config.h"
 #include "io/detail/config/yaml_reader.h"
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 
 /// The value, or nothing and complaints that name the key's whole path.
 std::optional<Value> read_value(const Key& key, const YamlNode& node, std::vector<Complaint>& complaints);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

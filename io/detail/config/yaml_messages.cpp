@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 
-namespace tributary::detail {
+#include "io/detail/config/yaml_text.h"
+
+namespace tributary::detail::config {
 namespace {
 
 struct Explanation {
@@ -56,4 +58,22 @@ std::string explain_yaml_error(std::string_view message, std::string_view text, 
   return "not valid YAML: " + std::string(found == kExplanations.end() ? message : found->words);
 }
 
-}  // namespace tributary::detail
+std::string what_is(const YamlNode& node) {
+  switch (node.type) {
+    case YamlNode::Type::null:
+      return "empty or null";
+    case YamlNode::Type::scalar:
+      return shown(node.text);
+    case YamlNode::Type::list:
+      return "a list";
+    default:
+      return "a mapping";
+  }
+}
+
+std::string missing_space_hint(const YamlNode& node) {
+  const bool likely = node.type == YamlNode::Type::scalar && node.text.find(':') != std::string::npos;
+  return likely ? " (a space must follow the ':' of a key)" : "";
+}
+
+}  // namespace tributary::detail::config

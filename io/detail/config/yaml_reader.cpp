@@ -16,7 +16,7 @@
 #include "io/detail/base/text_places.h"
 #include "io/detail/config/yaml_messages.h"
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 namespace {
 
 constexpr std::size_t kLargestText = std::size_t{256} * 1024;
@@ -46,9 +46,9 @@ struct Stop : std::exception {
 
 /// Builds the tree from the parser's events. yaml-cpp's own nodes lose quotes of keys, share aliases and grow without
 /// bound.
-class TreeBuilder : public YAML::EventHandler {
+class YamlTreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(const TextPlaces& places) : places_(places) {}
+  explicit YamlTreeBuilder(const TextPlaces& places) : places_(places) {}
 
   YamlDocument document;
 
@@ -213,7 +213,7 @@ YamlDocument read_yaml(std::string_view text) {
   const TextPlaces places(text);
   if (auto refused = refuse_bytes(text, places)) return {std::nullopt, {std::move(*refused)}};
 
-  TreeBuilder builder(places);
+  YamlTreeBuilder builder(places);
   std::istringstream stream{std::string(text)};
   try {
     YAML::Parser parser(stream);
@@ -230,4 +230,4 @@ YamlDocument read_yaml(std::string_view text) {
   return std::move(builder.document);
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

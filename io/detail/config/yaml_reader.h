@@ -12,11 +12,11 @@
 
 #include "io/detail/base/text_places.h"
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 
 struct Complaint {
   Place place;
-  std::string text;  //!< problem (why it is one), what to do
+  std::string text;  //!< says the problem, why it is one, and what to do
 };
 
 struct YamlEntry;
@@ -40,12 +40,14 @@ struct YamlEntry {
   YamlNode value;
 };
 
+inline bool is_mapping(const YamlNode& node) { return node.type == YamlNode::Type::mapping; }
+
 struct YamlDocument {
-  std::optional<YamlNode> root;  //!< nothing when the text is no YAML or holds nothing
+  std::optional<YamlNode> root;  //!< there is none when the text is no YAML or holds nothing
   std::vector<Complaint> complaints;
 };
 
 /// Reads one document. Never throws for what the text holds: what is wrong with it is in `complaints`.
 YamlDocument read_yaml(std::string_view text);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

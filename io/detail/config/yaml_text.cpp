@@ -11,7 +11,7 @@
 #include "common/text.h"
 #include "io/detail/config/number_text.h"
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 namespace {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -86,4 +86,4 @@ std::string shown(std::string_view text) {
   return "'" + result + (cut ? "…'" : "'");
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

@@ -9,7 +9,7 @@
 
 #include "io/config.h"
 
-namespace tributary::detail {
+namespace tributary::detail::config {
 
 /// `value` as YAML on one line; equal texts exactly for equal values of one kind.
 std::string yaml_text(const Value& value);
@@ -17,4 +17,4 @@ std::string yaml_text(const Value& value);
 /// `text` in single quotes for a message: on one line, shortened when long.
 std::string shown(std::string_view text);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::config

@@ -11,7 +11,7 @@
 
 #include "common/errors.h"
 
-namespace tributary::detail {
+namespace tributary::detail::pairs {
 namespace {
 
 using Ids = std::vector<std::int64_t>;
@@ -178,4 +178,4 @@ std::string length_reason(const TokenPair& pair, std::int64_t length) {
       pair.length(), length);
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::pairs

@@ -10,7 +10,7 @@
 
 #include "io/pairs.h"
 
-namespace tributary::detail {
+namespace tributary::detail::pairs {
 
 /// A pair is fit when `reason` is empty; otherwise `pair` is half filled and not to be used.
 struct Judgement {
@@ -45,4 +45,4 @@ class PairJudge {
 /// Why a fit pair cannot stand beside pairs of `length` tokens, or empty.
 std::string length_reason(const TokenPair& pair, std::int64_t length);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::pairs

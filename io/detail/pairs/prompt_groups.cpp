@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <map>
 
-namespace tributary::detail {
+namespace tributary::detail::pairs {
 
 PromptKey key_of(const PromptPair& pair) {
   std::string counterfactual = pair.patch_prefix.value_or("");
@@ -24,4 +24,4 @@ std::vector<Pairs> group_by_prompts(const Pairs& pairs) {
   return groups;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::pairs

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pairs that share their two prompts stay on one side of a split; the order of the groups is a seed's.
+// Groups of pairs that share their two prompts: a split keeps each group on one side.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 #include "io/pairs.h"
 
-namespace tributary::detail {
+namespace tributary::detail::pairs {
 
 using Pairs = std::vector<PromptPair>;
 using PromptKey = std::pair<std::string, std::string>;
@@ -22,4 +22,4 @@ PromptKey key_of(const PromptPair& pair);
 /// Pairs with the same key, keys in the order of their first pair.
 std::vector<Pairs> group_by_prompts(const Pairs& pairs);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::pairs

@@ -10,7 +10,7 @@
 #include "io/detail/base/utf8.h"
 #include "io/detail/tokenizer/unicode_additions.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 bool is_space(char32_t character) { return u_isUWhiteSpace(static_cast<UChar32>(character)) != 0; }
@@ -75,8 +75,8 @@ std::vector<TextOrToken> TokenFinder::split(std::string_view text) const {
     const AddedToken& token = found->token;
     const std::size_t begin = at;
     const std::size_t end = at + found->form.size();
-    // Also a match that is then discarded is passed over as a whole; spaces taken by rstrip are not, so that a
-    // token that begins with them is still found. Both as in the `tokenizers` package.
+    // The `tokenizers` package goes on behind the match even when it then discards it, but not behind the spaces that
+    // rstrip swallows: a token that begins with these spaces is still found.
     at = end;
     if (token.single_word && is_inside_word(text.substr(0, begin), text.substr(end))) continue;
     add_text_until(token.lstrip ? without_spaces_at_end(text.substr(0, begin)).size() : begin);
@@ -130,4 +130,4 @@ std::optional<std::string_view> AddedTokens::content_of(std::int64_t id) const {
   return entry->second;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Added tokens ("<|im_start|>"): looked for in the text before anything else happens to it, special or not.
+// Added tokens ("<|im_start|>"), special or not, are searched for in the text before anything else happens to it.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@
 #include "io/detail/tokenizer/bpe.h"
 #include "io/detail/tokenizer/normalizer.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 struct AddedToken {
   std::string content;
   std::int64_t id;
-  bool single_word;  //!< not inside a word
-  bool lstrip;       //!< takes the spaces before it
-  bool rstrip;       //!< takes the spaces behind it
-  bool normalized;   //!< its normalised form is looked for in the normalised text
+  bool single_word;  //!< it is not found inside a word
+  bool lstrip;       //!< it swallows the spaces before it
+  bool rstrip;       //!< it swallows the spaces behind it
+  bool normalized;   //!< its normalised form is searched for in the normalised text
 };
 
 /// A piece of text, or the added token found in its place.
@@ -37,7 +37,7 @@ class TokenFinder {
  public:
   void add(std::string form, const AddedToken& token);
 
-  /// The text cut at the tokens in it, in order, no piece of text empty. Pieces view `text`.
+  /// Cuts the text at the tokens in it. Pieces are in order, no piece of text is empty, and they point into `text`.
   [[nodiscard]] std::vector<TextOrToken> split(std::string_view text) const;
 
  private:
@@ -47,7 +47,7 @@ class TokenFinder {
   };
   [[nodiscard]] const Entry* longest_at_front(std::string_view text) const;
 
-  std::unordered_map<char, std::vector<Entry>> by_first_byte_;  //!< longest first
+  std::unordered_map<char, std::vector<Entry>> by_first_byte_;  //!< each list holds the longest form first
 };
 
 /// Immutable; may be used from several threads at once.
@@ -60,7 +60,7 @@ class AddedTokens {
   [[nodiscard]] const TokenFinder& in_normalized_text() const { return in_normalized_text_; }
   /// Nothing when this is no added token.
   [[nodiscard]] std::optional<std::string_view> content_of(std::int64_t id) const;
-  /// How many are not in the model's vocabulary.
+  /// How many of them the model's vocabulary lacks.
   [[nodiscard]] std::int64_t beyond_vocabulary() const { return beyond_vocabulary_; }
 
  private:
@@ -73,4 +73,4 @@ class AddedTokens {
   TokenFinder in_normalized_text_;
 };
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

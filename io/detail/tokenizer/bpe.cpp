@@ -10,7 +10,7 @@
 #include "common/errors.h"
 #include "io/detail/tokenizer/byte_level.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 std::uint64_t pair_key(std::uint32_t left, std::uint32_t right) { return (std::uint64_t{left} << 32) | right; }
@@ -55,7 +55,7 @@ struct BpeModel::Candidate {
   std::size_t left;
   std::uint32_t merged;
 
-  /// For the priority queue, which puts the largest first: lowest rank, then leftmost.
+  /// The priority queue takes the largest first: here that is the lowest rank, and of equal ranks the leftmost.
   bool operator<(const Candidate& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
 };
 
@@ -101,7 +101,7 @@ class BpeModel::Word {
     if (const Merge* merge = merge_at(left)) candidates_.push({merge->rank, left, merge->merged});
   }
 
-  /// Merges made since may have taken a part of the candidate.
+  /// False when merges made since have taken a part of the candidate.
   [[nodiscard]] bool is_current(const Candidate& candidate) const {
     const Symbol& left = symbols_[candidate.left];
     if (left.state == State::swallowed || left.next == kNone) return false;
@@ -128,7 +128,7 @@ class BpeModel::Word {
 BpeModel::BpeModel(const JsonView& description) {
   refuse_unsupported_settings(description);
   read_vocabulary(description.at("vocab"));
-  read_merges(description.at("merges"));
+  read_merges(description.at("merges").elements());
   read_unknown(description);
   whole_words_first_ = description.flag("ignore_merges", false);
 }
@@ -154,26 +154,23 @@ void BpeModel::read_vocabulary(const JsonView& vocabulary) {
   }
 }
 
-std::uint32_t BpeModel::merge_part(const JsonView& merges, std::size_t rank, const std::string& part) const {
-  const auto entry = vocabulary_.find(part);
-  if (entry == vocabulary_.end()) {
-    merges.elements()[rank].refuse("the vocabulary has no token '" + part + "'; correct the file");
-  }
+std::uint32_t BpeModel::id_in_merge(const JsonView& merge, const std::string& token) const {
+  const auto entry = vocabulary_.find(token);
+  if (entry == vocabulary_.end()) merge.refuse("the vocabulary has no token '" + token + "'; correct the file");
   return entry->second;
 }
 
-void BpeModel::read_merges(const JsonView& merges) {
-  if (!merges.value().is_array()) merges.refuse("expected a list; is this file whole?");
-  merges_.reserve(merges.value().size());
+void BpeModel::read_merges(const std::vector<JsonView>& merges) {
+  merges_.reserve(merges.size());
   std::uint32_t rank = 0;
-  for (const nlohmann::json& merge : merges.value()) {
-    if (is_header(merge)) continue;
-    const auto parts = merge_parts(merge);
-    if (!parts) merges.elements()[rank].refuse("a merge is \"a b\" or [\"a\", \"b\"]; correct the file");
+  for (const JsonView& merge : merges) {
+    if (is_header(merge.value())) continue;
+    const auto parts = merge_parts(merge.value());
+    if (!parts) merge.refuse("a merge is \"a b\" or [\"a\", \"b\"]; correct the file");
     const auto& [left, right] = *parts;
-    const std::uint64_t key = pair_key(merge_part(merges, rank, left), merge_part(merges, rank, right));
-    // The last of several equal merges counts, as in the `tokenizers` package.
-    merges_[key] = {rank, merge_part(merges, rank, left + right)};
+    const std::uint64_t pair = pair_key(id_in_merge(merge, left), id_in_merge(merge, right));
+    // Of several equal merges the last one counts, as in the `tokenizers` package.
+    merges_[pair] = {rank, id_in_merge(merge, left + right)};
     ++rank;
   }
 }
@@ -183,7 +180,7 @@ void BpeModel::read_unknown(const JsonView& description) {
   if (!token) return;
   const auto id = id_of(token->text());
   if (!id) {
-    // GPT-2 names "": harmless while every byte is a token.
+    // GPT-2 names "" as its unknown token, which does no harm while every byte is a token.
     if (std::all_of(byte_ids_.begin(), byte_ids_.end(), [](const auto& byte) { return byte.has_value(); })) return;
     token->refuse("the vocabulary has no token '" + token->text() + "'; correct the file");
   }
@@ -236,4 +233,4 @@ void BpeModel::append_ids(std::string_view word, std::vector<std::int64_t>& ids)
   symbols.append_to(ids);
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -16,7 +16,7 @@
 
 #include "io/detail/base/json_view.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 /// Immutable; may be used from several threads at once.
 class BpeModel {
@@ -45,17 +45,17 @@ class BpeModel {
   };
   struct Candidate;
   class Word;
-  enum class Unknown { each, fused };  //!< a token for each unknown byte, or one for a run of them
+  enum class Unknown { each, fused };  //!< whether each unknown byte gives a token, or a run of them gives one
 
   void read_vocabulary(const JsonView& vocabulary);
-  void read_merges(const JsonView& merges);
+  void read_merges(const std::vector<JsonView>& merges);
   void read_unknown(const JsonView& description);
-  std::uint32_t merge_part(const JsonView& merges, std::size_t rank, const std::string& part) const;
+  [[nodiscard]] std::uint32_t id_in_merge(const JsonView& merge, const std::string& token) const;
   [[nodiscard]] const Merge* find_merge(std::uint32_t left, std::uint32_t right) const;
   [[nodiscard]] std::vector<std::uint32_t> byte_ids_of(std::string_view word) const;
 
   std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> vocabulary_;
-  std::unordered_map<std::uint32_t, std::string_view> tokens_;  //!< view the keys of vocabulary_
+  std::unordered_map<std::uint32_t, std::string_view> tokens_;  //!< they point into the keys of vocabulary_
   std::unordered_map<std::uint64_t, Merge> merges_;
   std::array<std::optional<std::uint32_t>, 256> byte_ids_;
   std::optional<std::uint32_t> unknown_id_;
@@ -63,4 +63,4 @@ class BpeModel {
   bool whole_words_first_ = false;  //!< "ignore_merges": a word that is a token needs no merging
 };
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -8,7 +8,7 @@
 #include "common/text.h"
 #include "io/detail/base/utf8.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 constexpr std::size_t kLargestCharacter = 0x143;
@@ -79,4 +79,4 @@ std::string replace_invalid_utf8(std::string_view bytes) {
   return text += bytes;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 /// Each byte as its character of the alphabet, in UTF-8.
 std::string to_byte_level(std::string_view bytes);
@@ -20,4 +20,4 @@ std::optional<std::string> from_byte_level(std::string_view characters);
 /// The text with every longest piece that cannot be UTF-8 replaced by U+FFFD.
 std::string replace_invalid_utf8(std::string_view bytes);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -11,7 +11,7 @@
 #include "common/errors.h"
 #include "io/detail/tokenizer/split_rule.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 constexpr UNormalization2Mode kCompose = UNORM2_COMPOSE;
@@ -99,4 +99,4 @@ std::string Normalizer::normalize(std::string_view text) const {
   return normalized;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -12,12 +12,12 @@
 
 #include "io/detail/base/json_view.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 /// Immutable; may be used from several threads at once.
 class Normalizer {
  public:
-  /// No description, no normalisation. Throws UserError for a kind it does not know.
+  /// Without a description texts stay as they are. Throws UserError for a kind it does not know.
   explicit Normalizer(const std::optional<JsonView>& description);
 
   /// `text` must be valid UTF-8.
@@ -31,4 +31,4 @@ class Normalizer {
   std::vector<Step> steps_;
 };
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -14,7 +14,7 @@
 #include "io/detail/tokenizer/regex_dialect.h"
 #include "io/detail/tokenizer/unicode_additions.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 // Oniguruma's ^ and $ match at every line, whatever the newline PCRE2 was built for.
@@ -102,7 +102,8 @@ std::vector<Span> Pattern::spans(std::string_view text) const {
   for (std::size_t from = 0; from <= subject.size();) {
     const auto match = searcher.search(from);
     if (!match) break;
-    // An empty match right behind the last match would find itself for ever: go on one character later.
+    // An empty match right behind the last match would be found again and again, so the search goes on one character
+    // later.
     if (match->begin == match->end && last_match_end == match->end) {
       from += from < subject.size() ? utf8_length(subject[from]) : 1;
       continue;
@@ -116,4 +117,4 @@ std::vector<Span> Pattern::spans(std::string_view text) const {
   return spans;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-struct pcre2_real_code_8;  // pcre2.h stays out of headers: it wants a macro before every inclusion
+struct pcre2_real_code_8;  // not pcre2.h, which wants a macro before every inclusion
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 /// A stretch of the text, in bytes.
 struct Span {
@@ -30,7 +30,7 @@ class Pattern {
   static Pattern from_text(std::string_view text, const std::string& where);
 
   /// Matches and gaps, in order, that together cover the whole text (valid UTF-8). Matches can be empty.
-  /// Throws RuntimeFailure when matching exceeds its limits: a match is never given up silently.
+  /// Throws RuntimeFailure when matching exceeds the limits of PCRE2, so that no match is missed silently.
   [[nodiscard]] std::vector<Span> spans(std::string_view text) const;
 
  private:
@@ -40,4 +40,4 @@ class Pattern {
   std::shared_ptr<const pcre2_real_code_8> code_;
 };
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 void append_special_ids(const JsonView& piece, const JsonView& specials, std::vector<std::int64_t>& ids) {
@@ -47,7 +47,7 @@ std::optional<PostProcessor> read_sequence(const JsonView& description) {
 /// Nothing when ids stay as they are.
 std::optional<PostProcessor> read(const JsonView& description) {
   const std::string type = description.at("type").text();
-  if (type == "ByteLevel") return std::nullopt;  // concerns character offsets only
+  if (type == "ByteLevel") return std::nullopt;  // it changes character offsets only, not ids
   if (type == "TemplateProcessing") return read_template(description);
   if (type == "Sequence") return read_sequence(description);
   description.refuse_unknown("post-processor", type, {"ByteLevel", "Sequence", "TemplateProcessing"});
@@ -60,4 +60,4 @@ PostProcessor read_post_processor(const std::optional<JsonView>& description) {
   return read(*description).value_or(PostProcessor{});
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

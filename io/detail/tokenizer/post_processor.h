@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The post-processor of a tokenizer.json, as far as ids go: what is put around a single text.
+// The post-processor of a tokenizer.json, as far as it changes ids: it puts special tokens around a single text.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 #include "io/detail/base/json_view.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 struct PostProcessor {
   std::vector<std::int64_t> prefix;
   std::vector<std::int64_t> suffix;
 };
 
-/// No description, nothing around the text. Throws UserError for a kind it does not know.
+/// Without a description nothing is put around the text. Throws UserError for a kind it does not know.
 PostProcessor read_post_processor(const std::optional<JsonView>& description);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -9,7 +9,7 @@
 #include "common/errors.h"
 #include "io/detail/tokenizer/byte_level.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 /// GPT-2's words: contractions, then letters, numbers or other marks each with at most one space before
@@ -103,4 +103,4 @@ std::vector<std::string> PreTokenizer::words(std::string_view text) const {
   return pieces;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

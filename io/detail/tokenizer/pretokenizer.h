@@ -13,7 +13,7 @@
 #include "io/detail/base/json_view.h"
 #include "io/detail/tokenizer/split_rule.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 /// Immutable; may be used from several threads at once.
 class PreTokenizer {
@@ -39,4 +39,4 @@ class PreTokenizer {
   std::vector<Step> steps_;
 };
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -9,7 +9,7 @@
 
 #include "common/errors.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 constexpr std::string_view kGroupOpenings[] = {"(?:", "(?i:", "(?=", "(?!", "(?<=", "(?<!", "(?>"};
@@ -177,4 +177,4 @@ std::string escape_for_regex(std::string_view text) {
   return pattern;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 /// The pattern in PCRE2's spelling. Throws UserError(where, …) naming the construct that is not supported.
 std::string onig_to_pcre2(std::string_view pattern, const std::string& where);
@@ -17,4 +17,4 @@ std::string onig_to_pcre2(std::string_view pattern, const std::string& where);
 /// A pattern that matches exactly this text.
 std::string escape_for_regex(std::string_view text);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

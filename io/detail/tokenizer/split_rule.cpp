@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 /// Joins each match to the piece before it in the order given, unless that piece ends in a match.
@@ -76,4 +76,4 @@ std::vector<std::string_view> SplitRule::pieces(std::string_view text) const {
   return pieces;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

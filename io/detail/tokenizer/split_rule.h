@@ -10,18 +10,18 @@
 #include "io/detail/base/json_view.h"
 #include "io/detail/tokenizer/pattern.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 /// The pattern of a tokenizer.json: {"Regex": "…"} or {"String": "…"}.
 Pattern pattern_of(const JsonView& description);
 
 /// What becomes of the matches.
 enum class SplitBehavior {
-  removed,               //!< dropped
-  isolated,              //!< a piece each
-  merged_with_previous,  //!< the end of the piece before
-  merged_with_next,      //!< the beginning of the piece behind
-  contiguous             //!< neighbouring matches make one piece
+  removed,               //!< they are dropped
+  isolated,              //!< each becomes a piece of its own
+  merged_with_previous,  //!< each ends the piece before it
+  merged_with_next,      //!< each begins the piece behind it
+  contiguous             //!< matches that touch make one piece together
 };
 
 /// Whether the pattern describes the separators or what lies between them.
@@ -32,8 +32,8 @@ struct SplitRule {
   SplitBehavior behavior;
   SplitOn on;
 
-  /// The pieces of valid UTF-8 text, in order, none empty. They view `text`.
+  /// Cuts valid UTF-8 text into pieces, which are in order, not empty, and point into `text`.
   [[nodiscard]] std::vector<std::string_view> pieces(std::string_view text) const;
 };
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

@@ -8,7 +8,7 @@
 
 #include "io/detail/base/utf8.h"
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 namespace {
 
 /// An old character for each category, once in three and once in four bytes of UTF-8.
@@ -108,4 +108,4 @@ std::string_view with_stand_ins(std::string_view text, std::string& storage) {
   return copied ? std::string_view(storage) : text;
 }
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer

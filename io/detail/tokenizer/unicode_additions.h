@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace tributary::detail {
+namespace tributary::detail::tokenizer {
 
 /// The character itself, or the older one that stands in for it.
 char32_t with_stand_in(char32_t character);
@@ -18,4 +18,4 @@ char32_t with_stand_in(char32_t character);
 /// the same length that splits as Oniguruma splits the original.
 std::string_view with_stand_ins(std::string_view text, std::string& storage);
 
-}  // namespace tributary::detail
+}  // namespace tributary::detail::tokenizer
