@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a run computed, as the datasets of results.h5 (design.md, Contracts).
+// What a run computed, as the datasets of results.h5 (docs/results.md).
 #pragma once
 
 #include <map>
