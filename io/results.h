@@ -54,8 +54,9 @@ struct ResultsFile {
 void write_results(const std::filesystem::path& file, const ResultsFile& contents);
 
 /// Reads a file that write_results wrote: datasets in order of path (those that are `wanted`; empty: all), without
-/// automatic scales, and groups that have attributes. Throws UserError when it is missing, not such a file, or not byte
-/// for byte as it was written.
+/// automatic scales, and groups that have attributes. Throws UserError when it is missing, not such a file, not byte
+/// for byte as it was written, or holds what write_results would refuse, such as axes of one name that differ in
+/// length.
 ResultsFile read_results(const std::filesystem::path& file,
                          const std::function<bool(const std::string& path)>& wanted = {});
 

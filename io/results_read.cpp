@@ -156,6 +156,8 @@ ResultsFile read_image(const std::string& image, const std::function<bool(const 
     auto attributes = read_free_attributes(group.get());
     if (!attributes.empty()) contents.group_attributes.emplace(path, std::move(attributes));
   }
+  const std::string misfit = detail::misfit_of(contents);
+  if (!misfit.empty()) throw hdf5::Failure(misfit);
   return contents;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "common/errors.h"
 #include "io/atomic_file.h"
 #include "io/detail/results/hdf5.h"
 #include "io/detail/results/hdf5_attributes.h"
@@ -114,7 +115,8 @@ std::string file_image(const ResultsFile& contents) {
 }  // namespace
 
 void write_results(const std::filesystem::path& file, const ResultsFile& contents) {
-  detail::check_contents(contents);
+  const std::string misfit = detail::misfit_of(contents);
+  TRIBUTARY_EXPECT(misfit.empty(), misfit);
   std::string image = file_image(contents);
   detail::seal(image);
   write_atomically(file, image);

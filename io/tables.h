@@ -27,7 +27,7 @@ struct Table {
   std::string name;
   std::string meaning;
   std::vector<Column> columns;
-  std::vector<std::vector<Cell>> rows;
+  std::vector<std::vector<Cell>> rows = {};
 
   /// ContractViolation when there are not as many cells as columns, or one is not of its column's type.
   void add(std::vector<Cell> row);
@@ -39,7 +39,7 @@ struct Document {
   std::string generator;           //!< program and version
   std::string made;                //!< when, UTC
   std::vector<std::string> notes;  //!< what is missing
-  std::vector<Table> tables;
+  std::vector<Table> tables = {};
 };
 
 /// RFC 4180: a header line, commas, quotes where needed, lines end in LF; missing values are empty.

@@ -27,6 +27,7 @@
 #include "runner/machine/device.h"
 #include "runner/machine/host.h"
 #include "runner/report/report.h"
+#include "runner/results/schema.h"
 
 namespace {
 
@@ -37,6 +38,7 @@ struct CommandLine {
   RunArguments run;
   InspectArguments inspect;
   std::string hand_out = "planned";
+  std::string schema_of = "sweep";
   std::string export_to;
 };
 
@@ -76,7 +78,7 @@ void add_sweep_arguments(CLI::App& command, CommandLine& line) {
 
 int act(CLI::App& app, CommandLine& line) {
   if (app.got_subcommand("schema")) {
-    std::cout << describe(key_table());
+    std::cout << (line.schema_of == "results" ? describe(results_schema()) : describe(key_table()));
   } else if (app.got_subcommand("inspect")) {
     inspect_command(line.inspect);
   } else if (app.got_subcommand("validate")) {
@@ -144,7 +146,10 @@ int main(int argc, char** argv) {
   add_sweep_arguments(*plan, line);
   plan->add_option("--ranks", line.run.plan_ranks, "estimate for so many ranks")->check(CLI::Range(1, 100000));
   add_sweep_arguments(*app.add_subcommand("validate", "check a sweep file"), line);
-  app.add_subcommand("schema", "print the keys of a sweep file: types, defaults, meanings");
+  app.add_subcommand("schema", "print what may stand in a sweep file, or what stands in results.h5")
+      ->add_option("what", line.schema_of,
+                   "sweep: keys, types, defaults, meanings (as without it); results: datasets, axes, types, units")
+      ->check(CLI::IsMember({"sweep", "results"}));
   CLI::App* inspect = app.add_subcommand("inspect", "describe a model folder");
   inspect->add_option("model", line.inspect.model, "Hugging Face checkpoint folder")->required();
   inspect->add_option("--dtype", line.inspect.dtype, "float64, float32 or bfloat16")

@@ -10,6 +10,7 @@
 #include <iostream>
 #include <utility>
 
+#include "common/errors.h"
 #include "runner/cluster/progress.h"
 #include "runner/cluster/stopping.h"
 #include "runner/machine/device.h"
@@ -118,7 +119,11 @@ void Run::write(const Outcome& outcome, const Provenance& provenance) const {
 }
 
 void Run::show_complete() const {
-  show(read_results(results_path((sweep_.out() / folder_).lexically_normal()), shown_in_reports));
+  try {
+    show(read_shown_results(results_path((sweep_.out() / folder_).lexically_normal())));
+  } catch (const UserError& error) {
+    warn_user(error.what());  // they are complete all the same: the other runs go on
+  }
 }
 
 void Run::show(const ResultsFile& results) const {

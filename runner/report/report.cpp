@@ -2,11 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/report/report.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -18,6 +15,7 @@
 #include "runner/journal/output_folder.h"
 #include "runner/machine/host.h"
 #include "runner/report/detail/report_runs.h"
+#include "runner/results/schema.h"
 
 namespace tributary {
 namespace {
@@ -31,25 +29,6 @@ struct Findings {
 };
 
 std::filesystem::path names_path(const std::filesystem::path& folder) { return folder / "sweep.json"; }
-
-/// The first thing that tables need and these results lack; empty: nothing.
-std::string missing_part(const ResultsFile& results) {
-  for (const char* const path : {"/attribution/scores", "/attribution/evaluations", "/attribution/metric",
-                                 "/pairs/split", "/pairs/clean_ids", "/pairs/clean_tokens"}) {
-    if (results.find(path) == nullptr) return path;
-  }
-  const std::map<std::string, std::vector<std::string>> attributes = {
-      {"/attribution", {"method", "quadrature", "steps", "rules", "metric", "metric_top", "positions", "baseline"}},
-      {"/provenance", {"model", "model_hash", "dtype", "pairs", "pairs_hash", "seconds"}}};
-  for (const auto& [group, names] : attributes) {
-    const auto found = results.group_attributes.find(group);
-    for (const std::string& name : names) {
-      if (found == results.group_attributes.end() || found->second.count(name) == 0)
-        return fmt::format("{}:{}", group, name);
-    }
-  }
-  return "";
-}
 
 /// Folders of runs: those that the sweep named, in its order, then whatever else holds results.
 std::vector<std::string> run_folders(const std::filesystem::path& folder, std::string& title) {
@@ -93,15 +72,7 @@ Findings find_results(const std::filesystem::path& folder) {
       continue;
     }
     try {
-      ResultsFile results = read_results(file, shown_in_reports);
-      const std::string missing = missing_part(results);
-      if (missing.empty()) {
-        found.runs.push_back({name, std::move(results)});
-      } else {
-        found.notes.push_back(fmt::format(
-            "{} cannot be shown: its results lack {} (an earlier version wrote them); --fresh computes it again", run,
-            missing));
-      }
+      found.runs.push_back({name, read_shown_results(file)});
     } catch (const UserError& error) {
       found.notes.push_back(run + " cannot be read: " + error.what());
     }
@@ -122,15 +93,23 @@ void write_page(const std::filesystem::path& folder, const Document& document) {
 
 }  // namespace
 
-bool shown_in_reports(const std::string& path) {
-  return path != "/attribution/pair_scores" && path != "/attribution/pair_node" && path != "/attribution/pair_score";
+ResultsFile read_shown_results(const std::filesystem::path& file) {
+  // The scores of single pairs may be larger than memory, and no table has them.
+  const auto shown = [](const std::string& path) { return !path.starts_with("/attribution/pair_"); };
+  ResultsFile results = read_results(file, shown);
+  require_schema(file, results);
+  return results;
 }
 
 Document report_document(Document::Kind kind, const std::string& title, const std::vector<RunResults>& runs,
                          std::vector<std::string> notes) {
   using namespace detail;
   const Runs all = report_runs(runs);
-  Document document{kind, title, std::string("tributary ") + version, utc_now(), std::move(notes), {}};
+  Document document{.kind = kind,
+                    .title = title,
+                    .generator = std::string("tributary ") + version,
+                    .made = utc_now(),
+                    .notes = std::move(notes)};
   for (Table (*const table)(const Runs&) :
        {runs_table, data_table, curve_table, agreement_table, methods_table, top_table, heat_table, layers_table,
         tokens_table, inputs_table, exact_table, steering_table, steering_tokens_table, steered_table, cases_table,

@@ -20,8 +20,9 @@ struct RunResults {
   ResultsFile results;
 };
 
-/// Whether summaries and reports read a dataset: not the scores of single pairs, which may be larger than memory.
-bool shown_in_reports(const std::string& path);
+/// What summaries and reports show of a results file: all but the scores of single pairs. Throws UserError when the
+/// file cannot be read or is not as this program writes them.
+ResultsFile read_shown_results(const std::filesystem::path& file);
 
 /// The document of runs (all tables, however few rows). notes: what is missing.
 Document report_document(Document::Kind kind, const std::string& title, const std::vector<RunResults>& runs,

@@ -73,9 +73,9 @@ std::string text_of(const Attribute& attribute) {
 }  // namespace
 
 Table data_table(const Runs& runs) {
-  Table table{"data",
-              "What runs were made on: runs of one data set can be compared.",
-              {
+  Table table{.name = "data",
+              .meaning = "What runs were made on: runs of one data set can be compared.",
+              .columns = {
                   {"data", Type::integer, "1", "number of the data set"},
                   {"name", Type::text, "", "what it is called here"},
                   {"model", Type::text, "", "the checkpoint's folder"},
@@ -88,8 +88,7 @@ Table data_table(const Runs& runs) {
                   {"nodes", Type::integer, "1", "layers × positions × neurons"},
                   {"clean_metric", Type::number, "logits", "mean m of the clean training prompts"},
                   {"counterfactual_metric", Type::number, "logits", "mean m of the counterfactual ones"},
-              },
-              {}};
+              }};
   const std::vector<const ReportRun*> all = first_of_data(runs);
   std::vector<std::string> names, models, metrics, sizes, numbers;
   for (const ReportRun* run : all) {
@@ -108,9 +107,8 @@ Table data_table(const Runs& runs) {
     const auto text = [&](const std::string& name) {
       return attribute<std::string>(*run.results, "/provenance", name);
     };
-    const std::vector<std::int64_t>& shape = with_neurons(runs, run).shape();
     table.add({run.data, names[i], text("model"), text("dtype"), run.metric(), count("train"), count("test"),
-               count("skipped"), count("overlapping"), shape[0] * shape[1] * shape[2], mean_metric(run, 0),
+               count("skipped"), count("overlapping"), with_neurons(runs, run).nodes(), mean_metric(run, 0),
                mean_metric(run, 1)});
   }
   return table;
@@ -118,9 +116,9 @@ Table data_table(const Runs& runs) {
 
 Table pairs_table(const Runs& runs) {
   const std::vector<std::string> texts = {"clean_prefix", "patch_prefix", "clean_answer", "patch_answer"};
-  Table table{"pairs",
-              "The prompt pairs.",
-              {
+  Table table{.name = "pairs",
+              .meaning = "The prompt pairs.",
+              .columns = {
                   {"data", Type::integer, "1", "data set"},
                   {"pair", Type::integer, "1", "place in /pairs of results.h5"},
                   {"split", Type::text, "", "train (attribution) or test (held out: circuits, steering)"},
@@ -129,14 +127,14 @@ Table pairs_table(const Runs& runs) {
                   {"patch_prefix", Type::text, "", "counterfactual prompt"},
                   {"clean_answer", Type::text, "", "y"},
                   {"patch_answer", Type::text, "", "y'"},
-              },
-              {}};
+              }};
   for (const ReportRun* run : first_of_data(runs)) {
     const std::vector<std::string>& splits = values<std::string>(*run->results, "/pairs/split");
     for (std::size_t i = 0; i < splits.size(); ++i) {
       std::vector<Cell> row{run->data, static_cast<std::int64_t>(i), splits[i],
-                            values<std::string>(*run->results, "/pairs/case")[i]};
-      for (const std::string& text : texts) row.emplace_back(values<std::string>(*run->results, "/pairs/" + text)[i]);
+                            values<std::string>(*run->results, "/pairs/case").at(i)};
+      for (const std::string& text : texts)
+        row.emplace_back(values<std::string>(*run->results, "/pairs/" + text).at(i));
       table.add(std::move(row));
     }
   }
@@ -144,36 +142,35 @@ Table pairs_table(const Runs& runs) {
 }
 
 Table tokens_table(const Runs& runs) {
-  Table table{"tokens",
-              "The tokens of the first training pair: names for positions.",
-              {
+  Table table{.name = "tokens",
+              .meaning = "The tokens of the first training pair: names for positions.",
+              .columns = {
                   {"data", Type::integer, "1", "data set"},
                   {"position", Type::integer, "1", "position, from 0"},
                   {"token", Type::text, "", "of the clean prompt"},
                   {"counterfactual_token", Type::text, "", "of the counterfactual one"},
-              },
-              {}};
+              }};
   for (const ReportRun* run : first_of_data(runs)) {
     if (!run->keeps_positions()) continue;
-    for (std::int64_t position = 0; position < run->find("/pairs/clean_ids")->shape[1]; ++position) {
+    const Dataset& ids = dataset_of(*run->results, "/pairs/clean_ids");  // [pair, token]
+    for (std::int64_t position = 0; position < ids.shape.at(1); ++position) {
       const auto place = static_cast<std::size_t>(position);
-      if (values<std::int64_t>(*run->results, "/pairs/clean_ids")[place] < 0) break;
+      if (values<std::int64_t>(ids).at(place) < 0) break;
       table.add({run->data, position, run->token(position),
-                 values<std::string>(*run->results, "/pairs/counterfactual_tokens")[place]});
+                 values<std::string>(*run->results, "/pairs/counterfactual_tokens").at(place)});
     }
   }
   return table;
 }
 
 Table provenance_table(const Runs& runs) {
-  Table table{"provenance",
-              "How each run came about: /provenance of its results.h5.",
-              {
+  Table table{.name = "provenance",
+              .meaning = "How each run came about: /provenance of its results.h5.",
+              .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"key", Type::text, "", "what"},
                   {"value", Type::text, "", "its value, as text"},
-              },
-              {}};
+              }};
   for (const ReportRun& run : runs) {
     for (const auto& [key, value] : run.results->group_attributes.at("/provenance")) {
       table.add({run.run, key, text_of(value)});

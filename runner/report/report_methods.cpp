@@ -53,21 +53,22 @@ class Comparable {
 }  // namespace
 
 Table methods_table(const Runs& runs) {
-  Table table{"methods",
-              "Agreement of the scores of any two runs of one data set, over all neurons that both have scored.",
-              {
-                  {"data", Type::integer, "1", "data set"},
-                  {"run_a", Type::integer, "1", "a run"},
-                  {"run_b", Type::integer, "1", "another one"},
-                  {"pearson", Type::number, "1", "Pearson's correlation"},
-                  {"spearman", Type::number, "1", "Spearman's rank correlation"},
-                  {"overlap", Type::number, "fraction", "share of the 100 largest |score| that both have in common"},
-              },
-              {}};
-  const auto compared = [&runs](const ReportRun& run) {  // with some other run
-    return run.has_neurons() && std::any_of(runs.begin(), runs.end(), [&run](const ReportRun& other) {
-             return other.run != run.run && other.data == run.data && other.has_neurons();
-           });
+  Table table{
+      .name = "methods",
+      .meaning = "Agreement of the scores of any two runs of one data set, over all neurons that both have scored.",
+      .columns = {
+          {"data", Type::integer, "1", "data set"},
+          {"run_a", Type::integer, "1", "a run"},
+          {"run_b", Type::integer, "1", "another one"},
+          {"pearson", Type::number, "1", "Pearson's correlation"},
+          {"spearman", Type::number, "1", "Spearman's rank correlation"},
+          {"overlap", Type::number, "fraction", "share of the 100 largest |score| that both have in common"},
+      }};
+  const auto comparable = [](const ReportRun& a, const ReportRun& b) {
+    return a.run != b.run && a.data == b.data && a.has_neurons() && a.shape() == b.shape();
+  };
+  const auto compared = [&](const ReportRun& run) {  // with some other run
+    return std::any_of(runs.begin(), runs.end(), [&](const ReportRun& other) { return comparable(run, other); });
   };
   std::map<std::int64_t, Comparable> all;  // by run
   for (const ReportRun& run : runs) {
@@ -75,7 +76,7 @@ Table methods_table(const Runs& runs) {
   }
   for (std::size_t i = 0; i < runs.size(); ++i) {
     for (std::size_t j = i + 1; j < runs.size(); ++j) {
-      if (runs[i].data != runs[j].data || !runs[i].has_neurons() || !runs[j].has_neurons()) continue;
+      if (!comparable(runs[i], runs[j])) continue;
       const Comparable::Agreement agreement = all.at(runs[i].run).with(all.at(runs[j].run));
       table.add({runs[i].data, runs[i].run, runs[j].run, agreement.pearson, agreement.spearman, agreement.overlap});
     }

@@ -1,17 +1,10 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <numeric>
-#include <optional>
 #include <set>
 #include <utility>
 
-#include "attribution/circuit/agreement.h"
 #include "attribution/circuit/stratified_sample.h"
 #include "attribution/methods/table.h"
 #include "common/text.h"
@@ -19,11 +12,6 @@
 
 namespace tributary::detail {
 namespace {
-
-constexpr double faithful = 0.8;  // thresholds that `faithful_at` and `complete_at` are about
-constexpr double complete = 0.2;
-
-using Type = Column::Type;
 
 /// "relp without norm", "ig-acts right 10": what sets a run's method apart from its table's row.
 std::string method_name(const ReportRun& run) {
@@ -63,53 +51,11 @@ std::string data_key(const ReportRun& run) {
   return key + run.metric() + '\n' + run.attribution("positions");
 }
 
-double mean_magnitude(const Dataset* table) {
-  if (table == nullptr) return std::nan("");
-  const std::vector<float>& all = values<float>(*table);
-  double sum = 0;
-  for (const float value : all) sum += std::abs(static_cast<double>(value));
-  return sum / static_cast<double>(all.size());
-}
-
-/// Fewest measured nodes for which a value of the curve is good enough.
-template <typename Good>
-Cell fewest(const ReportRun& run, const std::string& path, const Good& good) {
-  const Dataset* curve = run.find(path);
-  if (curve == nullptr) return {};
-  const std::vector<std::int64_t>& count = values<std::int64_t>(*run.results, "/circuit/count");
-  std::optional<std::int64_t> least;
-  for (std::size_t i = 0; i < count.size(); ++i) {
-    if (good(values<double>(*curve)[i]) && (!least || count[i] < *least)) least = count[i];
-  }
-  return least ? Cell(*least) : Cell();
-}
-
-/// Share of all |score| that the largest ones hold.
-double share_of_top(std::vector<float> scores, std::size_t top) {
-  std::erase_if(scores, [](float score) { return std::isnan(score); });
-  for (float& score : scores) score = std::abs(score);
-  std::sort(scores.begin(), scores.end(), std::greater<>());
-  double all = 0;
-  double held = 0;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    all += scores[i];
-    if (i < top) held += scores[i];
-  }
-  return held / all;
-}
-
-double total_seconds(const ReportRun& run) {
-  double sum = 0;
-  const nlohmann::json stages = nlohmann::json::parse(attribute<std::string>(*run.results, "/provenance", "seconds"));
-  for (const auto& [stage, seconds] : stages.items()) sum += seconds.get<double>();
-  return sum;
-}
-
 }  // namespace
 
 Neuron ReportRun::neuron(std::int64_t node) const {
   const Positions kept = keeps_positions() ? Positions::keep : Positions::sum;
-  return NodeShape{shape()[0], shape()[1], shape()[2], kept}.neuron(node);
+  return NodeShape{layers(), positions(), neurons(), kept}.neuron(node);
 }
 
 std::string ReportRun::attribution(const std::string& name) const {
@@ -133,8 +79,14 @@ std::vector<std::size_t> ReportRun::pairs_of(const std::string& split) const {
 }
 
 std::string ReportRun::token(std::int64_t position) const {
-  return position < 0 ? ""
-                      : values<std::string>(*results, "/pairs/clean_tokens").at(static_cast<std::size_t>(position));
+  const Dataset& tokens = dataset_of(*results, "/pairs/clean_tokens");  // [pair, token]
+  if (position < 0 || position >= tokens.shape.at(1)) return "";
+  return values<std::string>(tokens).at(static_cast<std::size_t>(position));
+}
+
+Neuron listed_neuron(const ReportRun& run, const std::string& group, std::size_t i) {
+  const auto of = [&](const std::string& name) { return values<std::int64_t>(*run.results, group + "/" + name).at(i); };
+  return {of("layer"), of("position"), of("neuron")};
 }
 
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more) {
@@ -165,7 +117,7 @@ Runs report_runs(const std::vector<RunResults>& all) {
   Runs runs;
   std::map<std::string, std::int64_t> data;
   for (const RunResults& one : all) {
-    ReportRun run{std::ssize(runs), 0, "", one.folder, &one.results};
+    ReportRun run{.run = std::ssize(runs), .data = 0, .method = "", .folder = one.folder, .results = &one.results};
     run.data = data.emplace(data_key(run), std::ssize(data)).first->second;
     runs.push_back(run);
   }
@@ -183,53 +135,6 @@ Runs report_runs(const std::vector<RunResults>& all) {
     }
   }
   return runs;
-}
-
-Table runs_table(const Runs& runs) {
-  Table table{
-      "runs",
-      "The runs, a row each.",
-      {
-          {"run", Type::integer, "1", "number of the run in this document"},
-          {"name", Type::text, "", "its folder below the sweep's"},
-          {"data", Type::integer, "1", "its data set: a row of the table data"},
-          {"method", Type::text, "", "what its method is called here"},
-          {"baseline", Type::text, "", "what the clean run is compared with"},
-          {"rules", Type::text, "", "replacement rules, with how often each acted in one backward pass"},
-          {"nodes", Type::integer, "1", "layers × positions × neurons"},
-          {"evaluations", Type::integer, "1", "gradient evaluations of the training pairs, all layers"},
-          {"seconds", Type::number, "s", "wall time of its stages; those that runs share are in each of them"},
-          {"faithful_at", Type::integer, "nodes", "fewest measured nodes with faithfulness ≥ 0.8 on held-out pairs"},
-          {"complete_at", Type::integer, "nodes", "fewest measured nodes with completeness ≤ 0.2 on held-out pairs"},
-          {"cpr", Type::number, "fraction",
-           "area of faithfulness over the fraction of nodes, signed ranking; ideal 0.999"},
-          {"cmd", Type::number, "fraction", "area of |1 − faithfulness|, ranking by |score|; ideal 0"},
-          {"residual", Type::number, "logits",
-           "mean |sum of scores − true difference| of methods whose scores sum to it"},
-          {"gap", Type::number, "logits", "the same of methods whose scores are not meant to"},
-          {"top_share", Type::number, "fraction", "share of all |score| that the 100 first nodes hold"},
-      },
-      {}};
-  for (const ReportRun& run : runs) {
-    std::vector<std::string> rules;
-    for (const std::string& rule : attribute<std::vector<std::string>>(*run.results, "/attribution", "rules")) {
-      rules.push_back(
-          fmt::format("{} ×{}", rule, attribute<std::int64_t>(*run.results, "/attribution", "fired_" + rule)));
-    }
-    const std::vector<std::int64_t>& evaluations = values<std::int64_t>(*run.results, "/attribution/evaluations");
-    const std::vector<std::int64_t>& shape = run.shape();
-    const bool curve = run.find("/circuit/count") != nullptr;
-    const auto area = [&](const std::string& name) {
-      return curve ? Cell(attribute<double>(*run.results, "/circuit", name)) : Cell();
-    };
-    table.add({run.run, run.folder, run.data, run.method, run.attribution("baseline"), join(rules),
-               shape[0] * shape[1] * shape[2], std::accumulate(evaluations.begin(), evaluations.end(), std::int64_t{0}),
-               total_seconds(run), fewest(run, "/circuit/faithfulness", [](double f) { return f >= faithful; }),
-               fewest(run, "/circuit/completeness", [](double c) { return c <= complete; }), area("cpr"), area("cmd"),
-               mean_magnitude(run.find("/attribution/residual")),
-               mean_magnitude(run.find("/attribution/linearisation_gap")), share_of_top(run.scores(), top_nodes)});
-  }
-  return table;
 }
 
 }  // namespace tributary::detail

@@ -16,11 +16,11 @@ using Type = Column::Type;
 
 /// Σ |score| over neurons, by layer and position.
 std::vector<double> magnitudes(const ReportRun& run) {
-  const std::vector<std::int64_t>& shape = run.shape();
-  std::vector<double> sums(static_cast<std::size_t>(shape[0] * shape[1]), 0);
+  std::vector<double> sums(static_cast<std::size_t>(run.layers() * run.positions()), 0);
   const std::vector<float>& scores = run.scores();
+  const auto neurons = static_cast<std::size_t>(run.neurons());
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (!std::isnan(scores[i])) sums[i / static_cast<std::size_t>(shape[2])] += std::abs(scores[i]);
+    if (!std::isnan(scores[i])) sums[i / neurons] += std::abs(scores[i]);
   }
   return sums;
 }
@@ -34,14 +34,14 @@ double sum_of(const std::vector<double>& values) {
 /// Mean (of |.|) over pairs of a column of a table [pair, layer]; missing where the table has no such columns.
 Cell column_mean(const ReportRun& run, const std::string& path, std::int64_t column) {
   const Dataset* table = run.find(path);
-  if (table == nullptr || table->shape.size() != 2 || table->shape[1] != run.shape()[0]) return {};
+  if (table == nullptr || table->shape.size() != 2 || table->shape[1] != run.layers()) return {};
   double sum = 0;
   for (std::int64_t pair = 0; pair < table->shape[0]; ++pair) {
     const auto place = static_cast<std::size_t>(pair * table->shape[1] + column);
     if (const auto* numbers = std::get_if<std::vector<float>>(&table->values)) {
-      sum += std::abs(static_cast<double>((*numbers)[place]));
+      sum += std::abs(static_cast<double>(numbers->at(place)));
     } else {
-      sum += static_cast<double>(values<std::int64_t>(*table)[place]);
+      sum += static_cast<double>(values<std::int64_t>(*table).at(place));
     }
   }
   return sum / static_cast<double>(table->shape[0]);
@@ -50,9 +50,9 @@ Cell column_mean(const ReportRun& run, const std::string& path, std::int64_t col
 }  // namespace
 
 Table top_table(const Runs& runs) {
-  Table table{"top",
-              "The neurons with the largest |score| of each run.",
-              {
+  Table table{.name = "top",
+              .meaning = "The neurons with the largest |score| of each run.",
+              .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
                   {"layer", Type::integer, "1", "layer, from 0"},
@@ -61,8 +61,7 @@ Table top_table(const Runs& runs) {
                   {"neuron", Type::integer, "1", "index in the layer"},
                   {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
                   {"share", Type::number, "fraction", "of all |score|"},
-              },
-              {}};
+              }};
   for (const ReportRun& run : runs) {
     if (!run.has_neurons()) continue;
     const std::vector<float>& scores = run.scores();
@@ -80,44 +79,42 @@ Table top_table(const Runs& runs) {
 }
 
 Table heat_table(const Runs& runs) {
-  Table table{"heat",
-              "Where the scores are: Σ |score| over the neurons of a layer and position.",
-              {
+  Table table{.name = "heat",
+              .meaning = "Where the scores are: Σ |score| over the neurons of a layer and position.",
+              .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"layer", Type::integer, "1", "layer, from 0"},
                   {"position", Type::integer, "1", "position, from 0"},
                   {"magnitude", Type::number, "logits", "Σ |score|"},
-              },
-              {}};
+              }};
   for (const ReportRun& run : runs) {
     if (!run.has_neurons() || !run.keeps_positions()) continue;
     const std::vector<double> sums = magnitudes(run);
     for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
       const auto magnitude = static_cast<float>(sums[static_cast<std::size_t>(i)]);  // a picture needs no more digits
-      table.add({run.run, i / run.shape()[1], i % run.shape()[1], magnitude});
+      table.add({run.run, i / run.positions(), i % run.positions(), magnitude});
     }
   }
   return table;
 }
 
 Table layers_table(const Runs& runs) {
-  Table table{"layers",
-              "Each layer's scores, how far they are from adding up, and what they cost.",
-              {
+  Table table{.name = "layers",
+              .meaning = "Each layer's scores, how far they are from adding up, and what they cost.",
+              .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"layer", Type::integer, "1", "layer, from 0"},
                   {"magnitude", Type::number, "logits", "Σ |score| of the layer"},
                   {"residual", Type::number, "logits", "mean over pairs of |sum of scores − true difference|"},
                   {"gap", Type::number, "logits", "the same of a method whose scores are not meant to sum to it"},
                   {"evaluations", Type::number, "1", "gradient evaluations a pair, mean"},
-              },
-              {}};
+              }};
   for (const ReportRun& run : runs) {
     if (!run.has_neurons()) continue;
     const std::vector<double> sums = magnitudes(run);
-    for (std::int64_t layer = 0; layer < run.shape()[0]; ++layer) {
-      const auto first = sums.begin() + layer * run.shape()[1];
-      table.add({run.run, layer, sum_of({first, first + run.shape()[1]}),
+    for (std::int64_t layer = 0; layer < run.layers(); ++layer) {
+      const auto first = sums.begin() + layer * run.positions();
+      table.add({run.run, layer, sum_of({first, first + run.positions()}),
                  column_mean(run, "/attribution/residual", layer),
                  column_mean(run, "/attribution/linearisation_gap", layer),
                  column_mean(run, "/attribution/evaluations", layer)});
@@ -127,29 +124,28 @@ Table layers_table(const Runs& runs) {
 }
 
 Table inputs_table(const Runs& runs) {
-  Table table{"inputs",
-              "Input integrated gradients of the tokens of the first training pairs.",
-              {
+  Table table{.name = "inputs",
+              .meaning = "Input integrated gradients of the tokens of the first training pairs.",
+              .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"pair", Type::integer, "1", "place in /pairs of results.h5"},
                   {"position", Type::integer, "1", "position, from 0"},
                   {"token", Type::text, "", "of the clean prompt"},
                   {"score", Type::number, "logits", "its attribution; positive supports the clean answer"},
-              },
-              {}};
+              }};
   for (const ReportRun& run : runs) {
     const Dataset* inputs = run.find("/attribution/inputs");
     if (inputs == nullptr) continue;
     const std::vector<std::size_t> pairs = run.pairs_of("train");
-    const auto positions = static_cast<std::size_t>(inputs->shape[1]);
-    const auto width = static_cast<std::size_t>(run.find("/pairs/clean_ids")->shape[1]);
+    const auto positions = static_cast<std::size_t>(inputs->shape.at(1));
+    const auto width = static_cast<std::size_t>(dataset_of(*run.results, "/pairs/clean_ids").shape.at(1));
     for (std::size_t i = 0; i < std::min(shown_pairs, pairs.size()); ++i) {
       for (std::size_t position = 0; position < std::min(positions, width); ++position) {
         const std::size_t place = pairs[i] * width + position;
-        if (values<std::int64_t>(*run.results, "/pairs/clean_ids")[place] < 0) break;
+        if (values<std::int64_t>(*run.results, "/pairs/clean_ids").at(place) < 0) break;
         table.add({run.run, static_cast<std::int64_t>(pairs[i]), static_cast<std::int64_t>(position),
-                   values<std::string>(*run.results, "/pairs/clean_tokens")[place],
-                   values<float>(*inputs)[i * positions + position]});
+                   values<std::string>(*run.results, "/pairs/clean_tokens").at(place),
+                   values<float>(*inputs).at(i * positions + position)});
       }
     }
   }

@@ -30,13 +30,8 @@ std::string headline(const ResultsFile& results) {
         (steps > 0 && text("quadrature") != "adaptive" && text("quadrature") != "pilot" ? " " + std::to_string(steps)
                                                                                         : "");
   }
-  const auto rules = attribute<std::vector<std::string>>(results, "/attribution", "rules");
-  if (!rules.empty()) {
-    std::vector<std::string> fired;
-    for (const std::string& rule : rules)
-      fired.push_back(fmt::format("{} ×{}", rule, attribute<std::int64_t>(results, "/attribution", "fired_" + rule)));
-    line += "; rules " + join(fired);
-  }
+  const std::vector<std::string> rules = detail::fired_rules(results);
+  if (!rules.empty()) line += "; rules " + join(rules);
   return line + fmt::format("; baseline {}, metric {}\n", text("baseline"), text("metric"));
 }
 
@@ -62,17 +57,17 @@ std::string error_line(const ResultsFile& results) {
 }
 
 std::string top_table(const ResultsFile& results) {
-  const Dataset& scores = *results.find("/attribution/scores");
+  const Dataset& scores = detail::dataset_of(results, "/attribution/scores");
   const std::vector<float>& score = values<float>(scores);
+  const std::int64_t positions = scores.shape.at(1);
+  const std::int64_t neurons = scores.shape.at(2);
   const auto order = ranked(score, Ranking::absolute);
   std::string text = "\n  rank  layer  position  neuron     score\n";
   for (std::size_t i = 0; i < std::min(top_neurons, order.size()); ++i) {
     const std::int64_t flat = order[i];
-    const std::int64_t neuron = flat % scores.shape[2];
-    const std::int64_t position = flat / scores.shape[2] % scores.shape[1];
-    const std::int64_t layer = flat / scores.shape[2] / scores.shape[1];
-    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}\n", i + 1, layer,
-                        scores.shape[1] == 1 ? "all" : std::to_string(position), neuron,
+    const std::int64_t position = flat / neurons % positions;
+    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}\n", i + 1, flat / neurons / positions,
+                        positions == 1 ? "all" : std::to_string(position), flat % neurons,
                         score[static_cast<std::size_t>(flat)]);
   }
   return text;
@@ -82,11 +77,11 @@ std::string circuit_table(const ResultsFile& results) {
   const Dataset* count = results.find("/circuit/count");
   if (count == nullptr) return "";
   std::string text = "\n       k  faithfulness  completeness\n";
-  const auto& faithfulness = values<double>(*results.find("/circuit/faithfulness"));
-  const auto& completeness = values<double>(*results.find("/circuit/completeness"));
+  const auto& faithfulness = values<double>(results, "/circuit/faithfulness");
+  const auto& completeness = values<double>(results, "/circuit/completeness");
   for (std::size_t i = 0; i < faithfulness.size(); ++i) {
-    text += fmt::format("  {:>6}  {:>12.3f}  {:>12.3f}\n", values<std::int64_t>(*count)[i], faithfulness[i],
-                        completeness[i]);
+    text += fmt::format("  {:>6}  {:>12.3f}  {:>12.3f}\n", values<std::int64_t>(*count).at(i), faithfulness[i],
+                        completeness.at(i));
   }
   if (attribute<std::int64_t>(results, "/circuit", "measurable") == 0) {
     return text +

@@ -16,21 +16,20 @@ namespace {
 
 constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 
-void add_neurons(ResultsFile& file, const std::string& group, const std::string& axis,
-                 const std::vector<Neuron>& neurons) {
+void add_neurons(ResultsFile& file, const std::string& group, const std::vector<Neuron>& neurons) {
   std::vector<std::int64_t> layer, position, index;
   for (const Neuron& neuron : neurons) {
     layer.push_back(neuron.layer);
     position.push_back(neuron.position);
     index.push_back(neuron.index);
   }
-  file.datasets.push_back(counts_dataset(group + "/layer", layer, axis, "layer of the neuron"));
-  file.datasets.push_back(counts_dataset(group + "/position", position, axis, "its position, −1: at all of them"));
-  file.datasets.push_back(counts_dataset(group + "/neuron", index, axis, "its index in the layer"));
+  file.datasets.push_back(list(group + "/layer", std::move(layer)));
+  file.datasets.push_back(list(group + "/position", std::move(position)));
+  file.datasets.push_back(list(group + "/neuron", std::move(index)));
 }
 
 void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
-  add_neurons(file, "/agreement", "sample", neurons_of(outcome.sample));
+  add_neurons(file, "/agreement", neurons_of(outcome.sample));
   Strings strata, names;
   for (const SampledNeuron& one : outcome.sample) strata.push_back(one.stratum);
   std::vector<double> values;
@@ -41,51 +40,33 @@ void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
     intervals.push_back(statistic.interval);
   }
   auto& all = file.datasets;
-  all.push_back(strings_dataset("/agreement/stratum", strata, "sample", "why the neuron was chosen"));
-  all.push_back(
-      table_dataset("/agreement/exact", outcome.exact, "sample",
-                    "exact patching of single neurons: m(x) − m(x; do v = baseline), or with direction denoise "
-                    "m(x'; do v = v(x)) − m(x')",
-                    "logits"));
-  all.push_back(table_dataset("/agreement/score", outcome.score, "sample", "what the method says of them", "logits"));
-  all.push_back(strings_dataset("/agreement/statistic", names, "statistic",
-                                "agreement of the means over training pairs, exact patching against scores"));
-  all.push_back(points_dataset("/agreement/value", values, "statistic", "its value", "1"));
-  add_intervals(file, "/agreement/value", intervals, "statistic", "1");
+  all.push_back(list("/agreement/stratum", std::move(strata)));
+  all.push_back(table("/agreement/exact", outcome.exact.rows));
+  all.push_back(table("/agreement/score", outcome.score.rows));
+  all.push_back(list("/agreement/statistic", std::move(names)));
+  all.push_back(list("/agreement/value", std::move(values)));
+  add_intervals(file, "/agreement/value", intervals);
 }
 
 void add_steering(ResultsFile& file, const Job& job, const SteeringOutcome& outcome) {
-  const auto pairs = size_of(job.pairs.test);
-  const auto factors = size_of(outcome.factors);
   const bool listed = !job.config.steering.neurons.empty();
   file.group_attributes["/steering"] = {{"neurons_from", std::string(listed ? "list" : "ranking")}};
-  add_neurons(file, "/steering", "steered", outcome.neurons);
+  add_neurons(file, "/steering", outcome.neurons);
+  const std::vector<std::int64_t> shape = {size_of(outcome.factors), size_of(job.pairs.test)};
   auto& all = file.datasets;
-  all.push_back(points_dataset("/steering/factor", outcome.factors, "factor",
-                               "what the neurons were multiplied by; 1 changes nothing", "1"));
-  const auto add = [&](const std::string& name, const std::vector<std::vector<double>>& values,
-                       const std::string& long_name, const std::string& units) {
-    all.push_back(metrics_dataset("/steering/" + name, values, pairs, "factor", long_name, units));
-  };
-  add("metric", outcome.metric, "m of each held-out pair's clean prompt", "logits");
-  add_intervals(file, "/steering/metric", outcome.metric_interval, "factor", "logits");
-  add("clean_probability", outcome.clean_probability, "probability of y as the next token", "fraction");
-  add("patch_probability", outcome.patch_probability, "probability of y' as the next token", "fraction");
-  add("divergence", outcome.divergence, "KL(unsteered, steered) of the next token", "nats");
+  all.push_back(list("/steering/factor", outcome.factors));
+  all.push_back(dataset("/steering/metric", shape, floats_of(outcome.metric)));
+  add_intervals(file, "/steering/metric", outcome.metric_interval);
+  all.push_back(dataset("/steering/clean_probability", shape, floats_of(outcome.clean_probability)));
+  all.push_back(dataset("/steering/patch_probability", shape, floats_of(outcome.patch_probability)));
+  all.push_back(dataset("/steering/divergence", shape, floats_of(outcome.divergence)));
   Strings tokens;
-  std::vector<float> probabilities;
-  for (std::size_t factor = 0; factor < outcome.tokens.size(); ++factor) {
-    for (const double id : outcome.tokens[factor]) {
-      tokens.push_back(job.token_text(static_cast<std::int64_t>(id)));
-    }
-    for (const double p : outcome.top_probability[factor]) probabilities.push_back(static_cast<float>(p));
+  for (const std::vector<double>& ids : outcome.tokens) {
+    for (const double id : ids) tokens.push_back(job.token_text(static_cast<std::int64_t>(id)));
   }
-  const std::vector<std::string> axes{"factor", "pair", "place"};
-  const std::vector<std::int64_t> shape{factors, pairs, outcome.top};
-  all.push_back(
-      {"/steering/token", axes, shape, std::move(tokens), "most likely next tokens, likeliest first", "", {}});
-  all.push_back(
-      {"/steering/token_probability", axes, shape, std::move(probabilities), "their probabilities", "fraction", {}});
+  const std::vector<std::int64_t> places = {shape[0], shape[1], outcome.top};
+  all.push_back(dataset("/steering/token", places, std::move(tokens)));
+  all.push_back(dataset("/steering/token_probability", places, floats_of(outcome.top_probability)));
 }
 
 /// Scores of single pairs [pair][node]: all of them, or of those that a pair keeps, the others being 0.
@@ -149,56 +130,35 @@ void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attr
       means.push_back(static_cast<float>(mean_of(inside)));
     }
   }
-  const std::vector<std::int64_t>& shape = attribution.shape;
-  file.datasets.push_back(strings_dataset("/cases/label", labels, "case", "`case` of the training pairs"));
-  file.datasets.push_back(counts_dataset("/cases/pairs", counts, "case", "training pairs of that case"));
-  file.datasets.push_back({"/cases/auroc",
-                           {"case", "layer", "position", "neuron"},
-                           {size_of(labels), shape[0], shape[1], shape[2]},
-                           std::move(areas),
-                           "probability that the neuron's score of a pair of this case is larger than of any other "
-                           "pair, ties counting half; NaN where no pair kept its score",
-                           "fraction",
-                           {}});
-  file.datasets.push_back({"/cases/mean",
-                           {"case", "layer", "position", "neuron"},
-                           {size_of(labels), shape[0], shape[1], shape[2]},
-                           std::move(means),
-                           "mean score over the pairs of this case",
-                           "logits",
-                           {}});
+  const std::vector<std::int64_t>& nodes = attribution.shape;
+  const std::vector<std::int64_t> shape = {size_of(labels), nodes[0], nodes[1], nodes[2]};
+  file.datasets.push_back(list("/cases/label", std::move(labels)));
+  file.datasets.push_back(list("/cases/pairs", std::move(counts)));
+  file.datasets.push_back(dataset("/cases/auroc", shape, std::move(areas)));
+  file.datasets.push_back(dataset("/cases/mean", shape, std::move(means)));
 }
 
+/// Scores of single pairs: all of them, or nodes and scores of the largest ones.
 void add_kept(ResultsFile& file, const Job& job, const AttributionOutcome& attribution) {
-  const PairTable& kept = attribution.kept;
+  const Rows& kept = attribution.kept.rows;
   if (kept.empty()) return;
-  const std::vector<std::int64_t>& shape = attribution.shape;
   if (job.config.keep.what == Keep::What::all) {
-    Dataset dataset =
-        table_dataset("/attribution/pair_scores", kept, "node", "the scores of each training pair", "logits");
-    dataset.axes = {"pair", "layer", "position", "neuron"};
-    dataset.shape = {size_of(kept.rows), shape[0], shape[1], shape[2]};
-    file.datasets.push_back(std::move(dataset));
+    const std::vector<std::int64_t>& nodes = attribution.shape;
+    file.datasets.push_back(
+        dataset("/attribution/pair_scores", {size_of(kept), nodes[0], nodes[1], nodes[2]}, floats_of(kept)));
     return;
   }
   std::vector<std::int64_t> nodes;
   std::vector<float> scores;
-  for (const std::vector<double>& row : kept.rows) {
+  for (const std::vector<double>& row : kept) {
     for (std::size_t i = 0; i + 1 < row.size(); i += 2) {
       nodes.push_back(static_cast<std::int64_t>(row[i]));
       scores.push_back(row[i] < 0 ? missing : static_cast<float>(row[i + 1]));
     }
   }
-  const std::vector<std::int64_t> pair_shape{size_of(kept.rows), size_of(nodes) / size_of(kept.rows)};
-  file.datasets.push_back({"/attribution/pair_node",
-                           {"pair", "rank"},
-                           pair_shape,
-                           std::move(nodes),
-                           "the nodes of the largest |score| of each training pair, as places in the flattened scores",
-                           "1",
-                           {}});
-  file.datasets.push_back(
-      {"/attribution/pair_score", {"pair", "rank"}, pair_shape, std::move(scores), "their scores", "logits", {}});
+  const std::vector<std::int64_t> shape = {size_of(kept), size_of(nodes) / size_of(kept)};
+  file.datasets.push_back(dataset("/attribution/pair_node", shape, std::move(nodes)));
+  file.datasets.push_back(dataset("/attribution/pair_score", shape, std::move(scores)));
 }
 
 }  // namespace

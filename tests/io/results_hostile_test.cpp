@@ -13,6 +13,7 @@
 
 #include "common/errors.h"
 #include "io/detail/results/hdf5.h"
+#include "io/detail/results/hdf5_attributes.h"
 #include "io/detail/results/results_seal.h"
 #include "io/results.h"
 
@@ -194,6 +195,34 @@ TEST_F(HostileFile, ForeignAttributes) {
     H5LTset_attribute_float(file, "/", "single", &value, 1);
   });
   EXPECT_THAT(refusal(put(bytes)), HasSubstr("neither text nor 64-bit numbers"));
+}
+
+/// A dataset [length] of float32 as write_results describes it, but for its scale.
+void describe(hid_t file, const std::string& path, hsize_t length, const std::string& axis) {
+  const hdf5::Dataspace space = hdf5::dataspace({length});
+  const hdf5::DatasetHandle dataset(
+      H5Dcreate2(file, path.c_str(), H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), path);
+  H5DSset_label(dataset.get(), 0, axis.c_str());
+  hdf5::write_attribute(dataset.get(), "long_name", std::string("a dataset"));
+}
+
+TEST_F(HostileFile, AxesOfOneNameThatDifferInLength) {
+  const auto file_of = [&](hsize_t second) {
+    return put(sealed([&](hid_t file) {
+      describe(file, "first", 2, "pair");
+      describe(file, "second", second, "pair");
+    }));
+  };
+  EXPECT_EQ(read_results(file_of(2)).datasets.size(), 2U);
+  EXPECT_THAT(refusal(file_of(3)), HasSubstr("not a results file as this program writes them: axis /pair has length"));
+}
+
+TEST_F(HostileFile, AScaleOfAnotherLengthThanItsAxis) {
+  const std::string bytes = sealed([](hid_t file) {
+    describe(file, "values", 2, "pair");
+    describe(file, "pair", 2, "other");
+  });
+  EXPECT_THAT(refusal(put(bytes)), HasSubstr("/pair is the scale of an axis"));
 }
 
 }  // namespace

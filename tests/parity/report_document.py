@@ -23,19 +23,19 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "runs": (
         "One row a run.",
         {
-            "run": ("integer", ""),
+            "run": ("integer", "1"),
             "name": ("text", ""),
-            "data": ("integer", ""),
+            "data": ("integer", "1"),
             "method": ("text", ""),
             "baseline": ("text", ""),
             "rules": ("text", ""),
             "nodes": ("integer", "1"),
             "evaluations": ("integer", "1"),
-            "seconds": ("number", ""),
-            "faithful_at": ("integer", "1"),
-            "complete_at": ("integer", "1"),
-            "cpr": ("number", "1"),
-            "cmd": ("number", "1"),
+            "seconds": ("number", "s"),
+            "faithful_at": ("integer", "nodes"),
+            "complete_at": ("integer", "nodes"),
+            "cpr": ("number", "fraction"),
+            "cmd": ("number", "fraction"),
             "residual": ("number", "logits"),
             "gap": ("number", "logits"),
             "top_share": ("number", "fraction"),
@@ -44,7 +44,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "data": (
         "One row a model with its training and held-out pairs.",
         {
-            "data": ("integer", ""),
+            "data": ("integer", "1"),
             "name": ("text", ""),
             "model": ("text", ""),
             "dtype": ("text", ""),
@@ -60,7 +60,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     ),
     "curve": (
         "Circuits of growing size.",
-        {"run": ("integer", ""), "count": ("integer", "1")}
+        {"run": ("integer", "1"), "count": ("integer", "nodes")}
         | {
             name + end: ("number", "fraction")
             for name in ("faithfulness", "completeness")
@@ -70,12 +70,12 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "top": (
         "The strongest neurons.",
         {
-            "run": ("integer", ""),
+            "run": ("integer", "1"),
             "rank": ("integer", "1"),
-            "layer": ("integer", ""),
-            "position": ("integer", ""),
+            "layer": ("integer", "1"),
+            "position": ("integer", "1"),
             "token": ("text", ""),
-            "neuron": ("integer", ""),
+            "neuron": ("integer", "1"),
             "score": ("number", "logits"),
             "share": ("number", "fraction"),
         },
@@ -83,17 +83,17 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "heat": (
         "The sum of |score| over neurons.",
         {
-            "run": ("integer", ""),
-            "layer": ("integer", ""),
-            "position": ("integer", ""),
+            "run": ("integer", "1"),
+            "layer": ("integer", "1"),
+            "position": ("integer", "1"),
             "magnitude": ("number", "logits"),
         },
     ),
     "tokens": (
         "The tokens of the first training prompt.",
         {
-            "data": ("integer", ""),
-            "position": ("integer", ""),
+            "data": ("integer", "1"),
+            "position": ("integer", "1"),
             "token": ("text", ""),
             "counterfactual_token": ("text", ""),
         },
@@ -101,8 +101,8 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "layers": (
         "Layer by layer.",
         {
-            "run": ("integer", ""),
-            "layer": ("integer", ""),
+            "run": ("integer", "1"),
+            "layer": ("integer", "1"),
             "magnitude": ("number", "logits"),
             "residual": ("number", "logits"),
             "gap": ("number", "logits"),
@@ -112,9 +112,9 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "inputs": (
         "What each token adds to the metric.",
         {
-            "run": ("integer", ""),
-            "pair": ("integer", ""),
-            "position": ("integer", ""),
+            "run": ("integer", "1"),
+            "pair": ("integer", "1"),
+            "position": ("integer", "1"),
             "token": ("text", ""),
             "score": ("number", "logits"),
         },
@@ -122,7 +122,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "agreement": (
         "Scores against exact patching on sampled neurons.",
         {
-            "run": ("integer", ""),
+            "run": ("integer", "1"),
             "statistic": ("text", ""),
             "value": ("number", "1"),
             "low": ("number", "1"),
@@ -132,10 +132,10 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "exact": (
         "Sampled neurons.",
         {
-            "run": ("integer", ""),
-            "layer": ("integer", ""),
-            "position": ("integer", ""),
-            "neuron": ("integer", ""),
+            "run": ("integer", "1"),
+            "layer": ("integer", "1"),
+            "position": ("integer", "1"),
+            "neuron": ("integer", "1"),
             "stratum": ("text", ""),
             "exact": ("number", "logits"),
             "score": ("number", "logits"),
@@ -144,9 +144,9 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "methods": (
         "How alike two runs' scores are.",
         {
-            "data": ("integer", ""),
-            "run_a": ("integer", ""),
-            "run_b": ("integer", ""),
+            "data": ("integer", "1"),
+            "run_a": ("integer", "1"),
+            "run_b": ("integer", "1"),
             "pearson": ("number", "1"),
             "spearman": ("number", "1"),
             "overlap": ("number", "fraction"),
@@ -155,7 +155,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "steering": (
         "The chosen neurons' activations times a factor.",
         {
-            "run": ("integer", ""),
+            "run": ("integer", "1"),
             "factor": ("number", "1"),
             "metric": ("number", "logits"),
             "metric_low": ("number", "logits"),
@@ -168,7 +168,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "steering_tokens": (
         "The most likely next tokens under steering.",
         {
-            "run": ("integer", ""),
+            "run": ("integer", "1"),
             "factor": ("number", "1"),
             "rank": ("integer", "1"),
             "token": ("text", ""),
@@ -178,26 +178,26 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     ),
     "steered": (
         "The neurons that steering changes.",
-        {"run": ("integer", ""), "layer": ("integer", ""), "position": ("integer", ""), "neuron": ("integer", "")},
+        {"run": ("integer", "1"), "layer": ("integer", "1"), "position": ("integer", "1"), "neuron": ("integer", "1")},
     ),
     "cases": (
         "Neurons that tell one case from the others.",
         {
-            "run": ("integer", ""),
+            "run": ("integer", "1"),
             "case": ("text", ""),
             "rank": ("integer", "1"),
-            "layer": ("integer", ""),
-            "position": ("integer", ""),
-            "neuron": ("integer", ""),
-            "auroc": ("number", "1"),
+            "layer": ("integer", "1"),
+            "position": ("integer", "1"),
+            "neuron": ("integer", "1"),
+            "auroc": ("number", "fraction"),
             "score": ("number", "logits"),
         },
     ),
     "pairs": (
         "The prompts.",
         {
-            "data": ("integer", ""),
-            "pair": ("integer", ""),
+            "data": ("integer", "1"),
+            "pair": ("integer", "1"),
             "split": ("text", ""),
             "case": ("text", ""),
             "clean_prefix": ("text", ""),
@@ -208,7 +208,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     ),
     "provenance": (
         "Where the numbers come from.",
-        {"run": ("integer", ""), "key": ("text", ""), "value": ("text", "")},
+        {"run": ("integer", "1"), "key": ("text", ""), "value": ("text", "")},
     ),
 }
 

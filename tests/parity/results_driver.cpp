@@ -77,7 +77,7 @@ ResultsFile example(const std::string& note) {
       {"/provenance/note", {}, {}, std::vector<std::string>{note}, "what the caller said", "", {}},
       {"/provenance/seconds", {}, {}, std::vector<double>{1.5}, "time taken", "s", {}},
   };
-  file.group_attributes = {{"/", {{"schema", std::int64_t{1}}}},
+  file.group_attributes = {{"/", {{"of the root", std::int64_t{1}}}},
                            {"/circuit", {{"ranking", std::string("abs")}, {"cpr", 0.75}}},
                            {"/provenance", {{"host", note}}}};
   return file;

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from product import mpi_environment
+from results_schema import TITLES, printed_schema
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {  # commands that other parts of the checks run, and which
@@ -117,6 +118,24 @@ def test_the_readmes_file_is_the_demos():
     """The sweep file that README shows is the one that ./run demo runs."""
     shown = blocks(ROOT / "README.md", "yaml")[0]
     assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "experiments" / "hot_or_cold.yaml").read_text())
+
+
+def cells_of(line: str) -> list[str]:
+    """A row of a Markdown table as plain texts: no backquotes around a name, no backslash before a bar."""
+    cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+    return [cell[1:-1] if re.fullmatch(r"`[^`]*`", cell) else cell for cell in cells]
+
+
+def test_the_tables_of_results_are_those_that_the_program_prints(binary):
+    """docs/results.md has every row of `tributary schema results`, in its order, and no other."""
+    tables: dict[tuple[str, ...], list[list[str]]] = {}
+    for block in re.findall(r"(?:^\|.*\n)+", (ROOT / "docs" / "results.md").read_text(), re.MULTILINE):
+        title, _, *rows = map(cells_of, block.splitlines())
+        tables.setdefault(tuple(title), []).extend(rows)
+    schema = printed_schema(binary)
+    assert tables[*TITLES["datasets"], "what"] == schema.datasets
+    assert tables[tuple(TITLES["attributes"])] == schema.attributes
+    assert tables[tuple(TITLES["axes"])] == schema.axes
 
 
 def test_links():

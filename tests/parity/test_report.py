@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from product import Results, read_results
+from report_document import TABLES
 from test_tiny_scores import settings_of
 
 METHODS = ["atp", "relp", "input-ig", "ig-inputs", "random"]
@@ -87,13 +88,15 @@ def test_numbers_are_those_of_the_results(sweep):
     document = document_of(sweep / "out" / "report.html")
     stored = results_by_name(sweep / "out")
     runs = {row["run"]: stored[row["name"]] for row in rows_of(document, "runs")}
+    scored = len(METHODS) - 1  # input-ig scores tokens
+    sizes = {"curve": 4, "agreement": 4, "steering": 4, "top": 50, "cases": 2 * 20, "exact": 40}  # rows a run
+    assert {name: len(rows_of(document, name)) for name in sizes} == {name: scored * n for name, n in sizes.items()}
     for row in rows_of(document, "curve"):
         results = runs[row["run"]]
         i = results["/circuit/count"].tolist().index(row["count"])
         for name in ("faithfulness", "completeness"):
             for end in ("", "_low", "_high"):
                 assert same(row[name + end], results[f"/circuit/{name}{end}"][i])
-    assert len(rows_of(document, "curve")) == 4 * 4
     for row in rows_of(document, "agreement"):
         results = runs[row["run"]]
         i = results["/agreement/statistic"].tolist().index(row["statistic"].encode())
@@ -159,8 +162,16 @@ def test_summary_columns_are_what_they_say(sweep):
     assert row["overlap"] == pytest.approx(len(top[0] & top[1]) / 100)
     heat = [row for row in rows_of(document, "heat") if row["run"] == 0]
     sums = np.abs(stored["method=atp"]["/attribution/scores"].astype(float)).sum(2)
+    assert len(heat) == sums.size
     for row in heat:
         assert row["magnitude"] == pytest.approx(sums[row["layer"], row["position"]], rel=1e-6)
+
+
+def test_made_up_documents_have_the_programs_tables(sweep):
+    """The documents with which the page is tested in a browser: the same tables, columns, types and units."""
+    tables = document_of(sweep / "out" / "report.html")["tables"]
+    ours = {table["name"]: [(c["name"], (c["type"], c["unit"])) for c in table["columns"]] for table in tables}
+    assert {name: [*columns.items()] for name, (_, columns) in TABLES.items()} == ours
 
 
 def test_export_is_the_page_as_files(sweep, binary, tmp_path):
@@ -200,14 +211,17 @@ def test_a_half_finished_folder_says_what_is_missing(sweep, binary, tmp_path):
 
 
 def test_results_of_another_layout_are_named(sweep, binary, tmp_path):
-    """A file that lacks what tables need does not keep the others from being shown."""
+    """A file that is not as the program writes them does not keep the others from being shown."""
     out = tmp_path / "old"
     shutil.copytree(sweep / "out", out)
     driver = binary.parent / "tests" / "results_driver"
     (out / "method=atp" / "results.h5").unlink()
     subprocess.run([driver, "write", out / "method=atp" / "results.h5", "another"], check=True, capture_output=True)
     done = tributary(binary, "report", out)
-    assert "run 'method=atp' cannot be shown: its results lack" in done.stdout
+    assert "run 'method=atp' cannot be read: " in done.stdout
+    assert "not as this program writes them" in done.stdout and " is missing; " in done.stdout
+    document = document_of(out / "report.html")
+    assert [row["method"] for row in rows_of(document, "runs")] == METHODS[1:]
 
 
 def test_nothing_to_report_on(binary, tmp_path):

@@ -6,9 +6,9 @@
 #include <array>
 #include <map>
 #include <numeric>
+#include <stdexcept>
 #include <variant>
 
-#include "common/errors.h"
 #include "common/text.h"
 #include "io/detail/results/hdf5_attributes.h"
 
@@ -48,31 +48,40 @@ struct AllText {
   }
 };
 
+/// Why contents cannot be written, or cannot have been; thrown and caught within this file.
+class Misfit : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+void require(bool holds, const std::string& why) {
+  if (!holds) throw Misfit(why);
+}
+
 void check_attributes(const std::string& path, const std::map<std::string, Attribute>& attributes) {
   for (const auto& [name, value] : attributes) {
     std::string place = "attribute '";
     place.append(name).append("' of ").append(path);
-    TRIBUTARY_EXPECT(!name.empty() && is_text(name), place + ": its name is empty, not UTF-8 or holds NUL");
-    TRIBUTARY_EXPECT(!is_reserved_attribute(name), place + ": the file format keeps this name for itself");
-    TRIBUTARY_EXPECT(std::visit(AllText{}, value), place + " is not UTF-8 or holds NUL");
-    TRIBUTARY_EXPECT(hdf5::bytes_in_header(value) <= hdf5::kAttributeBytes,
-                     place + " is too long a list; make it a dataset");
+    require(!name.empty() && is_text(name), place + ": its name is empty, not UTF-8 or holds NUL");
+    require(!is_reserved_attribute(name), place + ": the file format keeps this name for itself");
+    require(std::visit(AllText{}, value), place + " is not UTF-8 or holds NUL");
+    require(hdf5::bytes_in_header(value) <= hdf5::kAttributeBytes, place + " is too long a list; make it a dataset");
   }
 }
 
 void check_dataset(const Dataset& dataset) {
   const std::string& path = dataset.path;
-  TRIBUTARY_EXPECT(is_path(path) && path.size() > 1, "'" + path + "' is no path of a dataset");
-  TRIBUTARY_EXPECT(dataset.axes.size() == dataset.shape.size(), path + " needs one axis name a dimension");
-  TRIBUTARY_EXPECT(dataset.axes.size() <= H5S_MAX_RANK, path + " has more dimensions than HDF5 takes");
-  TRIBUTARY_EXPECT(std::all_of(dataset.axes.begin(), dataset.axes.end(), is_name), path + ": an axis has no fit name");
+  require(is_path(path) && path.size() > 1, "'" + path + "' is no path of a dataset");
+  require(dataset.axes.size() == dataset.shape.size(), path + " needs one axis name a dimension");
+  require(dataset.axes.size() <= H5S_MAX_RANK, path + " has more dimensions than HDF5 takes");
+  require(std::all_of(dataset.axes.begin(), dataset.axes.end(), is_name), path + ": an axis has no fit name");
   const auto held =
       std::visit([](const auto& values) { return static_cast<std::int64_t>(values.size()); }, dataset.values);
-  TRIBUTARY_EXPECT(element_count(dataset.shape) == held, path + " holds another number of values than its shape says");
-  TRIBUTARY_EXPECT(!dataset.long_name.empty(), path + " needs a long_name");
-  TRIBUTARY_EXPECT(is_text(dataset.long_name) && is_text(dataset.units),
-                   path + ": long_name or units is not UTF-8 or holds NUL");
-  TRIBUTARY_EXPECT(std::visit(AllText{}, dataset.values), path + ": a text in it is not UTF-8 or holds NUL");
+  require(element_count(dataset.shape) == held, path + " holds another number of values than its shape says");
+  require(!dataset.long_name.empty(), path + " needs a long_name");
+  require(is_text(dataset.long_name) && is_text(dataset.units),
+          path + ": long_name or units is not UTF-8 or holds NUL");
+  require(std::visit(AllText{}, dataset.values), path + ": a text in it is not UTF-8 or holds NUL");
   check_attributes(path, dataset.attributes);
 }
 
@@ -83,17 +92,32 @@ void check_scales(const ResultsFile& contents, const std::set<std::string>& grou
     for (std::size_t d = 0; d < dataset.axes.size(); ++d) {
       const std::string path = scale_path(dataset, dataset.axes[d]);
       const auto [known, added] = lengths.emplace(path, dataset.shape[d]);
-      TRIBUTARY_EXPECT(added || known->second == dataset.shape[d],
-                       "axis " + path + " has length " + std::to_string(known->second) + " and, in " + dataset.path +
-                           ", " + std::to_string(dataset.shape[d]));
+      require(added || known->second == dataset.shape[d], "axis " + path + " has length " +
+                                                              std::to_string(known->second) + " and, in " +
+                                                              dataset.path + ", " + std::to_string(dataset.shape[d]));
     }
   }
   for (const auto& [path, length] : lengths) {
-    TRIBUTARY_EXPECT(!groups.contains(path), path + " is a group and the scale of an axis");
+    require(!groups.contains(path), path + " is a group and the scale of an axis");
     const Dataset* scale = contents.find(path);
-    TRIBUTARY_EXPECT(scale == nullptr || (is_scale(*scale) && scale->shape[0] == length),
-                     path + " is the scale of an axis, so it must be 1-D along that very axis and as long");
+    require(scale == nullptr || (is_scale(*scale) && scale->shape[0] == length),
+            path + " is the scale of an axis, so it must be 1-D along that very axis and as long");
   }
+}
+
+void check_all(const ResultsFile& contents) {
+  for (const auto& [group, attributes] : contents.group_attributes) {
+    require(group == "/" || is_path(group), "'" + group + "' is no path of a group");
+    check_attributes(group, attributes);
+  }
+  for (const Dataset& dataset : contents.datasets) check_dataset(dataset);
+  const std::set<std::string> groups = groups_of(contents);
+  std::set<std::string> paths;
+  for (const Dataset& dataset : contents.datasets) {
+    require(paths.insert(dataset.path).second, dataset.path + " is there twice");
+    require(!groups.contains(dataset.path), dataset.path + " is a dataset and a group");
+  }
+  check_scales(contents, groups);
 }
 
 }  // namespace
@@ -160,19 +184,13 @@ bool is_reserved_attribute(std::string_view name) {
   return std::find(kReservedAttributes.begin(), kReservedAttributes.end(), name) != kReservedAttributes.end();
 }
 
-void check_contents(const ResultsFile& contents) {
-  for (const auto& [group, attributes] : contents.group_attributes) {
-    TRIBUTARY_EXPECT(group == "/" || is_path(group), "'" + group + "' is no path of a group");
-    check_attributes(group, attributes);
+std::string misfit_of(const ResultsFile& contents) {
+  try {
+    check_all(contents);
+    return "";
+  } catch (const Misfit& misfit) {
+    return misfit.what();
   }
-  for (const Dataset& dataset : contents.datasets) check_dataset(dataset);
-  const std::set<std::string> groups = groups_of(contents);
-  std::set<std::string> paths;
-  for (const Dataset& dataset : contents.datasets) {
-    TRIBUTARY_EXPECT(paths.insert(dataset.path).second, dataset.path + " is there twice");
-    TRIBUTARY_EXPECT(!groups.contains(dataset.path), dataset.path + " is a dataset and a group");
-  }
-  check_scales(contents, groups);
 }
 
 }  // namespace tributary::detail

@@ -46,7 +46,7 @@ std::optional<std::int64_t> element_count(const std::vector<std::int64_t>& shape
 /// Attributes that the file format keeps for itself.
 bool is_reserved_attribute(std::string_view name);
 
-/// Throws ContractViolation when `contents` cannot be written as it stands.
-void check_contents(const ResultsFile& contents);
+/// The first reason why `contents` cannot be written as it stands; empty: none.
+std::string misfit_of(const ResultsFile& contents);
 
 }  // namespace tributary::detail

@@ -1,9 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The runs of a report as its tables see them, and the tables by kind: report_runs.cpp (the runs), report_data.cpp
-// (what they were made on), report_methods.cpp (how they compare), report_scores.cpp (where the scores are),
-// report_evidence.cpp (circuits, agreement, steering, cases).
+// The runs of a report as its tables see them, and the tables by kind: report_overview.cpp (a row a run),
+// report_data.cpp (what they were made on), report_methods.cpp (how they compare), report_scores.cpp (where the scores
+// are), report_evidence.cpp (circuits, agreement, cases), report_steering.cpp. The runs themselves: report_runs.cpp.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,15 @@ struct ReportRun {
 
   [[nodiscard]] const Dataset* find(const std::string& path) const { return results->find(path); }
   [[nodiscard]] const std::vector<float>& scores() const { return values<float>(*results, "/attribution/scores"); }
-  [[nodiscard]] const std::vector<std::int64_t>& shape() const { return results->find("/attribution/scores")->shape; }
-  [[nodiscard]] bool has_neurons() const { return shape()[2] > 1 || shape()[0] > 1; }
+  /// Lengths of the scores' axes.
+  [[nodiscard]] std::int64_t layers() const { return shape().at(0); }
+  [[nodiscard]] std::int64_t positions() const { return shape().at(1); }
+  [[nodiscard]] std::int64_t neurons() const { return shape().at(2); }
+  [[nodiscard]] std::int64_t nodes() const { return layers() * positions() * neurons(); }
+  [[nodiscard]] const std::vector<std::int64_t>& shape() const {
+    return dataset_of(*results, "/attribution/scores").shape;
+  }
+  [[nodiscard]] bool has_neurons() const { return neurons() > 1 || layers() > 1; }
   /// A text attribute of /attribution.
   [[nodiscard]] std::string attribution(const std::string& name) const;
   /// "logit-difference", "sum-of-logits of 5".
@@ -37,7 +44,7 @@ struct ReportRun {
   [[nodiscard]] bool keeps_positions() const;
   /// Places in /pairs of the training (or held-out) pairs.
   [[nodiscard]] std::vector<std::size_t> pairs_of(const std::string& split) const;
-  /// The clean prompt's token at a position of the first training pair; empty for -1.
+  /// The clean prompt's token at a position of the first training pair; empty for -1, and beyond the prompt.
   [[nodiscard]] std::string token(std::int64_t position) const;
 };
 
@@ -48,6 +55,9 @@ using Runs = std::vector<ReportRun>;
 
 /// How many of a run's first nodes tables speak of.
 inline constexpr std::size_t top_nodes = 100;
+
+/// A neuron that a group lists ("/agreement", "/steering"), by its place in the list.
+Neuron listed_neuron(const ReportRun& run, const std::string& group, std::size_t i);
 
 /// Names that are there more than once get what sets them apart, where it does.
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more);

@@ -6,79 +6,81 @@
 #include <limits>
 #include <utility>
 
+#include "common/errors.h"
+#include "runner/results/schema.h"
+
 namespace tributary::detail {
 namespace {
 
 constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 
+const DatasetRow& row_of(const std::string& path) {
+  const DatasetRow* row = schema_row(path);
+  TRIBUTARY_EXPECT(row != nullptr, path + " has no row in the schema of results");
+  return *row;
+}
+
+const std::vector<std::string>& axes_of(const DatasetRow& row, Axes axes) {
+  return axes == Axes::usual ? row.axes : row.other_axes;
+}
+
+std::int64_t longest(const Rows& rows) {
+  std::size_t length = 0;
+  for (const std::vector<double>& row : rows) length = std::max(length, row.size());
+  return static_cast<std::int64_t>(length);
+}
+
 }  // namespace
 
-Dataset table_dataset(const std::string& path, const PairTable& table, const std::string& axis,
-                      const std::string& long_name, const std::string& units) {
-  std::size_t columns = 0;
-  for (const std::vector<double>& row : table.rows) columns = std::max(columns, row.size());
-  std::vector<float> values;
-  for (const std::vector<double>& row : table.rows) {
-    for (std::size_t c = 0; c < columns; ++c) values.push_back(c < row.size() ? static_cast<float>(row[c]) : missing);
-  }
-  Dataset dataset{path, {"pair"}, {size_of(table.rows)}, std::move(values), long_name, units, {}};
-  if (!axis.empty()) {
-    dataset.axes.push_back(axis);
-    dataset.shape.push_back(static_cast<std::int64_t>(columns));
-  }
-  return dataset;
+Dataset dataset(const std::string& path, std::vector<std::int64_t> shape, Values values, Axes axes) {
+  const DatasetRow& row = row_of(path);
+  const auto type = static_cast<ValueType>(values.index());
+  TRIBUTARY_EXPECT(type == row.type, path + " is " + name_of(row.type) + ", and not " + name_of(type));
+  TRIBUTARY_EXPECT(shape.size() == axes_of(row, axes).size(), path + " has another number of axes in the schema");
+  return {path, axes_of(row, axes), std::move(shape), std::move(values), row.long_name, row.units, {}};
 }
 
-Dataset integers_dataset(const std::string& path, const PairTable& table, const std::string& long_name) {
-  Dataset dataset = table_dataset(path, table, "layer", long_name, "1");
+Dataset list(const std::string& path, Values values) {
+  const auto length = std::visit([](const auto& held) { return size_of(held); }, values);
+  return dataset(path, {length}, std::move(values));
+}
+
+Dataset table(const std::string& path, const Rows& rows, Axes axes) {
+  const std::int64_t columns = longest(rows);
+  std::vector<float> values;
+  for (const std::vector<double>& row : rows) {
+    values.insert(values.end(), row.begin(), row.end());
+    values.resize(values.size() + static_cast<std::size_t>(columns - size_of(row)), missing);
+  }
+  std::vector<std::int64_t> shape = {size_of(rows), columns};
+  if (axes_of(row_of(path), axes).size() == 1) shape.pop_back();
+  return dataset(path, std::move(shape), std::move(values), axes);
+}
+
+Dataset integer_table(const std::string& path, const Rows& rows) {
   std::vector<std::int64_t> values;
-  for (const std::vector<double>& row : table.rows) {
+  for (const std::vector<double>& row : rows) {
     for (const double value : row) values.push_back(static_cast<std::int64_t>(value));
   }
-  dataset.values = std::move(values);
-  return dataset;
+  return dataset(path, {size_of(rows), longest(rows)}, std::move(values));
 }
 
-Dataset points_dataset(const std::string& path, const std::vector<double>& values, const std::string& axis,
-                       const std::string& long_name, const std::string& units) {
-  return {path, {axis}, {size_of(values)}, values, long_name, units, {}};
-}
-
-Dataset counts_dataset(const std::string& path, const std::vector<std::int64_t>& values, const std::string& axis,
-                       const std::string& long_name) {
-  return {path, {axis}, {size_of(values)}, values, long_name, "1", {}};
-}
-
-Dataset strings_dataset(const std::string& path, const Strings& values, const std::string& axis,
-                        const std::string& long_name) {
-  return {path, {axis}, {size_of(values)}, values, long_name, "", {}};
-}
-
-Dataset metrics_dataset(const std::string& path, const std::vector<std::vector<double>>& metrics, std::int64_t pairs,
-                        const std::string& axis, const std::string& long_name, const std::string& units) {
-  std::vector<float> values;
-  for (const std::vector<double>& row : metrics) {
-    for (const double value : row) values.push_back(static_cast<float>(value));
-  }
-  return {path, {axis, "pair"}, {size_of(metrics), pairs}, std::move(values), long_name, units, {}};
-}
-
-Dataset pair_metrics_dataset(const std::string& path, const std::vector<double>& metrics,
-                             const std::string& long_name) {
-  return {path,     {"pair"}, {size_of(metrics)}, std::vector<float>(metrics.begin(), metrics.end()), long_name,
-          "logits", {}};
-}
-
-void add_intervals(ResultsFile& file, const std::string& path, const std::vector<Interval>& intervals,
-                   const std::string& axis, const std::string& units) {
+void add_intervals(ResultsFile& file, const std::string& path, const std::vector<Interval>& intervals) {
   std::vector<double> low, high;
   for (const Interval& interval : intervals) {
     low.push_back(interval.low);
     high.push_back(interval.high);
   }
-  const std::string what = "end of the 95 % bootstrap interval over unique prompt pairs";
-  file.datasets.push_back(points_dataset(path + "_low", low, axis, "lower " + what, units));
-  file.datasets.push_back(points_dataset(path + "_high", high, axis, "upper " + what, units));
+  file.datasets.push_back(list(path + "_low", std::move(low)));
+  file.datasets.push_back(list(path + "_high", std::move(high)));
+}
+
+std::vector<float> floats_of(const Rows& rows) {
+  std::vector<float> values;
+  for (const std::vector<double>& row : rows) {
+    for (const double value : row) values.push_back(static_cast<float>(value));
+  }
+  return values;
 }
 
 }  // namespace tributary::detail

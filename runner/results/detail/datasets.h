@@ -1,7 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tables of a run as datasets, for results_table.cpp and results_evidence.cpp.
+// Numbers and texts of a run as datasets: the schema's row of a path says axes, units and description, and which type
+// the values must have. ContractViolation where a path has no row, or where values and row do not fit.
 #pragma once
 
 #include <cstdint>
@@ -15,31 +16,34 @@
 namespace tributary::detail {
 
 using Strings = std::vector<std::string>;
+using Rows = std::vector<std::vector<double>>;
 
 std::int64_t size_of(const auto& values) { return static_cast<std::int64_t>(values.size()); }
 
-/// A per-pair table as float32 [pair, column], or [pair] when it has one column and `axis` is empty.
-Dataset table_dataset(const std::string& path, const PairTable& table, const std::string& axis,
-                      const std::string& long_name, const std::string& units);
-/// The same as int64 [pair, layer].
-Dataset integers_dataset(const std::string& path, const PairTable& table, const std::string& long_name);
-/// float64 [axis]
-Dataset points_dataset(const std::string& path, const std::vector<double>& values, const std::string& axis,
-                       const std::string& long_name, const std::string& units);
-Dataset counts_dataset(const std::string& path, const std::vector<std::int64_t>& values, const std::string& axis,
-                       const std::string& long_name);
-Dataset strings_dataset(const std::string& path, const Strings& values, const std::string& axis,
-                        const std::string& long_name);
-/// Metrics [row][pair] as float32 [axis, pair].
-Dataset metrics_dataset(const std::string& path, const std::vector<std::vector<double>>& metrics, std::int64_t pairs,
-                        const std::string& axis, const std::string& long_name, const std::string& units);
-Dataset pair_metrics_dataset(const std::string& path, const std::vector<double>& metrics, const std::string& long_name);
+/// Which of its row's axes a dataset has.
+enum class Axes { usual, other };
 
-/// Adds `<path>_low` and `<path>_high`: 95 % intervals over unique prompt pairs.
-void add_intervals(ResultsFile& file, const std::string& path, const std::vector<Interval>& intervals,
-                   const std::string& axis, const std::string& units);
+Dataset dataset(const std::string& path, std::vector<std::int64_t> shape, Values values, Axes axes = Axes::usual);
 
-/// The groups /agreement, /steering and /cases (results_evidence.cpp).
+/// Along the one axis of its row.
+Dataset list(const std::string& path, Values values);
+
+/// Rows side by side as float32 [row, column], short ones filled up with NaN; [row] where the axes are but one.
+Dataset table(const std::string& path, const Rows& rows, Axes axes = Axes::usual);
+
+/// The same of whole numbers, as int64; all rows have one length.
+Dataset integer_table(const std::string& path, const Rows& rows);
+
+/// Adds `<path>_low` and `<path>_high`, the ends of intervals.
+void add_intervals(ResultsFile& file, const std::string& path, const std::vector<Interval>& intervals);
+
+/// The elements of all rows, one row after the other.
+std::vector<float> floats_of(const Rows& rows);
+
+/// The groups /agreement, /steering and /cases, and the scores of single pairs (results_evidence.cpp).
 void add_evidence(ResultsFile& file, const Job& job, const Outcome& outcome);
+
+/// The group /pairs (results_pairs.cpp).
+void add_pairs(ResultsFile& file, const Job& job);
 
 }  // namespace tributary::detail

@@ -1,0 +1,108 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
+
+#include "common/text.h"
+#include "runner/report/detail/report_runs.h"
+
+namespace tributary::detail {
+namespace {
+
+constexpr double faithful = 0.8;  // thresholds that `faithful_at` and `complete_at` are about
+constexpr double complete = 0.2;
+
+using Type = Column::Type;
+
+double mean_magnitude(const Dataset* table) {
+  if (table == nullptr) return std::nan("");
+  const std::vector<float>& all = values<float>(*table);
+  double sum = 0;
+  for (const float value : all) sum += std::abs(static_cast<double>(value));
+  return sum / static_cast<double>(all.size());
+}
+
+/// Fewest measured nodes for which a value of the curve is good enough.
+template <typename Good>
+Cell fewest(const ReportRun& run, const std::string& path, const Good& good) {
+  const Dataset* curve = run.find(path);
+  if (curve == nullptr) return {};
+  const std::vector<std::int64_t>& count = values<std::int64_t>(*run.results, "/circuit/count");
+  std::optional<std::int64_t> least;
+  for (std::size_t i = 0; i < count.size(); ++i) {
+    if (good(values<double>(*curve).at(i)) && (!least || count[i] < *least)) least = count[i];
+  }
+  return least ? Cell(*least) : Cell();
+}
+
+/// Share of all |score| that the largest ones hold.
+double share_of_top(std::vector<float> scores, std::size_t top) {
+  std::erase_if(scores, [](float score) { return std::isnan(score); });
+  for (float& score : scores) score = std::abs(score);
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  double all = 0;
+  double held = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    all += scores[i];
+    if (i < top) held += scores[i];
+  }
+  return held / all;
+}
+
+/// NaN where the file does not say it in our way.
+double total_seconds(const ReportRun& run) {
+  const auto text = attribute<std::string>(*run.results, "/provenance", "seconds");
+  const nlohmann::json stages = nlohmann::json::parse(text, nullptr, false);
+  if (!stages.is_object()) return std::nan("");
+  double sum = 0;
+  for (const auto& [stage, seconds] : stages.items()) sum += seconds.is_number() ? seconds.get<double>() : std::nan("");
+  return sum;
+}
+
+}  // namespace
+
+Table runs_table(const Runs& runs) {
+  Table table{
+      .name = "runs",
+      .meaning = "The runs, a row each.",
+      .columns = {
+          {"run", Type::integer, "1", "number of the run in this document"},
+          {"name", Type::text, "", "its folder below the sweep's"},
+          {"data", Type::integer, "1", "its data set: a row of the table data"},
+          {"method", Type::text, "", "what its method is called here"},
+          {"baseline", Type::text, "", "what the clean run is compared with"},
+          {"rules", Type::text, "", "replacement rules, with how often each acted in one backward pass"},
+          {"nodes", Type::integer, "1", "layers × positions × neurons"},
+          {"evaluations", Type::integer, "1", "gradient evaluations of the training pairs, all layers"},
+          {"seconds", Type::number, "s", "wall time of its stages; those that runs share are in each of them"},
+          {"faithful_at", Type::integer, "nodes", "fewest measured nodes with faithfulness ≥ 0.8 on held-out pairs"},
+          {"complete_at", Type::integer, "nodes", "fewest measured nodes with completeness ≤ 0.2 on held-out pairs"},
+          {"cpr", Type::number, "fraction",
+           "area of faithfulness over the fraction of nodes, signed ranking; ideal 0.999"},
+          {"cmd", Type::number, "fraction", "area of |1 − faithfulness|, ranking by |score|; ideal 0"},
+          {"residual", Type::number, "logits",
+           "mean |sum of scores − true difference| of methods whose scores sum to it"},
+          {"gap", Type::number, "logits", "the same of methods whose scores are not meant to"},
+          {"top_share", Type::number, "fraction", "share of all |score| that the 100 first nodes hold"},
+      }};
+  for (const ReportRun& run : runs) {
+    const std::vector<std::int64_t>& evaluations = values<std::int64_t>(*run.results, "/attribution/evaluations");
+    const bool curve = run.find("/circuit/count") != nullptr;
+    const auto area = [&](const std::string& name) {
+      return curve ? Cell(attribute<double>(*run.results, "/circuit", name)) : Cell();
+    };
+    table.add({run.run, run.folder, run.data, run.method, run.attribution("baseline"), join(fired_rules(*run.results)),
+               run.nodes(), std::accumulate(evaluations.begin(), evaluations.end(), std::int64_t{0}),
+               total_seconds(run), fewest(run, "/circuit/faithfulness", [](double f) { return f >= faithful; }),
+               fewest(run, "/circuit/completeness", [](double c) { return c <= complete; }), area("cpr"), area("cmd"),
+               mean_magnitude(run.find("/attribution/residual")),
+               mean_magnitude(run.find("/attribution/linearisation_gap")), share_of_top(run.scores(), top_nodes)});
+  }
+  return table;
+}
+
+}  // namespace tributary::detail

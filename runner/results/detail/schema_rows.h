@@ -1,0 +1,37 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rows of the results schema, by subject.
+#pragma once
+
+#include <vector>
+
+#include "runner/results/schema.h"
+
+namespace tributary::detail {
+
+/// What a run computes in any case, or because of a key under `attribution`: /attribution and /cases.
+std::vector<DatasetRow> attribution_rows();
+/// What is done with the scores afterwards.
+std::vector<DatasetRow> circuit_rows();
+std::vector<DatasetRow> agreement_rows();
+std::vector<DatasetRow> steering_rows();
+/// The prompts: /pairs.
+std::vector<DatasetRow> pair_rows();
+
+std::vector<AttributeRow> attribute_rows();
+std::vector<AxisRow> axis_rows();
+
+/// Words for `when` that several rows share.
+namespace when {
+inline constexpr const char* keep_all = "attribution.keep: full";
+inline constexpr const char* keep_largest = "attribution.keep: K";
+inline constexpr const char* cases = "attribution.keep, and pairs of two cases or more";
+inline constexpr const char* circuit = "circuits were evaluated";
+inline constexpr const char* agreement = "agreement.sample";
+inline constexpr const char* steering = "steering.factors";
+inline constexpr const char* pilot = "quadrature: pilot";
+inline constexpr const char* adaptive = "quadrature: adaptive";
+}  // namespace when
+
+}  // namespace tributary::detail
