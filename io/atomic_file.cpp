@@ -36,6 +36,8 @@ constexpr std::array kCures{
     Cure{ENAMETOOLONG, "the file system does not take names this long", "choose a shorter name or path"},
 };
 
+using Pieces = std::function<void(const std::function<void(std::string_view)>& put)>;
+
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}
@@ -64,9 +66,25 @@ class TemporaryFile {
     if (!renamed_) ::unlinkat(folder_, name_.c_str(), 0);
   }
 
-  void fill(std::string_view bytes) {
-    const std::string doing = "write " + std::to_string(bytes.size()) + " bytes";
-    require(write_fully(file_.get(), bytes), doing);
+  /// Small pieces are gathered, so that not every number costs a call of the system.
+  void fill(const Pieces& pieces) {
+    constexpr std::size_t gathered = std::size_t{1} << 16;
+    std::string waiting;
+    std::size_t size = 0;
+    const auto write = [&](std::string_view bytes) {
+      size += bytes.size();
+      require(write_fully(file_.get(), bytes), "write " + std::to_string(size) + " bytes");
+    };
+    pieces([&](std::string_view bytes) {
+      if (waiting.size() + bytes.size() > gathered) {
+        write(waiting);
+        waiting.clear();
+      }
+      if (bytes.size() > gathered) return write(bytes);
+      waiting.append(bytes);
+    });
+    write(waiting);
+    const std::string doing = "write " + std::to_string(size) + " bytes";
     require(::fsync(file_.get()) == 0 ? 0 : errno, doing);
     require(file_.close(), doing);
   }
@@ -127,11 +145,26 @@ void throw_write_error(const std::filesystem::path& path, const std::string& doi
                        "); check the file system, then try again");
 }
 
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  std::error_code unseen;
+  if (error || !std::filesystem::is_directory(folder, unseen)) {
+    throw UserError(folder.string(), "cannot be made (" +
+                                         (error ? error.message() : std::string("it is not a folder")) +
+                                         "); name another with --out");
+  }
+}
+
 void write_atomically(const std::filesystem::path& path, std::string_view bytes) {
+  write_atomically(path, [bytes](const auto& put) { put(bytes); });
+}
+
+void write_atomically(const std::filesystem::path& path, const Pieces& pieces) {
   if (!path.has_filename()) throw_write_error(path, "write a file", EISDIR);
   const Descriptor folder = open_folder(path);
   TemporaryFile temporary(folder.get(), path);
-  temporary.fill(bytes);
+  temporary.fill(pieces);
   temporary.rename_to(path.filename());
   // Some network file systems cannot sync a folder and say EINVAL: the rename is as durable there as it gets.
   if (::fsync(folder.get()) != 0 && errno != EINVAL) throw_write_error(path, "make the new name durable", errno);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,13 @@ namespace tributary {
 /// Throws UserError when the user can cure it (read-only, no permission, disk full, no such folder …: says what to
 /// do), RuntimeFailure otherwise.
 void write_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+/// The same of bytes that come piece by piece: `pieces` is called once, and hands them to its argument in order.
+void write_atomically(const std::filesystem::path& path,
+                      const std::function<void(const std::function<void(std::string_view)>& put)>& pieces);
+
+/// Makes a folder and those above it. Throws UserError.
+void make_folder(const std::filesystem::path& folder);
 
 /// Writes all bytes, however few the system takes at a time. Returns 0, or the errno of what went wrong.
 int write_fully(int descriptor, std::string_view bytes);

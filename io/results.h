@@ -41,6 +41,9 @@ struct ResultsFile {
   [[nodiscard]] const Dataset* find(const std::string& path) const;
 };
 
+/// The results of a run that writes to this folder: folder / "results.h5".
+std::filesystem::path results_path(const std::filesystem::path& folder);
+
 /// Writes `contents` to `file`: built in memory, written to a temporary name in the same folder, fsynced, renamed, the
 /// folder fsynced. Nothing is left behind on failure. Equal contents give equal bytes (no times, no paths).
 /// Every dataset gets a `long_name` attribute, `units` unless empty, and on each axis a label and a dimension scale

@@ -163,6 +163,8 @@ ResultsFile read_image(const std::string& image, const std::function<bool(const 
 
 }  // namespace
 
+std::filesystem::path results_path(const std::filesystem::path& folder) { return folder / "results.h5"; }
+
 const Dataset* ResultsFile::find(const std::string& path) const {
   const auto found =
       std::find_if(datasets.begin(), datasets.end(), [&](const Dataset& dataset) { return dataset.path == path; });

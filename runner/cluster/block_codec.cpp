@@ -3,12 +3,7 @@
 
 #include "runner/cluster/block_codec.h"
 
-#include "runner/cluster/bytes.h"
-
 namespace tributary {
-
-using detail::ByteReader;
-using detail::ByteWriter;
 
 std::vector<std::byte> encode(const Block& block) {
   ByteWriter out;
@@ -24,19 +19,27 @@ Block decode_block(std::span<const std::byte> bytes) {
   return block;
 }
 
-std::vector<std::byte> encode(const BlockResult& result) {
-  ByteWriter out;
+BlockView view_of(const BlockResult& result) {
+  BlockView view{result.block, result.seconds, {}, {}, result.failed, result.unstarted, result.unkept};
+  for (const Node& node : result.nodes) view.nodes.push_back({node.lane, node.level, node.index, node.sum});
+  for (const UnitRows& rows : result.rows) view.rows.push_back({rows.unit, rows.values});
+  return view;
+}
+
+namespace {
+
+void write(const BlockView& result, ByteWriter& out) {
   out.put(result.block);
   out.put(result.seconds);
   out.put(static_cast<std::uint64_t>(result.nodes.size()));
-  for (const Node& node : result.nodes) {
+  for (const BlockView::NodeView& node : result.nodes) {
     out.put(node.lane);
     out.put(std::int32_t{node.level});
     out.put(node.index);
     out.put(node.sum);
   }
   out.put(static_cast<std::uint64_t>(result.rows.size()));
-  for (const UnitRows& rows : result.rows) {
+  for (const BlockView::RowsView& rows : result.rows) {
     out.put(rows.unit);
     out.put(rows.values);
   }
@@ -48,7 +51,19 @@ std::vector<std::byte> encode(const BlockResult& result) {
   }
   out.put(result.unstarted);
   out.put(result.unkept);
+}
+
+}  // namespace
+
+std::vector<std::byte> encode(const BlockResult& result) {
+  ByteWriter out;
+  write(view_of(result), out);
   return out.take();
+}
+
+void encode(const BlockView& result, const PutBytes& put) {
+  ByteWriter out(put);
+  write(result, out);
 }
 
 BlockResult decode_block_result(std::span<const std::byte> bytes) {

@@ -8,32 +8,41 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include "common/errors.h"
 
-namespace tributary::detail {
+namespace tributary {
 
 static_assert(std::endian::native == std::endian::little, "numbers are written as they lie in memory");
 
 template <class T>
 concept Number = std::is_arithmetic_v<T>;
 
+/// Takes bytes piece by piece, in order.
+using PutBytes = std::function<void(std::string_view bytes)>;
+
+/// Collects what is put, or passes it on at once.
 class ByteWriter {
  public:
+  ByteWriter() = default;                                        //!< collects, for take()
+  explicit ByteWriter(const PutBytes& put_on) : on_(&put_on) {}  //!< must outlive the writer
+
   template <Number T>
   void put(T value) {
     append(&value, sizeof value);
   }
   template <Number T>
-  void put(const std::vector<T>& values) {
+  void put(std::span<const T> values) {
     put(static_cast<std::uint64_t>(values.size()));
     append(values.data(), values.size() * sizeof(T));
   }
-  void put(const std::string& text) {
+  void put(std::string_view text) {
     put(static_cast<std::uint64_t>(text.size()));
     append(text.data(), text.size());
   }
@@ -41,9 +50,11 @@ class ByteWriter {
 
  private:
   void append(const void* data, std::size_t size) {
+    if (on_ != nullptr) return (*on_)({static_cast<const char*>(data), size});
     const auto* bytes = static_cast<const std::byte*>(data);
     bytes_.insert(bytes_.end(), bytes, bytes + size);
   }
+  const PutBytes* on_ = nullptr;
   std::vector<std::byte> bytes_;
 };
 
@@ -93,4 +104,4 @@ class ByteReader {
   std::span<const std::byte> bytes_;
 };
 
-}  // namespace tributary::detail
+}  // namespace tributary

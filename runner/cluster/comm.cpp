@@ -22,8 +22,8 @@ namespace tributary {
 namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 30;  // bytes in one MPI call: counts are int
-constexpr int kTroubleTag = 3;                        // messages.cpp has 1 and 2
-constexpr std::size_t kLongestTrouble = 4000;         // bytes: small messages never wait for their receiver
+constexpr int kTroubleTag = static_cast<int>(Communicator::Tag::trouble);
+constexpr std::size_t kLongestTrouble = 4000;  // bytes: small messages never wait for their receiver
 constexpr int kPollsBeforeSleep = 200;
 constexpr std::chrono::microseconds kShortestSleep{200};
 constexpr std::chrono::microseconds kLongestSleep{2000};
@@ -148,13 +148,18 @@ void Communicator::wait(const std::function<bool()>& done) const {
   });
 }
 
-void Communicator::report_trouble(const std::string& text) const {
-  if (!ranks_ || rank() == 0) return;
-  const std::string sent = text.substr(0, kLongestTrouble);
+void Communicator::send(std::span<const std::byte> bytes, int to, Tag tag) const {
+  TRIBUTARY_EXPECT(ranks_ && bytes.size() <= kPiece, "one call sends a piece, to another rank");
   MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Isend(sent.data(), to_count(std::ssize(sent)), MPI_CHAR, 0, kTroubleTag, ranks_->comm, &request),
+  check_mpi(MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, static_cast<int>(tag), ranks_->comm,
+                      &request),
             "MPI_Isend");
   wait_for(*this, request);
+}
+
+void Communicator::report_trouble(const std::string& text) const {
+  if (!ranks_ || rank() == 0) return;
+  send(std::as_bytes(std::span(text).first(std::min(text.size(), kLongestTrouble))), 0, Tag::trouble);
 }
 
 void Communicator::require_no_trouble() const {
@@ -164,9 +169,9 @@ void Communicator::require_no_trouble() const {
   check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kTroubleTag, ranks_->comm, &arrived, &status), "MPI_Iprobe");
   if (arrived == 0) return;
   int count = 0;
-  check_mpi(MPI_Get_count(&status, MPI_CHAR, &count), "MPI_Get_count");
+  check_mpi(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
   std::string text(static_cast<std::size_t>(count), '\0');
-  check_mpi(MPI_Recv(text.data(), count, MPI_CHAR, status.MPI_SOURCE, kTroubleTag, ranks_->comm, MPI_STATUS_IGNORE),
+  check_mpi(MPI_Recv(text.data(), count, MPI_BYTE, status.MPI_SOURCE, kTroubleTag, ranks_->comm, MPI_STATUS_IGNORE),
             "MPI_Recv");
   throw RankFailed(text);
 }

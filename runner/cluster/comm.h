@@ -11,6 +11,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,11 @@ class Communicator {
   /// Waits until `done` says so, as wait_until; on rank 0 throws RankFailed when another rank has reported trouble. All
   /// waiting goes through here, so a rank that cannot go on never leaves rank 0 waiting for it.
   void wait(const std::function<bool()>& done) const;
+
+  /// What a message of one rank to another is about; each kind arrives in the order in which it was sent.
+  enum class Tag { message_head = 1, message_rest = 2, trouble = 3 };
+  /// Sends at most 1 GiB to another rank, and returns when MPI has them. Not collective.
+  void send(std::span<const std::byte> bytes, int to, Tag tag) const;
 
   /// A rank other than 0 tells rank 0 why it cannot go on. Not collective.
   void report_trouble(const std::string& text) const;

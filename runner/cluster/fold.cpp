@@ -14,8 +14,6 @@
 namespace tributary {
 namespace {
 
-int root_level(std::int64_t units) { return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(units - 1))); }
-
 std::int64_t nodes_at(int level, std::int64_t units) { return ((units - 1) >> level) + 1; }
 
 }  // namespace
@@ -23,6 +21,10 @@ std::int64_t nodes_at(int level, std::int64_t units) { return ((units - 1) >> le
 LaneFold::LaneFold(std::int64_t lane, std::int64_t units) : lane_(lane), units_(units) {
   TRIBUTARY_EXPECT(units > 0, "a lane needs units");
   root_level_ = root_level(units);
+}
+
+int LaneFold::root_level(std::int64_t units) {
+  return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(units - 1)));
 }
 
 /// left + right, in this order; a missing child leaves the other alone.
@@ -37,10 +39,6 @@ std::pair<std::int64_t, std::int64_t> LaneFold::range(const Node& node, std::int
   TRIBUTARY_EXPECT(node.level >= 0 && node.level <= root_level(units), "no such level in the lane's tree");
   TRIBUTARY_EXPECT(node.index >= 0 && node.index < nodes_at(node.level, units), "no such node in the lane's tree");
   return {node.index << node.level, std::min((node.index + 1) << node.level, units)};
-}
-
-Node LaneFold::root(std::int64_t lane, std::int64_t units, std::vector<double> sum) {
-  return {lane, root_level(units), 0, std::move(sum)};
 }
 
 void LaneFold::add(Node node) {
@@ -60,11 +58,15 @@ void LaneFold::skip(std::int64_t index) {
   insert({0, index}, {});
 }
 
+bool LaneFold::has_any(std::int64_t first, std::int64_t last) const {
+  const auto after = covered_.lower_bound(last);
+  return after != covered_.begin() && std::prev(after)->second > first;
+}
+
 void LaneFold::claim(std::int64_t first, std::int64_t last) {
+  TRIBUTARY_EXPECT(!has_any(first, last), "lane " + std::to_string(lane_) + " already has a unit of [" +
+                                              std::to_string(first) + ", " + std::to_string(last) + ")");
   auto after = covered_.lower_bound(last);
-  const bool free = after == covered_.begin() || std::prev(after)->second <= first;
-  TRIBUTARY_EXPECT(free, "lane " + std::to_string(lane_) + " already has a unit of [" + std::to_string(first) + ", " +
-                             std::to_string(last) + ")");
   if (after != covered_.end() && after->first == last) {
     last = after->second;
     after = covered_.erase(after);

@@ -30,6 +30,9 @@ class LaneFold {
   /// Declares a unit missing for good: the tree goes on as if it were not there.
   void skip(std::int64_t index);
 
+  /// Whether any unit of [first, last) has been added or skipped.
+  [[nodiscard]] bool has_any(std::int64_t first, std::int64_t last) const;
+
   /// True when every unit of the lane has been added or skipped.
   [[nodiscard]] bool complete() const;
 
@@ -45,8 +48,8 @@ class LaneFold {
   /// when the lane's tree has no such node.
   static std::pair<std::int64_t, std::int64_t> range(const Node& node, std::int64_t units);
 
-  /// The whole of a lane of `units` units as one node.
-  static Node root(std::int64_t lane, std::int64_t units, std::vector<double> sum);
+  /// The level of the one node that is the whole of a lane of `units` units.
+  static int root_level(std::int64_t units);
 
  private:
   using Place = std::pair<int, std::int64_t>;  // level, index

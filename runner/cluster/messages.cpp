@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "common/errors.h"
 
@@ -18,10 +20,11 @@ namespace {
 // Numbers travel as they lie in memory.
 static_assert(std::endian::native == std::endian::little, "messages are little-endian");
 
-constexpr std::uint32_t kMagic = 0x54424954;          // "TIBT"
-constexpr int kHeadTag = 1;                           // header and the beginning of the payload
-constexpr int kRestTag = 2;                           // further pieces
-constexpr std::size_t kHead = std::size_t{48} << 10;  // below the eager limit: small messages never wait
+constexpr std::uint32_t kMagic = 0x54424954;                // "TIBT"
+constexpr auto kHeadTag = Communicator::Tag::message_head;  // header and the beginning of the payload
+constexpr auto kRestTag = Communicator::Tag::message_rest;  // further pieces
+constexpr std::size_t kHead = std::size_t{48} << 10;        // below the eager limit: small messages never wait
+constexpr std::size_t kInHand = 4;  // messages begun and not handed on: what they take of memory is bounded
 
 struct Header {
   std::uint32_t magic = kMagic;
@@ -29,21 +32,6 @@ struct Header {
   std::uint64_t size = 0;  // of the payload
 };
 constexpr std::size_t kPayloadInHead = kHead - sizeof(Header);
-
-void complete(const Communicator& comm, MPI_Request request) {
-  comm.wait([&request] {
-    int done = 0;
-    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    return done != 0;
-  });
-}
-
-void send_piece(const std::byte* data, std::size_t size, int rank, int tag, const Communicator& comm) {
-  MPI_Request request = MPI_REQUEST_NULL;
-  const MPI_Comm ranks = MPI_Comm_f2c(comm.handle());
-  check_mpi(MPI_Isend(data, static_cast<int>(size), MPI_BYTE, rank, tag, ranks, &request), "MPI_Isend");
-  complete(comm, request);
-}
 
 Header read_header(std::span<const std::byte> head, int source) {
   Header header;
@@ -64,42 +52,85 @@ Mailbox::Mailbox(const Communicator& comm, std::size_t piece) : comm_(comm), pie
   TRIBUTARY_EXPECT(piece > 0 && piece <= std::size_t{1} << 30, "a piece must fit MPI's counts");
 }
 
+/// A message with the pieces of it that MPI still owes.
+struct Mailbox::Arriving {
+  Message message;
+  std::vector<MPI_Request> pieces;
+
+  bool whole() {
+    if (pieces.empty()) return true;
+    int done = 0;
+    check_mpi(MPI_Testall(static_cast<int>(pieces.size()), pieces.data(), &done, MPI_STATUSES_IGNORE), "MPI_Testall");
+    if (done != 0) pieces.clear();
+    return done != 0;
+  }
+};
+
+Mailbox::~Mailbox() {
+  // MPI goes on writing into buffers that it has been given, so they outlive a mailbox that is left before its time.
+  // What follows then is the end of the program.
+  for (std::unique_ptr<Arriving>& message : arriving_) {
+    if (!message->pieces.empty()) static_cast<void>(message.release());
+  }
+}
+
 void Mailbox::send(int rank, MessageKind kind, std::span<const std::byte> payload) {
   const Header header{kMagic, kind, payload.size()};
   const std::size_t in_head = std::min(payload.size(), kPayloadInHead);
   std::vector<std::byte> head(sizeof header + in_head);
   std::memcpy(head.data(), &header, sizeof header);
   std::copy_n(payload.begin(), in_head, head.begin() + sizeof header);
-  send_piece(head.data(), head.size(), rank, kHeadTag, comm_);
+  comm_.send(head, rank, kHeadTag);
   for (std::size_t done = in_head; done < payload.size(); done += piece_) {
-    send_piece(payload.data() + done, std::min(piece_, payload.size() - done), rank, kRestTag, comm_);
+    comm_.send(payload.subspan(done, std::min(piece_, payload.size() - done)), rank, kRestTag);
   }
 }
 
 std::optional<Message> Mailbox::poll() {
+  while (arriving_.size() < kInHand && begin_to_receive()) {
+  }
+  std::set<int> on_their_way;  // ranks whose earlier message is not whole yet
+  for (auto next = arriving_.begin(); next != arriving_.end(); ++next) {
+    const int source = (*next)->message.source;
+    if (on_their_way.count(source) == 0 && (*next)->whole()) {
+      Message message = std::move((*next)->message);
+      arriving_.erase(next);
+      return message;
+    }
+    on_their_way.insert(source);
+  }
+  return std::nullopt;
+}
+
+/// Takes the beginning of a message that has arrived, and asks MPI for the rest. MPI matches pieces of one rank in the
+/// order in which they are asked for, so those of two messages are never mixed up. False when none has arrived.
+bool Mailbox::begin_to_receive() {
   const MPI_Comm comm = MPI_Comm_f2c(comm_.handle());
   int arrived = 0;
   MPI_Message matched = MPI_MESSAGE_NULL;
   MPI_Status status;
-  check_mpi(MPI_Improbe(MPI_ANY_SOURCE, kHeadTag, comm, &arrived, &matched, &status), "MPI_Improbe");
-  if (arrived == 0) return std::nullopt;
+  check_mpi(MPI_Improbe(MPI_ANY_SOURCE, static_cast<int>(kHeadTag), comm, &arrived, &matched, &status), "MPI_Improbe");
+  if (arrived == 0) return false;
   int count = 0;
   check_mpi(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
   std::vector<std::byte> head(count);
   check_mpi(MPI_Mrecv(head.data(), count, MPI_BYTE, &matched, MPI_STATUS_IGNORE), "MPI_Mrecv");
 
   const Header header = read_header(head, status.MPI_SOURCE);
-  Message message{status.MPI_SOURCE, header.kind, std::vector<std::byte>(header.size)};
+  arriving_.push_back(std::make_unique<Arriving>());
+  Arriving& arriving = *arriving_.back();
+  arriving.message = {status.MPI_SOURCE, header.kind, std::vector<std::byte>(header.size)};
+  std::vector<std::byte>& payload = arriving.message.payload;
   const std::size_t in_head = head.size() - sizeof header;
-  std::copy_n(head.begin() + sizeof header, in_head, message.payload.begin());
-  for (std::size_t done = in_head; done < message.payload.size(); done += piece_) {
-    const int size = static_cast<int>(std::min(piece_, message.payload.size() - done));
-    MPI_Request request = MPI_REQUEST_NULL;
-    check_mpi(MPI_Irecv(message.payload.data() + done, size, MPI_BYTE, message.source, kRestTag, comm, &request),
+  std::copy_n(head.begin() + sizeof header, in_head, payload.begin());
+  for (std::size_t done = in_head; done < payload.size(); done += piece_) {
+    const int size = static_cast<int>(std::min(piece_, payload.size() - done));
+    arriving.pieces.push_back(MPI_REQUEST_NULL);
+    check_mpi(MPI_Irecv(payload.data() + done, size, MPI_BYTE, status.MPI_SOURCE, static_cast<int>(kRestTag), comm,
+                        &arriving.pieces.back()),
               "MPI_Irecv");
-    complete(comm_, request);
   }
-  return message;
+  return true;
 }
 
 }  // namespace tributary

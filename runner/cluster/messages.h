@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -31,20 +33,28 @@ struct Message {
   std::vector<std::byte> payload;
 };
 
-/// Sends and receives messages over a communicator, which must not be null.
+/// Sends and receives messages over a communicator, which must not be null. Messages of one rank arrive in the order in
+/// which it sent them; a large one that is still on its way does not hold up those of other ranks.
 class Mailbox {
  public:
   /// `piece` is the largest number of bytes in one MPI call; tests make it small.
   explicit Mailbox(const Communicator& comm, std::size_t piece = std::size_t{1} << 30);
+  ~Mailbox();
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
 
   void send(int rank, MessageKind kind, std::span<const std::byte> payload = {});
 
-  /// The next message if one has arrived, without waiting. Throws RuntimeFailure on a damaged one.
+  /// The next message if one has arrived whole, without waiting. Throws RuntimeFailure on a damaged one.
   std::optional<Message> poll();
 
  private:
+  struct Arriving;
+  bool begin_to_receive();
+
   Communicator comm_;
   std::size_t piece_;
+  std::deque<std::unique_ptr<Arriving>> arriving_;  // in the order of their beginnings; whole ones are ready
 };
 
 }  // namespace tributary

@@ -18,8 +18,6 @@ namespace {
 
 // Blocks a worker gets at the least, were all of one size: a slow one can be evened out by the others.
 constexpr std::int64_t kBlocksPerWorker = 4;
-constexpr std::size_t kAttempts = 3;
-constexpr std::size_t kAttemptsAlone = 2;  // the same machine again: one more try is enough
 
 std::int64_t power_of_two_up(std::int64_t n) {
   return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(n)));
@@ -41,7 +39,7 @@ Scheduler::Scheduler(const UnitTable& table, const SchedulerOptions& options)
       largest_block_(power_of_two_down(
           std::max<std::int64_t>(1, table.size() / std::max<std::int64_t>(1, options.workers * kBlocksPerWorker)))),
       done_before_(table.lanes()),
-      seconds_per_cost_(std::max(0, options.ranks)),
+      health_(options.ranks),
       units_left_(table.size()) {
   TRIBUTARY_EXPECT(options.ranks > 0 && options.workers > 0, "a stage needs ranks and workers");
   TRIBUTARY_EXPECT(options.block_seconds > 0, "blocks need some time");
@@ -57,11 +55,6 @@ void Scheduler::mark_done(std::int64_t lane, std::int64_t first, std::int64_t la
     done_before_[lane][index] = true;
     --units_left_;
   }
-}
-
-bool Scheduler::any_done(std::int64_t lane, std::int64_t first, std::int64_t last) const {
-  const std::vector<bool>& done = done_before_.at(static_cast<std::size_t>(lane));
-  return std::find(done.begin() + first, done.begin() + last, true) != done.begin() + last;
 }
 
 void Scheduler::free_pending_units() {
@@ -114,7 +107,7 @@ bool Scheduler::fits(const Run& run, int rank) const {
   const double share = free_cost_ / static_cast<double>(options_.workers * kBlocksPerWorker);
   if (run.cost > share) return false;
   if (std::isinf(options_.block_seconds)) return true;
-  const double pace = seconds_per_cost_[rank];
+  const double pace = health_.seconds_per_cost(rank);
   return pace > 0 && run.cost * pace <= options_.block_seconds;
 }
 
@@ -139,19 +132,12 @@ std::optional<Block> Scheduler::next(int rank, Demand demand) {
 }
 
 std::optional<Block> Scheduler::next_retry(int rank) {
-  const auto unit = std::find_if(retries_.begin(), retries_.end(), [&](auto u) { return may_retry(u, rank); });
+  const auto unit =
+      std::find_if(retries_.begin(), retries_.end(), [&](auto u) { return health_.may_compute(rank, u); });
   if (unit == retries_.end()) return std::nullopt;
   const UnitSpec& spec = table_.spec(*unit);
   retries_.erase(unit);
   return hand_out(rank, spec.lane, spec.index, 1);
-}
-
-bool Scheduler::may_retry(std::int64_t unit, int rank) const {
-  if (options_.ranks == 1) return true;
-  const std::vector<int>& failed_on = attempts_.at(unit);
-  if (std::find(failed_on.begin(), failed_on.end(), rank) == failed_on.end()) return true;
-  const std::set<int> tried(failed_on.begin(), failed_on.end());
-  return std::ssize(tried) == options_.ranks && rank != failed_on.back();
 }
 
 Block Scheduler::hand_out(int rank, std::int64_t lane, std::int64_t first, std::int64_t count) {
@@ -169,15 +155,12 @@ std::vector<FailedUnit> Scheduler::finish(int rank, const BlockResult& result) {
   TRIBUTARY_EXPECT(computed >= 0, "a block came back with more units than it had");
   out_.erase(handed);
   units_left_ -= computed;
-  learn_speed(rank, block, result);
+  health_.computed(rank, computed_cost(block, result), result.seconds);
 
   for (const std::int64_t unit : result.unstarted) free_run(block.lane, table_.spec(unit).index, 1);
   std::vector<FailedUnit> given_up;
-  const std::size_t attempts_allowed = options_.ranks == 1 ? kAttemptsAlone : kAttempts;
   for (const FailedUnit& failure : result.failed) {
-    std::vector<int>& failed_on = attempts_[failure.unit];
-    failed_on.push_back(rank);
-    if (failed_on.size() < attempts_allowed) {
+    if (health_.may_try_again(rank, failure.unit)) {
       retries_.push_back(failure.unit);
     } else {
       given_up.push_back(failure);
@@ -187,15 +170,15 @@ std::vector<FailedUnit> Scheduler::finish(int rank, const BlockResult& result) {
   return given_up;
 }
 
-void Scheduler::learn_speed(int rank, const Block& block, const BlockResult& result) {
+/// Units that failed are left out: a rank that fails at once is not fast.
+double Scheduler::computed_cost(const Block& block, const BlockResult& result) const {
   double cost = 0;
   for (std::int64_t index = block.first; index < block.first + block.count; ++index) {
     cost += table_.spec(table_.unit_at(block.lane, index)).cost;
   }
   for (const std::int64_t unit : result.unstarted) cost -= table_.spec(unit).cost;
-  if (cost <= 0 || result.seconds <= 0) return;
-  double& pace = seconds_per_cost_[rank];
-  pace = pace > 0 ? (pace + result.seconds / cost) / 2 : result.seconds / cost;
+  for (const FailedUnit& failure : result.failed) cost -= table_.spec(failure.unit).cost;
+  return result.failed.size() + result.unstarted.size() == static_cast<std::size_t>(block.count) ? 0 : cost;
 }
 
 bool Scheduler::finished() const {

@@ -13,6 +13,7 @@
 #include <set>
 #include <vector>
 
+#include "runner/cluster/rank_health.h"
 #include "runner/cluster/units.h"
 
 namespace tributary {
@@ -45,8 +46,6 @@ class Scheduler {
 
   /// Units known from an earlier start. Only before the first next().
   void mark_done(std::int64_t lane, std::int64_t first, std::int64_t last);
-  /// Whether any of these units has been marked.
-  [[nodiscard]] bool any_done(std::int64_t lane, std::int64_t first, std::int64_t last) const;
 
   /// A block for `rank`, or nothing: all handed out, stopped, or what is left must run elsewhere.
   std::optional<Block> next(int rank, Demand demand = Demand::Idle);
@@ -85,11 +84,10 @@ class Scheduler {
   void free_run(std::int64_t lane, std::int64_t first, std::int64_t count);
   void free_aligned(std::int64_t lane, std::int64_t first, std::int64_t span, const std::vector<bool>& done);
   [[nodiscard]] bool fits(const Run& run, int rank) const;
-  [[nodiscard]] bool may_retry(std::int64_t unit, int rank) const;
   [[nodiscard]] std::uint64_t hash(const Run& run) const;
   std::optional<Block> next_retry(int rank);
   Block hand_out(int rank, std::int64_t lane, std::int64_t first, std::int64_t count);
-  void learn_speed(int rank, const Block& block, const BlockResult& result);
+  [[nodiscard]] double computed_cost(const Block& block, const BlockResult& result) const;
 
   const UnitTable& table_;
   SchedulerOptions options_;
@@ -98,10 +96,9 @@ class Scheduler {
   std::set<Run, GoesFirst> free_;
   std::int64_t free_units_ = 0;
   double free_cost_ = 0;
-  std::vector<std::int64_t> retries_;                  // units that failed and may be tried again
-  std::map<std::int64_t, std::vector<int>> attempts_;  // ranks that failed a unit, in order
-  std::map<std::int64_t, Handed> out_;                 // by block id
-  std::vector<double> seconds_per_cost_;               // by rank; 0 while unknown
+  std::vector<std::int64_t> retries_;   // units that failed and may be tried again
+  std::map<std::int64_t, Handed> out_;  // by block id
+  RankHealth health_;
   std::int64_t next_id_ = 0;
   std::int64_t units_left_;
   bool started_ = false;

@@ -12,7 +12,7 @@
 
 namespace tributary {
 
-/// What a cluster costs. The defaults are measured (hpc notes in docs/scale.md) or the named link's.
+/// What a cluster costs. docs/cluster.md (Scale) states the defaults as its assumptions.
 struct ClusterModel {
   int ranks = 1;
   int threads = 1;               //!< worker threads a rank

@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "common/errors.h"
 #include "runner/cluster/detail/coordinator.h"

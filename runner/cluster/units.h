@@ -64,6 +64,18 @@ struct BlockResult {
   std::string unkept;                   //!< why it could not be stored; empty: it could
 };
 
+/// An amount of work done.
+struct Amount {
+  std::int64_t units = 0;
+  double cost = 0;
+
+  Amount& operator+=(const Amount& other) {
+    units += other.units;
+    cost += other.cost;
+    return *this;
+  }
+};
+
 /// The units of a stage seen by lane. Throws ContractViolation when lanes or indices have gaps or
 /// repeats, or a cost is not finite and positive.
 class UnitTable {

@@ -25,12 +25,6 @@ using ComputeUnit = std::function<UnitResult(std::int64_t unit, int worker)>;
 /// Stores a finished block; called in the worker thread, before anyone hears of the block.
 using KeepBlock = std::function<void(const BlockResult&)>;
 
-/// An amount of work done.
-struct Amount {
-  std::int64_t units = 0;
-  double cost = 0;
-};
-
 class Workers {
  public:
   /// Starts the threads; each runs `on_thread_start` (may be empty) first. Returns when all have, and

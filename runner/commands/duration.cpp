@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/commands/duration.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -61,6 +64,15 @@ std::chrono::seconds parse_duration(const std::string& text) {
   if (const std::optional<std::int64_t> seconds = with_unit(text)) return std::chrono::seconds(*seconds);
   if (const std::optional<std::int64_t> seconds = as_clock(text)) return std::chrono::seconds(*seconds);
   throw UserError("--time", "'" + text + "' is no duration; write 90s, 45m, 2h, 1:30:00 or 2-12:00:00");
+}
+
+std::string format_duration(double seconds) {
+  if (!std::isfinite(seconds)) return "?";
+  const auto whole = static_cast<std::int64_t>(std::max(0.0, std::ceil(seconds)));
+  const std::int64_t hours = whole / 3600;
+  const std::int64_t minutes = whole / 60 % 60;
+  if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60);
+  return fmt::format("{}:{:02}", minutes, whole % 60);
 }
 
 std::chrono::seconds time_to_work(std::chrono::seconds limit) {

@@ -13,6 +13,9 @@ namespace tributary {
 /// UserError.
 std::chrono::seconds parse_duration(const std::string& text);
 
+/// "1:02:03", "4:05", "0:07"; "?" when not finite.
+std::string format_duration(double seconds);
+
 /// What of a time limit is for work: the rest is for stopping in good order and for writing.
 std::chrono::seconds time_to_work(std::chrono::seconds limit);
 

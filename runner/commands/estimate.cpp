@@ -8,7 +8,7 @@
 
 #include "attribution/circuit/curve.h"
 #include "runner/cluster/simulation.h"
-#include "runner/stages/agreement_stage.h"
+#include "runner/job/identity.h"
 
 namespace tributary {
 namespace {

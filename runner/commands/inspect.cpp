@@ -12,7 +12,7 @@
 #include "io/results.h"
 #include "io/tokenizer.h"
 #include "runner/job/model.h"
-#include "runner/stages/execution.h"
+#include "runner/stages/numbers.h"
 
 namespace tributary {
 namespace {

@@ -1,31 +1,20 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
+#include "runner/commands/plan_command.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <iostream>
-#include <map>
 
-#include "common/errors.h"
-#include "runner/cluster/progress.h"
-#include "runner/commands/estimate.h"
-#include "runner/commands/status.h"
-#include "runner/commands/sweep_run.h"
+#include "runner/commands/duration.h"
+#include "runner/commands/sweep_plan.h"
 #include "runner/commands/sweep_runs.h"
+#include "runner/machine/memory_limits.h"
 
 namespace tributary {
 namespace {
-
-/// What of a run is there already.
-std::string already(const RunArguments& arguments, const Settings& settings, const Job& job) {
-  try {
-    if (results_in(folder_of(arguments, settings), job.identity, Fresh::no) == Found::same_results) return "yes";
-  } catch (const UserError&) {
-    return "other results there (--fresh or --out)";
-  }
-  return "no";
-}
 
 constexpr const char* columns = "{:>5}  {:<22}  {:>5}  {:>4}  {:>7}  {:>9}  {:>5}  {:<4}  {}\n";
 
@@ -33,14 +22,30 @@ std::string header() {
   return fmt::format(columns, "run", "method", "train", "test", "skipped", "nodes", "units", "done", "folder");
 }
 
+std::string text_of(PlannedRun::Results results) {
+  switch (results) {
+    case PlannedRun::Results::none:
+      return "no";
+    case PlannedRun::Results::these:
+      return "yes";
+    case PlannedRun::Results::others:
+      return "other results there (--fresh or --out)";
+  }
+  return "";
+}
+
 /// One run for people, a line of the table.
-std::string line_of(std::size_t number, const Job& job, const std::string& done, const std::filesystem::path& folder) {
-  const Architecture& a = job.architecture();
-  const std::size_t units =
-      plan_attribution({&job}).units.size() + (job.has_circuit() ? plan_curve(job).units.size() : 0);
-  return fmt::format(columns, number, job.config.method.name, job.pairs.train.size(), job.pairs.test.size(),
-                     job.pairs.skipped.size(), a.layers() * job.node_positions() * a.neurons, units, done,
-                     folder.string());
+std::string line_of(const PlannedRun& run) {
+  return fmt::format(columns, run.number, run.method, run.train, run.test, run.skipped, run.nodes, run.units,
+                     text_of(run.results), run.folder.string());
+}
+
+std::string line_of(const PlannedPass& pass) {
+  return fmt::format(
+      "       one pass: {}, {} units of attribution; a rank with {} worker threads takes at most {} ({} rows in a "
+      "network call); about {}\n",
+      pass.runs == 1 ? "this run" : std::to_string(pass.runs) + " runs together", pass.units, pass.threads,
+      text_of_bytes(pass.memory.expected_peak), pass.memory.batch_rows, format_duration(pass.estimate.seconds));
 }
 
 std::string text_of_rate(double bytes) { return fmt::format("{:.0f} MB/s", bytes / 1e6); }
@@ -101,38 +106,18 @@ void validate_command(const RunArguments& arguments) {
 }
 
 void plan_command(const RunArguments& arguments) {
-  const Communicator alone;
-  ModelShelf shelf(alone);
   const std::vector<Settings> settings = checked_runs(arguments);
+  SweepPlanner planner(arguments, settings);
   Estimate all;
   int threads = 1;
   std::cout << settings.size() << (settings.size() == 1 ? " run\n\n" : " runs\n\n") << header();
   for (const std::vector<const Settings*>& candidates : grouped(settings)) {
-    std::vector<Job> jobs;
-    for (const Settings* one : candidates) {
-      jobs.push_back(prepare_job(*one, shelf));
-      const auto number = static_cast<std::size_t>(one - settings.data());
-      std::cout << line_of(number, jobs.back(), already(arguments, *one, jobs.back()), folder_of(arguments, *one));
-    }
-    std::vector<char> done(jobs.size(), 0);
-    for (std::size_t first = 0; first < jobs.size(); ++first) {
-      if (done[first] != 0) continue;
-      RunGroup group;
-      for (std::size_t i = first; i < jobs.size(); ++i) {
-        if (jobs[i].group != jobs[first].group) continue;
-        group.push_back(&jobs[i]);
-        done[i] = 1;
-      }
-      threads = worker_threads(jobs[first], alone);
-      const MemoryPlan memory = plan_memory(group, threads, alone.local_size());
-      const Estimate of_group = estimate(group, static_cast<int>(arguments.plan_ranks), threads);
-      std::cout << fmt::format(
-          "       one pass: {}, {} units of attribution; a rank with {} worker threads takes at most {} ({} rows in a "
-          "network call); about {}\n",
-          group.size() == 1 ? "this run" : std::to_string(group.size()) + " runs together",
-          plan_attribution(group).units.size(), threads, text_of_bytes(memory.expected_peak), memory.batch_rows,
-          format_duration(of_group.seconds));
-      all.add(of_group);
+    const PlannedGroup group = planner.plan(candidates);
+    for (const PlannedRun& run : group.runs) std::cout << line_of(run);
+    for (const PlannedPass& pass : group.passes) {
+      std::cout << line_of(pass);
+      all.add(pass.estimate);
+      threads = pass.threads;
     }
   }
   std::cout << '\n';

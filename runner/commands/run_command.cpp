@@ -2,19 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/commands/run_command.h"
 
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <iostream>
 #include <memory>
-#include <set>
 #include <utility>
 
-#include "common/errors.h"
-#include "common/text.h"
+#include "io/results.h"
 #include "runner/cluster/stopping.h"
+#include "runner/commands/endings.h"
 #include "runner/commands/exit_codes.h"
+#include "runner/commands/group_run.h"
 #include "runner/commands/sweep_run.h"
 #include "runner/commands/sweep_runs.h"
 #include "runner/report/report.h"
@@ -22,63 +21,6 @@
 
 namespace tributary {
 namespace {
-
-/// What went wrong on this rank, as text and exit code; code 0: nothing.
-struct Trouble {
-  int code = exit_done;
-  std::string text;
-};
-
-/// Runs `body`, and turns what it throws into an exit code that all ranks agree on; rank 0 prints every distinct text.
-/// With several ranks anything but what is agreed upon goes on to the top: the others may be waiting for this rank.
-template <typename Body>
-int together(const Communicator& comm, const Body& body) {
-  Trouble trouble;
-  try {
-    body();
-  } catch (const UserError& error) {
-    trouble = {exit_usage, error.what()};
-  } catch (const Stopped&) {
-    trouble = {
-        exit_stopped,
-        "stopped on request; finished units are kept, and the same command goes on from there (without --fresh)"};
-  } catch (const UnitsFailed& error) {
-    trouble = {exit_failed_units, error.what()};
-  } catch (const FailedElsewhere&) {
-    trouble = {exit_internal, ""};
-  } catch (const c10::Error& error) {
-    if (comm.size() > 1) throw;
-    trouble = {exit_internal, error.what_without_backtrace()};  // its frames mean nothing to a user
-  } catch (const std::exception& error) {
-    if (comm.size() > 1) throw;
-    trouble = {exit_internal, error.what()};
-  }
-  const std::vector<std::int64_t> codes = comm.gather(static_cast<std::int64_t>(trouble.code));
-  const std::vector<std::string> texts = comm.gather(trouble.text);
-  std::vector<std::int64_t> worst{exit_done};
-  std::set<std::string> printed;
-  for (std::size_t rank = 0; rank < codes.size(); ++rank) {
-    if (codes[rank] == exit_done) continue;
-    const bool first = worst[0] == exit_done || (worst[0] == exit_internal && codes[rank] != exit_internal);
-    if (first) worst[0] = codes[rank];
-    if (!texts[rank].empty() && printed.insert(texts[rank]).second) std::cerr << "tributary: " << texts[rank] << '\n';
-  }
-  comm.broadcast(worst);
-  return static_cast<int>(worst[0]);
-}
-
-std::string ending_of(int code) {
-  switch (code) {
-    case exit_done:
-      return "finished";
-    case exit_stopped:
-      return "stopped; the same command goes on";
-    case exit_failed_units:
-      return "finished, but for units that failed";
-    default:
-      return "ended with an error (exit " + std::to_string(code) + ")";
-  }
-}
 
 /// Says what will be run, where it is more than one.
 void list_runs(const std::vector<Settings>& settings) {
@@ -104,16 +46,6 @@ bool any_results(const RunArguments& arguments, const std::vector<Settings>& set
   });
 }
 
-/// What could not be drawn can be drawn later: the results are there.
-void draw_report(const std::filesystem::path& folder) {
-  try {
-    report_command(folder);
-  } catch (const std::exception& error) {
-    warn_user("no report was written: " + std::string(error.what()) + "; `tributary report " + folder.string() +
-              "` tries again");
-  }
-}
-
 /// Seconds from the process's start to its first group; 0 for those after it.
 class StartUp {
  public:
@@ -136,7 +68,7 @@ int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& s
   for (const std::vector<std::size_t>& members : groups) {
     std::vector<const Run*> group;
     for (const std::size_t member : members) group.push_back(runs[member].get());
-    const int code = together(comm, [&] { compute_runs(group, sweep, arguments, comm, stop, start_up.take()); });
+    const int code = together(comm, [&] { GroupRun(group, sweep, arguments, comm, stop).compute(start_up.take()); });
     if (worst == exit_done) worst = code;
     if (code == exit_stopped) return code;
   }
@@ -191,48 +123,6 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));
   if (comm.rank() == 0 && any_open && worst != exit_stopped && any_results(arguments, settings))
     draw_report(sweep.out());
-  return worst;
-}
-
-int finalize_command(const std::filesystem::path& out, const Communicator& comm) {
-  RunArguments arguments;
-  arguments.out = out;
-  arguments.compute = Compute::nothing;
-  StopFlag stop;
-  ModelShelf shelf(comm);
-  SweepFolder sweep(out, comm);
-  std::vector<JournalGroup> groups;
-  int worst = together(comm, [&] {
-    groups = journalled_groups(journal_path(out), warn_user);
-    if (groups.empty()) throw UserError(out.string(), "holds no journal; name the folder of a run or a sweep");
-  });
-  for (const JournalGroup& group : groups) {
-    std::vector<Settings> settings;
-    std::vector<std::unique_ptr<Run>> runs;
-    const int code = together(comm, [&] {
-      settings.reserve(group.runs.size());  // runs refer to them
-      for (std::size_t i = 0; i < group.runs.size(); ++i) {
-        const std::filesystem::path file = settings_path(journal_path(out), group.name, i);
-        settings.push_back(read_settings(key_table(), file, {}).front());
-        runs.push_back(std::make_unique<Run>(arguments, sweep, comm, settings.back(), group.runs[i].folder));
-        runs.back()->prepare(shelf);
-      }
-    });
-    if (worst == exit_done) worst = code;
-    if (code != exit_done) continue;
-    std::vector<const Run*> members;
-    bool complete = true;
-    for (const auto& run : runs) {
-      members.push_back(run.get());
-      complete = complete && run->complete();
-      if (comm.rank() == 0 && run->complete()) run->show_complete();
-    }
-    if (complete) continue;
-    const int put_together = together(comm, [&] { compute_runs(members, sweep, arguments, comm, stop, 0); });
-    if (worst == exit_done) worst = put_together;
-  }
-  if (StateFile* state = sweep.state()) state->end(ending_of(worst));
-  if (comm.rank() == 0 && worst == exit_done) draw_report(out);
   return worst;
 }
 

@@ -12,6 +12,8 @@
 #include <system_error>
 
 #include "common/errors.h"
+#include "io/results.h"
+#include "runner/commands/duration.h"
 #include "runner/journal/folder_lock.h"
 #include "runner/journal/output_folder.h"
 #include "runner/journal/state_file.h"

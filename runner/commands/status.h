@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "runner/journal/journal.h"
+#include "runner/journal/group_journal.h"
 
 namespace tributary {
 

@@ -10,6 +10,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
+#include "io/atomic_file.h"
 #include "runner/machine/host.h"
 
 namespace tributary {
@@ -93,15 +94,15 @@ Grouping SweepFolder::group_here(const std::vector<Candidate>& candidates, Fresh
   return grouping;
 }
 
-GroupJournal SweepFolder::open_group(const std::vector<JournalledRun>& runs, c10::DeviceType device) const {
-  std::vector<std::string> processors = comm_.gather(processor_kind(device));
+GroupJournal SweepFolder::open_group(const std::vector<JournalledRun>& runs, const std::string& processor) const {
+  std::vector<std::string> processors = comm_.gather(processor);
   std::sort(processors.begin(), processors.end());
   processors.erase(std::unique(processors.begin(), processors.end()), processors.end());
   if (processors.size() > 1) {
     warn_user("the ranks run on different kinds of processor (" + join(processors, "; ") +
               "): the last digits will depend on who computes what");
   }
-  GroupJournal journal(journal_, JournalGroup::of(runs), processor_kind(device), std::move(processors));
+  GroupJournal journal(journal_, JournalGroup::of(runs), {processor, std::move(processors)});
   agreed(comm_, [&] {
     if (comm_.rank() == 0) journal.begin();
   });

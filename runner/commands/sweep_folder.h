@@ -4,8 +4,6 @@
 // The folder that a sweep writes to, as its ranks share it: locked by rank 0, with a journal that all of them write.
 #pragma once
 
-#include <c10/core/DeviceType.h>
-
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -15,6 +13,7 @@
 
 #include "runner/cluster/comm.h"
 #include "runner/journal/folder_lock.h"
+#include "runner/journal/group_journal.h"
 #include "runner/journal/grouping.h"
 #include "runner/journal/output_folder.h"
 #include "runner/journal/state_file.h"
@@ -33,9 +32,9 @@ class SweepFolder {
   /// thrown away first. Collective; throws UserError when the journal holds other work for one of the folders.
   [[nodiscard]] std::vector<std::vector<std::size_t>> group(const std::vector<Candidate>& candidates, Fresh fresh);
 
-  /// The journal of a group that computes on this kind of device; its folder is there on every rank. Collective; throws
-  /// UserError where a rank does not see it.
-  [[nodiscard]] GroupJournal open_group(const std::vector<JournalledRun>& runs, c10::DeviceType device) const;
+  /// The journal of a group that this rank computes on this kind of processor; its folder is there on every rank.
+  /// Collective; throws UserError where a rank does not see it.
+  [[nodiscard]] GroupJournal open_group(const std::vector<JournalledRun>& runs, const std::string& processor) const;
 
   [[nodiscard]] const std::filesystem::path& out() const { return out_; }
   /// Rank 0, once locked.

@@ -1,16 +1,19 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// One run of a sweep: made ready, computed with others that share its model and pairs, written.
+// One run of a sweep: made ready, and written once it is computed.
 #pragma once
 
-#include <filesystem>
 #include <string>
-#include <vector>
 
-#include "runner/commands/run_command.h"
+#include "io/config.h"
+#include "io/results.h"
+#include "runner/cluster/comm.h"
+#include "runner/commands/run_arguments.h"
 #include "runner/commands/sweep_folder.h"
-#include "runner/results/provenance.h"
+#include "runner/job/job.h"
+#include "runner/job/model.h"
+#include "runner/journal/grouping.h"
 #include "runner/results/results_table.h"
 
 namespace tributary {
@@ -49,13 +52,5 @@ class Run {
   Job job_;
   bool complete_ = false;
 };
-
-/// Computes the runs of one group, and writes the results of those that are not complete. seconds_before: what getting
-/// here took, of a process's first group. Collective; throws.
-void compute_runs(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
-                  const Communicator& comm, StopFlag& stop, double seconds_before);
-
-/// Worker threads of this rank for a job. Collective.
-int worker_threads(const Job& job, const Communicator& comm);
 
 }  // namespace tributary

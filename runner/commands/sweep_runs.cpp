@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "runner/job/keys.h"
+#include "runner/job/run_config.h"
 
 namespace tributary {
 namespace {

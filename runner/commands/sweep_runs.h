@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "runner/commands/run_command.h"
+#include "io/config.h"
+#include "runner/commands/run_arguments.h"
 
 namespace tributary {
 

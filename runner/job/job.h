@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// One run made ready on this rank: configuration, networks, pairs as tensors, and the identity that its
-// results carry. Every rank builds the same job from the same files.
+// One run made ready on this rank: configuration, networks, pairs, and the identity that its results carry. Every rank
+// builds the same job from the same files (prepare_job.h).
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,13 @@
 #include <vector>
 
 #include "attribution/methods/attribute.h"
+#include "io/checkpoint.h"
 #include "io/pairs.h"
 #include "io/tokenizer.h"
-#include "runner/job/keys.h"
-#include "runner/job/model.h"
+#include "runner/job/model_measures.h"
+#include "runner/job/run_config.h"
 
 namespace tributary {
-
-/// Pairs of one token length, as tensors, with their places in the list they came from.
-struct Bucket {
-  std::int64_t length = 0;
-  std::vector<std::int64_t> members;  //!< indices into the list of pairs, ascending
-};
 
 struct Job {
   RunConfig config;
@@ -53,14 +48,5 @@ struct Job {
   /// Whether the scores are compared with exact patching.
   [[nodiscard]] bool has_agreement() const;
 };
-
-/// Reads model, tokenizer and pairs. Throws UserError for anything the user must mend. Collective.
-Job prepare_job(const Settings& settings, ModelShelf& shelf);
-
-/// By token length, shortest first.
-std::vector<Bucket> buckets_of(const std::vector<TokenPair>& pairs);
-
-/// Some pairs of one length as tensors on the job's device.
-Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members);
 
 }  // namespace tributary

@@ -1,21 +1,13 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of configuration keys (the one that validates, gives defaults and prints `tributary schema`), and
-// what a run needs of it as plain structs.
+// The table of configuration keys: it validates a sweep file, gives defaults and prints `tributary schema`.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
-#include "attribution/circuit/ablation.h"
-#include "attribution/circuit/ranking.h"
-#include "attribution/methods/attribute.h"
-#include "attribution/methods/table.h"
 #include "io/config.h"
-#include "io/pairs.h"
 
 namespace tributary {
 
@@ -23,62 +15,5 @@ const std::vector<Key>& key_table();
 
 /// The groups of keys in which runs that are computed together may differ.
 inline const std::vector<std::string> run_groups = {"name", "attribution", "circuit", "steering"};
-
-enum class MetricKind { logit_difference, logit, sum_of_logits };
-
-/// How circuits are cut and evaluated; keys under `circuit`.
-struct CircuitConfig {
-  std::vector<std::int64_t> counts;
-  std::vector<double> fractions, thresholds, mass;
-  Ranking ranking = Ranking::absolute;
-  Ablation ablation = Ablation::mean;
-  enum class MeansFrom { test, train } means_from = MeansFrom::test;
-};
-
-/// Comparison with exact patching; keys under `agreement`.
-struct AgreementConfig {
-  std::int64_t sample = 0;  //!< neurons; 0: none
-  std::uint64_t seed = 0;
-};
-
-/// Keys under `steering`.
-struct SteeringConfig {
-  std::vector<double> factors;  //!< empty: no steering
-  std::int64_t top = 0;
-  std::vector<Neuron> neurons;  //!< empty: the top ones
-};
-
-/// One run, typed and checked.
-struct RunConfig {
-  std::string name;
-  std::filesystem::path model;
-  std::string dtype;
-  std::string device;
-  PairOptions pairs;
-  bool unpaired = false;  //!< some prompt has no counterfactual: then none is used (known once the pairs are read)
-  MetricKind metric = MetricKind::logit_difference;
-  std::int64_t metric_top = 0;
-  Method method;
-  bool store_inputs = false;
-  TaskOptions::Gap gap = TaskOptions::Gap::measure;
-  std::int64_t audit = 0;
-  std::int64_t pilot_pairs = 0;
-  std::int64_t sample = 0;
-  std::uint64_t seed = 0;
-  std::filesystem::path baseline_file;
-  Keep keep;
-  CircuitConfig circuit;
-  AgreementConfig agreement;
-  SteeringConfig steering;
-  std::int64_t threads = 0;      //!< worker threads a rank; 0: auto
-  std::int64_t batch_rows = 0;   //!< 0: planned from memory
-  std::uint64_t memory = 0;      //!< bytes a rank may take; 0: auto
-  bool strict = false;           //!< on a card, running out of memory is an error, not smaller batches
-  std::int64_t unit_pairs = 0;   //!< 0: auto
-  std::int64_t unit_layers = 0;  //!< 0: auto
-};
-
-/// Throws UserError: parts that do not fit each other, each with its place in the file.
-RunConfig run_config(const Settings& settings);
 
 }  // namespace tributary

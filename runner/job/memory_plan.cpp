@@ -2,17 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/job/memory_plan.h"
 
-#include <ATen/Context.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <fstream>
-#include <map>
-#include <sstream>
-#include <stdexcept>
 
 #include "common/errors.h"
+#include "runner/job/prompts.h"
+#include "runner/machine/device.h"
+#include "runner/machine/memory_limits.h"
 
 namespace tributary {
 namespace {
@@ -27,29 +24,6 @@ constexpr double share_of_free = 0.8;
 constexpr double fragmentation = 1.2;
 /// What the matrix libraries keep for a thread on the CPU, measured: their packed operands and compiled kernels.
 constexpr double library_bytes = 48 << 20;
-
-std::uint64_t kib_field(const std::string& file, const std::string& name) {
-  std::ifstream lines(file);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.rfind(name + ":", 0) == 0) return std::stoull(line.substr(name.size() + 1)) * 1024;
-  }
-  return 0;
-}
-
-/// What a control group leaves of its limit; no limit: the largest number.
-std::uint64_t control_group_free() {
-  std::ifstream limit_file("/sys/fs/cgroup/memory.max");
-  std::ifstream used_file("/sys/fs/cgroup/memory.current");
-  std::uint64_t limit = 0;
-  std::uint64_t used = 0;
-  if (!(limit_file >> limit) || !(used_file >> used)) return UINT64_MAX;
-  return limit > used ? limit - used : 0;
-}
-
-std::uint64_t free_bytes(const at::Device& device) {
-  if (device.is_cpu()) return std::min(kib_field("/proc/meminfo", "MemAvailable"), control_group_free());
-  return at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
-}
 
 /// Sequences' rows in the fullest network call of one method, weighed by the part of the network that they go through.
 double rows_at_most(const Job& job, std::int64_t pairs, std::int64_t live, std::int64_t batch_rows) {
@@ -137,40 +111,13 @@ std::uint64_t weight_bytes(const Transformer& network, const Checkpoint& checkpo
 /// Resident memory once all weights have been used.
 std::uint64_t resident_with_weights(const Job& job) {
   job.checkpoint->release_pages();
-  const std::uint64_t without = kib_field("/proc/self/status", "RssAnon") + kib_field("/proc/self/status", "RssFile");
+  const std::uint64_t without = resident_bytes();
   std::uint64_t weights = weight_bytes(*job.working, *job.checkpoint);
   if (job.exact != job.working) weights += weight_bytes(*job.exact, *job.checkpoint);
   return without + weights;
 }
 
 }  // namespace
-
-std::uint64_t parse_bytes(const std::string& text) {
-  static const std::map<std::string, double> units = {{"B", 1},         {"kB", 1e3},      {"MB", 1e6},
-                                                      {"GB", 1e9},      {"TB", 1e12},     {"KiB", 1 << 10},
-                                                      {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1099511627776.0}};
-  std::istringstream fields(text);
-  double number = 0;
-  std::string unit, rest;
-  const bool two = static_cast<bool>(fields >> number >> unit) && !(fields >> rest);
-  if (!two || units.count(unit) == 0 || !(number > 0) || !std::isfinite(number)) {
-    throw std::invalid_argument("'" + text + "' is no size; write 8 GiB, 500 MB or auto");
-  }
-  return static_cast<std::uint64_t>(number * units.at(unit));
-}
-
-std::string text_of_bytes(std::uint64_t bytes) {
-  const auto b = static_cast<double>(bytes);
-  return bytes >= 1ULL << 30 ? fmt::format("{:.1f} GiB", b / (1 << 30)) : fmt::format("{:.0f} MiB", b / (1 << 20));
-}
-
-bool BatchRows::halve(std::int64_t from) {
-  std::int64_t now = rows_;
-  if (now < from) return true;  // somebody has halved already
-  if (from <= 1) return false;
-  if (rows_.compare_exchange_strong(now, from / 2)) ++halvings_;
-  return true;
-}
 
 MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
   const Job& job = *runs.front();
@@ -209,7 +156,5 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
   }
   return plan;
 }
-
-std::uint64_t peak_resident_bytes() { return kib_field("/proc/self/status", "VmHWM"); }
 
 }  // namespace tributary

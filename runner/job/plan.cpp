@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "common/seeded.h"
+#include "runner/job/prompts.h"
 
 namespace tributary {
 namespace {

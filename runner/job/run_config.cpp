@@ -1,13 +1,16 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
+#include "runner/job/run_config.h"
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <stdexcept>
+#include <utility>
 
 #include "common/errors.h"
 #include "common/text.h"
-#include "runner/job/keys.h"
-#include "runner/job/memory_plan.h"
+#include "runner/machine/memory_limits.h"
 
 namespace tributary {
 namespace {

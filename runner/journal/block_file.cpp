@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <span>
+#include <vector>
 
 #include "common/errors.h"
-#include "runner/cluster/block_codec.h"
 #include "runner/cluster/bytes.h"
 
 namespace tributary {
@@ -28,27 +30,45 @@ XXH128_hash_t checksum(std::uint32_t of_form, std::string_view payload) {
   return XXH3_128bits_withSeed(payload.data(), payload.size(), of_form);
 }
 
-std::string_view text_of(const std::vector<std::byte>& bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+/// The same of a payload that comes piece by piece, with its length.
+class RunningChecksum {
+ public:
+  explicit RunningChecksum(std::uint32_t form) : state_(XXH3_createState()) {
+    if (state_ == nullptr) throw std::bad_alloc();
+    XXH3_128bits_reset_withSeed(state_.get(), form);
+  }
+  void add(std::string_view bytes) {
+    XXH3_128bits_update(state_.get(), bytes.data(), bytes.size());
+    bytes_ += bytes.size();
+  }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] XXH128_hash_t sum() const { return XXH3_128bits_digest(state_.get()); }
+
+ private:
+  struct Free {
+    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+  };
+  std::unique_ptr<XXH3_state_t, Free> state_;
+  std::uint64_t bytes_ = 0;
+};
+
+void put_payload(const BlockLabel& label, const BlockView& block, const PutBytes& put) {
+  ByteWriter front(put);
+  front.put(label.stage);
+  front.put(label.processor);
+  encode(block, put);
 }
 
 }  // namespace
 
-std::string block_file(const BlockLabel& label, const BlockResult& result, std::uint32_t form) {
-  detail::ByteWriter out;
-  out.put(label.stage);
-  out.put(label.processor);
-  const std::vector<std::byte> front = out.take();
-  const std::vector<std::byte> block = encode(result);
-  std::string file(sizeof(Header), '\0');
-  file.reserve(sizeof(Header) + front.size() + block.size());
-  file.append(text_of(front)).append(text_of(block));
-  const std::string_view payload = std::string_view(file).substr(sizeof(Header));
-  const XXH128_hash_t sum = checksum(form, payload);
-  Header header{{}, form, 0, payload.size(), sum.high64, sum.low64};
+void put_block_file(const BlockLabel& label, const BlockView& block, const PutBytes& put, std::uint32_t form) {
+  RunningChecksum checksum(form);
+  put_payload(label, block, [&checksum](std::string_view bytes) { checksum.add(bytes); });
+  const XXH128_hash_t sum = checksum.sum();
+  Header header{{}, form, 0, checksum.bytes(), sum.high64, sum.low64};
   std::memcpy(header.magic, magic.data(), magic.size());
-  std::memcpy(file.data(), &header, sizeof header);
-  return file;
+  put({reinterpret_cast<const char*>(&header), sizeof header});
+  put_payload(label, block, put);
 }
 
 StoredBlock read_block_file(std::string_view bytes) {
@@ -71,7 +91,7 @@ StoredBlock read_block_file(std::string_view bytes) {
   }
   const std::span<const std::byte> all(reinterpret_cast<const std::byte*>(payload.data()), payload.size());
   try {
-    detail::ByteReader in(all);
+    ByteReader in(all);
     StoredBlock stored;
     stored.label.stage = in.get_string();
     stored.label.processor = in.get_string();

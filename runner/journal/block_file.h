@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "runner/cluster/block_codec.h"
 #include "runner/cluster/units.h"
 
 namespace tributary {
@@ -35,7 +36,9 @@ class DamagedBlock : public std::runtime_error {
 /// The form of this version; others only for tests of what happens to files of other versions.
 inline constexpr std::uint32_t block_form = 1;
 
-std::string block_file(const BlockLabel& label, const BlockResult& result, std::uint32_t form = block_form);
+/// The file's bytes, piece by piece. Goes over the block twice, because the checksum comes before what it is of.
+void put_block_file(const BlockLabel& label, const BlockView& block, const PutBytes& put,
+                    std::uint32_t form = block_form);
 
 /// Throws DamagedBlock; UserError when the file is sound but of another version of this form.
 StoredBlock read_block_file(std::string_view bytes);

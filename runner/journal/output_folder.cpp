@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "common/errors.h"
+#include "io/atomic_file.h"
 #include "io/results.h"
 
 namespace tributary {
@@ -52,19 +53,6 @@ std::string identity_of_file(const std::filesystem::path& file) {
 }
 
 }  // namespace
-
-std::filesystem::path results_path(const std::filesystem::path& folder) { return folder / "results.h5"; }
-
-void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  std::error_code unseen;
-  if (error || !std::filesystem::is_directory(folder, unseen)) {
-    throw UserError(folder.string(), "cannot be made (" +
-                                         (error ? error.message() : std::string("it is not a folder")) +
-                                         "); name another with --out");
-  }
-}
 
 Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh) {
   const std::filesystem::path results = results_path(folder);

@@ -21,10 +21,4 @@ Found results_in(const std::filesystem::path& folder, const std::string& identit
 /// or the disk has no room.
 void claim_output(const std::filesystem::path& folder, std::uint64_t bytes);
 
-/// Makes a folder and those above it. Throws UserError.
-void make_folder(const std::filesystem::path& folder);
-
-/// folder / "results.h5"
-std::filesystem::path results_path(const std::filesystem::path& folder);
-
 }  // namespace tributary

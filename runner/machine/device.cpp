@@ -16,6 +16,7 @@
 
 #include "common/errors.h"
 #include "runner/machine/host.h"
+#include "runner/machine/memory_limits.h"
 
 namespace tributary {
 namespace {
@@ -69,6 +70,11 @@ c10::Device choose_device(const std::string& wanted, int local_rank) {
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(local_rank % cards));
 }
 
+std::uint64_t free_bytes(const c10::Device& device) {
+  if (device.is_cpu()) return free_host_bytes();
+  return at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
+}
+
 std::vector<std::string> card_places(const c10::Device& device, const Communicator& comm, Cards cards) {
   std::vector<std::string> places =
       comm.gather(device.is_cpu() ? std::string() : device.str() + " of host " + host_name() + visible_to_process());
@@ -102,12 +108,13 @@ void keep_freed_memory() {
   mallopt(M_ARENA_MAX, 1);  // other arenas cannot hold large blocks
 }
 
-int automatic_threads(const c10::Device& device, const Communicator& comm) {
+int worker_threads(std::int64_t asked_for, const c10::Device& device, const Communicator& comm) {
   const Cores mine = usable_cores();
   const std::vector<std::string> all = comm.gather(mine.name);
   std::vector<std::int64_t> sharers;  // by rank
   for (const std::string& name : all) sharers.push_back(std::count(all.begin(), all.end(), name));
   comm.broadcast(sharers);
+  if (asked_for != 0) return static_cast<int>(asked_for);
   if (!device.is_cpu()) return 1;
   return std::max(1, mine.count / static_cast<int>(sharers[static_cast<std::size_t>(comm.rank())]));
 }

@@ -4,10 +4,9 @@
 // Where a rank computes. The CUDA library is loaded only where a card is present: it costs memory and start-up time.
 #pragma once
 
-#include <string>
-
 #include <c10/core/Device.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,9 @@ namespace tributary {
 /// The device of this rank for `model.device`: cpu; or the card number local_rank modulo the visible cards.
 /// Throws UserError: cuda asked for where there is no card.
 c10::Device choose_device(const std::string& wanted, int local_rank);
+
+/// What is free there for this process, in bytes: on the CPU the machine's memory, on a card its own.
+std::uint64_t free_bytes(const c10::Device& device);
 
 enum class Cards { one_rank_each, shared };
 
@@ -35,9 +37,9 @@ void fix_cpu_arithmetic();
 /// asking the system for fresh pages each time costs as much as the arithmetic on them.
 void keep_freed_memory();
 
-/// Worker threads for `threads: auto`: the cores of this process's affinity mask, divided among the ranks of the node
-/// that have the same mask; 1 on a card. Collective.
-int automatic_threads(const c10::Device& device, const Communicator& comm);
+/// Worker threads of this rank: those asked for, or where none are, the cores of this process's affinity mask, divided
+/// among the ranks of the node that have the same mask; 1 on a card. Collective.
+int worker_threads(std::int64_t asked_for, const c10::Device& device, const Communicator& comm);
 
 /// Whether this process may use fewer cores than its share of the node: plain mpirun with one or two ranks binds each
 /// to a single core.

@@ -1,10 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The machine that this process runs on.
+// The machine that this process runs on, as the operating system tells it. Knows no tensors.
 #pragma once
-
-#include <c10/core/DeviceType.h>
 
 #include <string>
 
@@ -14,9 +12,6 @@ namespace tributary {
 std::string host_name();
 /// The model of its CPU, as Linux names it; "unknown" where it does not.
 std::string cpu_model();
-/// What the last digits of numbers depend on that this machine computes on a kind of device: the CPU's model and
-/// instruction set, and the cards where they compute.
-std::string processor_kind(c10::DeviceType device);
 
 /// This moment as "2026-11-23T18:00:00Z".
 std::string utc_now();

@@ -12,7 +12,6 @@
 #include "common/text.h"
 #include "common/version.h"
 #include "io/atomic_file.h"
-#include "runner/journal/output_folder.h"
 #include "runner/machine/host.h"
 #include "runner/report/detail/report_runs.h"
 #include "runner/results/schema.h"

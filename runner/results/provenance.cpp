@@ -15,6 +15,7 @@
 
 #include "common/version.h"
 #include "runner/machine/host.h"
+#include "runner/machine/memory_limits.h"
 
 namespace tributary {
 namespace {

@@ -7,8 +7,10 @@
 #include <string>
 
 #include "runner/cluster/comm.h"
+#include "runner/job/memory_plan.h"
 #include "runner/results/results_table.h"
-#include "runner/stages/execution.h"
+#include "runner/stages/batch_rows.h"
+#include "runner/stages/timings.h"
 
 namespace tributary {
 

@@ -11,7 +11,9 @@
 
 #include "attribution/circuit/agreement.h"
 #include "attribution/circuit/ranking.h"
-#include "common/errors.h"
+#include "runner/job/identity.h"
+#include "runner/job/prompts.h"
+#include "runner/stages/numbers.h"
 
 namespace tributary {
 namespace {
@@ -65,12 +67,6 @@ std::vector<double> column_means(const PairTable& table, std::span<const double>
 }
 
 }  // namespace
-
-std::string truth_of(const Job& job) {
-  const Method& method = job.config.method;
-  return fmt::format("{} {} {}", name_of(method.baseline), name_of(method.direction),
-                     job.config.baseline_file.string());
-}
 
 std::vector<Neuron> neurons_of(const std::vector<SampledNeuron>& sample) {
   std::vector<Neuron> neurons;

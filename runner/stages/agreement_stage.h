@@ -36,9 +36,6 @@ class ExactEffects {
   std::map<std::string, PairTable> tables_;
 };
 
-/// What a run's exact effects depend on besides the sample: baseline and direction, as text.
-std::string truth_of(const Job& job);
-
 /// Just the neurons.
 std::vector<Neuron> neurons_of(const std::vector<SampledNeuron>& sample);
 

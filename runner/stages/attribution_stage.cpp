@@ -12,6 +12,8 @@
 #include "attribution/circuit/ablation.h"
 #include "common/errors.h"
 #include "runner/cluster/stopping.h"
+#include "runner/job/prompts.h"
+#include "runner/stages/numbers.h"
 
 namespace tributary {
 namespace {

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "runner/job/prompts.h"
+
 namespace tributary {
 namespace {
 

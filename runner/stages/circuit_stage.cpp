@@ -12,7 +12,9 @@
 #include "attribution/circuit/curve.h"
 #include "common/errors.h"
 #include "runner/cluster/stopping.h"
+#include "runner/job/prompts.h"
 #include "runner/stages/agreement_stage.h"
+#include "runner/stages/numbers.h"
 
 namespace tributary {
 namespace {

@@ -9,7 +9,9 @@
 
 #include "attribution/circuit/ranking.h"
 #include "attribution/circuit/stratified_sample.h"
+#include "runner/job/prompts.h"
 #include "runner/stages/agreement_stage.h"
+#include "runner/stages/numbers.h"
 
 namespace tributary {
 namespace {

@@ -29,13 +29,12 @@ SchedulerOptions scheduler_options(const StageOptions& options, const std::vecto
 }  // namespace
 
 Coordinator::Coordinator(const StageContext& context, const std::vector<std::int64_t>& threads_by_rank)
-    : context_(context), scheduler_(context.table, scheduler_options(context.options, threads_by_rank)) {
-  for (const std::int64_t threads : threads_by_rank) ranks_.push_back({threads, {}, Clock::now(), -1, {}, {}});
-  for (std::int64_t lane = 0; lane < context.table.lanes(); ++lane) {
-    folds_.emplace_back(lane, context.table.lane_size(lane));
-  }
-  result_.rows.resize(context.table.size());
-  if (ranks() > 1) mailbox_.emplace(context.comm);
+    : context_(context),
+      ranks_(threads_by_rank),
+      scheduler_(context.table, scheduler_options(context.options, threads_by_rank)),
+      sink_(context.table) {
+  for (int rank = 0; rank < ranks_.ranks(); ++rank) askers_.insert(rank);
+  if (ranks_.ranks() > 1) mailbox_.emplace(context.comm);
 }
 
 StageResult Coordinator::run() {
@@ -54,29 +53,24 @@ StageResult Coordinator::run() {
   result_.any_failed = !result_.failed.empty();
   result_.stopped = scheduler_.units_left() > 0;
   finish({result_.any_failed, result_.stopped, false});
-  return take_results();
+  result_.sums = sink_.take_sums();
+  result_.rows = sink_.take_rows();
+  std::sort(result_.failed.begin(), result_.failed.end(),
+            [](const FailedUnit& a, const FailedUnit& b) { return a.unit < b.unit; });
+  return std::move(result_);
 }
 
 void Coordinator::restore() {
   if (!context_.options.restore) return;
   while (std::optional<BlockResult> result = context_.options.restore()) {
-    const auto range_of = [this](const Node& node) {
-      TRIBUTARY_EXPECT(node.lane >= 0 && node.lane < context_.table.lanes(), "a restored block of another stage");
-      return LaneFold::range(node, context_.table.lane_size(node.lane));
-    };
-    const bool known = std::any_of(result->nodes.begin(), result->nodes.end(), [&](const Node& node) {
-      const auto [first, last] = range_of(node);
-      return scheduler_.any_done(node.lane, first, last);
-    });
-    if (known) continue;  // ranks that outlived rank 0 for a moment computed what a later start had cut differently
+    // Ranks that outlived rank 0 for a moment computed what a later start had cut differently.
+    if (sink_.has_any_of(*result)) continue;
     for (const Node& node : result->nodes) {
-      const auto [first, last] = range_of(node);
+      const auto [first, last] = LaneFold::range(node, context_.table.lane_size(node.lane));
       scheduler_.mark_done(node.lane, first, last);
     }
-    const Amount amount = amount_in(*result);
-    restored_.units += amount.units;
-    restored_.cost += amount.cost;
-    keep(std::move(*result));
+    restored_ += sink_.amount_in(*result);
+    sink_.add(std::move(*result));
   }
 }
 
@@ -95,63 +89,19 @@ void Coordinator::step() {
   }
 }
 
-void Coordinator::hear(int rank) {
-  ranks_[rank].heard = Clock::now();
-  ranks_[rank].warned = -1;
-}
-
-std::vector<RankActivity> Coordinator::busy_ranks() const {
-  std::vector<RankActivity> busy;
-  for (int rank = 0; rank < ranks(); ++rank) {
-    const Rank& of = ranks_[rank];
-    if (of.held.empty()) continue;
-    const Block& block = of.held.begin()->second;
-    const std::chrono::duration<double> silent = Clock::now() - of.heard;
-    busy.push_back({rank, block.lane, block.first, block.count, silent.count()});
-  }
-  return busy;
-}
-
-void Coordinator::warn_of_silence() {
-  if (!context_.options.on_warning) return;
-  for (const RankActivity& activity : busy_ranks()) {
-    Rank& rank = ranks_[activity.rank];
-    const std::int64_t block = rank.held.begin()->first;
-    if (activity.silent < context_.options.silence || rank.warned == block) continue;
-    rank.warned = block;
-    const std::int64_t unit = context_.table.unit_at(activity.lane, activity.first);
-    context_.options.on_warning("rank " + std::to_string(activity.rank) + " has said nothing for " +
-                                std::to_string(static_cast<std::int64_t>(activity.silent)) + " s; it has unit " +
-                                std::to_string(unit) + " of stage '" + context_.options.name + "'");
-  }
-}
-
-void Coordinator::begin_stop() {
-  if (std::exchange(stopping_, true)) return;
-  context_.request_stop();
-  end_early(MessageKind::Stop);
-}
-
-void Coordinator::end_early(MessageKind how) {
-  scheduler_.stop();
-  context_.workers.cancel();
-  for (int rank = 1; rank < ranks(); ++rank) mailbox_->send(rank, how);
-}
-
+/// One block a rank in turn, so that few units are not all given to the first rank.
 void Coordinator::hand_out() {
-  // One block a rank in turn, so that few units are not all given to the first rank.
   for (const Demand demand : {Demand::Idle, Demand::Prefetch}) {
     for (bool any = true; any;) {
       any = false;
-      for (int rank = 0; rank < ranks(); ++rank) any = hand_out_one(rank, demand) || any;
+      for (const int rank : askers_) any = hand_out_one(rank, demand) || any;
     }
   }
+  askers_.clear();
 }
 
 bool Coordinator::hand_out_one(int rank, Demand demand) {
-  Rank& to = ranks_[rank];
-  const std::int64_t enough = to.threads + (demand == Demand::Prefetch ? 1 : 0);
-  if (std::ssize(to.held) >= enough) return false;
+  if (!ranks_.has_room(rank, demand)) return false;
   const std::optional<Block> block = scheduler_.next(rank, demand);
   if (!block) return false;
   if (rank == 0) {
@@ -159,30 +109,34 @@ bool Coordinator::hand_out_one(int rank, Demand demand) {
   } else {
     mailbox_->send(rank, MessageKind::Work, encode(*block));
   }
-  if (to.held.empty()) hear(rank);
-  to.held.emplace(block->id, *block);
+  ranks_.give(rank, *block);
   return true;
+}
+
+/// What is left to hand out only ever shrinks, so a rank that could get nothing a moment ago gets nothing now: unless
+/// it has room again, or units came back undone, which any rank may take.
+void Coordinator::may_take_more(const BlockResult& result, int rank) {
+  askers_.insert(rank);
+  if (result.failed.empty() && result.unstarted.empty()) return;
+  for (int any = 0; any < ranks_.ranks(); ++any) askers_.insert(any);
 }
 
 bool Coordinator::receive() {
   std::optional<BlockResult> result = context_.workers.pop();
-  if (result) {
-    take_result(0, std::move(*result));
-  }
+  if (result) take_result(0, std::move(*result));
   const std::optional<Message> message = mailbox_ ? mailbox_->poll() : std::nullopt;
   if (message) handle(*message);
   return result || message;
 }
 
 void Coordinator::handle(const Message& message) {
-  Rank& from = ranks_.at(message.source);
   switch (message.kind) {
     case MessageKind::Result:
       take_result(message.source, decode_block_result(message.payload));
       break;
     case MessageKind::Tick:
-      from.ticked = decode_amount(message.payload);
-      hear(message.source);
+      ranks_.set_computed(message.source, decode_amount(message.payload));
+      ranks_.hear(message.source);
       break;
     case MessageKind::Stop:
       begin_stop();
@@ -196,62 +150,57 @@ void Coordinator::handle(const Message& message) {
 }
 
 void Coordinator::take_result(int rank, BlockResult result) {
-  hear(rank);
-  ranks_[rank].held.erase(result.block);
+  ranks_.hear(rank);
+  ranks_.take_back(rank, result.block);
   result_.computing += result.seconds;
   if (!result.unkept.empty()) throw RuntimeFailure(result.unkept);
-  const Amount amount = amount_in(result);
-  ranks_[rank].returned.units += amount.units;
-  ranks_[rank].returned.cost += amount.cost;
+  ranks_.add_returned(rank, sink_.amount_in(result));
   if (!result.unstarted.empty()) begin_stop();
+  may_take_more(result, rank);
   for (FailedUnit& failure : scheduler_.finish(rank, result)) {
-    const UnitSpec& spec = context_.table.spec(failure.unit);
-    folds_[spec.lane].skip(spec.index);
+    sink_.skip(failure.unit);
     result_.failed.push_back(std::move(failure));
   }
-  if (result.nodes.empty()) return;
-  keep(std::move(result));
+  sink_.add(std::move(result));
 }
 
-void Coordinator::keep(BlockResult result) {
-  for (Node& node : result.nodes) {
-    LaneFold& fold = folds_.at(node.lane);
-    fold.add(std::move(node));
-  }
-  for (UnitRows& rows : result.rows) result_.rows.at(rows.unit) = std::move(rows.values);
+void Coordinator::begin_stop() {
+  if (std::exchange(stopping_, true)) return;
+  context_.request_stop();
+  end_early(MessageKind::Stop);
 }
 
-Amount Coordinator::amount_in(const BlockResult& result) const {
-  Amount amount;
-  for (const Node& node : result.nodes) {
-    const auto [first, last] = LaneFold::range(node, context_.table.lane_size(node.lane));
-    amount.units += last - first;
-    for (std::int64_t index = first; index < last; ++index) {
-      amount.cost += context_.table.spec(context_.table.unit_at(node.lane, index)).cost;
-    }
-  }
-  return amount;
+void Coordinator::end_early(MessageKind how) {
+  scheduler_.stop();
+  context_.workers.cancel();
+  for (int rank = 1; rank < ranks_.ranks(); ++rank) mailbox_->send(rank, how);
 }
 
 void Coordinator::report_progress() {
   next_report_ = Clock::now() + kReportEvery;
   if (!context_.options.on_progress) return;
-  const Amount own = context_.workers.computed();
-  if (own.units > ranks_[0].ticked.units) hear(0);
-  ranks_[0].ticked = own;
+  ranks_.set_computed(0, context_.workers.computed());
+  const Amount computed = ranks_.computed();
   Progress progress;
-  progress.busy = busy_ranks();
+  progress.busy = ranks_.busy();
   progress.stage = context_.options.name;
-  progress.done = progress.restored = restored_.units;
-  progress.cost_done = restored_.cost;
+  progress.done = restored_.units + computed.units;
+  progress.restored = restored_.units;
   progress.failed = std::ssize(result_.failed);
   progress.total = context_.table.size();
+  progress.cost_done = restored_.cost + computed.cost;
   progress.cost_total = context_.table.total_cost();
-  for (const Rank& rank : ranks_) {
-    progress.done += std::max(rank.ticked.units, rank.returned.units);
-    progress.cost_done += std::max(rank.ticked.cost, rank.returned.cost);
-  }
   context_.options.on_progress(progress);
+}
+
+void Coordinator::warn_of_silence() {
+  if (!context_.options.on_warning) return;
+  for (const RankActivity& silent : ranks_.newly_silent(context_.options.silence)) {
+    context_.options.on_warning("rank " + std::to_string(silent.rank) + " has said nothing for " +
+                                std::to_string(static_cast<std::int64_t>(silent.silent)) + " s; it has unit " +
+                                std::to_string(context_.table.unit_at(silent.lane, silent.first)) + " of stage '" +
+                                context_.options.name + "'");
+  }
 }
 
 /// Ends the stage on all ranks after a failure here. The failure itself is what will be reported, so
@@ -267,35 +216,27 @@ void Coordinator::give_up() noexcept {
 }
 
 void Coordinator::await_blocks_out() {
-  const auto still_out = [](const Rank& rank) { return !rank.held.empty(); };
-  while (std::any_of(ranks_.begin(), ranks_.end(), still_out)) {
+  while (ranks_.any_has_work()) {
     context_.comm.require_no_trouble();
-    if (const auto result = context_.workers.pop()) ranks_[0].held.erase(result->block);
+    if (const auto result = context_.workers.pop()) ranks_.take_back(0, result->block);
     if (const std::optional<Message> message = mailbox_ ? mailbox_->poll() : std::nullopt) {
       if (message->kind != MessageKind::Result) continue;
-      ranks_.at(message->source).held.erase(decode_block_result(message->payload).block);
+      ranks_.take_back(message->source, decode_block_result(message->payload).block);
     }
     context_.workers.wait(poll_interval_.next());
   }
 }
 
 void Coordinator::finish(const Ending& ending) {
-  for (int rank = 1; rank < ranks(); ++rank) mailbox_->send(rank, MessageKind::Finish, encode(ending));
+  for (int rank = 1; rank < ranks_.ranks(); ++rank) mailbox_->send(rank, MessageKind::Finish, encode(ending));
   // Every rank's last word: after it nothing of this stage can turn up in the next one.
-  int awaited = ranks() - 1;
+  int awaited = ranks_.ranks() - 1;
   context_.comm.wait([&] {
     const std::optional<Message> message = mailbox_ ? mailbox_->poll() : std::nullopt;
     if (message && message->kind == MessageKind::Bye) --awaited;
     if (message && message->kind == MessageKind::Stop) context_.request_stop();
     return awaited == 0;
   });
-}
-
-StageResult Coordinator::take_results() {
-  for (LaneFold& fold : folds_) result_.sums.push_back(fold.complete() ? fold.take() : std::vector<double>{});
-  std::sort(result_.failed.begin(), result_.failed.end(),
-            [](const FailedUnit& a, const FailedUnit& b) { return a.unit < b.unit; });
-  return std::move(result_);
 }
 
 }  // namespace tributary::detail

@@ -7,12 +7,13 @@
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
+#include "runner/cluster/detail/rank_book.h"
 #include "runner/cluster/detail/stage_protocol.h"
-#include "runner/cluster/fold.h"
+#include "runner/cluster/fold_sink.h"
 #include "runner/cluster/messages.h"
 #include "runner/cluster/scheduler.h"
 
@@ -27,42 +28,28 @@ class Coordinator {
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// What rank 0 knows of a rank. Blocks given and results received say how many workers are idle.
-  struct Rank {
-    std::int64_t threads = 0;
-    std::map<std::int64_t, Block> held;  // by id, so the oldest is first
-    Clock::time_point heard;             // given work after having none, or heard of
-    std::int64_t warned = -1;            // the block that a warning was given about
-    Amount returned;                     // in results received
-    Amount ticked;                       // computed by its own account, blocks in flight included
-  };
-
   void restore();
-  void hear(int rank);
-  void warn_of_silence();
-  [[nodiscard]] std::vector<RankActivity> busy_ranks() const;
   void step();
   void hand_out();
   bool hand_out_one(int rank, Demand demand);
+  void may_take_more(const BlockResult& result, int rank);
   bool receive();
   void handle(const Message& message);
   void take_result(int rank, BlockResult result);
-  void keep(BlockResult result);
   void begin_stop();
   void end_early(MessageKind how);
   void report_progress();
+  void warn_of_silence();
   void give_up() noexcept;
   void await_blocks_out();
   void finish(const Ending& ending);
-  StageResult take_results();
-  [[nodiscard]] int ranks() const { return static_cast<int>(ranks_.size()); }
-  [[nodiscard]] Amount amount_in(const BlockResult& result) const;
 
   StageContext context_;
-  std::vector<Rank> ranks_;
+  RankBook ranks_;
   Scheduler scheduler_;
-  std::vector<LaneFold> folds_;
+  FoldSink sink_;
   std::optional<Mailbox> mailbox_;  // none when alone
+  std::set<int> askers_;            // ranks that may get a block now; the others could not a moment ago
   StageResult result_;
   Amount restored_;
   bool stopping_ = false;

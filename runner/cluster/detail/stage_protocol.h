@@ -11,7 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "runner/cluster/stage.h"
+#include "runner/cluster/comm.h"
+#include "runner/cluster/stage_options.h"
+#include "runner/cluster/units.h"
+#include "runner/cluster/workers.h"
 
 namespace tributary::detail {
 

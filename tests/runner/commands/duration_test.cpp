@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "common/errors.h"
 
 namespace tributary {
@@ -28,6 +30,14 @@ TEST(Duration, RefusesTheRest) {
 TEST(Duration, LeavesTimeToStop) {
   EXPECT_EQ(time_to_work(std::chrono::hours(10)), std::chrono::hours(10) - std::chrono::seconds(60));
   EXPECT_EQ(time_to_work(std::chrono::seconds(50)).count(), 45);
+}
+
+TEST(FormatDuration, ReadsLikeAClock) {
+  EXPECT_EQ(format_duration(0), "0:00");
+  EXPECT_EQ(format_duration(6.2), "0:07");
+  EXPECT_EQ(format_duration(245), "4:05");
+  EXPECT_EQ(format_duration(3723), "1:02:03");
+  EXPECT_EQ(format_duration(std::numeric_limits<double>::infinity()), "?");
 }
 
 }  // namespace

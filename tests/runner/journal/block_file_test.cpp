@@ -3,6 +3,7 @@
 #include "runner/journal/block_file.h"
 
 #include <gtest/gtest.h>
+#include <xxhash.h>
 
 #include <limits>
 
@@ -21,6 +22,13 @@ BlockResult some_block() {
   return block;
 }
 
+std::string block_file(const BlockLabel& label, const BlockResult& result, std::uint32_t form = block_form) {
+  std::string file;
+  put_block_file(
+      label, view_of(result), [&file](std::string_view bytes) { file += bytes; }, form);
+  return file;
+}
+
 std::string damage_of(const std::string& file) {
   try {
     read_block_file(file);
@@ -35,6 +43,18 @@ TEST(BlockFile, GivesBackWhatWasStored) {
   EXPECT_EQ(stored.label.stage, "stage");
   EXPECT_EQ(stored.label.processor, "cpu");
   EXPECT_EQ(encode(stored.result), encode(some_block()));
+}
+
+/// Put together by hand from the form that the header file describes: what earlier versions wrote stays readable.
+TEST(BlockFile, HasTheFormItSays) {
+  const auto number = [](auto value) { return std::string(reinterpret_cast<const char*>(&value), sizeof value); };
+  const std::vector<std::byte> block = encode(some_block());
+  const std::string payload = number(std::uint64_t{5}) + "stage" + number(std::uint64_t{3}) + "cpu" +
+                              std::string(reinterpret_cast<const char*>(block.data()), block.size());
+  const XXH128_hash_t sum = XXH3_128bits_withSeed(payload.data(), payload.size(), 1);
+  EXPECT_EQ(block_file({"stage", "cpu"}, some_block()),
+            "tribblok" + number(std::uint32_t{1}) + number(std::uint32_t{0}) +
+                number(static_cast<std::uint64_t>(payload.size())) + number(sum.high64) + number(sum.low64) + payload);
 }
 
 TEST(BlockFile, KnowsThatItIsEmptyOrCutShort) {

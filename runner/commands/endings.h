@@ -1,0 +1,26 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a command ends: the exit code that all ranks agree on, the words for it, and the report.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "runner/cluster/comm.h"
+
+namespace tributary {
+
+/// Runs `body`, and turns what it throws into an exit code that all ranks agree on; rank 0 prints every distinct text.
+/// With several ranks anything but what is agreed upon goes on to the top: the others may be waiting for this rank.
+int together(const Communicator& comm, const std::function<void()>& body);
+
+/// What `tributary status` says of a program that ended with this code.
+std::string ending_of(int code);
+
+/// Writes the report of what lies in a folder. A warning where that cannot be: it can be drawn later, the results are
+/// there.
+void draw_report(const std::filesystem::path& folder);
+
+}  // namespace tributary

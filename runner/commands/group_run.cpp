@@ -1,0 +1,129 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/commands/group_run.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+
+#include "runner/machine/device.h"
+#include "runner/machine/host.h"
+#include "runner/machine/processor.h"
+#include "runner/results/provenance.h"
+#include "runner/stages/bits_check.h"
+#include "runner/stages/computed_stages.h"
+
+namespace tributary {
+
+GroupRun::GroupRun(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
+                   const Communicator& comm, StopFlag& stop)
+    : runs_(runs),
+      sweep_(sweep),
+      arguments_(arguments),
+      comm_(comm),
+      stop_(stop),
+      started_(utc_now()),
+      display_(std::cerr, progress_style_for(STDERR_FILENO)) {
+  for (const Run* run : runs) jobs_.push_back(&run->job());
+}
+
+void GroupRun::compute(double seconds_before) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (const Run* run : runs_) {
+    if (first_rank() && !run->complete()) run->warn();
+  }
+  check_machine();
+  open_journal();
+  plan_calls();
+  const std::chrono::duration<double> here = std::chrono::steady_clock::now() - begin;
+  timings_.add_seconds("start", seconds_before + here.count());
+
+  const bool may_halve = job().device.is_cpu() || !job().config.strict;
+  const ComputedStages stages(comm_, *journal_, *rows_, {stage_options(), job().device.type(), may_halve});
+  const Execution execution{comm_, stages, *rows_, &stop_, timings_};
+  const GroupOutcomes outcomes(execution, jobs_);
+  for (std::size_t i = 0; i < runs_.size(); ++i) {
+    if (!runs_[i]->complete()) finish(i, outcomes);
+  }
+}
+
+/// Whether bits, cores and cards are what they should be.
+void GroupRun::check_machine() {
+  bool here = true;
+  agreed(comm_, [&] { here = bits_hold(job()); });
+  bits_hold_ = comm_.agree(here);
+  if (first_rank() && !bits_hold_) {
+    warn_user(
+        "on this machine a pair's bits depend on its batch, so results may differ in the last digits between machines "
+        "and settings");
+  }
+  if (first_rank() && !comm_.is_null() && job().device.is_cpu() && bound_below_share(comm_.local_size())) {
+    warn_user("this rank is bound to fewer cores than its share of the node; give mpirun --bind-to none");
+  }
+  const std::vector<std::string> places = card_places(job().device, comm_, arguments_.cards);
+  for (std::size_t rank = 0; rank < places.size(); ++rank) {
+    std::cerr << "tributary: rank " << rank << " computes on " << places[rank] << '\n';
+  }
+}
+
+void GroupRun::open_journal() {
+  std::vector<JournalledRun> journalled;
+  std::vector<std::string> folders;
+  for (const Run* run : runs_) {
+    journalled.push_back(run->candidate().run);
+    if (!run->complete()) folders.push_back(journalled.back().folder);
+  }
+  journal_ = sweep_.open_group(journalled, processor_kind(job().device.type()));
+  agreed(comm_, [&] {
+    if (!first_rank()) return;
+    for (std::size_t i = 0; i < runs_.size(); ++i) journal_->keep_settings(i, runs_[i]->settings().as_given());
+    sweep_.state()->begin_runs(folders);
+  });
+}
+
+/// How many threads compute, and how many rows a call of the network has.
+void GroupRun::plan_calls() {
+  threads_ = worker_threads(job().config.threads, job().device, comm_);
+  agreed(comm_, [&] { memory_ = plan_memory(jobs_, threads_, comm_.local_size()); });
+  if (!job().device.is_cpu()) {  // there the rows of a call are part of what fixes the bits
+    std::vector<std::int64_t> rows{memory_.batch_rows};
+    comm_.broadcast(rows);
+    memory_.batch_rows = rows[0];
+  }
+  rows_.emplace(memory_.batch_rows);
+}
+
+StageOptions GroupRun::stage_options() {
+  StageOptions options;
+  options.threads = threads_;
+  options.order = arguments_.order;
+  options.seed = arguments_.order_seed;
+  options.stop = &stop_;
+  options.on_thread_start = use_one_thread;
+  options.silence = arguments_.silence;
+  options.on_progress = [this](const Progress& progress) {
+    display_.update(progress);
+    sweep_.state()->update(progress);
+  };
+  options.on_warning = [this](const std::string& text) {
+    display_.clear();
+    warn_user(text);
+  };
+  return options;
+}
+
+/// The stages of one run alone, and its results.
+void GroupRun::finish(std::size_t i, const GroupOutcomes& outcomes) {
+  Timings own = timings_;  // what the group shared, and the run's own stages
+  const Outcome outcome = outcomes.of(i, own);
+  const Provenance provenance =
+      provenance_of(*jobs_[i], comm_, {started_, utc_now(), bits_hold_, threads_, own, jobs_.size(), memory_, *rows_});
+  agreed(comm_, [&] {
+    if (!first_rank()) return;
+    display_.clear();
+    runs_[i]->write(outcome, provenance);
+  });
+}
+
+}  // namespace tributary

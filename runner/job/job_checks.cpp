@@ -1,0 +1,135 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/job/job_checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/errors.h"
+#include "runner/job/model.h"
+#include "runner/job/prompts.h"
+
+namespace tributary {
+
+namespace {
+
+/// Means over training pairs must serve held-out pairs of every length.
+void require_ablation_means(const Job& job, const Settings& settings) {
+  const CircuitConfig& circuit = job.config.circuit;
+  if (circuit.ablation != Ablation::mean || circuit.means_from != CircuitConfig::MeansFrom::train) return;
+  const std::vector<Bucket> trained = buckets_of(job.pairs.train);
+  for (const Bucket& bucket : buckets_of(job.pairs.test)) {
+    if (std::none_of(trained.begin(), trained.end(), [&](const Bucket& b) { return b.length == bucket.length; })) {
+      throw UserError(settings.where("circuit.ablation_pairs"),
+                      fmt::format("circuit.ablation_pairs: no training pair has {} tokens as some held-out pairs "
+                                  "have, so there is no mean to ablate them with; take test",
+                                  bucket.length));
+    }
+  }
+}
+
+}  // namespace
+
+void settle_sizes(Job& job, const Settings& settings) {
+  RunConfig& config = job.config;
+  const std::int64_t nodes = job.architecture().layers() * job.node_positions() * job.architecture().neurons;
+  std::vector<std::int64_t>& counts = config.circuit.counts;
+  for (const std::int64_t count : counts) {
+    if (count > nodes && settings.given("circuit.counts")) {
+      throw UserError(
+          settings.where("circuit.counts"),
+          fmt::format("circuit.counts: asks for {} nodes where there are {} (layers × positions × neurons); lower it",
+                      count, nodes));
+    }
+  }
+  std::erase_if(counts, [nodes](std::int64_t count) { return count > nodes; });
+  if (config.method.score == ScoreKind::exact && config.sample > nodes) {
+    if (settings.given("attribution.sample")) {
+      throw UserError(
+          settings.where("attribution.sample"),
+          fmt::format("attribution.sample: asks for {} neurons where there are {}; lower it", config.sample, nodes));
+    }
+    config.sample = nodes;
+  }
+  if (config.keep.count > nodes && config.method.has_neurons()) {
+    throw UserError(
+        settings.where("attribution.keep"),
+        fmt::format("attribution.keep: asks for {} scores of each pair where there are {}; lower it, or take "
+                    "full",
+                    config.keep.count, nodes));
+  }
+  if (job.has_agreement() && config.agreement.sample > nodes) {
+    throw UserError(settings.where("agreement.sample"),
+                    fmt::format("agreement.sample: asks for {} neurons where there are {}; lower it",
+                                config.agreement.sample, nodes));
+  }
+  if (config.metric == MetricKind::sum_of_logits && config.metric_top > job.architecture().vocabulary) {
+    throw UserError(settings.where("metric_top"),
+                    fmt::format("metric_top: {} is more than the {} tokens of the vocabulary; lower it",
+                                config.metric_top, job.architecture().vocabulary));
+  }
+  require_ablation_means(job, settings);
+}
+
+void check_steering(const Job& job, const Settings& settings) {
+  if (!job.has_steering()) return;
+  if (job.pairs.test.empty()) {
+    throw UserError(settings.where("steering.factors"),
+                    "steering.factors: there are no held-out pairs to steer; give pairs.test_file or pairs.test");
+  }
+  const Architecture& a = job.architecture();
+  std::int64_t positions = job.pairs.test.front().length();
+  for (const TokenPair& pair : job.pairs.test) positions = std::min(positions, pair.length());
+  const auto require = [&](const char* what, std::int64_t number, std::int64_t count) {
+    if (number < count) return;
+    throw UserError(
+        settings.where("steering.neurons"),
+        fmt::format("steering.neurons: there is no {} {} (the model has {}, counted from 0)", what, number, count));
+  };
+  for (const Neuron& neuron : job.config.steering.neurons) {
+    require("layer", neuron.layer, a.layers());
+    require("neuron", neuron.index, a.neurons);
+    if (neuron.position >= positions) {
+      throw UserError(settings.where("steering.neurons"),
+                      fmt::format("steering.neurons: there is no position {} (held-out prompts have as few as {} "
+                                  "tokens, counted from 0)",
+                                  neuron.position, positions));
+    }
+  }
+}
+
+void settle_rules(Job& job) {
+  const Fired& sites = job.measures->sites(*job.working);
+  Method& method = job.config.method;
+  const std::string place = " in a " + job.architecture().family + " model (it fired 0 times)";
+  for (const Rule rule : method.asked) {
+    if (sites.of(rule) == 0) {
+      throw UserError("attribution.rules." + name_of(rule), "the rule has no place to act" + place + "; remove it");
+    }
+  }
+  const bool had_any = method.rules.any();
+  for (const Rule rule : all_rules) {
+    if (!method.rules.has(rule) || sites.of(rule) > 0) continue;
+    method.rules = method.rules.without(rule);
+    job.dropped.push_back(rule);
+  }
+  if (had_any && !method.rules.any()) {
+    throw UserError("attribution",
+                    "no rule of '" + method.name + "' has a place to act" + place + "; take another method");
+  }
+}
+
+void settle_quadrature(Job& job) {
+  Method& method = job.config.method;
+  if (dtype_named(job.config.dtype) != at::kBFloat16) return;
+  if (method.quadrature != Quadrature::adaptive) return;
+  if (method.rules.any()) {
+    throw UserError("attribution.quadrature",
+                    "in bfloat16 adaptive takes its points from a pilot, which needs true effects to compare with, and "
+                    "replacement rules have none; take a fixed rule, or dtype float32");
+  }
+  method.quadrature = Quadrature::pilot;
+}
+
+}  // namespace tributary

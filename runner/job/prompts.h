@@ -1,0 +1,28 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pairs of token ids as the tensors that a network takes: of one length each time.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "attribution/methods/attribute.h"
+#include "io/pairs.h"
+#include "runner/job/job.h"
+
+namespace tributary {
+
+/// Pairs of one token length, by their places in the list they came from.
+struct Bucket {
+  std::int64_t length = 0;
+  std::vector<std::int64_t> members;  //!< indices, ascending
+};
+
+/// By token length, shortest first.
+std::vector<Bucket> buckets_of(const std::vector<TokenPair>& pairs);
+
+/// Some pairs of one length as tensors on the job's device.
+Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members);
+
+}  // namespace tributary

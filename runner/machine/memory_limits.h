@@ -1,0 +1,25 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The memory that the operating system leaves to this process and the memory that it has taken, in bytes. Knows no
+// tensors and no plans.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tributary {
+
+/// What is free on this machine, or in this process's control group where that is less.
+std::uint64_t free_host_bytes();
+/// What this process holds at this moment, its mapped files included.
+std::uint64_t resident_bytes();
+/// The most that this process has held so far.
+std::uint64_t peak_resident_bytes();
+
+/// "8 GiB", "500 MB", "2.5 GiB" in bytes. Throws std::invalid_argument saying what is allowed.
+std::uint64_t parse_bytes(const std::string& text);
+/// "8.2 GiB"
+std::string text_of_bytes(std::uint64_t bytes);
+
+}  // namespace tributary

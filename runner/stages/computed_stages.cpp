@@ -1,0 +1,82 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/stages/computed_stages.h"
+
+#include <ATen/DeviceAccelerator.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/util/Exception.h>
+
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "runner/cluster/stage.h"
+#include "runner/cluster/stopping.h"
+#include "runner/stages/stage_store.h"
+
+namespace tributary {
+namespace {
+
+/// LibTorch's CPU allocator has no type of its own for this.
+bool out_of_memory(const c10::Error& error) {
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         std::string_view(error.what_without_backtrace()).find("can't allocate memory") != std::string_view::npos;
+}
+
+std::string text_of(const std::string& stage, const std::vector<FailedUnit>& failed) {
+  if (failed.empty()) return "";  // rank 0 has the list
+  std::string text = "units of the stage '" + stage + "' failed:";
+  for (const FailedUnit& one : failed) {
+    text += "\n  unit " + std::to_string(one.unit) + " on rank " + std::to_string(one.rank) + ": " + one.text;
+  }
+  return text;
+}
+
+}  // namespace
+
+/// Computes, and when memory runs out computes again with half the rows. The retry is outside the handlers: what the
+/// failed call held is freed by then.
+UnitResult ComputedStages::with_less_memory(const ComputeUnit& compute, std::int64_t unit, int worker) const {
+  for (;;) {
+    const std::int64_t rows = rows_.get();
+    std::string text;
+    try {
+      return compute(unit, worker);
+    } catch (const std::bad_alloc&) {
+      text = "out of memory";
+    } catch (const c10::Error& error) {
+      text = error.what_without_backtrace();  // its frames mean nothing to a user
+      if (!out_of_memory(error)) throw std::runtime_error(text);
+    }
+    if (!options_.may_halve) {
+      throw std::runtime_error(text + "; batch_rows is " + std::to_string(rows) +
+                               " and strict: true forbids smaller ones; lower it, or memory");
+    }
+    if (!rows_.halve(rows)) {
+      throw std::runtime_error(text +
+                               "; even a single sequence does not fit: lower threads and unit.pairs, or take "
+                               "model.dtype: bfloat16");
+    }
+    if (at::isAccelerator(options_.device)) at::getDeviceAllocator(options_.device)->emptyCache();
+  }
+}
+
+StageResult ComputedStages::result_of(const Stage& stage) const {
+  StageStore store(comm_, journal_, stage);
+  StageOptions options = options_.stage;
+  options.name = stage.name;
+  options.keep = [&store](const BlockResult& block) { store.keep(block); };
+  options.restore = [&store, &warn = options.on_warning] { return store.next(warn); };
+  store.begin();
+  StageResult result = run_stage(
+      comm_, stage.units, [&](std::int64_t unit, int worker) { return with_less_memory(stage.compute, unit, worker); },
+      options);
+  store.end(result);
+  if (result.stopped) throw Stopped();
+  if (result.any_failed) throw UnitsFailed(text_of(stage.name, result.failed));
+  return result;
+}
+
+}  // namespace tributary

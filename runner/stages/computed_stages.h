@@ -1,0 +1,41 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Stages that the ranks of a run compute, with a journal that holds every finished block.
+#pragma once
+
+#include <c10/core/DeviceType.h>
+
+#include "runner/cluster/comm.h"
+#include "runner/cluster/stage_options.h"
+#include "runner/journal/group_journal.h"
+#include "runner/stages/batch_rows.h"
+#include "runner/stages/stage_source.h"
+
+namespace tributary {
+
+class ComputedStages : public StageSource {
+ public:
+  struct Options {
+    StageOptions stage;      //!< of every stage; name, keep and restore are filled in
+    c10::DeviceType device;  //!< whose memory may run out
+    bool may_halve = true;   //!< where memory runs out, try again with half the rows (on a card that may change bits)
+  };
+
+  /// All but the options must outlive the stages. `rows` is halved where memory runs out.
+  ComputedStages(const Communicator& comm, const GroupJournal& journal, BatchRows& rows, Options options)
+      : comm_(comm), journal_(journal), rows_(rows), options_(std::move(options)) {}
+
+  /// Computes what the journal does not hold. A unit that runs out of memory is tried again with half the rows.
+  [[nodiscard]] StageResult result_of(const Stage& stage) const override;
+
+ private:
+  [[nodiscard]] UnitResult with_less_memory(const ComputeUnit& compute, std::int64_t unit, int worker) const;
+
+  const Communicator& comm_;
+  const GroupJournal& journal_;
+  BatchRows& rows_;
+  Options options_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,46 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/stages/numbers.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "common/errors.h"
+
+namespace tributary {
+
+std::vector<double> numbers_of(const at::Tensor& tensor) {
+  if (!tensor.defined()) return {};
+  const at::Tensor flat = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
+  const auto* data = flat.data_ptr<double>();
+  return {data, data + flat.numel()};
+}
+
+at::Tensor tensor_of(const std::vector<double>& numbers, at::IntArrayRef shape, at::ScalarType type) {
+  at::Tensor tensor = at::empty(shape, at::kDouble);
+  TRIBUTARY_EXPECT(tensor.numel() == static_cast<std::int64_t>(numbers.size()), "numbers were counted by the plan");
+  std::copy(numbers.begin(), numbers.end(), tensor.data_ptr<double>());
+  return tensor.to(type);
+}
+
+void RowWriter::add(const at::Tensor& rows) {
+  numbers_.push_back(rows.defined() ? static_cast<double>(rows.size(1)) : 0);
+  const std::vector<double> values = numbers_of(rows);
+  numbers_.insert(numbers_.end(), values.begin(), values.end());
+}
+
+std::vector<std::vector<double>> RowReader::next() {
+  TRIBUTARY_EXPECT(at_ < numbers_.size(), "as many tensors are read as were written");
+  const auto columns = static_cast<std::size_t>(numbers_[at_++]);
+  std::vector<std::vector<double>> rows;
+  if (columns == 0) return rows;
+  for (std::int64_t pair = 0; pair < pairs_; ++pair, at_ += columns) {
+    TRIBUTARY_EXPECT(at_ + columns <= numbers_.size(), "rows are complete");
+    const auto first = numbers_.begin() + static_cast<std::ptrdiff_t>(at_);
+    rows.emplace_back(first, first + static_cast<std::ptrdiff_t>(columns));
+  }
+  return rows;
+}
+
+}  // namespace tributary

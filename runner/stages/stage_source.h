@@ -1,0 +1,45 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the results of stages come from: computed by the ranks of a run (computed_stages.h), or read from what an
+// earlier run has stored (journalled_stages.h). A stage itself does not know which.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "runner/cluster/stage_options.h"
+#include "runner/cluster/units.h"
+
+namespace tributary {
+
+/// A stage: units, and what computes one.
+struct Stage {
+  std::string name;   //!< for people
+  std::string scope;  //!< what sets stages of one name apart in a journal
+  const std::vector<UnitSpec>& units;
+  ComputeUnit compute;
+
+  [[nodiscard]] std::string full_name() const { return name + scope; }
+};
+
+/// Some units of a stage failed for good: the run has no result, the others go on (exit 3).
+class UnitsFailed : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class StageSource {
+ public:
+  StageSource() = default;
+  virtual ~StageSource() = default;
+  StageSource(const StageSource&) = delete;
+  StageSource& operator=(const StageSource&) = delete;
+
+  /// A stage with all its units. Collective; sums and rows are on rank 0. Throws on every rank when it cannot be had:
+  /// Stopped, UnitsFailed with the failed units' texts, or what the source throws.
+  [[nodiscard]] virtual StageResult result_of(const Stage& stage) const = 0;
+};
+
+}  // namespace tributary

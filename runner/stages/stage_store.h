@@ -1,0 +1,42 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// A stage's place in the journal of a run that computes it: begun before the first unit, fed block by block, packed
+// when all is there.
+#pragma once
+
+#include <optional>
+
+#include "runner/cluster/comm.h"
+#include "runner/cluster/stage_options.h"
+#include "runner/cluster/units.h"
+#include "runner/journal/group_journal.h"
+#include "runner/journal/stage_journal.h"
+#include "runner/stages/stage_source.h"
+
+namespace tributary {
+
+class StageStore {
+ public:
+  /// Communicator and journal must outlive the store.
+  StageStore(const Communicator& comm, const GroupJournal& journal, const Stage& stage);
+
+  /// Makes the stage's folder. Collective; throws on every rank.
+  void begin() const;
+  /// Stores a block that this rank has computed. Any thread.
+  void keep(const BlockResult& block) const { stage_.write(block, table_); }
+  /// Rank 0: what an earlier start has stored, until it gives nothing.
+  std::optional<BlockResult> next(const Warn& warn) { return stage_.next(journal_.processors(), warn); }
+  /// Notes the units that failed, or makes one file of a whole stage; leaves a stopped one as it is. Collective; throws
+  /// on every rank.
+  void end(const StageResult& result) const;
+
+ private:
+  const Communicator& comm_;
+  const GroupJournal& journal_;
+  std::string name_;
+  UnitTable table_;
+  StageJournal stage_;
+};
+
+}  // namespace tributary
