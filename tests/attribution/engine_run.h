@@ -62,7 +62,7 @@ inline EngineRun engine_run(const Transformer& model, Batch batch, const LogitDi
   down.fired = &run.fired;
   down.flops = &run.backward_flops;
   const at::Tensor top = model.metric_gradient(run.pass.resid.narrow(0, range.first, range.count),
-                                               directions.narrow(0, range.first, range.count), down);
+                                               directions.narrow(range.first, range.count), down);
   model.backward(run.pass, range, top, down);
   return run;
 }

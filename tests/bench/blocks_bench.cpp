@@ -69,6 +69,7 @@ void attentions(benchmark::State& state, at::ScalarType type) {
   Attention attention;
   attention.sequences = sequences;
   attention.queries = attention.suffix = live;
+  attention.scale = 0.125;
   attention.heads = heads;
   attention.kv_heads = kv_heads;
   attention.d_head = d_head;

@@ -22,7 +22,7 @@ struct Setting {
   Transformer model;
   Prompts prompts;
   std::vector<at::Tensor> embeddings{model.embed(prompts.clean), model.embed(prompts.counterfactual)};
-  BaseRuns record;
+  BaseRuns runs;
 
   Setting(Kind kind, at::ScalarType type, std::int64_t shared)
       : model(tiny_model(kind, type)),
@@ -66,7 +66,7 @@ class ActivationPaths : public ::testing::TestWithParam<std::tuple<Kind, std::in
  protected:
   const std::int64_t base = std::get<2>(GetParam());
   const Setting setting{std::get<0>(GetParam()), at::kDouble, std::get<1>(GetParam())};
-  const std::int64_t live = setting.runs.suffix();
+  const std::int64_t suffix = setting.runs.suffix();
 };
 INSTANTIATE_TEST_SUITE_P(ActivationPath, ActivationPaths,
                          ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2), ::testing::Values(0, 2, 5),
@@ -95,11 +95,11 @@ TEST_P(ActivationPaths, SamplesAreThoseOfTheReference) {
       EXPECT_NEAR(samples[i].metric, truth.metric.item<double>(), 1e-10);
       EXPECT_EQ(metrics[i], samples[i].metric);
       EXPECT_NEAR(samples[i].slope, ((end(0) - end(1)) * gradient).sum().item<double>(), 1e-9);
-      ASSERT_EQ(samples[i].gradient.sizes(), (at::IntArrayRef{1, live, 24}));
-      expect_close(samples[i].gradient, last_positions(truth.stream_gradients, layer + 1, live));
+      ASSERT_EQ(samples[i].gradient.sizes(), (at::IntArrayRef{1, suffix, 24}));
+      expect_close(samples[i].gradient, last_positions(truth.stream_gradients, layer + 1, suffix));
       // Through the down projection: the neurons' own gradients.
       const at::Tensor neurons = path.to_neurons(layer, samples[i].gradient);
-      EXPECT_EQ(neurons.size(1), layer == 2 ? 1 : live);
+      EXPECT_EQ(neurons.size(1), layer == 2 ? 1 : suffix);
       expect_close(neurons, gradient.narrow(1, length - neurons.size(1), neurons.size(1)));
       EXPECT_FALSE(samples[i].value.defined() || samples[i].input_gradient.defined());
     }
@@ -137,7 +137,7 @@ TEST_P(ActivationPathBits, DoNotDependOnWhetherTheBaseRunIsKnown) {
         ActivationPath path = setting.path(base, {0, 3}, rules);
         const std::vector<PathPoint> points = some_points(path);
         const std::vector<PathSample> evaluated = samples_of(path, points);
-        path.know_base(setting.runs.gradients(base, rules, nullptr).streams);
+        path.know_base(setting.runs.gradients(base, rules, nullptr).resid_post);
         expect_same_samples(samples_of(path, points), evaluated);
       }
     }

@@ -57,7 +57,7 @@ struct Setting {
 class EmbeddingPaths : public ::testing::TestWithParam<std::tuple<Kind, std::int64_t>> {
  protected:
   const std::int64_t shared = std::get<1>(GetParam());
-  const std::int64_t live = length - shared;
+  const std::int64_t suffix = length - shared;
   const Setting setting{std::get<0>(GetParam()), at::kDouble, shared};
 };
 INSTANTIATE_TEST_SUITE_P(EmbeddingPath, EmbeddingPaths,
@@ -77,12 +77,12 @@ TEST_P(EmbeddingPaths, SamplesAreThoseOfTheReference) {
           reference.run(one(1) + points[i].alpha * moved, setting.prompts.tokens.narrow(points[i].example, 1), rules);
       EXPECT_NEAR(samples[i].metric, truth.metric.item<double>(), 1e-10);
       EXPECT_NEAR(samples[i].slope, (moved * truth.stream_gradients[0]).sum().item<double>(), 1e-9);
-      expect_close(samples[i].input_gradient, last_positions(truth.stream_gradients, 0, live)[0]);
-      ASSERT_EQ(samples[i].gradient.sizes(), (at::IntArrayRef{3, live, 20}));
+      expect_close(samples[i].input_gradient, last_positions(truth.stream_gradients, 0, suffix)[0]);
+      ASSERT_EQ(samples[i].gradient.sizes(), (at::IntArrayRef{3, suffix, 20}));
       for (std::int64_t layer = 0; layer < 3; ++layer) {
-        expect_close(samples[i].gradient[layer], last_positions(truth.neuron_gradients, layer, live)[0]);
-        const std::int64_t known = layer == 2 ? 1 : live;  // elsewhere the last layer's gradient is zero
-        expect_close(samples[i].value[layer].narrow(0, live - known, known),
+        expect_close(samples[i].gradient[layer], last_positions(truth.neuron_gradients, layer, suffix)[0]);
+        const std::int64_t known = layer == 2 ? 1 : suffix;  // elsewhere the last layer's gradient is zero
+        expect_close(samples[i].value[layer].narrow(0, suffix - known, known),
                      last_positions(truth.neurons, layer, known)[0]);
       }
     }
@@ -127,14 +127,14 @@ TEST_P(EmbeddingPathBits, DoNotDependOnBatchesTapsOrWhatTheRecordRan) {
     EXPECT_FALSE(bare[0].gradient.defined() || bare[0].value.defined());
     // The counterfactual run again, as a point like any other.
     expect_same_samples(
-        samples_of(setting.path({}, Neurons::values_and_gradients, 512, EmbeddingPath::not_recorded), points), usual);
+        samples_of(setting.path({}, Neurons::values_and_gradients, 512, EmbeddingPath::not_run), points), usual);
   }
 }
 
 TEST(EmbeddingPath, MayStartAnywhere) {
   const Setting setting(Kind::gpt2, at::kDouble, 0);
   const at::Tensor start = at::randn_like(setting.embeddings[0]);
-  const EmbeddingPath path(setting.runs, 0, start, EmbeddingPath::not_recorded, {}, {}, {}, nullptr);
+  const EmbeddingPath path(setting.runs, 0, start, EmbeddingPath::not_run, {}, {}, {}, nullptr);
   const PathSample sample = samples_of(path, {{2, 0.3}}).front();
   const at::Tensor end = setting.embeddings[0].narrow(0, 2, 1);
   const at::Tensor from = start.narrow(0, 2, 1);

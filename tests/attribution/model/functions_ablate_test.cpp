@@ -26,12 +26,12 @@ TEST_P(Ablating, SetsWhatTheCircuitLeavesOutAndNothingElse) {
   const at::Tensor start = at::randn({5, positions, neurons}, at::kDouble).to(type);
   Ablate what;
   // Of two layers the second, so that rows lie apart.
-  what.places = at::randperm(neurons * ranked * 3 * 2, at::kInt).view({3, 2, ranked, neurons}).select(1, 1);
+  what.ranks = at::randperm(neurons * ranked * 3 * 2, at::kInt).view({3, 2, ranked, neurons}).select(1, 1);
   what.values = at::randn({4, length, neurons}, at::kDouble).to(type);
   what.ranking = at::tensor({2, 0, 1, 1, 0}, at::kLong);
   what.pair = at::tensor({3, 0, 1, 0, 2}, at::kLong);
   const auto half = static_cast<int>(neurons * ranked * 3);
-  what.limit = at::tensor({half, half, 0, 2 * half, half}, at::kInt);
+  what.kept = at::tensor({half, half, 0, 2 * half, half}, at::kInt);
   what.complement = at::tensor(std::vector<int>{0, 1, 0, 0, 1}, at::kInt).to(at::kBool);
 
   at::Tensor expected = start.clone();
@@ -39,9 +39,9 @@ TEST_P(Ablating, SetsWhatTheCircuitLeavesOutAndNothingElse) {
     for (std::int64_t t = 0; t < positions; ++t) {
       const std::int64_t position = length - positions + t;
       for (std::int64_t i = 0; i < neurons; ++i) {
-        const at::Tensor places = what.places[what.ranking[s].item<std::int64_t>()];
-        const int place = places[ranked == 1 ? 0 : position][i].item<int>();
-        const bool inside = place < what.limit[s].item<int>();
+        const at::Tensor ranks = what.ranks[what.ranking[s].item<std::int64_t>()];
+        const int rank = ranks[ranked == 1 ? 0 : position][i].item<int>();
+        const bool inside = rank < what.kept[s].item<int>();
         if (inside == what.complement[s].item<bool>()) {
           expected[s][t][i] = what.values[what.pair[s].item<std::int64_t>()][position][i];
         }
@@ -61,10 +61,10 @@ TEST_P(Ablating, SetsWhatTheCircuitLeavesOutAndNothingElse) {
 TEST(Ablating, OneSetOfValuesServesAllPairs) {
   const at::Tensor a = at::zeros({3, length, neurons}, at::kFloat);
   Ablate what;
-  what.places = at::zeros({1, length, neurons}, at::kInt);
+  what.ranks = at::zeros({1, length, neurons}, at::kInt);
   what.values = at::randn({1, length, neurons}, at::kFloat);
   what.ranking = what.pair = at::zeros({3}, at::kLong);
-  what.limit = at::zeros({3}, at::kInt);
+  what.kept = at::zeros({3}, at::kInt);
   what.complement = at::zeros({3}, at::kBool);
   ablate(a, what);
   expect_same_bits(a, what.values.expand({3, length, neurons}).contiguous());

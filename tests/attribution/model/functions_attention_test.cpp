@@ -48,22 +48,22 @@ TEST_P(RotationTypes, BothWaysAreThoseOfTheReference) {
 /// Three sequences that share prefixes two to two, each key head serving heads / kv_heads query heads.
 struct Case {
   at::ScalarType type;
-  std::int64_t kv_heads, before, live, queries, window;
+  std::int64_t kv_heads, prefix, suffix, queries, window;
 };
 void PrintTo(const Case& one, std::ostream* out) {
-  *out << c10::toString(one.type) << " kv_heads " << one.kv_heads << " before " << one.before << " live " << one.live
-       << " queries " << one.queries << " window " << one.window;
+  *out << c10::toString(one.type) << " kv_heads " << one.kv_heads << " prefix " << one.prefix << " suffix "
+       << one.suffix << " queries " << one.queries << " window " << one.window;
 }
 
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16}) {
     for (const std::int64_t kv_heads : {1, 2, 4}) {
-      for (const auto& [before, live] : {std::pair(0, 5), std::pair(3, 4), std::pair(4, 1)}) {
-        for (const std::int64_t queries : {1, live}) {
+      for (const auto& [prefix, suffix] : {std::pair(0, 5), std::pair(3, 4), std::pair(4, 1)}) {
+        for (const std::int64_t queries : {1, suffix}) {
           for (const std::int64_t window : {0, 1, 3}) {
-            if (queries == live && live == 1 && kv_heads == 1) continue;  // the same as the case before it
-            all.push_back({type, kv_heads, before, live, queries, window});
+            if (queries == suffix && suffix == 1 && kv_heads == 1) continue;  // the same as the case before it
+            all.push_back({type, kv_heads, prefix, suffix, queries, window});
           }
         }
       }
@@ -82,12 +82,13 @@ class Attentions : public ::testing::TestWithParam<Case> {
     at::manual_seed(6);
     a.sequences = sequences;
     a.queries = GetParam().queries;
-    a.suffix = GetParam().live;
-    a.prefix_length = GetParam().before;
+    a.suffix = GetParam().suffix;
+    a.prefix_length = GetParam().prefix;
     a.heads = heads;
     a.kv_heads = GetParam().kv_heads;
     a.d_head = d;
     a.window = GetParam().window;
+    a.scale = 0.6;
     const auto rows = [this](std::int64_t count, std::int64_t of_heads) {
       return Strided(1.5 * at::randn({count, of_heads * d}, at::kDouble), type).rows;
     };
@@ -117,7 +118,7 @@ class Attentions : public ::testing::TestWithParam<Case> {
 
   [[nodiscard]] at::Tensor truth_of(Derivative pattern) const {
     const at::Tensor by_head = query.view({sequences, a.queries, heads, d}).transpose(1, 2);
-    return truth::attention(by_head, whole(key, a.prefix_key), whole(value, a.prefix_value), a.window, pattern)
+    return truth::attention(by_head, whole(key, a.prefix_key), whole(value, a.prefix_value), a.window, a.scale, pattern)
         .transpose(1, 2)
         .reshape(query.sizes());
   }

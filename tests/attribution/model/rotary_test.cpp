@@ -18,7 +18,7 @@ TEST(Rotary, ScoresDependOnTheDistanceOnly) {
   const at::Tensor k = at::randn({8}, at::kDouble);
   const auto rotated = [&tables](const at::Tensor& x) {  // [pos, d]: the same vector at every position
     at::Tensor rows = x.expand({12, 8}).contiguous();
-    rotate(rows, {tables.cosine, tables.sine, 0, 12}, Turn::forward);
+    rotate(rows, {tables.cosine, tables.sine, 0, 12}, RotationSense::forward);
     return rows;
   };
   const at::Tensor scores = rotated(q).mm(rotated(k).t());  // [query pos, key pos]
@@ -31,7 +31,7 @@ TEST(Rotary, ScoresDependOnTheDistanceOnly) {
 TEST(Rotary, RotatesTheTwoHalvesByPositionTimesFrequency) {
   const RotaryTables tables = rotary_tables({}, 4, 3, at::kDouble);
   const at::Tensor turned = at::tensor({1.0, 2.0, 3.0, 4.0}, at::kDouble).expand({3, 4}).contiguous();
-  rotate(turned, {tables.cosine, tables.sine, 0, 3}, Turn::forward);
+  rotate(turned, {tables.cosine, tables.sine, 0, 3}, RotationSense::forward);
   const double slow = 2 * std::pow(10000.0, -0.5);
   EXPECT_NEAR(turned[2][0].item<double>(), std::cos(2) - 3 * std::sin(2), 1e-14);
   EXPECT_NEAR(turned[2][2].item<double>(), 3 * std::cos(2) + std::sin(2), 1e-14);

@@ -54,7 +54,7 @@ TEST_P(Bits, DoNotDependOnTheBatch) {
   const LogitDirections directions = m.logit_directions(p.tokens);
   const EngineRun together = engine_run(m, whole_batch(e), directions);
   for (int i = 0; i < 13; ++i) {
-    const EngineRun alone = engine_run(m, whole_batch(e.narrow(0, i, 1)), directions.narrow(0, i, 1));
+    const EngineRun alone = engine_run(m, whole_batch(e.narrow(0, i, 1)), directions.narrow(i, 1));
     expect_same_sequence(alone, 0, together, i);
   }
 }
@@ -166,7 +166,7 @@ TEST_P(Bits, OfARangeOfAWavefrontAreThoseOfItsSequences) {
   const LogitDirections directions = m.logit_directions(p.tokens);
   const EngineRun whole = engine_run(m, whole_batch(m.embed(p.clean)), directions);
   const Batch batch = entering(whole, {{1, {0, 1}}, {2, {2, 0}}, {3, {1}}});
-  const at::Tensor turned = directions.select(at::tensor({0, 1, 2, 0, 1}, at::kLong));
+  const LogitDirections turned = directions.select(at::tensor({0, 1, 2, 0, 1}, at::kLong));
   const EngineRun some = engine_run(m, batch, turned, {}, {1, 3});  // one of block 1, both of block 2
   expect_same_bits(some.stream_gradients[2],
                    whole.stream_gradients[2].index_select(0, at::tensor({1, 2, 0}, at::kLong)));

@@ -87,7 +87,7 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
     gate.rows = rows;
     gate.neurons = width;
     gate.gated = true;
-    gate.curve = curve;
+    gate.activation = activation;
     gate.pre_activations = read<T>(pre_activations);
     gate.neurons_out = rows_of<T>(result(at::zeros({rows, width}, network)));
     kernels.gate(gate);
