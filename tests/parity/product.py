@@ -93,6 +93,27 @@ def run_product(binary: Path, folder: Path, settings: dict) -> Results:
     return read_results(out / "results.h5")
 
 
+def dotted(settings: dict, prefix: str = "") -> dict[str, object]:
+    """Nested settings as keys of a sweep's `include`: {"a": {"b": 1}} is {"a.b": 1}."""
+    flat: dict[str, object] = {}
+    for key, value in settings.items():
+        flat |= dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def run_sweep(binary: Path, folder: Path, settings: dict, runs: list[dict]) -> list[Results]:
+    """One process for runs that differ from `settings`; their results in order."""
+    sweep, out = folder / "sweep.yaml", folder / "out"
+    include = {"sweep": {"include": [dotted(run) for run in runs]}}
+    sweep.write_text(json.dumps({"schema": 1, "name": "parity"} | settings | include, indent=1))
+    command = [str(binary), "run", str(sweep), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, f"exit {done.returncode}\n{sweep.read_text()}\n{done.stderr}"
+    names = json.loads((out / "sweep.json").read_text())["runs"]
+    assert len(names) == len(runs)
+    return [read_results(out / name / "results.h5") for name in names]
+
+
 def assert_close(ours: np.ndarray, expected: np.ndarray, relative: float, what: str) -> None:
     """Largest difference at most `relative` of the largest expected magnitude."""
     assert ours.shape == expected.shape, f"{what}: shape {ours.shape}, expected {expected.shape}"

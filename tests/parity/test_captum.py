@@ -18,7 +18,7 @@ import pytest
 import torch
 from captum.attr import IntegratedGradients, LayerConductance, LayerIntegratedGradients
 from conftest import ROOT
-from product import run_product
+from product import run_sweep
 from torch import nn
 
 # Captum's names. It rounds weights, and the points of all rules but Gauss-Legendre, to float32: only conductance
@@ -61,15 +61,13 @@ def stage_of(module: nn.Module) -> dict | None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("steps", [2, 7, 50])
-def test_toy_nets(seed, rule, steps, toy_driver):
+def test_toy_nets(seed, rule, toy_driver):
     """Input IG, IG-activations and captum-form conductance of every stage of a random net."""
     net = toy_net(seed)
     start, end = torch.randn(2, 4, net[0].in_features, dtype=torch.float64)
-    settings = {"n_steps": steps, "method": RULES[rule], "target": 1}
     cases, expected, tolerances = [], [], []
 
-    def add(method: str, tap: int, theirs: torch.Tensor, tolerance: float) -> None:
+    def add(method: str, tap: int, steps: int, theirs: torch.Tensor, tolerance: float) -> None:
         # Captum ignores its trapezoid's weights in conductance: the points are those of the true one.
         ours = "trapezoid" if method == "conductance" and rule == "trapezoid-captum" else rule
         cases.append(
@@ -86,18 +84,20 @@ def test_toy_nets(seed, rule, steps, toy_driver):
         expected.append(theirs.detach().numpy())
         tolerances.append(tolerance)
 
-    add("input-ig", 0, IntegratedGradients(net).attribute(end, start, **settings), 1e-6)
-    for tap, module in enumerate(net[:-1]):
-        add("ig-acts", tap, LayerIntegratedGradients(net, module).attribute(end, start, **settings), 1e-6)
-        exact = 1e-12 if rule == "gauss-legendre" else 1e-6
-        add("conductance", tap, LayerConductance(net, module).attribute(end, start, **settings), exact)
+    exact = 1e-12 if rule == "gauss-legendre" else 1e-6
+    for steps in (2, 7, 50):
+        settings = {"n_steps": steps, "method": RULES[rule], "target": 1}
+        add("input-ig", 0, steps, IntegratedGradients(net).attribute(end, start, **settings), 1e-6)
+        for tap, module in enumerate(net[:-1]):
+            add("ig-acts", tap, steps, LayerIntegratedGradients(net, module).attribute(end, start, **settings), 1e-6)
+            theirs = LayerConductance(net, module).attribute(end, start, **settings)
+            add("conductance", tap, steps, theirs, exact)
     lines = "\n".join(json.dumps(case) for case in cases) + "\n"
     done = subprocess.run([str(toy_driver)], input=lines, capture_output=True, text=True, check=True)
     for case, line, theirs, tolerance in zip(cases, done.stdout.splitlines(), expected, tolerances, strict=True):
         scale = max(np.abs(theirs).max(), 1.0)
-        np.testing.assert_allclose(
-            json.loads(line), theirs, rtol=0, atol=tolerance * scale, err_msg=str(case["method"])
-        )
+        what = f"{case['method']} of stage {case['tap']}, {case['steps']} steps"
+        np.testing.assert_allclose(json.loads(line), theirs, rtol=0, atol=tolerance * scale, err_msg=what)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
@@ -116,21 +116,24 @@ def test_tiny_transformers(name, rule, binary, tmp_path, tiny_folder, tiny_model
     def from_embeddings(e: torch.Tensor) -> torch.Tensor:
         return metric(model.model(inputs_embeds=e, use_cache=False).logits)
 
-    def ours(method: str, ours_rule: str = rule, **more: object) -> dict:
-        folder = tmp_path / method
-        folder.mkdir()
-        settings = {
+    conductance_rule = "trapezoid" if rule == "trapezoid-captum" else rule
+    ours = run_sweep(
+        binary,
+        tmp_path,
+        {
             "model": {"path": str(tiny_folder(name)), "dtype": "float64"},
             "pairs": {"train_file": str(tiny_folder(name) / "pairs.jsonl"), "train": 1},
-            "attribution": {"method": method, "quadrature": ours_rule, "steps": 7} | more,
-        }
-        return run_product(binary, folder, settings)
-
+            "attribution": {"method": "ig-acts", "quadrature": rule, "steps": 7},
+        },
+        [
+            {"attribution": {"method": "ig-acts"}},
+            {"attribution": {"method": "conductance", "quadrature": conductance_rule, "form": "captum"}},
+            {"attribution": {"method": "input-ig"}},
+        ],
+    )
+    acts, conductances = (results["/attribution/scores"] for results in ours[:2])
     e, e_other = model.embed(clean), model.embed(other)
     settings = {"n_steps": 7, "method": RULES[rule]}
-    conductance_rule = "trapezoid" if rule == "trapezoid-captum" else rule
-    acts = ours("ig-acts")["/attribution/scores"]
-    conductances = ours("conductance", conductance_rule, form="captum")["/attribution/scores"]
     for layer, second in enumerate(model.seconds):
         layer_ig = LayerIntegratedGradients(from_ids, second)
         theirs = layer_ig.attribute(clean, other, attribute_to_layer_input=True, **settings)[0].detach().numpy()
@@ -139,5 +142,5 @@ def test_tiny_transformers(name, rule, binary, tmp_path, tiny_folder, tiny_model
         theirs = conductance.attribute(e, e_other, attribute_to_layer_input=True, **settings)[0].detach().numpy()
         np.testing.assert_allclose(conductances[layer], theirs, rtol=0, atol=2e-7 * max(1, np.abs(theirs).max()))
     theirs = IntegratedGradients(from_embeddings).attribute(e, e_other, **settings)[0].sum(-1).detach().numpy()
-    inputs = ours("input-ig")["/attribution/inputs"][0]
+    inputs = ours[2]["/attribution/inputs"][0]
     np.testing.assert_allclose(inputs, theirs, rtol=0, atol=2e-6 * max(1, np.abs(theirs).max()))

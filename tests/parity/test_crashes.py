@@ -27,7 +27,7 @@ def test_killed_runs_go_on(binary, tmp_path):
 
 
 class Work:
-    """A run of about four seconds in sixteen units, and what it gives when left in peace."""
+    """A run of a few seconds in sixteen units."""
 
     def __init__(self, binary: Path, folder: Path, model: Path) -> None:
         self.binary, self.folder = binary, folder
@@ -37,7 +37,7 @@ class Work:
             "name": "crash",
             "model": {"path": str(model), "dtype": "float32"},
             "pairs": {"train_file": pairs, "test_file": pairs, "train": 16, "test": 8, "overlap": "allow"},
-            "attribution": {"method": "ig-acts", "quadrature": "right", "steps": 8000},
+            "attribution": {"method": "ig-acts", "quadrature": "right", "steps": 4000},
             "unit": {"pairs": 1},
             "threads": 1,
             "circuit": {"counts": [3, 30]},
@@ -94,13 +94,13 @@ def work(binary, tmp_path, tiny_folder) -> Work:
     return Work(binary, tmp_path, tiny_folder("llama"))
 
 
-@pytest.fixture
-def peace(work) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def peace(binary, tmp_path_factory, tiny_folder) -> dict[str, str]:
     """The hashes of an undisturbed run."""
-    out, work.out = work.out, work.folder / "peace"
-    assert work.run().returncode == 0
-    work.out = out
-    return hashes(work.folder / "peace" / "results.h5")
+    work = Work(binary, tmp_path_factory.mktemp("peace"), tiny_folder("llama"))
+    done = work.run()
+    assert done.returncode == 0, done.stderr
+    return hashes(work.out / "results.h5")
 
 
 def rank_of(process: int) -> int:
@@ -141,14 +141,20 @@ def test_signals_reach_all_ranks(work, peace):
     assert hashes(work.out / "results.h5") == peace
 
 
-def test_a_time_limit(work, peace):
+def test_a_time_limit(work):
     """Stops before it is over."""
+    work.settings["attribution"]["steps"] = 30000  # nobody is through in a second
+    work.write()
     done = work.run("--time", "1s")
     assert done.returncode == 75, done.stderr
     assert "not complete" in work.tool("status").stdout
+    assert work.run("--time", "soon").returncode == 2
+
+
+def test_time_enough(work, peace):
+    """A limit that is not met changes nothing."""
     assert work.run("--time", "1:00:00").returncode == 0
     assert hashes(work.out / "results.h5") == peace
-    assert work.run("--time", "soon").returncode == 2
 
 
 def test_status_and_finalize(work, peace):
@@ -208,23 +214,56 @@ def test_damaged_blocks(damage, work, peace):
     assert len(list(work.out.glob("journal/*/*/*.damaged"))) == 1
 
 
-def test_other_work_is_refused(work, peace):
-    """Another configuration, another kind of processor, another version; nothing is lost by asking."""
+def test_another_configuration_is_refused(work, peace):
+    """Nothing is lost by asking, and a damaged list of runs only costs their units."""
     kept = work.killed_after(3)
-    work.settings["attribution"]["steps"] = 7000
+    work.settings["attribution"]["steps"] -= 1
     work.write()
     done = work.run()
     assert done.returncode == 2 and "--fresh" in done.stderr and "another configuration" in done.stderr
-    work.settings["attribution"]["steps"] = 8000
+    work.settings["attribution"]["steps"] += 1
     work.write()
     assert work.units() == kept
     (group,) = work.out.glob("journal/*/group.json")
     group.write_text("{")
-    stopped = work.run("--time", "1s")
-    assert stopped.returncode == 75 and "group.json is damaged" in stopped.stderr
-    assert work.units() >= kept
-    assert work.run().returncode == 0
+    done = work.run()
+    assert done.returncode == 0 and "group.json is damaged" in done.stderr
+    assert work.facts()["units_restored"] == kept
     assert hashes(work.out / "results.h5") == peace
+
+
+def test_another_version_is_refused(work, peace):
+    """A version whose numbers differ gives a run another identity, which is all that the journal knows of it."""
+    kept = work.killed_after(3)
+    (file,) = work.out.glob("journal/*/group.json")
+    ours = file.read_text()
+    group = json.loads(ours)
+    group["runs"][0]["identity"] = "0" * len(group["runs"][0]["identity"])
+    file.write_text(json.dumps(group))
+    done = work.run()
+    assert done.returncode == 2 and "--fresh" in done.stderr and "of another version" in done.stderr
+    assert work.units() == kept
+    file.write_text(ours)
+    assert work.run().returncode == 0
+    assert work.facts()["units_restored"] == kept
+    assert hashes(work.out / "results.h5") == peace
+
+
+def test_another_kind_of_processor_is_refused(work, monkeypatch):
+    """What was computed with other instructions is not mixed in; where they are at hand the run goes on."""
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    kept = work.killed_after(3)
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY")
+    done = work.run()
+    if done.returncode == 0:
+        pytest.skip("this processor has no instructions beyond the default ones")
+    assert done.returncode == 2, done.stderr
+    assert "was computed on" in done.stderr and "DEFAULT" in done.stderr and "--fresh" in done.stderr
+    assert work.units() == kept
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert work.run().returncode == 0
+    assert work.facts()["units_restored"] == kept
+    assert work.facts()["cpu_capability"] == "DEFAULT"
 
 
 def test_fresh_starts_over(work, peace):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 import h5py
 import pytest
 from conftest import ROOT
-from product import hashes
+from product import hashes, processes_of
 
 LAB = ROOT / "slurm" / "lab"
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
@@ -126,6 +127,14 @@ def log_of(folder: Path) -> str:
     return "\n".join(file.read_text() for file in sorted(folder.glob("tributary-*.log")))
 
 
+def wait_for_block(folder: Path) -> None:
+    """Until something of a job is in its journal."""
+    deadline = time.monotonic() + 60
+    while not list((folder / "out").glob("journal/*/*/*.block")):
+        assert time.monotonic() < deadline, log_of(folder)
+        time.sleep(0.1)
+
+
 def test_ranks_on_several_nodes_give_the_same_bits(cluster, binary, sweep, tmp_path):
     """Eight ranks on four nodes, started by srun with PMIx."""
     write(tmp_path, sweep)
@@ -146,10 +155,7 @@ def test_a_job_out_of_time_is_requeued_and_finishes(cluster, binary, sweep, tmp_
     job = cluster.submit(
         tmp_path, "sweep.sbatch", "sweep.yaml", "--out", "out", options=("--nodes=2", "--ntasks=2", "--time=10:00")
     )
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "out").glob("journal/*/*/*.block")):
-        assert time.monotonic() < deadline, log_of(tmp_path)
-        time.sleep(0.1)
+    wait_for_block(tmp_path)
     cluster.call("scancel", "--batch", "--signal=USR1", job)  # what --signal=B:USR1@120 does
     cluster.hurry(job)
     facts = cluster.wait_end(job)
@@ -173,15 +179,41 @@ def test_an_array_with_an_element_that_fails(cluster, sweep, tmp_path):
     assert len(list((tmp_path / "out").rglob("results.h5"))) == 2
 
 
-def test_a_node_that_dies_leads_to_a_requeue(cluster, sweep, tmp_path):
-    """Slurm notices within its timeout, and puts the job back."""
-    sweep["sweep"] = {"grid": {"attribution.steps": [100000, 99999, 99998, 99997, 99996]}}  # a minute or two
+def ranks_on(binary: Path, node: str) -> list[int]:
+    """Processes of the program on a node of the lab."""
+    return [p for p in processes_of(binary) if f"SLURMD_NODENAME={node}\0" in Path(f"/proc/{p}/environ").read_text()]
+
+
+def send(number: signal.Signals, binary: Path, processes: list[int]) -> None:
+    """To those that are still there: Slurm may have ended them."""
+    for process in set(processes) & set(processes_of(binary)):
+        os.kill(process, number)
+
+
+def test_a_node_that_dies_leads_to_a_requeue(cluster, binary, sweep, tmp_path):
+    """Slurm puts the job back within its timeout; the second start keeps what was journalled and ends with the same
+    bits, though a rank of the first one comes back to life meanwhile.
+    """
+    sweep["attribution"]["steps"] = 5000
     write(tmp_path, sweep)
     job = cluster.submit(
         tmp_path, "sweep.sbatch", "sweep.yaml", "--out", "out", options=("--nodes=2", "--ntasks=2", "--time=10:00")
     )
-    cluster.wait(job, lambda facts: facts["JobState"] == "RUNNING")
+    wait_for_block(tmp_path)
     second = cluster.call("scontrol", "show", "hostnames", cluster.facts(job)["NodeList"]).split()[1]
-    subprocess.run([str(LAB), "kill-node", str(cluster.lab), second], check=True, timeout=30)
-    cluster.wait(job, lambda facts: int(facts["Restarts"]) == 1, seconds=90)
-    cluster.call("scancel", job)
+    lost = ranks_on(binary, second)
+    assert lost, log_of(tmp_path)
+    try:
+        send(signal.SIGSTOP, binary, lost)  # what a dead node computes reaches nobody: the job cannot end
+        subprocess.run([str(LAB), "kill-node", str(cluster.lab), second], check=True, timeout=30)
+        cluster.hurry(job)
+        cluster.wait(job, lambda facts: facts["JobState"] == "RUNNING")
+        send(signal.SIGCONT, binary, lost)
+        facts = cluster.wait_end(job)
+        assert (facts["ExitCode"], facts["Restarts"]) == ("0:0", "1"), log_of(tmp_path)
+    finally:
+        send(signal.SIGKILL, binary, lost)
+    assert second not in facts["NodeList"]
+    with h5py.File(tmp_path / "out" / "results.h5") as results:
+        assert results["provenance"].attrs["units_restored"] > 0
+    assert hashes(tmp_path / "out" / "results.h5") == alone(binary, tmp_path)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from product import Results, assert_close, run_product
+from product import Results, assert_close, run_sweep
 from reference.attribution import Attributor, Method
 from reference.circuits import Evaluator
 from reference.gradients import sweep_embeddings
 from reference.metrics import target_of
-from reference.pairs import Pair, tokenise
+from reference.pairs import tokenise
 from reference.rules import ALL_RULES
 from reference.sva import load_pairs
 from reference.tapped import TappedModel
@@ -40,6 +40,7 @@ CASES = [
     {"method": "conductance", "quadrature": "trapezoid", "steps": 10},
     {"method": "input-ig", "inputs": True, **RIGHT_10},
 ]
+DEFAULT_INPUT_IG = {"method": "input-ig", "inputs": True}
 
 
 def agreement_files() -> dict[str, tuple[Path, Path]]:
@@ -56,22 +57,22 @@ SETS = list(FILES) or [pytest.param("none", marks=pytest.mark.skip(f"no pairs in
 
 @dataclass
 class Agreement:
-    """One set: its files, its fitting pairs, and the reference on them."""
+    """One set: the reference on its fitting pairs, and what the program says of them, in one sweep."""
 
-    files: tuple[Path, Path]
-    held_out: list[Pair]
     attributor: Attributor
     evaluator: Evaluator
+    results: list[Results]  # of CASES, and of input IG by its default rule
 
-    def settings(self, attribution: dict) -> dict:
-        """A sweep file's settings for this set."""
+    @staticmethod
+    def settings(files: tuple[Path, Path]) -> dict:
+        """A sweep file's settings for a set."""
         chosen = {"train": COUNT, "test": COUNT, "unfit": "skip", "overlap": "allow"}
-        files = {"train_file": str(self.files[0]), "test_file": str(self.files[1])}
+        pairs = {"train_file": str(files[0]), "test_file": str(files[1])}
         return {
             "model": {"path": str(MODEL), "dtype": "float32"},
-            "pairs": files | chosen | {"length": "first"},
+            "pairs": pairs | chosen | {"length": "first"},
             "metric": "logit-difference",
-            "attribution": attribution,
+            "attribution": {"method": "atp"},
             "positions": "keep",
             "circuit": {"counts": COUNTS, "ranking": "abs", "ablation": "mean"},
         }
@@ -86,13 +87,17 @@ def smollm2() -> TappedModel:
 
 
 @pytest.fixture(scope="module", params=SETS)
-def agreement(request: pytest.FixtureRequest, smollm2: TappedModel) -> Agreement:
+def agreement(
+    request: pytest.FixtureRequest, binary: Path, smollm2: TappedModel, tmp_path_factory: pytest.TempPathFactory
+) -> Agreement:
     """Each agreement set in turn."""
     tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
     files = FILES[request.param]
     training, held_out = load_pairs(*files, tokenizer, COUNT, COUNT)
     attributor, evaluator = Attributor(smollm2, training), Evaluator(smollm2, held_out)
-    return Agreement(files, held_out, attributor, evaluator)
+    runs = [{"attribution": case} for case in [*CASES, DEFAULT_INPUT_IG]]
+    results = run_sweep(binary, tmp_path_factory.mktemp("agreement"), Agreement.settings(files), runs)
+    return Agreement(attributor, evaluator, results)
 
 
 def test_reference_conserves_the_metric() -> None:
@@ -131,9 +136,9 @@ def check_circuit(results: Results, evaluator: Evaluator) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["method"])
-def test_scores(case: dict, agreement: Agreement, binary: Path, tmp_path: Path) -> None:
+def test_scores(case: dict, agreement: Agreement) -> None:
     """Scores within 1e-4 of the largest; the circuits' curve; the residuals."""
-    results = run_product(binary, tmp_path, agreement.settings(case))
+    results = agreement.results[CASES.index(case)]
     scores = agreement.attributor.compute(reference_method(case))
     metric = scores.stacked("metric")
     np.testing.assert_allclose(results["/attribution/metric"], metric, rtol=0, atol=5e-4)
@@ -149,9 +154,8 @@ def test_scores(case: dict, agreement: Agreement, binary: Path, tmp_path: Path) 
     check_circuit(results, agreement.evaluator)
 
 
-def test_default_input_ig(agreement: Agreement, binary: Path, tmp_path: Path) -> None:
+def test_default_input_ig(agreement: Agreement) -> None:
     """Input IG by the program's default rule, against 48 midpoints (resolved to 1e-4)."""
-    case = {"method": "input-ig", "inputs": True}
-    results = run_product(binary, tmp_path, agreement.settings(case))
+    results = agreement.results[-1]
     fine = agreement.attributor.compute(Method("input-ig", "midpoint", 48)).stacked("inputs")
     assert_close(results["/attribution/inputs"], fine, 0.03, "token scores")

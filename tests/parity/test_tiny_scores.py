@@ -7,11 +7,12 @@ Scores are stored in float32, so agreement ends near 1e-7 of the largest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from product import Results, assert_close, run_product
+from product import Results, assert_close, run_product, run_sweep
 from reference.attribution import EMBEDDING_PATHS, Attributor, Method, exact_patching
 from reference.circuits import Evaluator
 from reference.rules import ALL_RULES, PRESETS
@@ -122,13 +123,30 @@ def check_sums(results: Results, case: dict, expected: Attributor, scores) -> No
     np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE * 10 * max(scale, 1))
 
 
+@pytest.fixture(scope="module")
+def scored(binary, tiny_folder, tmp_path_factory) -> Callable[[str], dict[str, Results]]:
+    """Results of all cases of a model by their labels: one sweep a model."""
+    made: dict[str, dict[str, Results]] = {}
+
+    def results(name: str) -> dict[str, Results]:
+        if name not in made:
+            fitting = [without_absent_rules(case, name) for model, case in CASES if model == name]
+            cases = {label(case): {"attribution": case} for case in fitting if case.get("rules") != {}}
+            settings = settings_of(tiny_folder(name), attribution={"method": "atp"})
+            found = run_sweep(binary, tmp_path_factory.mktemp(name), settings, list(cases.values()))
+            made[name] = dict(zip(cases, found, strict=True))
+        return made[name]
+
+    return results
+
+
 @pytest.mark.parametrize(("name", "case"), CASES, ids=label)
-def test_scores(name, case, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
+def test_scores(name, case, scored, tiny_model, tiny_pairs):
     """Scores, metric, residuals, token scores of one method on one family."""
     case = without_absent_rules(case, name)
     if case.get("rules") == {}:
         pytest.skip("the family has no site for this rule")
-    results = run_product(binary, tmp_path, settings_of(tiny_folder(name), attribution=case))
+    results = scored(name)[label(case)]
     attributor = Attributor(tiny_model(name), tiny_pairs(name, PAIRS))
     scores = attributor.compute(reference_method(case, name))
     np.testing.assert_allclose(results["/attribution/metric"], scores.stacked("metric"), atol=2e-6)
@@ -167,14 +185,23 @@ def test_summed_positions(aggregate, binary, tmp_path, tiny_folder, tiny_model, 
     np.testing.assert_allclose(results["/circuit/completeness"], curve.completeness, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral", "gpt2"])
-@pytest.mark.parametrize("ranking", ["abs", "signed"])
-@pytest.mark.parametrize("ablation", ["mean", "zero", "resample"])
-def test_circuits(name, ranking, ablation, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
+CIRCUITS = [(ranking, ablation) for ranking in ("abs", "signed") for ablation in ("mean", "zero", "resample")]
+
+
+@pytest.fixture(scope="module", params=["llama", "mistral", "gpt2"])
+def circuits(request, binary, tiny_folder, tmp_path_factory) -> tuple[str, dict[tuple[str, str], Results]]:
+    """A model's name, and its circuits by ranking and ablation: one sweep a model."""
+    name = request.param
+    settings = settings_of(tiny_folder(name), attribution={"method": "relp"})
+    runs = [{"circuit": {"ranking": ranking, "ablation": ablation}} for ranking, ablation in CIRCUITS]
+    return name, dict(zip(CIRCUITS, run_sweep(binary, tmp_path_factory.mktemp(name), settings, runs), strict=True))
+
+
+@pytest.mark.parametrize(("ranking", "ablation"), CIRCUITS)
+def test_circuits(ranking, ablation, circuits, tiny_model, tiny_pairs):
     """Curves, per-pair metrics and areas of the circuits that the program's own scores give."""
-    circuit = {"counts": RESULT_COUNTS, "ranking": ranking, "ablation": ablation}
-    settings = settings_of(tiny_folder(name), attribution={"method": "relp"}, circuit=circuit)
-    results = run_product(binary, tmp_path, settings)
+    name, by_kind = circuits
+    results = by_kind[ranking, ablation]
     evaluator = Evaluator(tiny_model(name), tiny_pairs(name, PAIRS), ablation)
     scores = results["/attribution/scores"]
     curve = evaluator.curve(scores, RESULT_COUNTS, ranking)
