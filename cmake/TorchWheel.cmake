@@ -20,12 +20,13 @@ add_library(torch_wheel INTERFACE)
 target_include_directories(torch_wheel SYSTEM BEFORE INTERFACE "${fmt_first}")
 target_include_directories(torch_wheel SYSTEM INTERFACE
   "${TRIBUTARY_TORCH_DIR}/include" "${TRIBUTARY_TORCH_DIR}/include/torch/csrc/api/include")
-target_compile_definitions(torch_wheel INTERFACE USE_DISTRIBUTED=0)
+# Per-operator headers: a header of LibTorch then includes the operators it uses, not all two thousand.
+target_compile_definitions(torch_wheel INTERFACE USE_DISTRIBUTED=0 AT_PER_OPERATOR_HEADERS)
 # torch's folder comes before any system folder, or the loader takes an installed older LibTorch.
 list(PREPEND CMAKE_BUILD_RPATH "${TRIBUTARY_TORCH_DIR}/lib")
 # Not libtorch_cuda, which costs memory and start-up time: the program loads it where there is a card.
 target_link_libraries(torch_wheel INTERFACE
   "${TRIBUTARY_TORCH_DIR}/lib/libtorch_cpu.so" "${TRIBUTARY_TORCH_DIR}/lib/libc10.so")
 
-# The headers that nearly every source on tensors reads, compiled once: 4 s a file instead of 10.
-set(TRIBUTARY_TORCH_HEADERS <ATen/ATen.h> <torch/csrc/autograd/autograd.h> <torch/csrc/autograd/custom_function.h>)
+# The headers that nearly every source on tensors reads, compiled once.
+set(TRIBUTARY_TORCH_HEADERS "${PROJECT_SOURCE_DIR}/attribution/model/tensors.h")

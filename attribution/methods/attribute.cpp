@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/attribute.h"
 
-#include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/footprint.h"
 
-#include <ATen/ATen.h>
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <memory>

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/integrate.h"
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include <map>
 #include <optional>

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/functions.h"
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include "attribution/model/detail/cpu_kernels.h"
 #include "common/errors.h"

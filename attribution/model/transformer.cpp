@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/transformer.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include "attribution/model/tensors.h"
 
 #include <utility>
 

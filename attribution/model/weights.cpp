@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/weights.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

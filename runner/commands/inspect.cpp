@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/commands/inspect.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
+#include "attribution/model/tensors.h"
 
 #include <iostream>
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/job/model_measures.h"
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <chrono>

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/stages/agreement_stage.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <cmath>

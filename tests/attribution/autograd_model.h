@@ -6,8 +6,8 @@
 // by detaching what they hold constant. Slow on purpose, and knows no tape, prefix or wavefront.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
+#include "attribution/model/tensors.h"
 
 #include <cmath>
 #include <functional>

@@ -4,8 +4,8 @@
 // How close a result in some dtype must be to one in float64.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 namespace tributary::testing {
 

@@ -4,7 +4,7 @@
 // One forward and backward pass of the engine with everything that it tells its listeners kept.
 #pragma once
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include <utility>
 #include <vector>

@@ -6,12 +6,12 @@
 // card would wait for: copies between host and device, and values read one by one.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/native/CPUFallback.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
+#include "attribution/model/tensors.h"
 
 #include <stdexcept>
 #include <string>

@@ -4,8 +4,9 @@
 // A checkpoint of one small Llama layer in memory, whose tensors lie apart unless told otherwise.
 #pragma once
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
+#include <ATen/Context.h>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>

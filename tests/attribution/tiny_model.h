@@ -5,8 +5,9 @@
 // qwen: with biases of queries, keys and values), or plain with LayerNorm and biases like GPT-2.
 #pragma once
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
+#include <ATen/Context.h>
 #include <cmath>
 #include <string>
 #include <utility>

@@ -5,8 +5,8 @@
 // Captum run through the same integrals as the transformer.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
+#include "attribution/model/tensors.h"
 
 #include <utility>
 #include <vector>

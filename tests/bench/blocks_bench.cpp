@@ -3,9 +3,9 @@
 //
 // The hot blocks by themselves, on the demo model's shapes: rows of a network call as the argument. items_per_second of
 // the matrix products is floating-point operations.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
+#include "attribution/model/tensors.h"
 
 #include <cstdlib>
 

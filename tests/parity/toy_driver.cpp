@@ -5,7 +5,7 @@
 // examples as a JSON array a line. A case:
 //   {"stages": [{"weight": [[…]], "bias": […]} or null for a ReLU, …], "target": 0, "tap": 1,
 //    "method": "input-ig" | "ig-acts" | "conductance", "rule": "left", "steps": 5, "start": [[…]], "end": [[…]]}
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include <iostream>
 #include <nlohmann/json.hpp>

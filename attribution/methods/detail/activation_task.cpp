@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <cmath>

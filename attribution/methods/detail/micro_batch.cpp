@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/detail/micro_batch.h"
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include <cmath>
 #include <limits>

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/detail/pair_scores.h"
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <cmath>

@@ -5,7 +5,7 @@
 #include "attribution/methods/detail/pair_scores.h"
 #include "attribution/model/detail/staging.h"
 
-#include <ATen/ATen.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <limits>

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/circuit/ablation.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include "attribution/circuit/ranking.h"
 #include "tests/attribution/autograd_model.h"

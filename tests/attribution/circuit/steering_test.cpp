@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/circuit/steering.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include "tests/attribution/autograd_model.h"
 #include "tests/attribution/closeness.h"

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/activation_path.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <map>
 #include <tuple>

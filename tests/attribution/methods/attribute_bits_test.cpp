@@ -3,8 +3,9 @@
 //
 // No bit of a unit's scores and tables depends on what else is computed with it: other tasks, other pairs, other
 // layers, batches, or positions computed once.
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include "attribution/methods/attribute.h"
 #include "attribution/methods/detail/pair_tree.h"

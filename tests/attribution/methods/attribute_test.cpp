@@ -5,8 +5,8 @@
 // implementation and with Captum is the business of tests/parity.
 #include "attribution/methods/attribute.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <cmath>
 #include <limits>

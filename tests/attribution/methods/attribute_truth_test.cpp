@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every kind of score, neuron by neuron, against its definition written with the autograd reference, in float64.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include "attribution/methods/attribute.h"
 #include "tests/attribution/autograd_model.h"

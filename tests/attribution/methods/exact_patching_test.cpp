@@ -3,8 +3,8 @@
 #include "attribution/methods/exact_patching.h"
 #include "attribution/nodes/noise.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <tuple>
 

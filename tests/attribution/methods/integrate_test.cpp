@@ -4,8 +4,8 @@
 // Integrals along a path with known answers: one neuron v(alpha), one gradient g(alpha), no network.
 #include "attribution/methods/integrate.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <cmath>
 #include <functional>

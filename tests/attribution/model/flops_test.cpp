@@ -4,8 +4,8 @@
 // Counts of floating-point operations against sums written out by hand.
 #include "attribution/model/flops.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include "tests/attribution/engine_run.h"
 #include "tests/attribution/tiny_model.h"

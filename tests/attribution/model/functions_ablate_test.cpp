@@ -1,7 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <tuple>
 

@@ -3,8 +3,9 @@
 //
 // Rotation and attention as loops against autograd in float64 and against LibTorch's operations, on rows that lie apart
 // in memory: grouped heads, shared prefixes, queries of the last position only, windows.
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <tuple>
 

@@ -3,8 +3,9 @@
 //
 // Activations and gates as loops against autograd in float64 and against LibTorch's operations, rule by rule, on rows
 // that lie apart in memory and on values so large that an exponential overflows.
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <tuple>
 

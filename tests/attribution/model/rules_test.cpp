@@ -5,8 +5,8 @@
 // conservation law that only all four together keep. Each rule's own formula: functions_*_test.cpp.
 #include "attribution/model/rules.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include "tests/attribution/autograd_model.h"
 #include "tests/attribution/closeness.h"

@@ -3,8 +3,8 @@
 //
 // No bit of a sequence's metric or gradients depends on how it was run: with whom, with the positions before it
 // computed or given, from block 0 or entering later, on the way down with all or with some.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <tuple>
 

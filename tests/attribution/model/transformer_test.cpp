@@ -5,8 +5,8 @@
 // That no bit depends on the batch: transformer_bits_test.cpp.
 #include "attribution/model/transformer.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include "common/errors.h"
 #include "tests/attribution/autograd_model.h"

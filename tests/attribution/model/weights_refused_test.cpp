@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Checkpoints that are not the model their config.json describes.
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <limits>
 

@@ -5,8 +5,9 @@
 // the dtype is right, a copy through the store otherwise.
 #include "attribution/model/weights.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <memory>
 

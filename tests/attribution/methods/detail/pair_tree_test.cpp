@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/detail/pair_tree.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include "tests/attribution/closeness.h"
 

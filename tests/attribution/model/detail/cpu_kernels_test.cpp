@@ -5,8 +5,9 @@
 // one that this machine chooses against autograd.
 #include "attribution/model/detail/cpu_kernels.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+#include "attribution/model/tensors.h"
 
 #include <vector>
 
