@@ -11,8 +11,8 @@
 
 namespace tributary {
 
-const std::vector<PilotCandidate>& pilot_candidates() {
-  static const std::vector<PilotCandidate> candidates = {
+const std::vector<RulePoints>& pilot_candidates() {
+  static const std::vector<RulePoints> candidates = {
       {Quadrature::radau, 2},      {Quadrature::simpson, 3},    {Quadrature::boole, 5},
       {Quadrature::trapezoid, 9},  {Quadrature::trapezoid, 13}, {Quadrature::trapezoid, 17},
       {Quadrature::trapezoid, 25}, {Quadrature::trapezoid, 33}, {Quadrature::trapezoid, 65},

@@ -39,19 +39,26 @@ struct Keep {
   std::int64_t count = 0;  //!< largest: so many a pair, by |score|
 };
 
-/// What one method of a unit is given.
+/// A quadrature rule with its number of points.
+struct RulePoints {
+  Quadrature rule;
+  int points;
+};
+
+/// What one method of a unit is given: first what all of them read, then what only some kinds do.
 struct TaskOptions {
   LayerRange layers;
-  MeanState mean;                                       //!< Baseline::mean only
-  std::vector<Neuron> sample;                           //!< ScoreKind::exact only
-  std::vector<Neuron> watched;                          //!< neurons whose scores are given pair by pair
-  Keep keep;                                            //!< what else is
-  std::uint64_t seed = 0;                               //!< ScoreKind::noise only
-  enum class Gap { measure, skip } gap = Gap::measure;  //!< whether one-point methods pay for their linearisation gap
-  std::vector<char> audit;  //!< [pair] pairs to recompute with twice the points; empty: none
-  std::vector<Quadrature>
-      layer_rules;                //!< [layer] quadrature pilot: the rule of each layer (one entry on embedding paths)
-  std::vector<int> layer_points;  //!< [layer] … and its number of points
+  MeanState mean;               //!< Baseline::mean
+  std::vector<Neuron> sampled;  //!< neurons whose scores are given pair by pair
+  Keep keep;                    //!< what else is
+
+  // Methods on a path.
+  std::vector<char> audit;              //!< [pair] pairs to recompute with twice the points; empty: none
+  std::vector<RulePoints> layer_rules;  //!< quadrature pilot: of each layer of the model; one on embedding paths
+
+  enum class Gap { measure, skip } gap = Gap::measure;  //!< one-point methods: whether to pay for the linearisation gap
+  std::vector<Neuron> sample;                           //!< ScoreKind::exact: the neurons to patch
+  std::uint64_t seed = 0;                               //!< ScoreKind::noise
 };
 
 /// One method to compute in a unit.
@@ -74,7 +81,7 @@ struct UnitScores {
   at::Tensor audit;        //!< [pair, layer] relative L1 error against twice the points; NaN where not audited
   at::Tensor metric;       //!< [pair, 2] m on clean and counterfactual (NaN when unpaired)
   at::Tensor inputs;       //!< [pair, pos] input IG per token, on embedding paths
-  at::Tensor watched;      //!< [pair, n] of the watched neurons in the unit's layers, in their order
+  at::Tensor sampled;      //!< [pair, n] of the sampled neurons in the unit's layers, in their order
   /// Keep all: [pair, layer × pos × neuron]. Largest: [pair, 2 × count], nodes (their place in the whole model's
   /// [layer, pos, neuron]) and scores in turn, largest first; nodes are -1 where a unit has fewer.
   at::Tensor kept;
@@ -95,13 +102,8 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
 /// How often each rule acts in one backward pass through the last `blocks` blocks and the head, all rules on.
 Fired count_fired(const Transformer& model, std::int64_t blocks);
 
-/// A rule the quadrature pilot may choose: for each candidate, in order of cost, whether |residual| stays within
-/// tolerance.
-struct PilotCandidate {
-  Quadrature rule;
-  int points;
-};
-const std::vector<PilotCandidate>& pilot_candidates();
+/// The rules that the quadrature pilot may choose, in order of cost: the first whose |residual| stays within tolerance.
+const std::vector<RulePoints>& pilot_candidates();
 
 /// Index of the cheapest candidate that met the tolerance (the last one when none did): [pair, layer], [pair, 1] on
 /// embedding paths.

@@ -136,36 +136,46 @@ class AdaptiveExample {
   /// The points to evaluate next, ascending in alpha, and the level that each enters at.
   [[nodiscard]] std::map<double, int> wanted() const {
     std::map<double, int> points;
-    for (int level = level_ + 1; level <= upto_; ++level) {
+    for (int level = level_ + 1; level <= next_; ++level) {
       for (const double alpha : new_points(level)) points[alpha] = level;
     }
     return points;
   }
   void add(int level, double alpha, const PathSample& sample) { nested_.add(level, alpha, sample); }
 
-  /// Judges the levels that the new points complete, in order.
+  /// Judges the levels that the new points complete, in order, until one of them is the last.
   void judge() {
-    while (level_ < upto_ && !finished_) {
+    for (const int goal = next_; level_ < goal;) {
       ++level_;
-      const bool accepted = level_ > 0 && accept();
-      before_ = nested_.sum(level_);
-      if (accepted || !allowed(level_ + 1)) finish(accepted);
+      const Decision decision = decide();
+      sum_before_ = nested_.sum(level_);
+      if (decision != Decision::refine) return finish(decision);
     }
-    if (finished_) return;
-    // Far from the goal one more level will not do: two at a time fill a network call better.
-    constexpr double far = 30;
-    const bool far_off = options_.residual == AdaptiveOptions::Residual::required &&
-                         options_.agreement == AdaptiveOptions::Agreement::sum &&
-                         excess(before_, nested_.difference(), floor_, options_) > far;
-    upto_ = far_off && allowed(level_ + 2) ? level_ + 2 : level_ + 1;
+    next_ = far_from_goal() && allowed(level_ + 2) ? level_ + 2 : level_ + 1;
   }
 
   [[nodiscard]] PathIntegral take() { return std::move(result_); }
 
  private:
+  enum class Decision { accept, give_up, refine };
+
   [[nodiscard]] bool allowed(int level) const { return (1 << level) + 1 <= std::max(options_.max_points, 3); }
 
-  [[nodiscard]] bool accept() {
+  /// On the level at hand; the first one has nothing to be compared with.
+  [[nodiscard]] Decision decide() {
+    if (level_ > 0 && good_enough()) return Decision::accept;
+    return allowed(level_ + 1) ? Decision::refine : Decision::give_up;
+  }
+
+  /// Far from the goal one more level will not do: two at a time fill a network call better.
+  [[nodiscard]] bool far_from_goal() const {
+    constexpr double far = 30;
+    return options_.residual == AdaptiveOptions::Residual::required &&
+           options_.agreement == AdaptiveOptions::Agreement::sum &&
+           excess(sum_before_, nested_.difference(), floor_, options_) > far;
+  }
+
+  [[nodiscard]] bool good_enough() {
     if (options_.agreement == AdaptiveOptions::Agreement::conductance) {
       const at::Tensor now = nested_.conductance(level_);
       const bool agree = conductance_.defined() && l1(now - conductance_) <= options_.tolerance * l1(now);
@@ -175,16 +185,16 @@ class AdaptiveExample {
     const double sum = nested_.sum(level_);
     const double scale = std::max(std::abs(nested_.difference()), floor_);
     if (options_.residual == AdaptiveOptions::Residual::ignored) {
-      return std::abs(sum - before_) <= options_.tolerance * std::max(std::abs(sum), scale);
+      return std::abs(sum - sum_before_) <= options_.tolerance * std::max(std::abs(sum), scale);
     }
     return excess(sum, nested_.difference(), floor_, options_) <= 1 &&
            nested_.residual_of_halves(level_) <= 10 * options_.tolerance * scale;
   }
 
-  void finish(bool accepted) {
+  void finish(Decision decision) {
     result_ = nested_.estimate(level_);
     result_.conductance = conductance_;
-    result_.converged = accepted;
+    result_.converged = decision == Decision::accept;
     finished_ = true;
     nested_ = NestedIntegral(options_.agreement);  // its sums are no longer needed
   }
@@ -192,9 +202,9 @@ class AdaptiveExample {
   const AdaptiveOptions& options_;
   double floor_;
   NestedIntegral nested_;
-  int level_ = -1;  // judged so far
-  int upto_ = 1;    // to evaluate before the next judgement; nothing stops at level 0
-  double before_ = 0;
+  int level_ = -1;         // judged so far
+  int next_ = 1;           // to evaluate before the next judgement; nothing stops at level 0
+  double sum_before_ = 0;  // at the level judged last
   at::Tensor conductance_;
   bool finished_ = false;
   PathIntegral result_;

@@ -38,7 +38,7 @@ Outcome GroupOutcomes::of(std::size_t i, Timings& own) const {
   if (job.has_steering()) outcome.steering = run_steering(alone, job, attributions_[i]);
   agreed(execution_.comm, [&] {
     if (execution_.comm.rank() != 0 || truths_[i] == nullptr) return;
-    outcome.agreement = agreement_of(job, exact_.sample(), *truths_[i], attributions_[i].watched);
+    outcome.agreement = agreement_of(job, exact_.sample(), *truths_[i], attributions_[i].sampled);
   });
   return outcome;
 }

@@ -142,7 +142,7 @@ const PairTable& ExactEffects::of(const Job& job) {
   const StageResult result = run_plan(scoped, "exact patching", plan, [&](const Chunk& chunk) {
     Task task{method, {}};
     task.options.layers = chunk.layers;
-    task.options.watched = neurons;
+    task.options.sampled = neurons;
     const auto [first, count] = neurons_in(neurons, chunk.layers);
     task.options.sample.assign(neurons.begin() + first, neurons.begin() + first + count);
     const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
@@ -151,7 +151,7 @@ const PairTable& ExactEffects::of(const Job& job) {
     const Networks exact{job.exact.get(), job.exact.get()};
     const UnitOutcome unit = attribute(exact, {task}, prompts, UnitOptions{execution_.batching()});
     RowWriter rows(unit.flops);
-    rows.add(unit.scores.front().watched);
+    rows.add(unit.scores.front().sampled);
     return UnitResult{{}, rows.take()};
   });
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {

@@ -22,7 +22,7 @@ namespace {
 enum class Columns {
   pair,     // of the whole pair
   layers,   // a layer each, or one for the whole pair
-  watched,  // a watched neuron each
+  sampled,  // a sampled neuron each
   nodes,    // a node each
   largest,  // the largest nodes: those of all layers compete
 };
@@ -43,7 +43,7 @@ std::vector<TableSpec> tables_of(const Job& job) {
       {&AttributionOutcome::converged, &UnitScores::converged, Columns::layers},
       {&AttributionOutcome::audit, &UnitScores::audit, Columns::layers},
       {&AttributionOutcome::inputs, &UnitScores::inputs, Columns::pair},
-      {&AttributionOutcome::watched, &UnitScores::watched, Columns::watched},
+      {&AttributionOutcome::sampled, &UnitScores::sampled, Columns::sampled},
       {&AttributionOutcome::kept, &UnitScores::kept,
        job.config.keep.what == Keep::What::all ? Columns::nodes : Columns::largest},
   };
@@ -70,14 +70,14 @@ std::vector<double> merge_largest(const std::vector<double>& a, const std::vecto
 
 /// Where a unit's columns begin in a row of the whole model, and how long that row is.
 std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit_columns, const Chunk& chunk,
-                                               const Job& job, const std::vector<Neuron>& watched) {
+                                               const Job& job, const std::vector<Neuron>& sampled) {
   const Architecture& a = job.architecture();
   switch (columns) {
     case Columns::layers:
       if (static_cast<std::int64_t>(unit_columns) != chunk.layers.count()) break;  // one column for the whole pair
       return {chunk.layers.first, a.layers()};
-    case Columns::watched:
-      return {neurons_in(watched, chunk.layers).first, std::ssize(watched)};
+    case Columns::sampled:
+      return {neurons_in(sampled, chunk.layers).first, std::ssize(sampled)};
     case Columns::nodes:
       return {chunk.layers.first * job.node_positions() * a.neurons, a.layers() * job.node_positions() * a.neurons};
     case Columns::pair:
@@ -88,7 +88,7 @@ std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit
 }
 
 void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, Columns columns, const Chunk& chunk,
-                const Job& job, const std::vector<Neuron>& watched) {
+                const Job& job, const std::vector<Neuron>& sampled) {
   if (rows.empty()) return;
   table.rows.resize(job.pairs.train.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -97,7 +97,7 @@ void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, 
       row = merge_largest(row, rows[i]);
       continue;
     }
-    const auto [first, length] = place_of(columns, rows[i].size(), chunk, job, watched);
+    const auto [first, length] = place_of(columns, rows[i].size(), chunk, job, sampled);
     row.resize(static_cast<std::size_t>(length));
     std::copy(rows[i].begin(), rows[i].end(), row.begin() + static_cast<std::ptrdiff_t>(first));
   }
@@ -150,20 +150,19 @@ void run_pilot(const Execution& execution, Preparation& run, std::vector<std::st
   }
   execution.comm.broadcast(chosen);
   for (const std::int64_t choice : chosen) {
-    const PilotCandidate& candidate = pilot_candidates().at(static_cast<std::size_t>(choice));
-    run.options.layer_rules.push_back(candidate.rule);
-    run.options.layer_points.push_back(candidate.points);
+    const RulePoints& candidate = pilot_candidates().at(static_cast<std::size_t>(choice));
+    run.options.layer_rules.push_back(candidate);
     names.push_back(name_of(candidate.rule) + " " + std::to_string(candidate.points));
   }
 }
 
-Preparation prepare(const Execution& execution, const Job& job, const std::vector<Neuron>& watched,
+Preparation prepare(const Execution& execution, const Job& job, const std::vector<Neuron>& sampled,
                     std::vector<std::string>& pilot_names) {
   Preparation run{&job, {}, {}, {}};
   run.options.seed = job.config.seed;
   run.options.gap = job.config.gap;
   run.options.keep = job.config.keep;
-  if (job.has_agreement()) run.options.watched = watched;
+  if (job.has_agreement()) run.options.sampled = sampled;
   if (job.config.method.score == ScoreKind::exact) {
     const Architecture& a = job.architecture();
     run.options.sample = sample_neurons(a.layers(), job.node_positions(), a.neurons, job.config.sample, job.config.seed,
@@ -268,13 +267,13 @@ std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neur
 }
 
 std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& group,
-                                                const std::vector<Neuron>& watched) {
+                                                const std::vector<Neuron>& sampled) {
   std::vector<AttributionOutcome> outcomes(group.size());
   std::vector<Preparation> runs;
   for (std::size_t i = 0; i < group.size(); ++i) {
     Execution alone = execution;
     alone.scope = " of run " + std::to_string(i);
-    runs.push_back(prepare(alone, *group[i], watched, outcomes[i].pilot));
+    runs.push_back(prepare(alone, *group[i], sampled, outcomes[i].pilot));
     const Job& job = *group[i];
     const bool neurons = job.config.method.has_neurons();
     outcomes[i].shape = {neurons ? job.architecture().layers() : 1, job.node_positions(),
@@ -303,7 +302,7 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     RowReader reader(result.rows[unit], static_cast<std::int64_t>(chunk.members.size()), 1);
     for (std::size_t run = 0; run < outcomes.size(); ++run) {
       for (const TableSpec& spec : tables_of(*group[run])) {
-        store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run], watched);
+        store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run], sampled);
       }
     }
   }

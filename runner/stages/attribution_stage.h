@@ -33,15 +33,15 @@ struct AttributionOutcome {
   PairTable converged;             //!< [pair, layer]
   PairTable audit;                 //!< [pair, layer]
   PairTable inputs;                //!< [pair, position]
-  PairTable watched;               //!< [pair, neuron] of the watched neurons
+  PairTable sampled;               //!< [pair, neuron] of the sampled neurons
   PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
 };
 
-/// Computes runs that share model, pairs and metric, in one stage. In their order. watched: neurons, in ascending
+/// Computes runs that share model, pairs and metric, in one stage. In their order. sampled: neurons, in ascending
 /// order, whose scores are wanted pair by pair of the runs with agreement.
 std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& runs,
-                                                const std::vector<Neuron>& watched);
+                                                const std::vector<Neuron>& sampled);
 
 /// Places of the neurons of a range of layers in an ascending list: first and count.
 std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neurons, const LayerRange& layers);

@@ -110,7 +110,7 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
     at::mul_out(place, differences.back(), neuron_gradients(path, l, integrals, micro.pairs()));
     scores.push_back(place);
     for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
-      task.store_spent(pair, l, 1, integrals[static_cast<std::size_t>(path.example(l, pair))]);
+      task.store_integral(pair, l, 1, integrals[static_cast<std::size_t>(path.example(l, pair))]);
     }
   }
   task.add(all);
@@ -122,7 +122,7 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
       known = std::isfinite(integrals[example].difference);
     }
     if (!known) effects = micro.effects(task.method(), task.options());
-    task.store_differences(sum_by_position(all).cpu() - effects.t());
+    task.store({difference_kind(task.method()), sum_by_position(all).cpu() - effects.t()});
   }
   audit(micro, path, task, integrals, differences, scores);
 }

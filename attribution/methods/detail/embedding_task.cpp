@@ -104,10 +104,11 @@ void finish(const MicroBatch& micro, const Start& start, const EmbeddingPath& pa
   const at::Tensor scores = sweep_scores(micro, start, task, {0, integrals});
   task.add(scores);
   task.store_inputs(tokens.to(at::kDouble).cpu());
-  task.store_differences((sum_by_position(tokens.unsqueeze(-1)).cpu() - start.metric_difference(micro)).unsqueeze(1));
+  task.store({difference_kind(task.method()),
+              (sum_by_position(tokens.unsqueeze(-1)).cpu() - start.metric_difference(micro)).unsqueeze(1)});
   for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
     const PathIntegral& integral = integrals[static_cast<std::size_t>(pair)];
-    task.store_spent(pair, 0, task.layers(), integral);
+    task.store_integral(pair, 0, task.layers(), integral);
     if (!task.audited(pair)) continue;
     const std::vector<PathIntegral> twice = integrate(path, {pair}, audit_plan(task.method(), integral.evaluations));
     const at::Tensor finer = sweep_scores(micro, start, task, {pair, twice});

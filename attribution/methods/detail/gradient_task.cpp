@@ -37,11 +37,10 @@ void add_differences_times_gradients(const MicroBatch& micro, TaskScores& task) 
   }
   task.add(scores);
   if (task.measures_gap()) {
-    task.store_differences(sum_by_position(scores).cpu() - micro.effects(task.method(), task.options()).t());
+    task.store({Differences::Kind::linearisation_gap,
+                sum_by_position(scores).cpu() - micro.effects(task.method(), task.options()).t()});
   }
-  PathIntegral one;
-  one.evaluations = 1;
-  for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) task.store_spent(pair, 0, task.layers(), one);
+  for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) task.store_evaluations(pair, 0, task.layers(), 1);
 }
 
 /// a of the base runs' groups at all positions of the last layer [group, pair, pos, neuron]: they have its kept

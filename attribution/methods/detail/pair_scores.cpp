@@ -46,11 +46,11 @@ at::Tensor at_all_positions(const at::Tensor& scores, std::int64_t positions) {
   return all;
 }
 
-at::Tensor watched_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions) {
+at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions) {
   const at::Tensor here = scores.cpu();
   const std::int64_t before = positions - here.size(2);
   std::vector<at::Tensor> columns;  // a neuron each [pair]
-  for (const Neuron& neuron : options.watched) {
+  for (const Neuron& neuron : options.sampled) {
     if (neuron.layer < options.layers.first || neuron.layer >= options.layers.end) continue;
     const std::int64_t position = std::max<std::int64_t>(neuron.position, 0) - before;
     const at::Tensor layer = here.select(1, neuron.layer - options.layers.first);

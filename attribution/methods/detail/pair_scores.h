@@ -14,8 +14,8 @@ namespace tributary::detail {
 /// no score.
 at::Tensor at_all_positions(const at::Tensor& scores, std::int64_t positions);
 
-/// UnitScores::watched of scores [pair, layer, last positions, neuron] float64 of nodes at `positions` positions.
-at::Tensor watched_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
+/// UnitScores::sampled of scores [pair, layer, last positions, neuron] float64 of nodes at `positions` positions.
+at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
 
 /// UnitScores::kept of the same. Equal |score|s by place, NaN never.
 at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);

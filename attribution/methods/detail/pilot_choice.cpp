@@ -13,13 +13,13 @@ namespace tributary::detail {
 
 std::vector<int> cheapest_candidates(const PathNetwork& path, const Method& method, const std::vector<PilotGoal>& goals,
                                      const std::function<void()>& pause) {
-  const std::vector<PilotCandidate>& candidates = pilot_candidates();
+  const std::vector<RulePoints>& candidates = pilot_candidates();
   std::vector<std::map<double, double>> slopes(goals.size());  // by example and alpha
   std::vector<int> chosen(goals.size(), static_cast<int>(candidates.size()) - 1);
   std::vector<std::size_t> open(goals.size());
   for (std::size_t example = 0; example < open.size(); ++example) open[example] = example;
   for (std::size_t i = 0; i + 1 < candidates.size() && !open.empty(); ++i) {
-    const Nodes nodes = candidate_plan(method, candidates[i].rule, candidates[i].points).nodes;
+    const Nodes nodes = candidate_plan(method, candidates[i]).nodes;
     std::vector<PathPoint> points;
     for (const std::size_t example : open) {
       for (const double alpha : nodes.alpha) {

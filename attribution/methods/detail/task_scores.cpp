@@ -13,7 +13,7 @@
 namespace tributary::detail {
 namespace {
 
-constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr int audit_points = 33;  // at least: twice Simpson's three would judge it by a worse rule
 
 /// Σ |x| over [pos, neuron].
@@ -36,32 +36,36 @@ void TaskScores::add(const at::Tensor& scores) {
   for (std::int64_t pair = 0; pair < s.size(0); ++pair) tree_.add(s[pair].clone());
   if (!method().has_neurons()) return;
   const std::int64_t positions = method().positions == Positions::keep ? length_ : 1;
-  if (!options().watched.empty()) watched_.push_back(watched_of(s, options(), positions));
+  if (!options().sampled.empty()) sampled_.push_back(sampled_of(s, options(), positions));
   if (options().keep.what != Keep::What::sums) kept_.push_back(kept_of(s, options(), positions));
 }
 
-void TaskScores::store_differences(const at::Tensor& differences) {
-  at::Tensor& where = method().has_identity() ? out_.residual : out_.gap;
-  if (!where.defined()) where = at::full({pairs_, differences.size(1)}, nothing, at::kDouble);
-  where.narrow(0, first_, differences.size(0)).copy_(differences);
+void TaskScores::store(const Differences& differences) {
+  at::Tensor& where = differences.kind == Differences::Kind::residual ? out_.residual : out_.gap;
+  if (!where.defined()) where = at::full({pairs_, differences.table.size(1)}, not_a_number, at::kDouble);
+  where.narrow(0, first_, differences.table.size(0)).copy_(differences.table);
 }
 
-void TaskScores::store_spent(std::int64_t pair, std::int64_t l, std::int64_t count, const PathIntegral& integral) {
-  const bool adaptive = method().quadrature == Quadrature::adaptive;
-  if (!out_.evaluations.defined()) {
-    out_.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
-    if (adaptive) out_.converged = at::ones({pairs_, layers()}, at::kDouble);
-  }
-  const auto fill = [&](const at::Tensor& table, double value) {
-    double* row = table.mutable_data_ptr<double>() + (first_ + pair) * layers() + l;
-    std::fill(row, row + count, value);
-  };
-  fill(out_.evaluations, integral.evaluations);
-  if (adaptive) fill(out_.converged, integral.converged ? 1 : 0);
+void TaskScores::store_evaluations(std::int64_t pair, std::int64_t l, std::int64_t count, int evaluations) {
+  if (!out_.evaluations.defined()) out_.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
+  fill_layers(out_.evaluations, pair, l, count, evaluations);
+}
+
+void TaskScores::store_integral(std::int64_t pair, std::int64_t l, std::int64_t count, const PathIntegral& integral) {
+  store_evaluations(pair, l, count, integral.evaluations);
+  if (method().quadrature != Quadrature::adaptive) return;
+  if (!out_.converged.defined()) out_.converged = at::ones({pairs_, layers()}, at::kDouble);
+  fill_layers(out_.converged, pair, l, count, integral.converged ? 1 : 0);
+}
+
+void TaskScores::fill_layers(const at::Tensor& table, std::int64_t pair, std::int64_t l, std::int64_t count,
+                             double value) const {
+  double* row = table.mutable_data_ptr<double>() + (first_ + pair) * layers() + l;
+  std::fill(row, row + count, value);
 }
 
 void TaskScores::store_audit(std::int64_t pair, std::int64_t l, const at::Tensor& scores, const at::Tensor& finer) {
-  if (!out_.audit.defined()) out_.audit = at::full({pairs_, layers()}, nothing, at::kDouble);
+  if (!out_.audit.defined()) out_.audit = at::full({pairs_, layers()}, not_a_number, at::kDouble);
   const at::Tensor reference = finer.to(at::kDouble);
   out_.audit[first_ + pair][l] = magnitude(scores.to(at::kDouble) - reference) / magnitude(reference);
 }
@@ -75,7 +79,7 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   UnitScores out = out_;
   out.metric = metric;
   if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
-  if (!watched_.empty()) out.watched = at::cat(watched_);
+  if (!sampled_.empty()) out.sampled = at::cat(sampled_);
   if (!kept_.empty()) out.kept = at::cat(kept_);
   out.scores = tree_.sum().cpu();
   if (method().positions == Positions::keep) out.scores = at_all_positions(out.scores, length_);
@@ -93,23 +97,23 @@ SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
   return plan;
 }
 
-SweepPlan candidate_plan(const Method& method, Quadrature rule, int points) {
-  return method.score == ScoreKind::conductance ? sweep_of(method, Quadrature::trapezoid, points - 1)
-                                                : sweep_of(method, rule, points);
+SweepPlan candidate_plan(const Method& method, RulePoints candidate) {
+  return method.score == ScoreKind::conductance ? sweep_of(method, Quadrature::trapezoid, candidate.points - 1)
+                                                : sweep_of(method, candidate.rule, candidate.points);
 }
 
 SweepPlan plan_of(const Task& task, std::int64_t l) {
   const Method& method = task.method;
   if (method.quadrature != Quadrature::pilot) return sweep_of(method, *method.quadrature, method.steps);
   const auto place = static_cast<std::size_t>(method.path == PathKind::embeddings ? 0 : task.options.layers.first + l);
-  return candidate_plan(method, task.options.layer_rules.at(place), task.options.layer_points.at(place));
+  return candidate_plan(method, task.options.layer_rules.at(place));
 }
 
 SweepPlan audit_plan(const Method& method, int used) {
   // Rules of one size or of their own choosing are judged by the trapezoid, which converges fast on these integrands.
   const bool any_size = method.steps != 0 && fixed_points(*method.quadrature) == 0;
   if (any_size) return sweep_of(method, *method.quadrature, 2 * method.steps);
-  return candidate_plan(method, Quadrature::trapezoid, std::max(2 * used - 1, audit_points));
+  return candidate_plan(method, {Quadrature::trapezoid, std::max(2 * used - 1, audit_points)});
 }
 
 AdaptiveOptions adaptive_options(const Method& method) {

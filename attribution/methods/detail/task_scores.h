@@ -16,6 +16,20 @@
 
 namespace tributary::detail {
 
+/// How far sums of scores are from the end-point differences they approximate.
+struct Differences {
+  enum class Kind {
+    residual,           //!< the sums tend to the difference: an error of the quadrature
+    linearisation_gap,  //!< they do not: what one point, or a replacement rule, leaves out
+  } kind;
+  at::Tensor table;  //!< [pair, layer], or [pair, 1] on embedding paths; float64 logits
+};
+
+/// What the differences of a method on a path are.
+inline Differences::Kind difference_kind(const Method& method) {
+  return method.has_identity() ? Differences::Kind::residual : Differences::Kind::linearisation_gap;
+}
+
 class TaskScores {
  public:
   /// A unit of `pairs` pairs of `length` tokens.
@@ -33,10 +47,12 @@ class TaskScores {
 
   /// Scores of the micro-batch's pairs [pair, layer, pos, neuron]; pos are the last positions of the prompts.
   void add(const at::Tensor& scores);
-  /// residual, or linearisation gap, whichever this method's difference is called: [pair, layer or 1] float64.
-  void store_differences(const at::Tensor& differences);
-  /// Evaluations of one pair in layers l … l + count - 1.
-  void store_spent(std::int64_t pair, std::int64_t l, std::int64_t count, const PathIntegral& integral);
+  /// Sums of scores minus true end-point differences.
+  void store(const Differences& differences);
+  /// Gradient evaluations that one pair took in layers l … l + count - 1.
+  void store_evaluations(std::int64_t pair, std::int64_t l, std::int64_t count, int evaluations);
+  /// The same of an integral, and whether it converged, where the quadrature is adaptive.
+  void store_integral(std::int64_t pair, std::int64_t l, std::int64_t count, const PathIntegral& integral);
   /// Relative L1 error of scores against finer ones, in layer l.
   void store_audit(std::int64_t pair, std::int64_t l, const at::Tensor& scores, const at::Tensor& finer);
   /// Input IG per token [pair, pos], the last positions of the prompts.
@@ -45,15 +61,17 @@ class TaskScores {
   [[nodiscard]] UnitScores finish(const at::Tensor& metric) const;
 
  private:
+  void fill_layers(const at::Tensor& table, std::int64_t pair, std::int64_t l, std::int64_t count, double value) const;
+
   const Task& task_;
   std::int64_t pairs_, length_, first_ = 0;
   PairTree tree_;
   UnitScores out_;
-  std::vector<at::Tensor> watched_, kept_;  // a micro-batch each
+  std::vector<at::Tensor> sampled_, kept_;  // a micro-batch each
 };
 
 /// A pilot candidate as a sweep. Conductance sums over intervals: there it stands for its number of points.
-SweepPlan candidate_plan(const Method& method, Quadrature rule, int points);
+SweepPlan candidate_plan(const Method& method, RulePoints candidate);
 /// The fixed plan of layer l of the task (0 on embedding paths): the method's own, or the pilot's choice.
 SweepPlan plan_of(const Task& task, std::int64_t l);
 /// The finer sweep that an audit compares with: at least twice the points.

@@ -174,7 +174,7 @@ TEST(Attribute, ThePilotChoosesTheCheapestRuleThatMeetsTheTolerance) {
   const at::Tensor chosen =
       pilot({&model, &model}, task_of(request_of("ig-acts", Quadrature::pilot, std::nullopt)), truths.prompts, {});
   std::vector<at::Tensor> residuals;  // by candidate [pair, layer]
-  for (const PilotCandidate& rule : pilot_candidates()) {
+  for (const RulePoints& rule : pilot_candidates()) {
     residuals.push_back(scores_of(model, request_of("ig-acts", rule.rule, rule.points)).residual.abs());
   }
   for (std::int64_t layer = 0; layer < 3; ++layer) {

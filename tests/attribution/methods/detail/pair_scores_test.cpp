@@ -18,7 +18,7 @@ constexpr std::int64_t length = 5;
 Task watching(const std::string& method, Keep keep) {
   Task task = task_of(request_of(method));
   task.options.keep = keep;
-  task.options.watched = {{0, 0, 1}, {0, 3, 2}, {1, 4, 19}, {2, 4, 7}};
+  task.options.sampled = {{0, 0, 1}, {0, 3, 2}, {1, 4, 19}, {2, 4, 7}};
   return task;
 }
 
@@ -52,9 +52,9 @@ TEST_P(PairScores, OfWatchedNeuronsAreTakenFromAllOfThem) {
   const Task task = watching(GetParam(), {Keep::What::all, 0});
   const UnitScores unit = unit_of(model, task, prompts);
   const at::Tensor all = unit.kept.view({2, 3, length, 20});
-  for (std::size_t n = 0; n < task.options.watched.size(); ++n) {
-    const Neuron& neuron = task.options.watched[n];
-    EXPECT_TRUE(at::equal(unit.watched.select(1, static_cast<std::int64_t>(n)),
+  for (std::size_t n = 0; n < task.options.sampled.size(); ++n) {
+    const Neuron& neuron = task.options.sampled[n];
+    EXPECT_TRUE(at::equal(unit.sampled.select(1, static_cast<std::int64_t>(n)),
                           all.select(1, neuron.layer).select(1, neuron.position).select(1, neuron.index)));
   }
 }
@@ -79,7 +79,7 @@ TEST(PairScoresOfLayers, NodesAreCountedInTheWholeModel) {
   Task task = watching("atp", {Keep::What::largest, 400});  // more than there are
   task.options.layers = {1, 2};
   const UnitScores unit = unit_of(model, task, prompts);
-  EXPECT_EQ(unit.watched.size(1), 1) << "one of the watched neurons is in layer 1";
+  EXPECT_EQ(unit.sampled.size(1), 1) << "one of the sampled neurons is in layer 1";
   const at::Tensor nodes = unit.kept.view({400, 2}).select(1, 0);
   EXPECT_EQ(nodes.ne(-1).sum().item<std::int64_t>(), length * 20);
   EXPECT_EQ(nodes.masked_select(nodes.ne(-1)).min().item<double>(), length * 20);
@@ -89,11 +89,11 @@ TEST(PairScoresOfLayers, NodesAreCountedInTheWholeModel) {
 TEST(PairScoresOfExactPatching, AreKeptOfPatchedNeuronsAlone) {
   const Transformer model = tiny_model(Kind::llama);
   Task task = watching("exact-patching", {Keep::What::largest, 3});
-  task.options.sample = task.options.watched;
+  task.options.sample = task.options.sampled;
   task.options.sample.resize(2);
   const UnitScores unit = unit_of(model, task, tiny_prompts(1, length));
-  EXPECT_FALSE(std::isnan(unit.watched[0][1].item<double>()));
-  EXPECT_TRUE(std::isnan(unit.watched[0][3].item<double>())) << "watched, and not patched";
+  EXPECT_FALSE(std::isnan(unit.sampled[0][1].item<double>()));
+  EXPECT_TRUE(std::isnan(unit.sampled[0][3].item<double>())) << "sampled, and not patched";
   EXPECT_EQ(unit.kept.view({3, 2})[2][0].item<double>(), -1) << "two were patched";
 }
 
