@@ -31,7 +31,7 @@ SweepPlan captum_sweep(Quadrature rule, int n);
 
 /// The integrals of one example.
 struct PathIntegral {
-  at::Tensor gradient;        //!< mean gradient Σ_k w_k dm/dv [tap, pos, neuron]
+  at::Tensor gradient;        //!< Σ_k w_k of what samples call gradient (path.h): dm/dv, or dm/dresid_post
   at::Tensor input_gradient;  //!< Σ_k w_k dm/de [pos, d_model], where the path moves the embeddings
   at::Tensor conductance;     //!< ∫ dm/dv dv [tap, pos, neuron]; undefined where samples have no values
   double sum = 0;             //!< Σ_k w_k dm/dalpha: what the scores sum to

@@ -97,8 +97,8 @@ struct BackwardOptions {
   /// Gets a (undefined when skipped) and dm/da [sequence, pos, neuron] of each layer, both network dtype, for the
   /// sequences of the range that have entered; in the last block pos are the kept positions.
   std::function<void(std::int64_t layer, const at::Tensor& a, const at::Tensor& gradient)> neurons;
-  /// Gets dm/dresid_pre [sequence, suffix, d_model] of each block, stream dtype: a view that the pass goes on changing.
-  /// Called first with the number of layers, for sequences that entered after the last block.
+  /// Gets dm/dresid_pre [sequence, suffix, d_model] of each block, stream dtype. Clone what you keep: the pass goes on
+  /// in the same memory. Where sequences entered after the last block, a first call has block = number of layers.
   std::function<void(std::int64_t block, const at::Tensor& gradient)> resid_pre;
   Fired* fired = nullptr;  //!< counts the rules that acted
   Flops* flops = nullptr;

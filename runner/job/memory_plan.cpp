@@ -31,7 +31,7 @@ double rows_at_most(const Job& job, std::int64_t pairs, std::int64_t live, std::
   const auto cap = static_cast<double>(std::max(batch_rows, live));
   const auto of_pairs = static_cast<double>(pairs * live);
   const auto layers = static_cast<double>(job.architecture().layers());
-  const double steps = method.steps != 0 ? method.steps : 16;  // adaptive and pilot: a level of 17 points
+  const double steps = method.steps != 0 ? method.steps : 16;  // adaptive, pilot: 17 points, one of them known
   switch (method.path) {
     case PathKind::none:
       return 0;

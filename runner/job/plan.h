@@ -28,8 +28,8 @@ struct StagePlan {
   std::vector<UnitSpec> units;
 };
 
-/// Attribution: a lane a layer range and token length (ranges in order, in each the lengths), its units the chunks of
-/// training pairs.
+/// Attribution: one lane for each layer range and token length, ordered by range, then by length; its units are chunks
+/// of training pairs.
 StagePlan plan_attribution(const RunGroup& runs);
 /// Means over the prompts of a list of pairs: a lane a token length.
 StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs);

@@ -13,7 +13,7 @@
 namespace tributary::detail {
 namespace {
 
-/// Examples of an activation path in order, those of some layers.
+/// The examples of layer l, one a pair.
 std::vector<std::int64_t> examples_of(const ActivationPath& path, std::int64_t l, std::int64_t pairs) {
   std::vector<std::int64_t> examples;
   for (std::int64_t pair = 0; pair < pairs; ++pair) examples.push_back(path.example(l, pair));
