@@ -3,6 +3,10 @@
 # Warnings and sanitizers of all that we build ourselves.
 function(tributary_flags target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+  # gcc 13 takes a reference that a function returns for one into its temporary arguments.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-dangling-reference>)
+  endif()
   if(TRIBUTARY_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
