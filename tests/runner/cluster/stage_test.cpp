@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// A stage in one process: no MPI, real threads. stage_mpi_main.cpp repeats it over ranks.
+// A stage in one process: no MPI, real threads. stage_mpi_tests.cpp repeats it over ranks.
 
 #include "runner/cluster/stage.h"
 
