@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import report_document
 import torch
+from browser import Opened, browser, opened
 from reference.pairs import Pair, fitting_pairs
 from reference.tapped import TappedModel
+from report_page import written
 from tiny_models import save_tiny_model
 from tokenizers import Tokenizer
+from workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[2]
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -64,3 +68,36 @@ def binary() -> Path:
     if not file.is_file():
         pytest.skip(f"no program at {file}: build it, or set TRIBUTARY_BINARY")
     return file.absolute()
+
+
+@pytest.fixture
+def bench(binary: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]) -> Workbench:
+    """A workbench on the tiny Llama model; it works as it stands."""
+    return Workbench(binary, tmp_path, tiny_folder("llama"))
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[object]:
+    """A browser, started once a module."""
+    with browser() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def sweep() -> dict:
+    """A sweep's report document."""
+    return report_document.sweep_document()
+
+
+@pytest.fixture(scope="module")
+def sweep_file(sweep: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page made of it."""
+    return written(sweep, tmp_path_factory.mktemp("sweep"))
+
+
+@pytest.fixture()
+def page(running: object, sweep_file: Path) -> Iterator[Opened]:
+    """That page in a window of its own; a test ends with a look at what the page complained about."""
+    with opened(running, sweep_file) as shown:
+        yield shown
+        shown.check()

@@ -1,0 +1,102 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""Prompt pairs through the program: what is refused and how it is named, unpaired prompts, several lengths."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+
+
+def test_broken_pairs(bench):
+    """Every broken line is named."""
+    good = bench.pairs.read_text()
+    bench.edit_pairs(lambda lines: lines.__setitem__(2, lines[2][:-5]))
+    bench.refused("pairs.jsonl:3:")
+    bench.pairs.write_text("")
+    bench.refused("pairs.jsonl", "holds no pairs")
+    bench.pairs.write_bytes(good.encode()[:40] + b"\xff\xfe" + good.encode()[40:])
+    bench.refused("pairs.jsonl:1", "UTF-8")
+
+
+def test_unfit_pairs_are_all_named_or_skipped(bench):
+    """Unequal lengths and answers of several tokens."""
+
+    def spoil(lines: list[str]) -> None:
+        first, second = json.loads(lines[0]), json.loads(lines[1])
+        first["patch_prefix"] += " and some more words"
+        second["clean_answer"] = " zqxj vwkp zqxj"
+        lines[0], lines[1] = json.dumps(first), json.dumps(second)
+
+    bench.edit_pairs(spoil)
+    message = bench.refused("pairs.jsonl:1", "pairs.jsonl:2", "tokens")
+    assert "clean has" in message
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl", "train": 4, "unfit": "skip"}
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    assert "2 skipped as unfit" in done.stdout
+
+
+def test_overlap_is_refused_unless_allowed(bench):
+    """Held-out prompts that were trained on."""
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl", "test_file": "pairs.jsonl", "train": 3, "test": 3}
+    bench.refused("overlap")
+    bench.settings["pairs"]["overlap"] = "allow"
+    assert bench.run().returncode == 0
+
+
+def test_unpaired_prompts(bench):
+    """Zero and mean baselines, metrics without a second answer."""
+
+    def unpair(lines: list[str]) -> None:
+        for i, line in enumerate(lines):
+            pair = json.loads(line)
+            lines[i] = json.dumps({k: pair[k] for k in ("clean_prefix", "clean_answer")})
+
+    bench.edit_pairs(unpair)
+    bench.refused("patch_prefix")
+    bench.settings["attribution"] = {"method": "ig-acts", "baseline": "zero"}
+    bench.refused("patch_answer", "metric")
+    for metric in ("logit", "sum-of-logits"):
+        for baseline in ("zero", "mean"):
+            bench.settings["metric"] = metric
+            bench.settings["attribution"] = {
+                "method": "ig-acts",
+                "quadrature": "midpoint",
+                "steps": 64,
+                "baseline": baseline,
+            }
+            done = bench.run("--fresh")
+            assert done.returncode == 0, done.stderr
+            with h5py.File(bench.out / "results.h5") as results:
+                metrics = results["attribution/metric"][()]
+                assert np.isfinite(metrics[:, 0]).all() and np.isnan(metrics[:, 1]).all()
+                # The identity of integrated gradients needs no second prompt.
+                assert np.abs(results["attribution/residual"][()]).max() < 1e-2 * np.abs(metrics[:, 0]).max()
+
+
+def test_positions_summed_take_all_lengths(bench):
+    """Pairs of several token lengths go in buckets; nodes have one position."""
+
+    def lengthen(lines: list[str]) -> None:
+        for i in (1, 3, 5):
+            pair = json.loads(lines[i])
+            for key in ("clean_prefix", "patch_prefix"):
+                pair[key] += " the the"
+            lines[i] = json.dumps(pair)
+
+    bench.edit_pairs(lengthen)
+    bench.settings["pairs"] = {"file": "pairs.jsonl"}
+    bench.refused("positions")
+    bench.settings["positions"] = "sum"
+    bench.settings["pairs"] |= {"train": 8, "test": 6}
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    bench.settings["attribution"]["baseline"] = "mean"  # taken length by length
+    assert bench.run("--fresh").returncode == 0
+    with h5py.File(bench.out / "results.h5") as results:
+        assert results["attribution/scores"].shape[1] == 1
+        ids = results["pairs/clean_ids"][()]
+        assert len({int((row >= 0).sum()) for row in ids}) > 1
