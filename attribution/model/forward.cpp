@@ -229,7 +229,8 @@ class ForwardPass {
     if (rows_.sequences > 0) {
       const std::int64_t rows = rows_.query_rows();
       const at::Tensor sum = at::empty({rows, a_.d_model}, model_.score_options());
-      const Norm any = detail::mlp_norm(a_.blocks.back(), weights_.layers.back());  // its dtype is read, no norm is taken
+      const Norm any =
+          detail::mlp_norm(a_.blocks.back(), weights_.layers.back());  // its dtype is read, no norm is taken
       add_normalise(used(resid_mid_, rows), used(mlp_out_, rows), sum, any, {}, {});
       streams.push_back(by_sequence(rows_.own_queries(sum)));
     }

@@ -52,7 +52,8 @@ WriterLine::WriterLine(Writer writer, at::Tensor resid, const at::Tensor& differ
 }
 
 at::Tensor WriterLine::resid_at(const at::Tensor& pairs, const at::Tensor& distance) const {
-  const at::Tensor step = at::index_select(moved_, 0, pairs) * distance;  // apart: a fused multiply-add rounds otherwise
+  const at::Tensor step =
+      at::index_select(moved_, 0, pairs) * distance;  // apart: a fused multiply-add rounds otherwise
   return at::index_select(resid_, 0, pairs) + step;
 }
 
