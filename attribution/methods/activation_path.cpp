@@ -2,14 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/activation_path.h"
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/stack.h>
-
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
 #include "attribution/methods/detail/staged_points.h"
+#include "attribution/model/tensors.h"
 
 namespace tributary {
 

@@ -1,10 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/base_runs.h"
-
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/zeros.h>
+#include "attribution/model/tensors.h"
 
 #include <utility>
 

@@ -2,15 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/exact_patching.h"
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/stack.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
 
 #include "attribution/model/detail/staging.h"
+#include "attribution/model/tensors.h"
 #include "common/errors.h"
 
 namespace tributary {

@@ -11,14 +11,12 @@
 //   dquery | dkey_value = attention'(dz)                              rule: attention; turned back by their positions
 //   dresid          += norm'(W_qkvᵀ · (dquery | dkey_value))          rule: norm
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/functions.h"
+#include "attribution/model/tensors.h"
 #include "attribution/model/transformer.h"
 #include "common/errors.h"
 
@@ -158,7 +156,7 @@ class BackwardPass {
     const at::Tensor dquery = row_buffer(rows_.query_rows(), width, model_.options());
     const at::Tensor dkey_value = row_buffer(rows_.rows(), 2 * a_.key_width(), model_.options());
     attend_back(dz, used(dquery, rows_.query_rows()), used(dkey_value, rows_.rows()));
-    const at::Tensor dnormalised = at::mm(dkey_value, w.key_value_weight(width));
+    at::Tensor dnormalised = at::mm(dkey_value, w.key_value_weight(width));
     const at::Tensor of_query = used(at::mm(dquery, w.query_weight(width)), rows_.query_rows());
     last_positions(used(dnormalised, rows_.rows()), rows_.suffix, rows_.queries)
         .add_(of_query.unflatten(0, {-1, rows_.queries}));

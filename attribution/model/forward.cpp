@@ -17,14 +17,12 @@
 // The two additions to the stream are made together with the norm that reads their sum, in one pass over memory: that
 // of a block's mlp_out therefore when the next block begins (enter), or at the end (finish).
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 
 #include <utility>
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/functions.h"
+#include "attribution/model/tensors.h"
 #include "attribution/model/transformer.h"
 #include "common/errors.h"
 

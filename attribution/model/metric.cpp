@@ -2,14 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/metric.h"
 
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/stack.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
 #include <set>
 #include <utility>
 
+#include "attribution/model/tensors.h"
 #include "common/errors.h"
 
 namespace tributary {
@@ -30,7 +27,7 @@ at::Tensor ReadPositions::rows_of(const at::Tensor& last) const {
 
 at::Tensor ReadPositions::among_kept(const at::Tensor& rows) const {
   const at::Tensor by_sequence = rows.unflatten(0, {-1, count()});  // [sequence, read, width]
-  const at::Tensor all = at::zeros({by_sequence.size(0), kept(), rows.size(1)}, rows.options());
+  at::Tensor all = at::zeros({by_sequence.size(0), kept(), rows.size(1)}, rows.options());
   for (std::int64_t read = 0; read < count(); ++read) {
     const std::int64_t place = kept() - 1 - from_end_[static_cast<std::size_t>(read)];
     all.select(1, place).copy_(by_sequence.select(1, read));

@@ -1,10 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/prompts.h"
-
-#include <ATen/ops/cat.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/topk.h>
+#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <vector>

@@ -2,13 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/writer.h"
 
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/zeros.h>
-
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
+#include "attribution/model/tensors.h"
 
 namespace tributary {
 namespace {

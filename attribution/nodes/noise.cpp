@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/nodes/noise.h"
 
-#include <ATen/ops/empty.h>
-
+#include "attribution/model/tensors.h"
 #include "common/seeded.h"
 
 namespace tributary {

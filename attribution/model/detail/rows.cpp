@@ -1,8 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/detail/rows.h"
-
-#include <ATen/ops/empty.h>
+#include "attribution/model/tensors.h"
 
 namespace tributary::detail {
 
