@@ -163,7 +163,8 @@ std::vector<std::string> parts_without_row(const ResultsFile& file) {
   std::vector<std::string> found;
   const auto look_up = [&](const std::string& owner, const std::map<std::string, Attribute>& attributes) {
     for (const auto& [name, value] : attributes) {
-      if (attribute_row(owner, name) == nullptr) found.push_back("the attribute " + name + " of " + owner);
+      if (attribute_row(owner, name) != nullptr) continue;
+      found.emplace_back("the attribute ").append(name).append(" of ").append(owner);
     }
   };
   for (const Dataset& dataset : file.datasets) {
