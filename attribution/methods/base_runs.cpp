@@ -5,17 +5,9 @@
 
 #include <utility>
 
+#include "attribution/model/detail/rows.h"
+
 namespace tributary {
-namespace {
-
-/// Kept positions [pair, kept, d_model] among all of the suffix [pair, suffix, d_model], zero elsewhere.
-at::Tensor at_all_of(std::int64_t suffix, const at::Tensor& kept) {
-  at::Tensor all = at::zeros({kept.size(0), suffix, kept.size(2)}, kept.options());
-  all.narrow(1, suffix - kept.size(1), kept.size(1)).copy_(kept);
-  return all;
-}
-
-}  // namespace
 
 BaseRuns::BaseRuns(const Transformer& model, const std::vector<at::Tensor>& embeddings, std::int64_t shared,
                    LogitDirections directions, Flops* flops)
@@ -56,7 +48,7 @@ at::Tensor BaseRuns::resid_post(std::int64_t group, std::int64_t layer) const {
     return rows.narrow(0, pass_.prefix_rows + group * pairs() * suffix(), pairs() * suffix())
         .unflatten(0, {pairs(), suffix()});
   }
-  return at_all_of(suffix(), pass_.resid.narrow(0, group * pairs(), pairs()));
+  return detail::at_all_positions(pass_.resid.narrow(0, group * pairs(), pairs()), suffix());
 }
 
 at::Tensor BaseRuns::metric(std::int64_t group) const { return metric_.narrow(0, group * pairs(), pairs()); }
@@ -77,7 +69,7 @@ BaseGradients BaseRuns::gradients(std::int64_t group, Rules rules, Flops* flops)
   };
   const at::Tensor resid = pass_.resid.narrow(0, group * pairs(), pairs());
   const at::Tensor top = model_->metric_gradient(resid, directions_, options);  // [pair, kept, d_model]
-  found.resid_post.back() = at_all_of(suffix(), top);
+  found.resid_post.back() = detail::at_all_positions(top, suffix());
   model_->backward(pass_, range(group), top, options);
   return found;
 }

@@ -75,11 +75,8 @@ class BackwardPass {
   /// Sequences that enter after the last block have their gradient already: of the kept positions, zero elsewhere.
   void start(const at::Tensor& gradient) {
     rows_ = geometry(a_.layers() - 1);
-    const std::int64_t kept = rows_.queries;
     if (options_.resid_pre && rows_.sequences < range_.count) {
-      const at::Tensor above = at::zeros({range_.count, rows_.suffix, a_.d_model}, gradient.options());
-      above.narrow(1, rows_.suffix - kept, kept).copy_(gradient);
-      options_.resid_pre(a_.layers(), above);
+      options_.resid_pre(a_.layers(), detail::at_all_positions(gradient, rows_.suffix));
     }
     gradient_rows_ = rows_.query_rows();
     gradient_ = row_buffer(gradient_rows_, a_.d_model, model_.score_options());

@@ -98,11 +98,11 @@ at::Tensor Transformer::metric_gradient(const at::Tensor& resid, const LogitDire
 
 at::Tensor Transformer::logits(const at::Tensor& resid) const {
   const at::NoGradGuard no_gradients;
-  const std::int64_t rows = resid.size(0) * resid.size(1);
-  const at::Tensor padded = at::zeros({detail::padded_rows(rows), architecture_.d_model}, resid.options());
-  padded.narrow(0, 0, rows).copy_(resid.reshape({rows, -1}));
+  const at::Tensor rows = resid.flatten(0, 1);
+  const at::Tensor padded = detail::padded_copy(rows, resid.options());
   const at::Tensor h = normalised(padded, final_norm(architecture_, weights_)).rows.to(options());
-  return at::linear(h, weights_.unembedding).narrow(0, 0, rows).unflatten(0, {resid.size(0), resid.size(1)});
+  const at::Tensor all = detail::used(at::linear(h, weights_.unembedding), rows.size(0));
+  return all.unflatten(0, {resid.size(0), resid.size(1)});
 }
 
 }  // namespace tributary

@@ -12,10 +12,8 @@ namespace {
 /// x [pair, pos, width] times a matrix, as rows padded to a multiple of 32.
 template <typename Product>
 at::Tensor by_rows(const at::Tensor& x, const at::TensorOptions& options, const Product& product) {
-  const std::int64_t rows = x.size(0) * x.size(1);
-  const at::Tensor padded = at::zeros({detail::padded_rows(rows), x.size(2)}, options);
-  padded.narrow(0, 0, rows).view(x.sizes()).copy_(x);
-  return product(padded).narrow(0, 0, rows).unflatten(0, {x.size(0), x.size(1)});
+  const at::Tensor rows = x.flatten(0, 1);
+  return detail::used(product(detail::padded_copy(rows, options)), rows.size(0)).unflatten(0, {x.size(0), x.size(1)});
 }
 
 }  // namespace
@@ -40,11 +38,8 @@ at::Tensor Writer::columns(const at::Tensor& nodes, at::ScalarType type) const {
 
 WriterLine::WriterLine(Writer writer, at::Tensor resid, const at::Tensor& difference)
     : writer_(std::move(writer)), resid_(std::move(resid)), positions_(difference.size(1)) {
-  moved_ = writer_.move(difference, resid_.scalar_type());  // [pair, pos, d_model]
-  if (positions_ == resid_.size(1)) return;
-  const at::Tensor all = at::zeros(resid_.sizes(), moved_.options());  // [pair, suffix, d_model]
-  all.narrow(1, resid_.size(1) - positions_, positions_).copy_(moved_);
-  moved_ = all;
+  const at::Tensor moved = writer_.move(difference, resid_.scalar_type());  // [pair, pos, d_model]
+  moved_ = detail::at_all_positions(moved, resid_.size(1));                 // [pair, suffix, d_model]
 }
 
 at::Tensor WriterLine::resid_at(const at::Tensor& pairs, const at::Tensor& distance) const {

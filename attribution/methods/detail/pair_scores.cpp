@@ -8,6 +8,8 @@
 #include <cmath>
 #include <vector>
 
+#include "attribution/model/detail/rows.h"
+
 namespace tributary::detail {
 namespace {
 
@@ -36,16 +38,6 @@ at::Tensor largest_of(const at::Tensor& scores, std::int64_t count, std::int64_t
 
 }  // namespace
 
-at::Tensor at_all_positions(const at::Tensor& scores, std::int64_t positions) {
-  const std::int64_t there = scores.size(-2);
-  if (there == positions) return scores;
-  std::vector<std::int64_t> shape = scores.sizes().vec();
-  shape[shape.size() - 2] = positions;
-  at::Tensor all = at::zeros(shape, scores.options());
-  all.narrow(-2, positions - there, there).copy_(scores);
-  return all;
-}
-
 at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions) {
   const at::Tensor here = scores.cpu();
   const std::int64_t before = positions - here.size(2);
@@ -61,6 +53,7 @@ at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std:
 }
 
 at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions) {
+  // Shared positions have no difference, and so no score.
   const at::Tensor all = at_all_positions(scores.cpu(), positions);  // [pair, layer, pos, neuron]
   if (options.keep.what == Keep::What::all) return all.flatten(1);
   const std::int64_t first = options.layers.first * positions * all.size(3);

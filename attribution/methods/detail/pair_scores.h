@@ -10,10 +10,6 @@
 
 namespace tributary::detail {
 
-/// Scores [.., pos, neuron] of the last positions, with zeros before them: shared positions have no difference, and so
-/// no score.
-at::Tensor at_all_positions(const at::Tensor& scores, std::int64_t positions);
-
 /// UnitScores::sampled of scores [pair, layer, last positions, neuron] float64 of nodes at `positions` positions.
 at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
 

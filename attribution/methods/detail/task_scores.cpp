@@ -3,6 +3,7 @@
 #include "attribution/methods/detail/task_scores.h"
 
 #include "attribution/methods/detail/pair_scores.h"
+#include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
 
 #include "attribution/model/tensors.h"

@@ -11,8 +11,24 @@ at::Tensor row_buffer(std::int64_t rows, std::int64_t width, const at::TensorOpt
   return buffer;
 }
 
+at::Tensor padded_copy(const at::Tensor& rows, const at::TensorOptions& options) {
+  const at::Tensor padded = at::zeros({padded_rows(rows.size(0)), rows.size(1)}, options);
+  used(padded, rows.size(0)).copy_(rows);
+  return padded;
+}
+
 at::Tensor last_positions(const at::Tensor& rows, std::int64_t suffix, std::int64_t kept) {
   return rows.unflatten(0, {-1, suffix}).narrow(1, suffix - kept, kept);
+}
+
+at::Tensor at_all_positions(const at::Tensor& last, std::int64_t positions) {
+  const std::int64_t there = last.size(-2);
+  if (there == positions) return last;
+  std::vector<std::int64_t> shape = last.sizes().vec();
+  shape[shape.size() - 2] = positions;
+  const at::Tensor all = at::zeros(shape, last.options());
+  all.narrow(-2, positions - there, there).copy_(last);
+  return all;
 }
 
 Norm attention_norm(const BlockSpec& block, const LayerWeights& weights) {

@@ -22,8 +22,15 @@ at::Tensor row_buffer(std::int64_t rows, std::int64_t width, const at::TensorOpt
 /// The used rows of a buffer.
 inline at::Tensor used(const at::Tensor& buffer, std::int64_t rows) { return buffer.narrow(0, 0, rows); }
 
+/// Rows [row, width] as the operand of a matrix product: cast and padded with zeros [padded rows, width].
+at::Tensor padded_copy(const at::Tensor& rows, const at::TensorOptions& options);
+
 /// The last `kept` positions of sequences of `suffix` rows each, as a view [sequence, kept, width].
 at::Tensor last_positions(const at::Tensor& rows, std::int64_t suffix, std::int64_t kept);
+
+/// The other way round: values of the last positions [..., pos, width] among all of them, zero elsewhere; the same
+/// tensor where they are all.
+at::Tensor at_all_positions(const at::Tensor& last, std::int64_t positions);
 
 /// How rows lie in one block: those of the prefix where it is computed in passing, then `suffix` rows a sequence. Past
 /// attention go all of them, or in a trimmed block the last `queries` of each sequence.
