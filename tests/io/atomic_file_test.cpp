@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "common/errors.h"
+#include "tests/io/slurp.h"
 
 namespace tributary {
 namespace {
@@ -29,11 +30,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::string slurp(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 void spill(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 

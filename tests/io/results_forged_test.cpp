@@ -14,13 +14,13 @@
 #include <csignal>
 #include <cstring>
 #include <iostream>
-#include <iterator>
 #include <map>
 #include <string>
 
 #include "common/errors.h"
 #include "io/detail/results/results_seal.h"
 #include "io/results.h"
+#include "tests/io/slurp.h"
 #include "tests/io/temporary_folder.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -95,8 +95,7 @@ class ForgedFile : public TemporaryFolder {
     contents.datasets = {{"/a/x", {"i"}, {2}, std::vector<float>{1, 2}, "x", "1", {{"k", std::string("v")}}},
                          {"/a/name", {"i"}, {2}, std::vector<std::string>{"p", "q"}, "name", "", {}}};
     write_results(folder_ / "whole.h5", contents);
-    std::ifstream stream(folder_ / "whole.h5", std::ios::binary);
-    whole_ = {std::istreambuf_iterator<char>(stream), {}};
+    whole_ = slurp(folder_ / "whole.h5");
   }
 
   /// Reads `bytes` behind a fresh seal in a child process. HDF5 may have broken the heap long before a child dies in

@@ -16,6 +16,7 @@
 #include "io/detail/results/hdf5_attributes.h"
 #include "io/detail/results/results_seal.h"
 #include "io/results.h"
+#include "tests/io/slurp.h"
 
 namespace tributary {
 namespace {
@@ -23,11 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::AnyOf;
 using testing::HasSubstr;
-
-std::string slurp(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 ResultsFile small() {
   ResultsFile file;

@@ -11,12 +11,12 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <limits>
 #include <thread>
 
 #include "common/errors.h"
+#include "tests/io/slurp.h"
 
 namespace tributary {
 namespace {
@@ -29,11 +29,6 @@ using Texts = std::vector<std::string>;
 
 constexpr std::int64_t kLowest = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kPastDouble = (std::int64_t{1} << 53) + 1;  // a double cannot hold it
-
-std::string slurp(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 Dataset numbers(std::string path, Texts axes, Integers shape, Values values) {
   return {std::move(path), std::move(axes), std::move(shape), std::move(values), "some numbers", "1", {}};

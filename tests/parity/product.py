@@ -71,11 +71,15 @@ def hashes(file: Path) -> dict[str, str]:
 
 
 def processes_of(binary: Path) -> list[int]:
-    """Processes that run this binary."""
+    """Processes that run this binary, started by this test process (others may test beside it)."""
+    ours = os.environ.get("PYTEST_XDIST_WORKER", "")
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if (folder / "exe").resolve() == binary.resolve():
+            if (folder / "exe").resolve() != binary.resolve():
+                continue
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            if not ours or f"PYTEST_XDIST_WORKER={ours}".encode() in environment:
                 found.append(int(folder.name))
         except OSError:
             continue

@@ -97,19 +97,19 @@ def test_runs_of_other_models_and_pairs_are_not_mixed(binary, tmp_path, tiny_fol
 
 @needs_demo
 @pytest.mark.parametrize(
-    ("attribution", "dtype", "more"),
+    ("attribution", "dtype", "train", "more"),
     [
-        ({"method": "ig-acts"}, "float32", []),
-        ({"method": "atp"}, "float32", ["threads=1"]),
-        ({"method": "conductance", "steps": 10}, "float32", []),
-        ({"method": "ig-inputs"}, "bfloat16", []),
-        ({"method": "transluce-ig-acts"}, "float32", ["batch_rows=128"]),
-        ({"method": "relp"}, "float32", ["pairs.test=8"]),
+        ({"method": "ig-acts"}, "float32", 3, []),
+        ({"method": "atp"}, "float32", 8, ["threads=1"]),
+        ({"method": "conductance", "steps": 10}, "float32", 4, []),
+        ({"method": "ig-inputs", "quadrature": "right", "steps": 4}, "bfloat16", 2, []),
+        ({"method": "transluce-ig-acts"}, "float32", 2, ["batch_rows=128"]),
+        ({"method": "relp"}, "float32", 8, ["pairs.test=8"]),
     ],
 )
-def test_the_expected_peak_is_kept(attribution, dtype, more, binary, tmp_path):
+def test_the_expected_peak_is_kept(attribution, dtype, train, more, binary, tmp_path):
     """Reality stays below what `plan` prints, and above half of it."""
-    sweep = write_sweep(tmp_path, demo(attribution, dtype))
+    sweep = write_sweep(tmp_path, demo(attribution, dtype, train))
     plan = subprocess.run(
         [str(binary), "plan", str(sweep), *more], capture_output=True, text=True, check=True, timeout=120
     )
@@ -125,7 +125,7 @@ def test_the_expected_peak_is_kept(attribution, dtype, more, binary, tmp_path):
 @needs_demo
 def test_memory_bounds_the_batch(binary, tmp_path):
     """Less memory, smaller calls, the same bits; too little is refused before any work."""
-    sweep = write_sweep(tmp_path, demo({"method": "transluce-ig-acts", "steps": 20}, train=1))
+    sweep = write_sweep(tmp_path, demo({"method": "transluce-ig-acts", "steps": 10}, train=1))
     assert run(binary, sweep, tmp_path / "free", "threads=1").returncode == 0
     free = provenance(tmp_path / "free")
     less = int(free["expected_peak_bytes"]) // 2**20 - 100
@@ -153,10 +153,10 @@ def test_sizes_that_are_none(value, binary, tmp_path, tiny_folder):
 @needs_demo
 def test_running_out_of_memory_halves_the_rows(binary, tmp_path):
     """Under a limit on the address space the first calls fail; the retried ones give the same bits."""
-    method = {"method": "transluce-ig-acts", "steps": 40}
+    method = {"method": "ig-inputs", "quadrature": "right", "steps": 130}
     sweep = write_sweep(tmp_path, demo(method, train=1))
     assert run(binary, sweep, tmp_path / "free", "threads=1").returncode == 0
-    most = 7 * 2**28
+    most = 6 * 2**28
     done = run(
         binary,
         sweep,
@@ -188,13 +188,20 @@ def test_ranks_share_one_copy_of_the_weights(dtype, binary, tmp_path):
     one_copy = (MODEL / "model.safetensors").stat().st_size * (1.5 if dtype == "bfloat16" else 1)
     before = set(processes_of(binary))
     command = ["mpirun", "-n", "3", str(binary), "run", str(sweep), "--out", str(tmp_path / "out"), "threads=1"]
-    with subprocess.Popen(
-        command, env=mpi_environment(tmp_path / "session"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as running:
+    progress = tmp_path / "progress"
+    with (
+        progress.open("w") as written,
+        subprocess.Popen(
+            command, env=mpi_environment(tmp_path / "session"), stdout=subprocess.DEVNULL, stderr=written
+        ) as running,
+    ):
         try:
             most = 0
-            for _ in range(40):  # until the ranks are well into their first units
-                time.sleep(0.5)
+            polls = 0
+            while polls < 10:  # until the ranks have been at their first units for two seconds
+                assert running.poll() is None, progress.read_text()
+                polls += "attribution 0/" in progress.read_text()
+                time.sleep(0.2)
                 ranks = set(processes_of(binary)) - before
                 try:
                     most = max(most, sum(weight_mappings(rank)[0] for rank in ranks))

@@ -128,17 +128,17 @@ def test_types_and_families(name, dtype, binary, tmp_path, tiny_folder):
 
 @pytest.mark.skipif(not MODEL.is_dir(), reason="the demo model is not there: tools/fetch_model.py makes it")
 @pytest.mark.parametrize(
-    ("dtype", "train", "test", "variants"), [("float32", 4, 1, SOME), ("bfloat16", 2, 0, SOME[:1])]
+    ("dtype", "steps", "train", "test", "variants"), [("float32", 2, 4, 1, SOME), ("bfloat16", 1, 2, 0, ["2 ranks"])]
 )
-def test_demo_model(dtype, train, test, variants, binary, tmp_path):
+def test_demo_model(dtype, steps, train, test, variants, binary, tmp_path):
     """A real model's shapes, where the arithmetic libraries choose other kernels. In bfloat16, which many processors
-    compute eight times slower, only as much as three ranks need to share work, and no circuits.
+    compute eight times slower, only as much as two ranks need to share work, and no circuits.
     """
     settings = {
         "model": {"path": str(MODEL), "dtype": dtype},
         "pairs": {"train_file": str(PAIRS / "agreement_train.jsonl"), "train": train}
         | {"test_file": str(PAIRS / "agreement_test.jsonl"), "test": test},
-        "attribution": {"method": "ig-inputs", "quadrature": "right", "steps": 2},
+        "attribution": {"method": "ig-inputs", "quadrature": "right", "steps": steps},
         "unit": {"pairs": 1},
         "circuit": {"counts": [100]},
     }

@@ -29,7 +29,7 @@ from tokenizers import Tokenizer
 MODEL = ROOT / "models" / "smollm2-135m"
 DATA = Path(os.environ.get("TRIBUTARY_SHARED", ROOT.parent / "shared")) / "data" / "sva"
 OWN = ROOT / "experiments" / "pairs"
-COUNT, COUNTS = 4, [10, 30, 100, 300, 1000]
+COUNT, COUNTS = 2, [10, 30, 100, 300, 1000]
 RIGHT_10 = {"quadrature": "right", "steps": 10}
 CASES = [
     {"method": "atp"},

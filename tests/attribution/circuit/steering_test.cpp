@@ -9,7 +9,7 @@
 #include "tests/attribution/closeness.h"
 #include "tests/attribution/tiny_model.h"
 
-namespace tributary::testing {
+namespace tributary::testing::steering {
 namespace {
 
 constexpr std::int64_t length = 5;
@@ -89,4 +89,4 @@ TEST(Steering, AnAnswerThatIsNotThereHasNoProbability) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::steering

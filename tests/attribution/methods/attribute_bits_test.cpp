@@ -12,7 +12,7 @@
 #include "tests/attribution/closeness.h"
 #include "tests/attribution/unit.h"
 
-namespace tributary::testing {
+namespace tributary::testing::attribute_bits {
 namespace {
 
 constexpr std::int64_t length = 5;
@@ -195,4 +195,4 @@ TEST_P(UnitBits, OfSomeLayersAreThoseOfAll) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::attribute_bits

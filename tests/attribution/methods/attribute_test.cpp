@@ -16,7 +16,7 @@
 #include "tests/attribution/closeness.h"
 #include "tests/attribution/unit.h"
 
-namespace tributary::testing {
+namespace tributary::testing::attribute {
 namespace {
 
 constexpr std::int64_t pairs = 3;
@@ -219,4 +219,4 @@ TEST(Attribute, TheAuditComparesWithTwiceThePoints) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::attribute

@@ -10,7 +10,7 @@
 #include "tests/attribution/closeness.h"
 #include "tests/attribution/unit.h"
 
-namespace tributary::testing {
+namespace tributary::testing::attribute_truth {
 namespace {
 
 constexpr std::int64_t pairs = 3;
@@ -224,4 +224,4 @@ TEST(Attribute, TheMetricMayBeTheSumOfTheBestLogits) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::attribute_truth

@@ -11,7 +11,7 @@
 #include "tests/attribution/closeness.h"
 #include "tests/attribution/tiny_model.h"
 
-namespace tributary::testing {
+namespace tributary::testing::base_runs {
 namespace {
 
 constexpr std::int64_t length = 6;
@@ -103,4 +103,4 @@ TEST(BaseRuns, OfOneGroupWorksToo) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::base_runs

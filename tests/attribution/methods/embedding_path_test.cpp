@@ -12,7 +12,7 @@
 #include "tests/attribution/closeness.h"
 #include "tests/attribution/tiny_model.h"
 
-namespace tributary::testing {
+namespace tributary::testing::embedding_path {
 namespace {
 
 constexpr std::int64_t length = 6;
@@ -144,4 +144,4 @@ TEST(EmbeddingPath, MayStartAnywhere) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::embedding_path

@@ -13,7 +13,7 @@
 #include "tests/attribution/closeness.h"
 #include "tests/attribution/unit.h"
 
-namespace tributary::testing {
+namespace tributary::testing::exact_patching {
 namespace {
 
 constexpr std::int64_t pairs = 3;
@@ -129,4 +129,4 @@ TEST(Effects, SampledNeuronsAreDistinctSeededAndInEveryLayer) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::exact_patching

@@ -9,7 +9,7 @@
 #include "attribution/model/functions.h"
 #include "tests/attribution/closeness.h"
 
-namespace tributary::testing {
+namespace tributary::testing::functions_ablate {
 namespace {
 
 constexpr std::int64_t neurons = 21;
@@ -72,4 +72,4 @@ TEST(Ablating, OneSetOfValuesServesAllPairs) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::functions_ablate

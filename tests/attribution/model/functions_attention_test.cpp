@@ -13,7 +13,7 @@
 #include "tests/attribution/autograd_model.h"
 #include "tests/attribution/closeness.h"
 
-namespace tributary::testing {
+namespace tributary::testing::functions_attention {
 namespace {
 
 using torch::autograd::grad;
@@ -164,4 +164,4 @@ TEST_P(Attentions, BackwardPassIsAutograds) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::functions_attention

@@ -13,7 +13,7 @@
 #include "tests/attribution/autograd_model.h"
 #include "tests/attribution/closeness.h"
 
-namespace tributary::testing {
+namespace tributary::testing::functions_gate {
 namespace {
 
 using torch::autograd::grad;
@@ -146,4 +146,4 @@ TEST_P(Gates, NoBitOfARowDependsOnTheOthers) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::functions_gate

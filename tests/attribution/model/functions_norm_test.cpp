@@ -12,7 +12,7 @@
 #include "tests/attribution/autograd_model.h"
 #include "tests/attribution/closeness.h"
 
-namespace tributary::testing {
+namespace tributary::testing::functions_norm {
 namespace {
 
 using torch::autograd::grad;
@@ -143,4 +143,4 @@ TEST_P(Norms, NoBitOfARowDependsOnTheOthers) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::functions_norm

@@ -13,7 +13,7 @@
 #include "tests/attribution/engine_run.h"
 #include "tests/attribution/tiny_model.h"
 
-namespace tributary::testing {
+namespace tributary::testing::transformer_bits {
 namespace {
 
 constexpr std::int64_t length = 7;
@@ -174,4 +174,4 @@ TEST_P(Bits, OfARangeOfAWavefrontAreThoseOfItsSequences) {
 }
 
 }  // namespace
-}  // namespace tributary::testing
+}  // namespace tributary::testing::transformer_bits
