@@ -20,7 +20,7 @@ Block decode_block(std::span<const std::byte> bytes) {
 }
 
 BlockView view_of(const BlockResult& result) {
-  BlockView view{result.block, result.seconds, {}, {}, result.failed, result.unstarted, result.unkept};
+  BlockView view{result.block, result.seconds, {}, {}, result.failed, result.unstarted, result.unwritten};
   for (const Node& node : result.nodes) view.nodes.push_back({node.lane, node.level, node.index, node.sum});
   for (const UnitRows& rows : result.rows) view.rows.push_back({rows.unit, rows.values});
   return view;
@@ -50,7 +50,7 @@ void write(const BlockView& result, ByteWriter& out) {
     out.put(failure.text);
   }
   out.put(result.unstarted);
-  out.put(result.unkept);
+  out.put(result.unwritten);
 }
 
 }  // namespace
@@ -90,7 +90,7 @@ BlockResult decode_block_result(std::span<const std::byte> bytes) {
     failure.text = in.get_string();
   }
   result.unstarted = in.get_vector<std::int64_t>();
-  result.unkept = in.get_string();
+  result.unwritten = in.get_string();
   in.expect_end();
   return result;
 }

@@ -33,7 +33,7 @@ struct BlockView {
   std::vector<RowsView> rows;
   std::span<const FailedUnit> failed;
   std::span<const std::int64_t> unstarted;
-  std::string_view unkept;
+  std::string_view unwritten;
 };
 
 /// The result must outlive the view.

@@ -27,9 +27,9 @@ std::string current_exception_text() {
 
 }  // namespace
 
-Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const KeepBlock& keep, int rank, int threads,
+Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, int threads,
                  const std::function<void()>& on_thread_start)
-    : table_(table), compute_(compute), keep_(keep), rank_(rank) {
+    : table_(table), compute_(compute), write_(write), rank_(rank) {
   TRIBUTARY_EXPECT(threads >= 1, "a rank needs at least one worker thread");
   try {
     start(threads, on_thread_start);
@@ -111,7 +111,7 @@ Amount Workers::computed() const {
 void Workers::work(int worker) {
   while (const std::optional<Block> block = take_block()) {
     BlockResult result = compute_block(*block, worker);
-    keep_block(result);
+    write_block(result);
     {
       const std::lock_guard lock(mutex_);
       finished_.push_back(std::move(result));
@@ -129,12 +129,12 @@ std::optional<Block> Workers::take_block() {
   return block;
 }
 
-void Workers::keep_block(BlockResult& result) {
-  if (!keep_ || result.nodes.empty()) return;
+void Workers::write_block(BlockResult& result) {
+  if (!write_ || result.nodes.empty()) return;
   try {
-    keep_(result);
+    write_(result);
   } catch (...) {
-    result.unkept = current_exception_text();
+    result.unwritten = current_exception_text();
   }
 }
 

@@ -22,14 +22,14 @@ namespace tributary {
 /// What it throws fails the unit (anything at all), except Stopped, which leaves it undone.
 using ComputeUnit = std::function<UnitResult(std::int64_t unit, int worker)>;
 
-/// Stores a finished block; called in the worker thread, before anyone hears of the block.
-using KeepBlock = std::function<void(const BlockResult&)>;
+/// Writes a finished block; called in the worker thread, before anyone hears of the block.
+using WriteBlock = std::function<void(const BlockResult&)>;
 
 class Workers {
  public:
   /// Starts the threads; each runs `on_thread_start` (may be empty) first. Returns when all have, and
-  /// throws what the hook threw. The table and the functions must outlive the workers. `keep` may be empty.
-  Workers(const UnitTable& table, const ComputeUnit& compute, const KeepBlock& keep, int rank, int threads,
+  /// throws what the hook threw. The table and the functions must outlive the workers. `write` may be empty.
+  Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, int threads,
           const std::function<void()>& on_thread_start);
   ~Workers();  //!< waits for blocks in flight; drops those not begun
   Workers(const Workers&) = delete;
@@ -54,14 +54,14 @@ class Workers {
   void join();
   void work(int worker);
   std::optional<Block> take_block();
-  void keep_block(BlockResult& result);
+  void write_block(BlockResult& result);
   BlockResult compute_block(const Block& block, int worker);
   bool compute_unit(std::int64_t unit, int worker, class LaneFold& fold, BlockResult& result);
   [[nodiscard]] bool cancelled() const;
 
   const UnitTable& table_;
   const ComputeUnit& compute_;
-  const KeepBlock& keep_;
+  const WriteBlock& write_;
   int rank_;
   mutable std::mutex mutex_;  // guards everything below but the threads
   std::condition_variable work_arrived_;

@@ -47,7 +47,7 @@ void StageJournal::write(const BlockResult& result, const UnitTable& table) cons
   BlockView done = view_of(result);
   done.failed = {};  // they will be tried again
   done.unstarted = {};
-  store(name_of(result, table), done);
+  write_file(name_of(result, table), done);
 }
 
 void StageJournal::begin(const std::string& name, const UnitTable& table) const {
@@ -122,12 +122,12 @@ std::optional<BlockResult> StageJournal::read(const std::filesystem::path& file,
   return std::nullopt;
 }
 
-void StageJournal::store(const std::string& name, const BlockView& block) const {
+void StageJournal::write_file(const std::string& name, const BlockView& block) const {
   write_atomically(folder_ / name, [&](const PutBytes& put) { put_block_file({stage_, processor_}, block, put); });
 }
 
 void StageJournal::pack(const BlockView& everything) const {
-  store(whole_stage, everything);
+  write_file(whole_stage, everything);
   std::vector<std::filesystem::path> parts;
   for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
     if (entry.path().extension() == ".block" && entry.path().filename() != whole_stage) parts.push_back(entry.path());

@@ -46,7 +46,7 @@ class StageJournal {
   void record_failed(const std::vector<FailedUnit>& failed) const;
 
  private:
-  void store(const std::string& name, const BlockView& block) const;
+  void write_file(const std::string& name, const BlockView& block) const;
   std::optional<BlockResult> read(const std::filesystem::path& file, const std::vector<std::string>& processors,
                                   const Warn& warn) const;
 

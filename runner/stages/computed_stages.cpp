@@ -67,7 +67,7 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
   StageStore store(comm_, journal_, stage);
   StageOptions options = options_.stage;
   options.name = stage.name;
-  options.keep = [&store](const BlockResult& block) { store.keep(block); };
+  options.write = [&store](const BlockResult& block) { store.write(block); };
   options.restore = [&store, &warn = options.on_warning] { return store.next(warn); };
   store.begin();
   StageResult result = run_stage(

@@ -23,8 +23,8 @@ class StageStore {
 
   /// Makes the stage's folder. Collective; throws on every rank.
   void begin() const;
-  /// Stores a block that this rank has computed. Any thread.
-  void keep(const BlockResult& block) const { stage_.write(block, table_); }
+  /// Writes a block that this rank has computed. Any thread.
+  void write(const BlockResult& block) const { stage_.write(block, table_); }
   /// Rank 0: what an earlier start has stored, until it gives nothing.
   std::optional<BlockResult> next(const Warn& warn) { return stage_.next(journal_.processors(), warn); }
   /// Notes the units that failed, or makes one file of a whole stage; leaves a stopped one as it is. Collective; throws

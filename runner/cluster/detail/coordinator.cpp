@@ -153,7 +153,7 @@ void Coordinator::take_result(int rank, BlockResult result) {
   ranks_.hear(rank);
   ranks_.take_back(rank, result.block);
   result_.computing += result.seconds;
-  if (!result.unkept.empty()) throw RuntimeFailure(result.unkept);
+  if (!result.unwritten.empty()) throw RuntimeFailure(result.unwritten);
   ranks_.add_returned(rank, sink_.amount_in(result));
   if (!result.unstarted.empty()) begin_stop();
   may_take_more(result, rank);

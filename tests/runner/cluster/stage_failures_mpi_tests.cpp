@@ -126,14 +126,14 @@ TEST_F(OverRanks, TakeStoppedForAStop) {
 
 TEST_F(OverRanks, EndTogetherWhenABlockCannotBeStored) {
   StageOptions options = with_threads(1);
-  options.keep = [](const BlockResult&) { throw RuntimeFailure("disk full"); };
+  options.write = [](const BlockResult&) { throw RuntimeFailure("disk full"); };
   EXPECT_THROW(run_stage(comm, units_, compute_, options), RuntimeFailure);
   expect_results(run_stage(comm, units_, compute_, with_threads(1)), everywhere);
 }
 
 TEST_F(OverRanks, EndTogetherWhenOneRankCannotStore) {
   StageOptions options = with_threads(1);
-  options.keep = [&](const BlockResult&) {
+  options.write = [&](const BlockResult&) {
     if (comm.rank() == last_rank()) throw RuntimeFailure("disk full");
   };
   EXPECT_THROW(run_stage(comm, units_, compute_, options), RuntimeFailure);

@@ -114,7 +114,7 @@ TEST_F(OverRanks, MakeNoBlockLongerThanAllowed) {
   StageOptions options = with_threads(1);
   options.block_seconds = 1e-9;
   std::atomic<std::int64_t> blocks = 0;
-  options.keep = [&](const BlockResult&) { ++blocks; };
+  options.write = [&](const BlockResult&) { ++blocks; };
   run_stage(
       comm, testing::make_units({kUnits}),
       [](std::int64_t, int) {

@@ -202,7 +202,7 @@ TEST(Stage, GoesOnFromAJournal) {
     StageOptions options = with_threads(2);
     options.stop = &stop;
     std::mutex writing;
-    options.keep = [&](const BlockResult& result) {
+    options.write = [&](const BlockResult& result) {
       const std::lock_guard guard(writing);
       journal.push_back(encode(result));
     };
@@ -235,7 +235,7 @@ TEST(Stage, GoesOnFromAJournal) {
 
 TEST(Stage, EndsWhenTheJournalFails) {
   StageOptions options = with_threads(2);
-  options.keep = [](const BlockResult&) { throw RuntimeFailure("disk full"); };
+  options.write = [](const BlockResult&) { throw RuntimeFailure("disk full"); };
   EXPECT_THROW(run_stage({}, units(), compute, options), RuntimeFailure);
 }
 
