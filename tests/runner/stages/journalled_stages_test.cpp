@@ -55,8 +55,8 @@ TEST_F(JournalledStagesTest, ReadsAStageFromItsBlocks) {
   written_.begin();
   const StageStore store(alone_, written_, stage_);
   store.begin();
-  store.keep(block(2, 0, 4));
-  store.keep(block(0, 1, 3));
+  store.write(block(2, 0, 4));
+  store.write(block(0, 1, 3));
   const std::vector<std::filesystem::path> before = files();
   const StageResult result = read();
   EXPECT_THAT(result.sums, ElementsAre(ElementsAre(7)));
@@ -69,8 +69,8 @@ TEST_F(JournalledStagesTest, ReadsAPackedStageWithTheSameNumbers) {
   written_.begin();
   const StageStore store(alone_, written_, stage_);
   store.begin();
-  store.keep(block(2, 0, 4));
-  store.keep(block(0, 1, 3));
+  store.write(block(2, 0, 4));
+  store.write(block(0, 1, 3));
   const StageResult parts = read();
   store.end(parts);
   EXPECT_THAT(files(), ::testing::Contains(::testing::Property(&std::filesystem::path::filename, "all.block")));
@@ -84,7 +84,7 @@ TEST_F(JournalledStagesTest, RefusesWhereUnitsAreMissing) {
   written_.begin();
   const StageStore store(alone_, written_, stage_);
   store.begin();
-  store.keep(block(0, 1, 3));
+  store.write(block(0, 1, 3));
   EXPECT_THROW((void)read(), UserError) << "one unit is missing";
 }
 
