@@ -92,8 +92,7 @@ void Run::show_complete() const {
 }
 
 void Run::show(const ResultsFile& results) const {
-  const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
-  std::cout << name << '\n'
+  std::cout << job_.title << '\n'
             << summary_of(results) << "\nresults      "
             << results_path((sweep_.out() / folder_).lexically_normal()).string()
             << (complete_ ? " (complete already; --fresh computes it again)" : "") << "\n\n"

@@ -22,6 +22,7 @@ namespace tributary {
 
 struct Job {
   RunConfig config;
+  std::string title;     //!< its name, with what sets it apart in its sweep
   std::string resolved;  //!< the configuration as YAML
   std::optional<Tokenizer> tokenizer;
   PairSet pairs;

@@ -78,6 +78,7 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   const Communicator& comm = shelf.comm();
   agreed(comm, [&] {
     job.config = run_config(settings);
+    job.title = job.config.name + (settings.label().empty() ? "" : " (" + settings.label() + ")");
     job.resolved = settings.resolved();
     job.device = choose_device(job.config.device, comm.local_rank());
   });

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 
 #include "attribution/circuit/curve.h"
 #include "common/errors.h"
 #include "common/text.h"
+#include "common/version.h"
 #include "runner/results/detail/datasets.h"
 #include "runner/results/schema.h"
 
@@ -134,6 +136,30 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
   add_area(file, "/circuit/cmd", outcome.cmd);
 }
 
+/// What the file is, for whoever opens it without this program.
+std::map<std::string, Attribute> root_attributes(const Job& job) {
+  return {{"schema", results_schema_version},
+          {"Conventions", "tributary-" + std::to_string(results_schema_version)},
+          {"program", std::string("tributary ") + version},
+          {"title", job.title}};
+}
+
+/// Which rows of /pairs the pairs of a group are, for every group that has pairs of one split.
+void add_pair_scales(ResultsFile& file, const Job& job) {
+  const std::int64_t train = size_of(job.pairs.train);
+  const std::int64_t test = size_of(job.pairs.test);
+  for (const AxisRow& axis : results_schema().axes) {
+    const bool used = std::any_of(file.datasets.begin(), file.datasets.end(), [&axis](const Dataset& dataset) {
+      const bool here = dataset.path.starts_with(axis.group + "/");
+      return here && std::find(dataset.axes.begin(), dataset.axes.end(), axis.name) != dataset.axes.end();
+    });
+    if (!used || axis.split.empty()) continue;
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(axis.split == "train" ? train : test));
+    std::iota(rows.begin(), rows.end(), axis.split == "train" ? 0 : train);
+    file.datasets.push_back(list(axis.group + "/" + axis.name, std::move(rows)));
+  }
+}
+
 }  // namespace
 
 ResultsFile results_of(const Job& job, const Outcome& outcome, const Provenance& provenance) {
@@ -142,6 +168,8 @@ ResultsFile results_of(const Job& job, const Outcome& outcome, const Provenance&
   if (outcome.circuit) add_circuit(file, job, *outcome.circuit);
   add_evidence(file, job, outcome);
   add_pairs(file, job);
+  add_pair_scales(file, job);
+  file.group_attributes["/"] = root_attributes(job);
   file.group_attributes["/provenance"] = provenance;
   const std::vector<std::string> unlisted = parts_without_row(file);
   TRIBUTARY_EXPECT(unlisted.empty(), "the schema of results has no row for " + join(unlisted));

@@ -44,6 +44,13 @@ const Attribute* find_attribute(const ResultsFile& file, const std::string& owne
   return found == attributes->end() ? nullptr : &found->second;
 }
 
+/// Of the table that a file was written by; files from before it was noted are of the first.
+std::int64_t version_of(const ResultsFile& file) {
+  const Attribute* version = find_attribute(file, "/", "schema");
+  const auto* number = version == nullptr ? nullptr : std::get_if<std::int64_t>(version);
+  return number == nullptr ? 1 : *number;
+}
+
 const AttributeRow* attribute_row(const std::string& owner, const std::string& name) {
   const std::vector<AttributeRow>& rows = results_schema().attributes;
   const auto found = std::find_if(rows.begin(), rows.end(),
@@ -179,6 +186,11 @@ std::vector<std::string> parts_without_row(const ResultsFile& file) {
 
 void require_schema(const std::filesystem::path& where, const ResultsFile& file) {
   constexpr std::size_t named = 3;
+  if (const std::int64_t version = version_of(file); version > results_schema_version) {
+    throw UserError(where.string(), fmt::format("these results are of schema {}, and this program reads up to {}; take "
+                                                "the program that wrote them, or a later one",
+                                                version, results_schema_version));
+  }
   std::vector<std::string> differences = differences_from_schema(file);
   if (differences.empty()) return;
   const std::size_t others = differences.size() - std::min(named, differences.size());

@@ -28,6 +28,9 @@ enum class Need {
   optional,  //!< readers show less, or nothing of it at all: facts for people, and what earlier versions did not write
 };
 
+/// Version of the table that follows: a file of a later one is not read.
+inline constexpr std::int64_t results_schema_version = 1;
+
 /// What `when` says of things that every file holds.
 inline constexpr const char* always = "always";
 

@@ -4,22 +4,33 @@
 
 namespace tributary::detail {
 
+DatasetRow pair_scale(const std::string& group, const char* when) {
+  return {.path = group + "/pair",
+          .axes = {"pair"},
+          .type = ValueType::int64,
+          .units = "1",
+          .long_name = "row of /pairs",
+          .when = when,
+          .need = Need::optional};
+}
+
 std::vector<DatasetRow> attribution_rows() {
   return {
+      pair_scale("/attribution", always),
       {.path = "/attribution/scores",
        .axes = {"layer", "position", "neuron"},
        .units = "logits",
        .long_name = "attribution of each MLP neuron (the input of the down projection), mean over training pairs"},
       {.path = "/attribution/residual",
        .axes = {"pair", "layer"},
-       .other_axes = {"pair"},
+       .other_axes = {"pair", "path"},
        .other_axes_when = "the path moves embeddings",
        .units = "logits",
        .long_name = "sum of scores − true end-point difference of the metric",
        .when = "the method's scores sum to a difference"},
       {.path = "/attribution/linearisation_gap",
        .axes = {"pair", "layer"},
-       .other_axes = {"pair"},
+       .other_axes = {"pair", "path"},
        .other_axes_when = "the path moves embeddings",
        .units = "logits",
        .long_name = "sum of scores − true end-point difference, of a method whose scores are not meant to sum to it",

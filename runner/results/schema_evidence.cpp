@@ -12,6 +12,7 @@ constexpr const char* upper_end = "upper end of the 95 % bootstrap interval over
 
 std::vector<DatasetRow> circuit_rows() {
   return {
+      pair_scale("/circuit", when::circuit),
       {.path = "/circuit/count",
        .axes = {"point"},
        .type = ValueType::int64,
@@ -120,6 +121,7 @@ std::vector<DatasetRow> circuit_rows() {
 
 std::vector<DatasetRow> agreement_rows() {
   return {
+      pair_scale("/agreement", when::agreement),
       {.path = "/agreement/layer",
        .axes = {"sample"},
        .type = ValueType::int64,
@@ -182,6 +184,7 @@ std::vector<DatasetRow> agreement_rows() {
 
 std::vector<DatasetRow> steering_rows() {
   return {
+      pair_scale("/steering", when::steering),
       {.path = "/steering/layer",
        .axes = {"steered"},
        .type = ValueType::int64,

@@ -4,6 +4,7 @@
 // The rows of the results schema, by subject.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "runner/results/schema.h"
@@ -18,6 +19,9 @@ std::vector<DatasetRow> agreement_rows();
 std::vector<DatasetRow> steering_rows();
 /// The prompts: /pairs.
 std::vector<DatasetRow> pair_rows();
+
+/// <group>/pair: the scale of an axis that counts the pairs of one split, so that they join with /pairs.
+DatasetRow pair_scale(const std::string& group, const char* when);
 
 std::vector<AttributeRow> attribute_rows();
 std::vector<AxisRow> axis_rows();

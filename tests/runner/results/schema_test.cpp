@@ -66,8 +66,8 @@ TEST(ResultsSchema, AFileWithWhatIsAlwaysThereFits) {
 TEST(ResultsSchema, OtherAxesAreAsGoodAsTheUsualOnes) {
   ResultsFile file = synthetic_results();
   Dataset& residual = dataset_at(file, "/attribution/residual");
-  residual.axes = {"pair"};
-  residual.shape = {3};
+  residual.axes = {"pair", "path"};
+  residual.shape = {3, 1};
   residual.values = std::vector<float>(3);
   EXPECT_THAT(differences_from_schema(file), IsEmpty());
 }
@@ -159,14 +159,33 @@ TEST(ResultsSchema, ARefusalNamesTheFileAndTheFirstDifferences) {
   }
 }
 
+TEST(ResultsSchema, ALaterSchemaIsRefusedByItsNumber) {
+  ResultsFile file = synthetic_results();
+  file.group_attributes["/"]["schema"] = results_schema_version + 1;
+  try {
+    require_schema("a/results.h5", file);
+    FAIL() << "accepted";
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("are of schema 2, and this program reads up to 1"));
+  }
+}
+
+TEST(ResultsSchema, EveryAxisThatCountsPairsOfASplitHasARowForItsScale) {
+  for (const AxisRow& axis : results_schema().axes) {
+    if (axis.split.empty()) continue;
+    ASSERT_NE(schema_row(axis.group + "/" + axis.name), nullptr) << axis.group;
+    EXPECT_EQ(schema_row(axis.group + "/" + axis.name)->long_name, "row of /pairs") << axis.group;
+  }
+}
+
 TEST(ResultsSchema, ADatasetTakesAxesAndWordsFromItsRow) {
   const Dataset scores = detail::dataset("/attribution/scores", {1, 1, 2}, std::vector<float>{1, 2});
   EXPECT_THAT(scores.axes, ElementsAre("layer", "position", "neuron"));
   EXPECT_EQ(scores.units, "logits");
   EXPECT_EQ(scores.long_name, schema_row("/attribution/scores")->long_name);
   const Dataset residual = detail::table("/attribution/residual", {{1}, {2}}, detail::Axes::other);
-  EXPECT_THAT(residual.axes, ElementsAre("pair"));
-  EXPECT_THAT(residual.shape, ElementsAre(2));
+  EXPECT_THAT(residual.axes, ElementsAre("pair", "path"));
+  EXPECT_THAT(residual.shape, ElementsAre(2, 1));
 }
 
 TEST(ResultsSchema, ADatasetWithoutARowOrOfAnotherTypeIsOurFault) {
