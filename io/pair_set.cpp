@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -163,22 +164,35 @@ void require_some(const Share& share, const std::vector<SkippedPair>& skipped, c
   throw UserError(std::move(problems));
 }
 
-std::int64_t count_overlap(const Split& split, Overlap overlap) {
-  std::map<detail::pairs::PromptKey, const PromptPair*> trained;
-  for (const TokenPair& pair : split.train.pairs) trained.emplace(detail::pairs::key_of(pair.text), &pair.text);
-  std::int64_t count = 0;
+/// Training pairs by their two prompts.
+std::map<detail::pairs::PromptKey, const PromptPair*> by_prompts(const std::vector<TokenPair>& train) {
+  std::map<detail::pairs::PromptKey, const PromptPair*> found;
+  for (const TokenPair& pair : train) found.emplace(detail::pairs::key_of(pair.text), &pair.text);
+  return found;
+}
+
+void refuse_overlap(const PairSet& set) {
+  const auto trained = by_prompts(set.train);
   detail::ProblemList problems;
-  for (const TokenPair& pair : split.test.pairs) {
+  for (const TokenPair& pair : set.test) {
     const auto found = trained.find(detail::pairs::key_of(pair.text));
     if (found == trained.end()) continue;
-    ++count;
     problems.add(place_of(pair.text),
                  fmt::format("this test pair has the prompts of the training pair {} (it would not be "
                              "held out); remove one of them, or set pairs.overlap: allow",
                              place_of(*found->second)));
   }
-  if (overlap == Overlap::refuse) problems.throw_if_any();
-  return count;
+  problems.throw_if_any();
+}
+
+/// The different prompts of some pairs, of either role.
+std::set<std::string> prompts_of(const std::vector<TokenPair>& pairs) {
+  std::set<std::string> prompts;
+  for (const TokenPair& pair : pairs) {
+    prompts.insert(pair.text.clean_prefix);
+    if (pair.text.patch_prefix) prompts.insert(*pair.text.patch_prefix);
+  }
+  return prompts;
 }
 
 void add_text(detail::ContentHash& hash, const std::optional<std::string>& text) {
@@ -191,11 +205,11 @@ void add_ids(detail::ContentHash& hash, const std::vector<std::int64_t>& ids) {
   for (const std::int64_t id : ids) hash.add(id);
 }
 
-std::string hash_of(const Split& split) {
+std::string hash_of(const PairSet& set) {
   detail::ContentHash hash;
-  for (const Share* share : {&split.train, &split.test}) {
-    hash.add(static_cast<std::int64_t>(share->pairs.size()));
-    for (const TokenPair& pair : share->pairs) {
+  for (const std::vector<TokenPair>* pairs : {&set.train, &set.test}) {
+    hash.add(static_cast<std::int64_t>(pairs->size()));
+    for (const TokenPair& pair : *pairs) {
       hash.add(pair.text.clean_prefix);
       add_text(hash, pair.text.patch_prefix);
       hash.add(pair.text.clean_answer);
@@ -208,6 +222,20 @@ std::string hash_of(const Split& split) {
     }
   }
   return hash.hex();
+}
+
+/// Fills in what follows from the pairs: counts of what the two sides share, and the hash.
+void describe(PairSet& set) {
+  const auto trained = by_prompts(set.train);
+  set.overlapping = std::count_if(set.test.begin(), set.test.end(), [&trained](const TokenPair& pair) {
+    return trained.contains(detail::pairs::key_of(pair.text));
+  });
+  const std::set<std::string> known = prompts_of(set.train);
+  const std::set<std::string> tested = prompts_of(set.test);
+  set.test_prompts = std::ssize(tested);
+  set.shared_prompts = std::count_if(tested.begin(), tested.end(),
+                                     [&known](const std::string& prompt) { return known.contains(prompt); });
+  set.hash = hash_of(set);
 }
 
 }  // namespace
@@ -232,9 +260,28 @@ PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer) {
   if (split.train.pairs.empty()) split.train.wanted = std::max<std::int64_t>(split.train.wanted.value_or(0), 1);
   require_some(split.train, skipped, train_source);
   require_some(split.test, skipped, one_file ? options.file : options.test_file);
-  const std::int64_t overlapping = count_overlap(split, options.overlap);
-  std::string hash = hash_of(split);
-  return {std::move(split.train.pairs), std::move(split.test.pairs), std::move(skipped), overlapping, std::move(hash)};
+  PairSet set{std::move(split.train.pairs), std::move(split.test.pairs), std::move(skipped), 0, 0, 0, ""};
+  if (options.overlap == Overlap::refuse) refuse_overlap(set);
+  describe(set);
+  return set;
+}
+
+PairSet chosen_pairs(const PairSet& set, const std::vector<std::int64_t>& keep, const std::string& reason) {
+  TRIBUTARY_EXPECT(keep.size() == set.train.size() + set.test.size(), "a word on every pair");
+  PairSet chosen;
+  chosen.skipped = set.skipped;
+  auto kept = keep.begin();
+  for (const auto side : {&PairSet::train, &PairSet::test}) {
+    for (const TokenPair& pair : set.*side) {
+      if (*kept++ != 0) {
+        (chosen.*side).push_back(pair);
+      } else {
+        chosen.skipped.push_back({pair.text.file, pair.text.line, reason});
+      }
+    }
+  }
+  describe(chosen);
+  return chosen;
 }
 
 }  // namespace tributary

@@ -78,7 +78,9 @@ struct PairSet {
   std::vector<TokenPair> train;
   std::vector<TokenPair> test;
   std::vector<SkippedPair> skipped;  //!< unfit ones met on the way, with `unfit: skip`
-  std::int64_t overlapping = 0;      //!< test pairs whose prompts (also reversed) are training prompts
+  std::int64_t overlapping = 0;      //!< test pairs whose two prompts (also reversed) are those of a training pair
+  std::int64_t test_prompts = 0;     //!< different prompts of the test pairs, clean and counterfactual ones
+  std::int64_t shared_prompts = 0;   //!< those of them that are prompts of some training pair, of whatever role
   std::string hash;  //!< XXH3-128 of texts, case labels and ids in order, 32 hex digits: the data's identity
 };
 
@@ -94,5 +96,9 @@ struct PairSet {
 /// tokenizer that puts special tokens after the text; a doubled BOS (the prompt's text begins with the special token
 /// that the tokenizer adds anyway).
 PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer);
+
+/// Some pairs of a set, with the hash and the counts that are theirs; the others are listed as skipped for this reason.
+/// keep: 1 or 0 for each training pair, then for each held-out one.
+PairSet chosen_pairs(const PairSet& set, const std::vector<std::int64_t>& keep, const std::string& reason);
 
 }  // namespace tributary

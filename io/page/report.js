@@ -80,10 +80,13 @@ function runColumns() {
     ...named("evaluations", "seconds")];
 }
 
+const share = (part, which) => present(part) && `${number(100 * part)} % of ${which}`;
+
 function dataSection({ data, name, ...one }) {
   const size = (key, unit) => present(one[key]) && `${one[key].toLocaleString("en-US")} ${unit}`;
-  const sizes = [size("train", "training pairs"), size("test", "held-out pairs"), size("nodes", "neurons")];
-  const facts = [one.model, one.metric, ...sizes];
+  const sizes = [size("train", "training pairs"), size("test", "held-out pairs"), size("nodes", "nodes")];
+  const right = [share(one.accuracy, "training"), share(one.test_accuracy, "held-out")].filter(Boolean);
+  const facts = [one.model, one.metric, ...sizes, right.length && `the model is right on ${right.join(" and ")} pairs`];
   const table = titledTable("runs", runColumns(), ofData("runs", data));
   if (!table) return null;
   const measures = runsWith("curve", data).length ? ["faithfulness", "completeness"] : [];

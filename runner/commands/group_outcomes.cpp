@@ -23,7 +23,8 @@ GroupOutcomes::GroupOutcomes(const Execution& execution, RunGroup runs)
     : execution_(execution),
       runs_(std::move(runs)),
       exact_(execution, sample_of(execution, runs_)),
-      attributions_(run_attribution(execution, runs_, neurons_of(exact_.sample()))) {
+      attributions_(run_attribution(execution, runs_, neurons_of(exact_.sample()))),
+      performance_(run_performance(execution, *runs_.front(), attributions_.front().metric)) {
   // Before any run's own stages, which time only what is theirs.
   for (const Job* run : runs_) truths_.push_back(run->has_agreement() ? &exact_.of(*run) : nullptr);
 }
@@ -34,6 +35,7 @@ Outcome GroupOutcomes::of(std::size_t i, Timings& own) const {
       execution_.comm, execution_.stages, execution_.rows, execution_.stop, own, " of run " + std::to_string(i)};
   Outcome outcome;
   outcome.attribution = &attributions_[i];
+  outcome.performance = &performance_;
   if (job.has_circuit()) outcome.circuit = run_circuits(alone, job, attributions_[i]);
   if (job.has_steering()) outcome.steering = run_steering(alone, job, attributions_[i]);
   agreed(execution_.comm, [&] {

@@ -12,6 +12,7 @@
 #include "runner/stages/agreement_stage.h"
 #include "runner/stages/attribution_stage.h"
 #include "runner/stages/execution.h"
+#include "runner/stages/performance_stage.h"
 
 namespace tributary {
 
@@ -29,6 +30,7 @@ class GroupOutcomes {
   RunGroup runs_;
   ExactEffects exact_;
   std::vector<AttributionOutcome> attributions_;
+  PerformanceOutcome performance_;
   std::vector<const PairTable*> truths_;  // by run; null where there is nothing to compare with
 };
 

@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/commands/sweep_run.h"
 
+#include <algorithm>
 #include <iostream>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "io/results.h"
@@ -12,6 +15,8 @@
 
 namespace tributary {
 namespace {
+
+constexpr const char* circuit_sizes[] = {"circuit.counts", "circuit.fractions", "circuit.thresholds", "circuit.mass"};
 
 std::uint64_t expected_bytes(const Job& job) {
   const Architecture& a = job.architecture();
@@ -57,6 +62,23 @@ void Run::note_unused(const std::string& key) const {
             << "', which scores tokens, not neurons\n";
 }
 
+/// Numbers of pairs are limits, so fewer are no mistake; but one should know before the run.
+void Run::note_pairs() const {
+  const PairOptions& asked = job_.config.pairs;
+  const auto few = [](const char* key, const std::optional<std::int64_t>& wanted, std::size_t found) {
+    if (!wanted || *wanted <= static_cast<std::int64_t>(found)) return;
+    std::cerr << "tributary: note: " << key << " asks for " << *wanted << " pairs, and there are " << found << '\n';
+  };
+  few("pairs.train", asked.train, job_.pairs.train.size());
+  few("pairs.test", asked.test, job_.pairs.test.size());
+  const bool wants_circuits = std::any_of(std::begin(circuit_sizes), std::end(circuit_sizes),
+                                          [this](const char* key) { return settings_.given(key); });
+  if (job_.pairs.test.empty() && wants_circuits) {
+    std::cerr << "tributary: note: no pairs are held out, so no circuits are evaluated; set pairs.test, or "
+                 "pairs.test_file\n";
+  }
+}
+
 void Run::warn() const {
   const Method& method = job_.config.method;
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
@@ -67,6 +89,7 @@ void Run::warn() const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
+  note_pairs();
   const bool scores_tokens = !method.has_neurons();
   if (scores_tokens && job_.config.agreement.sample > 0) note_unused("agreement");
   if (scores_tokens && job_.config.keep.what != Keep::What::sums) note_unused("attribution.keep");

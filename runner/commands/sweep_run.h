@@ -42,6 +42,7 @@ class Run {
 
  private:
   void note_unused(const std::string& key) const;
+  void note_pairs() const;
   void show(const ResultsFile& results) const;
 
   const RunArguments& arguments_;

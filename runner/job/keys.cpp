@@ -67,6 +67,12 @@ std::vector<Key> make_table() {
        .fallback = "refuse",
        .meaning = "pairs that cannot be used: refuse (listing every reason) or skip (and count)",
        .choices = {"refuse", "skip"}},
+      {.path = "pairs.correct_only",
+       .kind = Kind::boolean,
+       .fallback = "false",
+       .meaning =
+           "of the pairs chosen so far, keep those whose own answers the model gives on both prompts; the others "
+           "are counted as skipped"},
       {.path = "pairs.overlap",
        .kind = Kind::text,
        .fallback = "refuse",

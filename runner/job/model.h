@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -46,6 +47,8 @@ class LoadedModel {
   const Tokenizer& tokenizer();
   /// Prompt pairs for it, read and checked once for equal options. Throws UserError.
   const PairSet& pairs(const PairOptions& options);
+  /// Which pairs runs keep (answers.h), by what the choice depends on; empty: not chosen yet.
+  std::vector<std::int64_t>& choice_of_pairs(const std::string& key) { return choices_[key]; }
   /// Throws UserError when the network of this model holds NaN or infinities; looks once.
   void require_finite(const Transformer& network);
   /// Loaded once a dtype and device. Collective, like load_transformer.
@@ -57,6 +60,7 @@ class LoadedModel {
   std::optional<Tokenizer> tokenizer_;
   std::list<std::pair<PairOptions, PairSet>> pairs_;
   std::shared_ptr<ModelMeasures> measures_ = std::make_shared<ModelMeasures>();
+  std::map<std::string, std::vector<std::int64_t>> choices_;
   bool finite_ = false;
   std::map<std::pair<at::ScalarType, std::string>, std::shared_ptr<const Transformer>> networks_;
 };

@@ -134,6 +134,10 @@ StagePlan plan_lanes(const Job& job, const std::vector<TokenPair>& pairs, std::i
 
 StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs) { return plan_lanes(job, pairs, full_unit); }
 
+StagePlan plan_performance(const Job& job, const std::vector<TokenPair>& pairs) {
+  return plan_lanes(job, pairs, full_unit);
+}
+
 StagePlan plan_sample(const Job& job) {
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
   const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_units);

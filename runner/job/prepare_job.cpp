@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "runner/job/answers.h"
 #include "runner/job/identity.h"
 #include "runner/job/job_checks.h"
 #include "runner/job/prompts.h"
@@ -47,13 +48,17 @@ void require_one_kind(const c10::Device& device, const Communicator& comm) {
                   "some ranks have a card and others have none; say cpu, or start ranks where cards are");
 }
 
-/// The pairs, and all that is known once they are read.
-void read_pairs_of(Job& job, const Settings& settings, LoadedModel& model) {
-  const Tokenizer& tokenizer = *job.tokenizer;
+/// The pairs that the files and the options give.
+void read_pairs_of(Job& job, LoadedModel& model) {
   PairOptions options = job.config.pairs;
   options.vocabulary = job.architecture().vocabulary;
   options.max_length = job.architecture().max_positions;
   job.pairs = model.pairs(options);
+  job.config.unpaired = lacks_counterfactual(job.pairs.train) || lacks_counterfactual(job.pairs.test);
+}
+
+/// All that is known once the pairs are.
+void settle(Job& job, const Settings& settings) {
   job.config.unpaired = lacks_counterfactual(job.pairs.train) || lacks_counterfactual(job.pairs.test);
   const bool kept = job.config.method.positions == Positions::keep;
   job.train_length = kept ? job.pairs.train.front().length() : 1;
@@ -63,7 +68,7 @@ void read_pairs_of(Job& job, const Settings& settings, LoadedModel& model) {
                       "holds means for one token length, and the training pairs have several; set pairs.length and "
                       "positions: keep");
     }
-    job.baseline_prompts = read_baseline(job.config, tokenizer, job.pairs.train.front().length());
+    job.baseline_prompts = read_baseline(job.config, *job.tokenizer, job.pairs.train.front().length());
   }
   settle_sizes(job, settings);
   check_steering(job, settings);
@@ -89,8 +94,10 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.working = model.network(type, job.device, comm);
   job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm) : job.working;
+  agreed(comm, [&] { read_pairs_of(job, model); });
+  if (job.config.correct_only) keep_solved_pairs(job, model, comm);
   agreed(comm, [&] {
-    read_pairs_of(job, settings, model);
+    settle(job, settings);
     job.checkpoint = model.checkpoint();
     job.model_hash = model.hash();
     job.identity = identity_of(job, settings);

@@ -172,6 +172,7 @@ RunConfig run_config(const Settings& settings) {
                                   {{"logit-difference", MetricKind::logit_difference},
                                    {"logit", MetricKind::logit},
                                    {"sum-of-logits", MetricKind::sum_of_logits}});
+  run.correct_only = settings.at<bool>("pairs.correct_only");
   run.metric_top = settings.at<std::int64_t>("metric_top");
   run.pairs.patch_answer = run.metric == MetricKind::logit_difference ? Needs::it : Needs::nothing;
   run.store_inputs = settings.at<bool>("attribution.inputs");

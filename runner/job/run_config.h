@@ -49,7 +49,8 @@ struct RunConfig {
   std::string dtype;
   std::string device;
   PairOptions pairs;
-  bool unpaired = false;  //!< some prompt has no counterfactual: then none is used (known once the pairs are read)
+  bool correct_only = false;  //!< of those, the pairs that the model solves
+  bool unpaired = false;      //!< some prompt has no counterfactual: then none is used (known once the pairs are read)
   MetricKind metric = MetricKind::logit_difference;
   std::int64_t metric_top = 0;
   Method method;

@@ -13,6 +13,7 @@
 #include "common/version.h"
 #include "io/atomic_file.h"
 #include "runner/machine/host.h"
+#include "runner/report/detail/performance.h"
 #include "runner/report/detail/report_runs.h"
 #include "runner/results/schema.h"
 
@@ -90,6 +91,18 @@ void write_page(const std::filesystem::path& folder, const Document& document) {
   std::cout << "report       " << file.string() << '\n';
 }
 
+/// Of each data set on which the model often fails the task, what a reader should know first.
+std::vector<std::string> performance_notes(const detail::Runs& runs) {
+  std::vector<std::string> notes;
+  std::set<std::int64_t> told;
+  for (const detail::ReportRun& run : runs) {
+    const std::string warning = detail::performance_warning(*run.results);
+    if (warning.empty() || !told.insert(run.data).second) continue;
+    notes.push_back((run.folder == "." ? "" : "run '" + run.folder + "': ") + warning);
+  }
+  return notes;
+}
+
 }  // namespace
 
 ResultsFile read_shown_results(const std::filesystem::path& file) {
@@ -109,6 +122,7 @@ Document report_document(Document::Kind kind, const std::string& title, const st
                     .generator = std::string("tributary ") + version,
                     .made = utc_now(),
                     .notes = std::move(notes)};
+  for (std::string& note : performance_notes(all)) document.notes.push_back(std::move(note));
   for (Table (*const table)(const Runs&) :
        {runs_table, data_table, curve_table, agreement_table, methods_table, top_table, heat_table, layers_table,
         tokens_table, inputs_table, exact_table, steering_table, steering_tokens_table, steered_table, cases_table,

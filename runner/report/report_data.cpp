@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "runner/report/detail/performance.h"
 #include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
@@ -46,7 +47,7 @@ const ReportRun& with_neurons(const Runs& runs, const ReportRun& one) {
   return found == runs.end() ? one : *found;
 }
 
-double mean_metric(const ReportRun& run, std::size_t column) {
+double training_metric(const ReportRun& run, std::size_t column) {
   const std::vector<float>& metric = values<float>(*run.results, "/attribution/metric");
   double sum = 0;
   for (std::size_t i = column; i < metric.size(); i += 2) sum += metric[i];
@@ -84,10 +85,18 @@ Table data_table(const Runs& runs) {
                   {"train", Type::integer, "1", "training pairs"},
                   {"test", Type::integer, "1", "held-out pairs"},
                   {"skipped", Type::integer, "1", "pairs that could not be used"},
-                  {"overlapping", Type::integer, "1", "held-out pairs whose prompts are training prompts"},
+                  {"overlapping", Type::integer, "1", "held-out pairs whose two prompts are those of a training pair"},
+                  {"test_prompts", Type::integer, "1", "different prompts of the held-out pairs"},
+                  {"shared_prompts", Type::integer, "1", "those of them that are prompts of some training pair"},
                   {"nodes", Type::integer, "1", "layers × positions × neurons"},
                   {"clean_metric", Type::number, "logits", "mean m of the clean training prompts"},
                   {"counterfactual_metric", Type::number, "logits", "mean m of the counterfactual ones"},
+                  {"test_metric", Type::number, "logits", "mean m of the clean held-out prompts: F(M)"},
+                  {"counterfactual_test_metric", Type::number, "logits", "mean m of the counterfactual ones"},
+                  {"accuracy", Type::number, "fraction", "clean training prompts that the model answers rightly"},
+                  {"counterfactual_accuracy", Type::number, "fraction", "counterfactual ones, with their own answer"},
+                  {"test_accuracy", Type::number, "fraction", "the same of the clean held-out prompts"},
+                  {"counterfactual_test_accuracy", Type::number, "fraction", "and of the counterfactual ones"},
               }};
   const std::vector<const ReportRun*> all = first_of_data(runs);
   std::vector<std::string> names, models, metrics, sizes, numbers;
@@ -107,9 +116,30 @@ Table data_table(const Runs& runs) {
     const auto text = [&](const std::string& name) {
       return attribute<std::string>(*run.results, "/provenance", name);
     };
-    table.add({run.data, names[i], text("model"), text("dtype"), run.metric(), count("train"), count("test"),
-               count("skipped"), count("overlapping"), with_neurons(runs, run).nodes(), mean_metric(run, 0),
-               mean_metric(run, 1)});
+    const auto known = [&](const std::string& name) {
+      const auto* found = find_attribute<std::int64_t>(*run.results, "/pairs", name);
+      return found == nullptr ? Cell() : Cell(*found);
+    };
+    table.add({run.data,
+               names[i],
+               text("model"),
+               text("dtype"),
+               run.metric(),
+               count("train"),
+               count("test"),
+               count("skipped"),
+               count("overlapping"),
+               known("test_prompts"),
+               known("shared_prompts"),
+               with_neurons(runs, run).nodes(),
+               training_metric(run, 0),
+               training_metric(run, 1),
+               mean_metric(*run.results, "test", Role::clean),
+               mean_metric(*run.results, "test", Role::counterfactual),
+               accuracy(*run.results, "train", Role::clean),
+               accuracy(*run.results, "train", Role::counterfactual),
+               accuracy(*run.results, "test", Role::clean),
+               accuracy(*run.results, "test", Role::counterfactual)});
   }
   return table;
 }

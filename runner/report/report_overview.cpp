@@ -81,6 +81,8 @@ Table runs_table(const Runs& runs) {
           {"seconds", Type::number, "s", "wall time of its stages; those that runs share are in each of them"},
           {"faithful_at", Type::integer, "nodes", "fewest measured nodes with faithfulness ≥ 0.8 on held-out pairs"},
           {"complete_at", Type::integer, "nodes", "fewest measured nodes with completeness ≤ 0.2 on held-out pairs"},
+          {"full", Type::number, "logits", "F(M): mean m of the held-out pairs, nothing ablated"},
+          {"empty", Type::number, "logits", "F(∅): the same with every neuron ablated"},
           {"cpr", Type::number, "fraction",
            "area of faithfulness over the fraction of nodes, signed ranking; ideal 0.999"},
           {"cmd", Type::number, "fraction", "area of |1 − faithfulness|, ranking by |score|; ideal 0"},
@@ -95,11 +97,15 @@ Table runs_table(const Runs& runs) {
     const auto area = [&](const std::string& name) {
       return curve ? Cell(attribute<double>(*run.results, "/circuit", name)) : Cell();
     };
+    const auto reference = [&](const std::string& name) {
+      const auto* found = find_attribute<double>(*run.results, "/circuit", name);
+      return found == nullptr ? Cell() : Cell(*found);
+    };
     table.add({run.run, run.folder, run.data, run.method, run.attribution("baseline"), join(fired_rules(*run.results)),
                run.nodes(), std::accumulate(evaluations.begin(), evaluations.end(), std::int64_t{0}),
                total_seconds(run), fewest(run, "/circuit/faithfulness", [](double f) { return f >= faithful; }),
-               fewest(run, "/circuit/completeness", [](double c) { return c <= complete; }), area("cpr"), area("cmd"),
-               mean_magnitude(run.find("/attribution/residual")),
+               fewest(run, "/circuit/completeness", [](double c) { return c <= complete; }), reference("mean_full"),
+               reference("mean_empty"), area("cpr"), area("cmd"), mean_magnitude(run.find("/attribution/residual")),
                mean_magnitude(run.find("/attribution/linearisation_gap")), share_of_top(run.scores(), top_nodes)});
   }
   return table;

@@ -9,6 +9,7 @@
 
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
+#include "runner/report/detail/performance.h"
 #include "runner/report/detail/results_access.h"
 
 namespace tributary {
@@ -39,7 +40,12 @@ std::string pairs_line(const ResultsFile& results) {
   const auto count = [&](const std::string& name) { return attribute<std::int64_t>(results, "/pairs", name); };
   std::string line = fmt::format("pairs        {} training, {} held out", count("train"), count("test"));
   if (count("skipped") > 0) line += fmt::format(", {} skipped as unfit", count("skipped"));
-  if (count("overlapping") > 0) line += fmt::format(", {} held-out prompts also in training", count("overlapping"));
+  if (count("overlapping") > 0) line += fmt::format(", {} held-out pairs also in training", count("overlapping"));
+  const auto* shared = detail::find_attribute<std::int64_t>(results, "/pairs", "shared_prompts");
+  const auto* prompts = detail::find_attribute<std::int64_t>(results, "/pairs", "test_prompts");
+  if (shared != nullptr && prompts != nullptr && *shared > 0) {
+    line += fmt::format("; of {} different held-out prompts {} are also prompts of training pairs", *prompts, *shared);
+  }
   return line + "\n";
 }
 
@@ -96,7 +102,9 @@ std::string circuit_table(const ResultsFile& results) {
 }  // namespace
 
 std::string summary_of(const ResultsFile& results) {
-  return headline(results) + pairs_line(results) + error_line(results) + top_table(results) + circuit_table(results);
+  const std::string warning = detail::performance_warning(results);
+  return detail::performance_lines(results) + (warning.empty() ? "" : "  warning: " + warning + "\n") +
+         headline(results) + pairs_line(results) + error_line(results) + top_table(results) + circuit_table(results);
 }
 
 }  // namespace tributary

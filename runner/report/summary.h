@@ -10,7 +10,7 @@
 
 namespace tributary {
 
-/// Method, pairs, residual, top neurons, and k → faithfulness / completeness.
+/// How well the model does the task, method, pairs, residual, top neurons, and k → faithfulness / completeness.
 std::string summary_of(const ResultsFile& results);
 
 }  // namespace tributary

@@ -1,6 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -75,7 +76,41 @@ class PairWriter {
 
 }  // namespace
 
-void add_pairs(ResultsFile& file, const Job& job) {
+namespace {
+
+/// Means of a table's columns over some of its rows, NaN where a column says nothing.
+std::vector<double> column_means(const PairTable& table, std::int64_t first, std::int64_t count) {
+  std::vector<double> means;
+  for (std::size_t column = 0; column < 2; ++column) {
+    double sum = 0;
+    for (std::int64_t i = first; i < first + count; ++i) sum += table.rows[static_cast<std::size_t>(i)][column];
+    means.push_back(sum / static_cast<double>(count));
+  }
+  return means;
+}
+
+/// What the model says of each pair, and how often it is right.
+void add_performance(ResultsFile& file, const Job& job, const PerformanceOutcome& performance) {
+  std::vector<std::int64_t> clean, counterfactual;
+  for (const std::vector<double>& row : performance.correct.rows) {
+    clean.push_back(static_cast<std::int64_t>(row[0]));
+    counterfactual.push_back(std::isnan(row[1]) ? -1 : static_cast<std::int64_t>(row[1]));
+  }
+  file.datasets.push_back(list("/pairs/correct", std::move(clean)));
+  file.datasets.push_back(list("/pairs/correct_counterfactual", std::move(counterfactual)));
+  file.datasets.push_back(table("/pairs/metric", performance.metric.rows));
+  auto& attributes = file.group_attributes["/pairs"];
+  const std::int64_t train = size_of(job.pairs.train);
+  attributes["accuracy_train"] = column_means(performance.correct, 0, train);
+  attributes["metric_train"] = column_means(performance.metric, 0, train);
+  if (job.pairs.test.empty()) return;
+  attributes["accuracy_test"] = column_means(performance.correct, train, size_of(job.pairs.test));
+  attributes["metric_test"] = column_means(performance.metric, train, size_of(job.pairs.test));
+}
+
+}  // namespace
+
+void add_pairs(ResultsFile& file, const Job& job, const PerformanceOutcome& performance) {
   PairWriter writer(file, job);
   writer.splits();
   writer.texts("clean_prefix", [](const PromptPair& text) { return text.clean_prefix; });
@@ -96,10 +131,11 @@ void add_pairs(ResultsFile& file, const Job& job) {
                       pair.reason);
   }
   file.datasets.push_back(list("/pairs/skipped", std::move(skipped)));
-  file.group_attributes["/pairs"] = {{"train", size_of(job.pairs.train)},
-                                     {"test", size_of(job.pairs.test)},
-                                     {"skipped", size_of(job.pairs.skipped)},
-                                     {"overlapping", job.pairs.overlapping}};
+  file.group_attributes["/pairs"] = {
+      {"train", size_of(job.pairs.train)},      {"test", size_of(job.pairs.test)},
+      {"skipped", size_of(job.pairs.skipped)},  {"overlapping", job.pairs.overlapping},
+      {"test_prompts", job.pairs.test_prompts}, {"shared_prompts", job.pairs.shared_prompts}};
+  add_performance(file, job, performance);
 }
 
 }  // namespace tributary::detail

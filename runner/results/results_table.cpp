@@ -119,6 +119,8 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
       {"cpr", outcome.cpr.area},
       {"cmd", outcome.cmd.area},
       {"measurable", static_cast<std::int64_t>(outcome.measurable ? 1 : 0)},
+      {"mean_full", mean_of(outcome.metric_full)},
+      {"mean_empty", mean_of(outcome.metric_empty)},
   };
   const std::vector<std::int64_t> points_and_pairs = {size_of(outcome.count), size_of(outcome.metric_full)};
   auto& all = file.datasets;
@@ -167,7 +169,7 @@ ResultsFile results_of(const Job& job, const Outcome& outcome, const Provenance&
   add_attribution(file, job, *outcome.attribution);
   if (outcome.circuit) add_circuit(file, job, *outcome.circuit);
   add_evidence(file, job, outcome);
-  add_pairs(file, job);
+  add_pairs(file, job, *outcome.performance);
   add_pair_scales(file, job);
   file.group_attributes["/"] = root_attributes(job);
   file.group_attributes["/provenance"] = provenance;

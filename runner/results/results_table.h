@@ -11,6 +11,7 @@
 #include "io/results.h"
 #include "runner/stages/agreement_stage.h"
 #include "runner/stages/circuit_stage.h"
+#include "runner/stages/performance_stage.h"
 #include "runner/stages/steering_stage.h"
 
 namespace tributary {
@@ -21,6 +22,7 @@ using Provenance = std::map<std::string, Attribute>;
 /// What a run has computed; rank 0.
 struct Outcome {
   const AttributionOutcome* attribution = nullptr;
+  const PerformanceOutcome* performance = nullptr;
   std::optional<CircuitOutcome> circuit;
   std::optional<AgreementOutcome> agreement;
   std::optional<SteeringOutcome> steering;

@@ -34,6 +34,8 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "seconds": ("number", "s"),
             "faithful_at": ("integer", "nodes"),
             "complete_at": ("integer", "nodes"),
+            "full": ("number", "logits"),
+            "empty": ("number", "logits"),
             "cpr": ("number", "fraction"),
             "cmd": ("number", "fraction"),
             "residual": ("number", "logits"),
@@ -53,9 +55,17 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "test": ("integer", "1"),
             "skipped": ("integer", "1"),
             "overlapping": ("integer", "1"),
+            "test_prompts": ("integer", "1"),
+            "shared_prompts": ("integer", "1"),
             "nodes": ("integer", "1"),
             "clean_metric": ("number", "logits"),
             "counterfactual_metric": ("number", "logits"),
+            "test_metric": ("number", "logits"),
+            "counterfactual_test_metric": ("number", "logits"),
+            "accuracy": ("number", "fraction"),
+            "counterfactual_accuracy": ("number", "fraction"),
+            "test_accuracy": ("number", "fraction"),
+            "counterfactual_test_accuracy": ("number", "fraction"),
         },
     ),
     "curve": (
@@ -261,7 +271,7 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
     shares = 0.5 - 0.04 * (run % 5)
     rows.add(
         *("runs", run, name, data, method, "pair", rules, nodes, 24 * (10 if adds_up else 1), 4.2 + 13.7 * run),
-        *(faithful, complete, 0.97 - 0.02 * (run % 5), 0.04 + 0.015 * (run % 5), residual, gap, shares),
+        *(faithful, complete, 2.75 + data, 0.125, 0.97 - 0.02 * (run % 5), 0.04 + 0.015 * (run % 5), residual, gap, shares),
     )
     for rank in range(1, top + 1):
         at = noise.randrange(len(tokens))
@@ -308,8 +318,8 @@ def _add_data(rows: Rows, data: int, runs: list[int]) -> None:
     noise = random.Random(data)
     name, tokens, other, clean, patch = TEXTS[data]
     rows.add(
-        *("data", data, name, "smollm2-135m", "float32", "logit-difference", 24, 16, 2, 0, 30 * len(tokens) * 1536),
-        *(2.8125 + data, -2.4375 - data),
+        *("data", data, name, "smollm2-135m", "float32", "logit-difference", 24, 16, 2, 0, 26, 4, 30 * len(tokens) * 1536),
+        *(2.8125 + data, -2.4375 - data, 2.75 + data, -2.5 - data, 23 / 24, 1.0, 0.9375, None),
     )
     for position, (token, counterpart) in enumerate(zip(tokens, other, strict=True)):
         rows.add("tokens", data, position, token, counterpart)

@@ -52,9 +52,7 @@ Dataset table(const std::string& path, const Rows& rows, Axes axes) {
     values.insert(values.end(), row.begin(), row.end());
     values.resize(values.size() + static_cast<std::size_t>(columns - size_of(row)), missing);
   }
-  std::vector<std::int64_t> shape = {size_of(rows), columns};
-  if (axes_of(row_of(path), axes).size() == 1) shape.pop_back();
-  return dataset(path, std::move(shape), std::move(values), axes);
+  return dataset(path, {size_of(rows), columns}, std::move(values), axes);
 }
 
 Dataset integer_table(const std::string& path, const Rows& rows) {

@@ -28,7 +28,7 @@ Dataset dataset(const std::string& path, std::vector<std::int64_t> shape, Values
 /// Along the one axis of its row.
 Dataset list(const std::string& path, Values values);
 
-/// Rows side by side as float32 [row, column], short ones filled up with NaN; [row] where the axes are but one.
+/// Rows side by side as float32 [row, column], short ones filled up with NaN.
 Dataset table(const std::string& path, const Rows& rows, Axes axes = Axes::usual);
 
 /// The same of whole numbers, as int64; all rows have one length.
@@ -44,6 +44,6 @@ std::vector<float> floats_of(const Rows& rows);
 void add_evidence(ResultsFile& file, const Job& job, const Outcome& outcome);
 
 /// The group /pairs (results_pairs.cpp).
-void add_pairs(ResultsFile& file, const Job& job);
+void add_pairs(ResultsFile& file, const Job& job, const PerformanceOutcome& performance);
 
 }  // namespace tributary::detail

@@ -32,6 +32,7 @@ inline constexpr const char* keep_all = "attribution.keep: full";
 inline constexpr const char* keep_largest = "attribution.keep: K";
 inline constexpr const char* cases = "attribution.keep, and pairs of two cases or more";
 inline constexpr const char* circuit = "circuits were evaluated";
+inline constexpr const char* held_out = "there are held-out pairs";
 inline constexpr const char* agreement = "agreement.sample";
 inline constexpr const char* steering = "steering.factors";
 inline constexpr const char* pilot = "quadrature: pilot";

@@ -22,7 +22,8 @@ inline std::int64_t synthetic_length(const std::string& group, const std::string
       {"/cases/layer", 2},         {"/cases/position", 3},       {"/cases/neuron", 4},       {"/circuit/point", 4},
       {"/circuit/pair", 2},        {"/circuit/fraction", 6},     {"/agreement/sample", 7},   {"/agreement/pair", 3},
       {"/agreement/statistic", 4}, {"/steering/steered", 2},     {"/steering/factor", 3},    {"/steering/pair", 2},
-      {"/steering/place", 5},      {"/pairs/pair", 5},           {"/pairs/token", 6},        {"/pairs/skipped", 1}};
+      {"/steering/place", 5},      {"/pairs/pair", 5},           {"/pairs/run", 2},          {"/pairs/token", 6},
+      {"/pairs/skipped", 1}};
   return lengths.at(group + "/" + axis);
 }
 

@@ -1,0 +1,87 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/report/detail/performance.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "common/text.h"
+#include "runner/report/detail/results_access.h"
+
+namespace tributary::detail {
+namespace {
+
+/// Below this share of right answers, scores explain answers that the model often does not give.
+constexpr double enough_right = 0.8;
+
+struct Split {
+  const char* name;
+  const char* words;
+};
+constexpr Split splits[] = {{"train", "training"}, {"test", "held-out"}};
+
+double value_of(const ResultsFile& results, const std::string& name, Role role) {
+  const auto* both = find_attribute<std::vector<double>>(results, "/pairs", name);
+  const std::size_t column = role == Role::clean ? 0 : 1;
+  return both == nullptr || both->size() <= column ? std::numeric_limits<double>::quiet_NaN() : (*both)[column];
+}
+
+std::int64_t pairs_in(const ResultsFile& results, const std::string& split) {
+  return attribute<std::int64_t>(results, "/pairs", split);
+}
+
+}  // namespace
+
+double accuracy(const ResultsFile& results, const std::string& split, Role role) {
+  return value_of(results, "accuracy_" + split, role);
+}
+
+double mean_metric(const ResultsFile& results, const std::string& split, Role role) {
+  return value_of(results, "metric_" + split, role);
+}
+
+std::string performance_lines(const ResultsFile& results) {
+  std::vector<std::string> right, means;
+  for (const auto& [split, words] : splits) {
+    const double clean = accuracy(results, split, Role::clean);
+    if (std::isnan(clean)) continue;
+    right.push_back(fmt::format("{:.1f} % of {} {} pairs", 100 * clean, pairs_in(results, split), words));
+    means.push_back(fmt::format("{} {:.3f}", words, mean_metric(results, split, Role::clean)));
+    const double other = accuracy(results, split, Role::counterfactual);
+    if (!std::isnan(other)) right.back() += fmt::format(" (counterfactual prompts {:.1f} %)", 100 * other);
+    const double other_metric = mean_metric(results, split, Role::counterfactual);
+    if (!std::isnan(other_metric)) means.back() += fmt::format(" (counterfactual {:.3f})", other_metric);
+  }
+  if (right.empty()) return "";
+  std::string text = "model        right on " + join(right) + "\nmean m       " + join(means) + " logits";
+  const auto* full = find_attribute<double>(results, "/circuit", "mean_full");
+  const auto* empty = find_attribute<double>(results, "/circuit", "mean_empty");
+  if (full != nullptr && empty != nullptr) {
+    text += fmt::format("; F(M) {:.3f}, F(∅) {:.3f} with {} ablation", *full, *empty,
+                        attribute<std::string>(results, "/circuit", "ablation"));
+  }
+  return text + "\n";
+}
+
+std::string performance_warning(const ResultsFile& results) {
+  std::vector<std::string> low;
+  for (const auto& [split, words] : splits) {
+    for (const Role role : {Role::clean, Role::counterfactual}) {
+      const double share = accuracy(results, split, role);
+      if (!(share < enough_right)) continue;
+      low.push_back(fmt::format("{:.1f} % of the {} {} prompts", 100 * share, words,
+                                role == Role::clean ? "clean" : "counterfactual"));
+    }
+  }
+  if (low.empty()) return "";
+  return "the model is right on only " + join(low) +
+         " (below 80 %): scores explain answers that it often does not give; take other pairs, or only those that it "
+         "solves with pairs.correct_only: true";
+}
+
+}  // namespace tributary::detail

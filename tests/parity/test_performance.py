@@ -1,0 +1,164 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""How well the model does the task: what the program says of it, against logits of transformers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from product import mpi_environment, run_product
+from test_tiny_scores import settings_of
+
+TRAIN, TEST = 8, 6
+
+
+@pytest.fixture(scope="module")
+def said(tiny_folder, tiny_model, tiny_pairs) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Logits of the next token after the clean and the counterfactual prompt of each pair."""
+    found = []
+    for pair in tiny_pairs("llama", TRAIN + TEST):
+        with torch.no_grad():
+            both = [
+                tiny_model("llama").run(ids=torch.tensor([ids])).logits[0] for ids in (pair.clean, pair.counterfactual)
+            ]
+        found.append(tuple(logits.numpy() for logits in both))
+    return found
+
+
+def performance_settings(folder: Path, place: Path, **more: object) -> dict:
+    """Eight training and six held-out pairs in file order, of which a random model solves some."""
+    lines = (folder / "pairs.jsonl").read_text().splitlines()
+    test = place / "held_out.jsonl"
+    test.write_text("".join(line + "\n" for line in lines[TRAIN : TRAIN + TEST]))
+    settings = settings_of(folder, attribution={"method": "atp"}, circuit={"counts": [10]}) | more
+    settings["pairs"] = {
+        "train_file": str(folder / "pairs.jsonl"),
+        "test_file": str(test),
+        "train": TRAIN,
+        "overlap": "allow",
+    }
+    return settings
+
+
+def answers(results, i: int) -> tuple[int, int]:
+    """Tokens of y and y' of the i-th row of /pairs."""
+    return int(results["/pairs/clean_answer_id"][i]), int(results["/pairs/patch_answer_id"][i])
+
+
+@pytest.mark.parametrize("metric", ["logit-difference", "logit", "sum-of-logits"])
+def test_who_is_right(metric, binary, tmp_path, tiny_folder, said):
+    """m and right answers of every prompt; their means; the ends of the circuits' scale."""
+    results = run_product(binary, tmp_path, performance_settings(tiny_folder("llama"), tmp_path, metric=metric))
+    assert len(results["/pairs/correct"]) == len(said) == TRAIN + TEST
+    for i, (clean, other) in enumerate(said):
+        y, z = answers(results, i)
+        if metric == "logit-difference":
+            wanted = [clean[y] - clean[z], other[y] - other[z]]
+            right = [clean[y] > clean[z], other[z] > other[y]]
+        else:
+            best = np.argsort(-clean)[:5] if metric == "sum-of-logits" else [y]
+            wanted = [clean[best].sum(), other[best].sum()]
+            right = [clean.argmax() == y, other.argmax() == z]
+        np.testing.assert_allclose(results["/pairs/metric"][i], wanted, rtol=1e-5)
+        assert [results["/pairs/correct"][i], results["/pairs/correct_counterfactual"][i]] == right
+    of = results.attributes["/pairs"]
+    for split, rows in (("train", slice(0, TRAIN)), ("test", slice(TRAIN, None))):
+        columns = [results["/pairs/correct"][rows].mean(), results["/pairs/correct_counterfactual"][rows].mean()]
+        assert of[f"accuracy_{split}"].tolist() == columns
+        np.testing.assert_allclose(of[f"metric_{split}"], results["/pairs/metric"][rows].mean(0), rtol=1e-5)
+    ends = results.attributes["/circuit"]
+    np.testing.assert_allclose(ends["mean_full"], results["/pairs/metric"][TRAIN:, 0].mean(), rtol=1e-5)
+    np.testing.assert_allclose(ends["mean_empty"], results["/circuit/metric_empty"].mean(), rtol=1e-5)
+
+
+def test_prompts_without_a_counterfactual_have_one_answer(binary, tmp_path, tiny_folder):
+    """Nothing is said of a prompt that is not there."""
+    lines = (tiny_folder("llama") / "pairs.jsonl").read_text().splitlines()[:4]
+    records = [json.loads(line) for line in lines]
+    file = tmp_path / "prompts.jsonl"
+    alone = [{key: record[key] for key in ("clean_prefix", "clean_answer")} for record in records]
+    file.write_text("".join(json.dumps(record) + "\n" for record in alone))
+    settings = settings_of(tiny_folder("llama"), metric="logit")
+    settings |= {
+        "attribution": {"method": "gradient-x-activation", "baseline": "zero"},
+        "circuit": {"ablation": "zero"},
+    }
+    settings["pairs"] = {"train_file": str(file)}
+    results = run_product(binary, tmp_path, settings)
+    assert results["/pairs/correct_counterfactual"].tolist() == [-1] * 4
+    assert np.isnan(results["/pairs/metric"][:, 1]).all() and np.isfinite(results["/pairs/metric"][:, 0]).all()
+    assert np.isnan(results.attributes["/pairs"]["accuracy_train"]).tolist() == [False, True]
+    assert "accuracy_test" not in results.attributes["/pairs"]
+
+
+def test_only_pairs_that_are_solved(binary, tmp_path, tiny_folder, said):
+    """pairs.correct_only keeps those, lists the others, and makes the run that files of them alone would make."""
+    whole = performance_settings(tiny_folder("llama"), tmp_path)
+    (tmp_path / "all").mkdir()
+    everything = run_product(binary, tmp_path / "all", whole)
+    right = (everything["/pairs/correct"] == 1) & (everything["/pairs/correct_counterfactual"] == 1)
+    assert 0 < right[:TRAIN].sum() < TRAIN and right.sum() < len(said)
+    whole["pairs"]["correct_only"] = True
+    (tmp_path / "some").mkdir()
+    some = run_product(binary, tmp_path / "some", whole)
+    assert some["/pairs/clean_prefix"].tolist() == everything["/pairs/clean_prefix"][right].tolist()
+    assert some["/pairs/correct"].tolist() == [1] * int(right.sum())
+    assert sum(b"does not solve it" in line for line in some["/pairs/skipped"]) == (~right).sum()
+    lines = (tiny_folder("llama") / "pairs.jsonl").read_text().splitlines()[:TRAIN]
+    solved = tmp_path / "solved.jsonl"
+    solved.write_text("".join(line + "\n" for line, keep in zip(lines, right, strict=False) if keep))
+    alone = performance_settings(tiny_folder("llama"), tmp_path)
+    alone["pairs"] |= {"train_file": str(solved), "test": 0}
+    (tmp_path / "alone").mkdir()
+    np.testing.assert_array_equal(
+        run_product(binary, tmp_path / "alone", alone)["/attribution/scores"], some["/attribution/scores"]
+    )
+
+
+def test_ranks_choose_the_same_pairs(binary, tmp_path, tiny_folder):
+    """Whatever the ranks, threads and rows of a call; a finished run is known again."""
+    settings = performance_settings(tiny_folder("llama"), tmp_path) | {"schema": 1, "name": "chosen"}
+    settings["pairs"]["correct_only"] = True
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(json.dumps(settings))
+    environment = mpi_environment(tmp_path / "session")
+    words = [str(binary), "run", str(sweep), "--out", str(tmp_path / "out")]
+    subprocess.run([*words, "threads=1"], check=True, capture_output=True, env=environment)
+    for launch in ([*words, "batch_rows=8"], ["mpirun", "-n", "3", *words, "threads=2"]):
+        done = subprocess.run(launch, check=True, capture_output=True, text=True, env=environment)
+        assert "complete already" in done.stdout
+
+
+def test_a_model_that_fails_is_spoken_of_first(binary, tmp_path, tiny_folder):
+    """Answers swapped on every pair: the run goes through, and nobody overlooks it."""
+    settings = performance_settings(tiny_folder("llama"), tmp_path)
+    (tmp_path / "straight").mkdir()
+    straight = run_product(binary, tmp_path / "straight", settings | {"circuit": {"counts": [10]}})
+    records = [json.loads(line) for line in (tiny_folder("llama") / "pairs.jsonl").read_text().splitlines()]
+    wrong = []
+    for record, correct in zip(records[:TRAIN], straight["/pairs/correct"], strict=False):
+        answers = ("clean_answer", "patch_answer")
+        swapped = record | dict(zip(answers, (record[a] for a in reversed(answers)), strict=True))
+        wrong.append(swapped if correct == 1 else record)
+    file = tmp_path / "wrong.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in wrong))
+    settings["pairs"] = {"train_file": str(file)}
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(json.dumps({"schema": 1, "name": "wrong"} | settings))
+    words = [binary, "run", sweep, "--out", tmp_path / "out"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "wrong" and lines[1].startswith("model        right on 0.0 % of 8 training pairs")
+    assert lines[3].startswith("  warning: the model is right on only 0.0 % of the training clean prompts")
+    assert "no pairs are held out, so no circuits are evaluated" in done.stderr
+    assert (
+        "the model is right on only 0.0 % of the training clean prompts" in (tmp_path / "out/report.html").read_text()
+    )
+    none = subprocess.run([*words, "pairs.correct_only=true", "--fresh"], capture_output=True, text=True, check=False)
+    assert none.returncode == 2
+    assert "solves none of the 8 training pairs" in none.stderr
