@@ -48,9 +48,10 @@ struct RulePoints {
 /// What one method of a unit is given: first what all of them read, then what only some kinds do.
 struct TaskOptions {
   LayerRange layers;
-  MeanState mean;               //!< Baseline::mean
-  std::vector<Neuron> sampled;  //!< neurons whose scores are given pair by pair
-  Keep keep;                    //!< what else is
+  MeanState mean;                                             //!< Baseline::mean
+  std::vector<Neuron> sampled;                                //!< neurons whose scores are given pair by pair
+  Keep keep;                                                  //!< what else is
+  enum class Spread { skip, measure } spread = Spread::skip;  //!< whether squares and signs are summed as well
 
   // Methods on a path.
   std::vector<char> audit;              //!< [pair] pairs to recompute with twice the points; empty: none
@@ -74,6 +75,8 @@ struct UnitOptions {
 /// Per pair and layer of the unit unless said. Undefined where the method has none.
 struct UnitScores {
   at::Tensor scores;       //!< SUM over the pairs [layer, pos or 1, neuron], float64; input-ig: [1, pos or 1, 1]
+  at::Tensor squares;      //!< the sum of the scores' squares, the same shape, where the spread is measured
+  at::Tensor signs;        //!< the sum of their signs (spread.h), likewise
   at::Tensor residual;     //!< [pair, layer] float64 logits; [pair, 1] on embedding paths
   at::Tensor gap;          //!< linearisation gap, the same shapes
   at::Tensor evaluations;  //!< [pair, layer] float64: gradient evaluations spent

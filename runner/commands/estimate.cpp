@@ -48,9 +48,10 @@ double agreement_cost(const RunGroup& runs) {
 double doubles_of(const RunGroup& runs, const LayerRange& layers) {
   double numbers = 0;
   for (const Job* job : runs) {
-    numbers += job->config.method.has_neurons()
-                   ? static_cast<double>(layers.count() * job->node_positions() * job->architecture().neurons)
-                   : static_cast<double>(job->node_positions());
+    const std::int64_t nodes = job->config.method.has_neurons()
+                                   ? layers.count() * job->node_positions() * job->architecture().neurons
+                                   : job->node_positions();
+    numbers += static_cast<double>(nodes * sums_of(job->config));
   }
   return numbers;
 }

@@ -26,7 +26,7 @@ std::uint64_t expected_bytes(const Job& job) {
   std::uint64_t kept = 0;  // the journal holds it once more, in float64
   if (keep.what == Keep::What::all) kept = 12 * nodes * pairs;
   if (keep.what == Keep::What::largest) kept = 28 * static_cast<std::uint64_t>(keep.count) * pairs;
-  return 4 * nodes + kept + (1 << 20);
+  return 4 * nodes * static_cast<std::uint64_t>(sums_of(job.config)) + kept + (1 << 20);
 }
 
 }  // namespace

@@ -174,6 +174,13 @@ std::vector<Key> make_table() {
            "methods without a residual: measure how far their layer sums are from the true effects (costs forward "
            "passes), or skip",
        .choices = {"measure", "skip"}},
+      {.path = "attribution.spread",
+       .kind = Kind::text,
+       .fallback = "measure",
+       .meaning =
+           "spread of each score over the training pairs, as its standard error and the share of pairs that have its "
+           "sign: measure (sums, messages and journal are three times as large), or skip",
+       .choices = {"measure", "skip"}},
       {.path = "attribution.keep",
        .kind = Kind::integer,
        .fallback = "mean",

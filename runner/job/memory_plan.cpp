@@ -64,8 +64,9 @@ Sizes sizes_of(const RunGroup& runs, const RowBytes& row, std::int64_t length, s
     const Method& method = run->config.method;
     sizes.rows = std::max(sizes.rows, rows_at_most(*run, together, live, batch_rows));
     if (!method.has_neurons()) continue;
-    // Scores in float32 and float64, and the sum over pairs on its way to the fold.
-    sizes.fixed += nodes * static_cast<double>(live) * (12.0 * static_cast<double>(together) + 8 * 4);
+    // Scores in float32 and float64, and the sums over pairs on their way to the fold.
+    const auto sums = static_cast<double>(sums_of(run->config));
+    sizes.fixed += nodes * static_cast<double>(live) * (12.0 * static_cast<double>(together) + 8 * 4 * sums);
     // Scores of single pairs: as they are, joined, and on their way to rank 0.
     if (run->config.keep.what == Keep::What::all) sizes.fixed += nodes * static_cast<double>(length * pairs) * 8 * 3;
     if (method.path != PathKind::embeddings) continue;

@@ -178,6 +178,8 @@ RunConfig run_config(const Settings& settings) {
   run.store_inputs = settings.at<bool>("attribution.inputs");
   run.gap = chosen<TaskOptions::Gap>(settings, "attribution.linearisation_gap",
                                      {{"measure", TaskOptions::Gap::measure}, {"skip", TaskOptions::Gap::skip}});
+  run.spread = chosen<TaskOptions::Spread>(
+      settings, "attribution.spread", {{"measure", TaskOptions::Spread::measure}, {"skip", TaskOptions::Spread::skip}});
   run.audit = settings.at<std::int64_t>("attribution.audit");
   run.pilot_pairs = settings.at<std::int64_t>("attribution.pilot_pairs");
   run.sample = settings.at<std::int64_t>("attribution.sample");

@@ -56,6 +56,7 @@ struct RunConfig {
   Method method;
   bool store_inputs = false;
   TaskOptions::Gap gap = TaskOptions::Gap::measure;
+  TaskOptions::Spread spread = TaskOptions::Spread::measure;
   std::int64_t audit = 0;
   std::int64_t pilot_pairs = 0;
   std::int64_t sample = 0;
@@ -72,6 +73,9 @@ struct RunConfig {
   std::int64_t unit_pairs = 0;   //!< 0: auto
   std::int64_t unit_layers = 0;  //!< 0: auto
 };
+
+/// Lists of numbers that a run sums up side by side: its scores, and where the spread is measured squares and signs.
+inline std::int64_t sums_of(const RunConfig& run) { return run.spread == TaskOptions::Spread::measure ? 3 : 1; }
 
 /// Throws UserError: parts that do not fit each other, each with its place in the file.
 RunConfig run_config(const Settings& settings);

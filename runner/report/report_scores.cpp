@@ -60,10 +60,16 @@ Table top_table(const Runs& runs) {
                   {"token", Type::text, "", "what stands at that position in the first clean training prompt"},
                   {"neuron", Type::integer, "1", "index in the layer"},
                   {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
+                  {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
+                  {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
                   {"share", Type::number, "fraction", "of all |score|"},
               }};
   for (const ReportRun& run : runs) {
     if (!run.has_neurons()) continue;
+    const auto of_node = [&run](const char* path, std::int64_t node) {
+      const Dataset* spread = run.find(path);
+      return spread == nullptr ? Cell() : Cell(values<float>(*spread).at(static_cast<std::size_t>(node)));
+    };
     const std::vector<float>& scores = run.scores();
     const double all = sum_of(magnitudes(run));
     const std::vector<std::int64_t> order = ranked(scores, Ranking::absolute);
@@ -72,7 +78,8 @@ Table top_table(const Runs& runs) {
       if (std::isnan(score)) break;
       const Neuron neuron = run.neuron(order[i]);
       table.add({run.run, static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position, run.token(neuron.position),
-                 neuron.index, score, std::abs(score) / all});
+                 neuron.index, score, of_node("/attribution/standard_error", order[i]),
+                 of_node("/attribution/sign_share", order[i]), std::abs(score) / all});
     }
   }
   return table;

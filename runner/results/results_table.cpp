@@ -73,6 +73,10 @@ void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome
   const Method& method = job.config.method;
   file.group_attributes["/attribution"] = attribution_attributes(job, outcome);
   file.datasets.push_back(dataset("/attribution/scores", outcome.shape, outcome.scores));
+  if (!outcome.sign_share.empty()) {
+    file.datasets.push_back(dataset("/attribution/standard_error", outcome.shape, outcome.standard_error));
+    file.datasets.push_back(dataset("/attribution/sign_share", outcome.shape, outcome.sign_share));
+  }
   const auto add = [&](const std::string& name, const PairTable& values, Axes axes) {
     if (!values.empty()) file.datasets.push_back(table("/attribution/" + name, values.rows, axes));
   };

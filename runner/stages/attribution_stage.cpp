@@ -10,6 +10,7 @@
 #include <set>
 
 #include "attribution/circuit/ablation.h"
+#include "attribution/methods/spread.h"
 #include "common/errors.h"
 #include "runner/cluster/stopping.h"
 #include "runner/job/prompts.h"
@@ -162,6 +163,7 @@ Preparation prepare(const Execution& execution, const Job& job, const std::vecto
   run.options.seed = job.config.seed;
   run.options.gap = job.config.gap;
   run.options.keep = job.config.keep;
+  run.options.spread = job.config.spread;
   if (job.has_agreement()) run.options.sampled = sampled;
   if (job.config.method.score == ScoreKind::exact) {
     const Architecture& a = job.architecture();
@@ -203,14 +205,22 @@ void share_out_scores(const std::vector<Preparation>& runs, const StagePlan& pla
     all.resize(sum.size(), 0);
     for (std::size_t i = 0; i < sum.size(); ++i) all[i] += sum[i];
   }
-  const auto pairs = static_cast<double>(runs.front().job->pairs.train.size());
+  const auto pairs = static_cast<std::int64_t>(runs.front().job->pairs.train.size());
   for (const auto& [first, sum] : by_range) {
     auto next = sum.begin();
     for (std::size_t run = 0; run < runs.size(); ++run) {
-      const auto end = next + static_cast<std::ptrdiff_t>(runs[run].nodes(ranges[first]));
-      std::transform(next, end, std::back_inserter(outcomes[run].scores),
-                     [pairs](double value) { return static_cast<float>(value / pairs); });
-      next = end;
+      const auto nodes = static_cast<std::ptrdiff_t>(runs[run].nodes(ranges[first]));
+      std::transform(next, next + nodes, std::back_inserter(outcomes[run].scores),
+                     [pairs](double value) { return static_cast<float>(value / static_cast<double>(pairs)); });
+      if (runs[run].options.spread == TaskOptions::Spread::measure) {
+        for (auto sum_of_node = next; sum_of_node < next + nodes; ++sum_of_node) {
+          outcomes[run].standard_error.push_back(
+              static_cast<float>(standard_error(*sum_of_node, *(sum_of_node + nodes), pairs)));
+          outcomes[run].sign_share.push_back(
+              static_cast<float>(sign_share(*sum_of_node, *(sum_of_node + 2 * nodes), pairs)));
+        }
+      }
+      next += nodes * sums_of(runs[run].job->config);
     }
   }
 }
@@ -288,8 +298,10 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
                                        UnitOptions{execution.batching()});
     std::vector<double> sums;
     for (const UnitScores& scores : unit.scores) {
-      const std::vector<double> of_run = numbers_of(scores.scores);
-      sums.insert(sums.end(), of_run.begin(), of_run.end());
+      for (const at::Tensor* part : {&scores.scores, &scores.squares, &scores.signs}) {
+        const std::vector<double> numbers = numbers_of(*part);
+        sums.insert(sums.end(), numbers.begin(), numbers.end());
+      }
     }
     return UnitResult{std::move(sums), rows_of(unit, runs)};
   });

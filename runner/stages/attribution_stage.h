@@ -26,14 +26,15 @@ struct AttributionOutcome {
   std::vector<std::int64_t> shape;  //!< of scores: [layer, position, neuron]
   std::vector<float> scores;        //!< mean over training pairs; on every rank
   // On rank 0 only:
-  PairTable metric;                //!< [pair, 2]
-  PairTable residual;              //!< [pair, layer], or [pair, 1] on embedding paths
-  PairTable gap;                   //!< the same
-  PairTable evaluations;           //!< [pair, layer]
-  PairTable converged;             //!< [pair, layer]
-  PairTable audit;                 //!< [pair, layer]
-  PairTable inputs;                //!< [pair, position]
-  PairTable sampled;               //!< [pair, neuron] of the sampled neurons
+  std::vector<float> standard_error, sign_share;  //!< of scores; empty: not measured
+  PairTable metric;                               //!< [pair, 2]
+  PairTable residual;                             //!< [pair, layer], or [pair, 1] on embedding paths
+  PairTable gap;                                  //!< the same
+  PairTable evaluations;                          //!< [pair, layer]
+  PairTable converged;                            //!< [pair, layer]
+  PairTable audit;                                //!< [pair, layer]
+  PairTable inputs;                               //!< [pair, position]
+  PairTable sampled;                              //!< [pair, neuron] of the sampled neurons
   PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
 };

@@ -87,6 +87,8 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "token": ("text", ""),
             "neuron": ("integer", "1"),
             "score": ("number", "logits"),
+            "standard_error": ("number", "logits"),
+            "sign_share": ("number", "fraction"),
             "share": ("number", "fraction"),
         },
     ),
@@ -277,7 +279,7 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         at = noise.randrange(len(tokens))
         score = noise.choice([-1, 1, 1]) * 0.9 / rank**0.8
         where = (noise.randrange(30), at, tokens[at], noise.randrange(1536))
-        rows.add("top", run, rank, *where, score, abs(score) / 20)
+        rows.add("top", run, rank, *where, score, 0.1 * abs(score), 1 - 0.01 * rank, abs(score) / 20)
     for layer in range(30):
         for position in range(len(tokens)):
             bump = math.exp(-(((layer - 22) / 6) ** 2)) * (position + 1) / len(tokens)

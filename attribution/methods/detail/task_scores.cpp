@@ -3,6 +3,7 @@
 #include "attribution/methods/detail/task_scores.h"
 
 #include "attribution/methods/detail/pair_scores.h"
+#include "attribution/methods/detail/spread.h"
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
 
@@ -34,7 +35,9 @@ void TaskScores::add(const at::Tensor& scores) {
   at::Tensor s = scores.to(at::kDouble);
   if (method().positions == Positions::sum && s.size(2) != 1) s = s.sum(2, true);  // [pair, layer, 1, neuron]
   if (method().aggregate == Aggregate::mean_abs) s = s.abs();
-  for (std::int64_t pair = 0; pair < s.size(0); ++pair) tree_.add(s[pair].clone());
+  for (std::int64_t pair = 0; pair < s.size(0); ++pair) {
+    tree_.add(measures_spread() ? spread_parts(s[pair]) : s[pair].clone());
+  }
   if (!method().has_neurons()) return;
   const std::int64_t positions = method().positions == Positions::keep ? length_ : 1;
   if (!options().sampled.empty()) sampled_.push_back(sampled_of(s, options(), positions));
@@ -82,8 +85,15 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
   if (!sampled_.empty()) out.sampled = at::cat(sampled_);
   if (!kept_.empty()) out.kept = at::cat(kept_);
-  out.scores = tree_.sum().cpu();
-  if (method().positions == Positions::keep) out.scores = at_all_positions(out.scores, length_);
+  at::Tensor sums = tree_.sum().cpu();
+  if (method().positions == Positions::keep) sums = at_all_positions(sums, length_);
+  if (!measures_spread()) {
+    out.scores = sums;
+    return out;
+  }
+  out.scores = sums[0];
+  out.squares = sums[1];
+  out.signs = sums[2];
   return out;
 }
 

@@ -41,6 +41,7 @@ class TaskScores {
   [[nodiscard]] std::int64_t layers() const { return task_.options.layers.count(); }
   [[nodiscard]] bool audited(std::int64_t pair) const;
   [[nodiscard]] bool measures_gap() const { return task_.options.gap == TaskOptions::Gap::measure; }
+  [[nodiscard]] bool measures_spread() const { return task_.options.spread == TaskOptions::Spread::measure; }
 
   /// The pairs of the micro-batch at hand begin here.
   void begin(std::int64_t first_pair) { first_ = first_pair; }

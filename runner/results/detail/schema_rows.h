@@ -28,6 +28,7 @@ std::vector<AxisRow> axis_rows();
 
 /// Words for `when` that several rows share.
 namespace when {
+inline constexpr const char* spread = "attribution.spread: measure";
 inline constexpr const char* keep_all = "attribution.keep: full";
 inline constexpr const char* keep_largest = "attribution.keep: K";
 inline constexpr const char* cases = "attribution.keep, and pairs of two cases or more";
