@@ -68,8 +68,8 @@ class Finalizer {
       if (run.complete()) continue;
       Timings own = timings;
       const Outcome outcome = outcomes.of(i, own);
-      Provenance provenance =
-          provenance_of(*jobs[i], comm_, {started, utc_now(), true, 1, own, jobs.size(), MemoryPlan(), no_rows});
+      Provenance provenance = provenance_of(
+          *jobs[i], comm_, {started, utc_now(), true, 1, own, timings, jobs.size(), MemoryPlan(), no_rows});
       // Facts of a computation, which this is not.
       for (const char* name : {"bits_hold", "batch_rows", "batch_rows_halved", "expected_peak_bytes"}) {
         provenance.erase(name);

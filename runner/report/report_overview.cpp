@@ -53,14 +53,42 @@ double share_of_top(std::vector<float> scores, std::size_t top) {
   return held / all;
 }
 
-/// NaN where the file does not say it in our way.
-double total_seconds(const ReportRun& run) {
-  const auto text = attribute<std::string>(*run.results, "/provenance", "seconds");
-  const nlohmann::json stages = nlohmann::json::parse(text, nullptr, false);
+/// Seconds of all stages of an attribute of /provenance; NaN where the file does not say it in our way.
+double total_seconds(const ReportRun& run, const std::string& name) {
+  const auto* text = find_attribute<std::string>(*run.results, "/provenance", name);
+  if (text == nullptr) return std::nan("");
+  const nlohmann::json stages = nlohmann::json::parse(*text, nullptr, false);
   if (!stages.is_object()) return std::nan("");
   double sum = 0;
   for (const auto& [stage, seconds] : stages.items()) sum += seconds.is_number() ? seconds.get<double>() : std::nan("");
   return sum;
+}
+
+/// What a run has taken.
+struct Cost {
+  double own = std::nan("");     // seconds of its own stages
+  double shared = std::nan("");  // and of those that it shares with others
+  std::int64_t together = 1;     // with how many, itself included
+
+  /// Adds up over the runs of a sweep.
+  [[nodiscard]] double part() const { return own + shared / static_cast<double>(together); }
+};
+
+Cost cost_of(const ReportRun& run) {
+  Cost cost;
+  const auto* together = find_attribute<std::int64_t>(*run.results, "/provenance", "runs_computed_together");
+  if (together != nullptr) cost.together = std::max<std::int64_t>(*together, 1);
+  cost.shared = total_seconds(run, "seconds_shared");
+  cost.own = total_seconds(run, "seconds") - cost.shared;
+  return cost;
+}
+
+/// Backward passes of all training pairs; missing where the file does not tell.
+Cell passes_of(const ReportRun& run) {
+  const Dataset* passes = run.find("/attribution/passes");
+  if (passes == nullptr) return {};
+  const std::vector<std::int64_t>& all = values<std::int64_t>(*passes);
+  return std::accumulate(all.begin(), all.end(), std::int64_t{0});
 }
 
 }  // namespace
@@ -77,8 +105,13 @@ Table runs_table(const Runs& runs) {
           {"baseline", Type::text, "", "what the clean run is compared with"},
           {"rules", Type::text, "", "replacement rules, with how often each acted in one backward pass"},
           {"nodes", Type::integer, "1", "layers × positions × neurons"},
-          {"evaluations", Type::integer, "1", "gradient evaluations of the training pairs, all layers"},
-          {"seconds", Type::number, "s", "wall time of its stages; those that runs share are in each of them"},
+          {"evaluations", Type::integer, "1",
+           "backward passes of the training pairs: one that serves all layers counts once"},
+          {"seconds", Type::number, "s",
+           "wall time: its own stages, and an equal part of those that it shares; adds up over the runs"},
+          {"own_seconds", Type::number, "s", "wall time of its own stages"},
+          {"shared_seconds", Type::number, "s", "wall time of the stages that the runs computed together share"},
+          {"together", Type::integer, "1", "how many runs those are"},
           {"faithful_at", Type::integer, "nodes", "fewest measured nodes with faithfulness ≥ 0.8 on held-out pairs"},
           {"complete_at", Type::integer, "nodes", "fewest measured nodes with completeness ≤ 0.2 on held-out pairs"},
           {"full", Type::number, "logits", "F(M): mean m of the held-out pairs, nothing ablated"},
@@ -92,7 +125,7 @@ Table runs_table(const Runs& runs) {
           {"top_share", Type::number, "fraction", "share of all |score| that the 100 first nodes hold"},
       }};
   for (const ReportRun& run : runs) {
-    const std::vector<std::int64_t>& evaluations = values<std::int64_t>(*run.results, "/attribution/evaluations");
+    const Cost cost = cost_of(run);
     const bool curve = run.find("/circuit/count") != nullptr;
     const auto area = [&](const std::string& name) {
       return curve ? Cell(attribute<double>(*run.results, "/circuit", name)) : Cell();
@@ -101,12 +134,27 @@ Table runs_table(const Runs& runs) {
       const auto* found = find_attribute<double>(*run.results, "/circuit", name);
       return found == nullptr ? Cell() : Cell(*found);
     };
-    table.add({run.run, run.folder, run.data, run.method, run.attribution("baseline"), join(fired_rules(*run.results)),
-               run.nodes(), std::accumulate(evaluations.begin(), evaluations.end(), std::int64_t{0}),
-               total_seconds(run), fewest(run, "/circuit/faithfulness", [](double f) { return f >= faithful; }),
-               fewest(run, "/circuit/completeness", [](double c) { return c <= complete; }), reference("mean_full"),
-               reference("mean_empty"), area("cpr"), area("cmd"), mean_magnitude(run.find("/attribution/residual")),
-               mean_magnitude(run.find("/attribution/linearisation_gap")), share_of_top(run.scores(), top_nodes)});
+    table.add({run.run,
+               run.folder,
+               run.data,
+               run.method,
+               run.attribution("baseline"),
+               join(fired_rules(*run.results)),
+               run.nodes(),
+               passes_of(run),
+               cost.part(),
+               cost.own,
+               cost.shared,
+               cost.together,
+               fewest(run, "/circuit/faithfulness", [](double f) { return f >= faithful; }),
+               fewest(run, "/circuit/completeness", [](double c) { return c <= complete; }),
+               reference("mean_full"),
+               reference("mean_empty"),
+               area("cpr"),
+               area("cmd"),
+               mean_magnitude(run.find("/attribution/residual")),
+               mean_magnitude(run.find("/attribution/linearisation_gap")),
+               share_of_top(run.scores(), top_nodes)});
   }
   return table;
 }

@@ -18,8 +18,9 @@ struct RunFacts {
   std::string started, finished;  //!< UTC
   bool bits_hold = true;          //!< the start-up check's answer
   int threads = 1;                //!< worker threads of rank 0
-  const Timings& timings;
-  std::size_t shared_with = 1;  //!< runs that were computed together, this one included: they share times
+  const Timings& timings;         //!< of all its stages
+  const Timings& shared;          //!< the part of them that it shares with the runs that were computed together
+  std::size_t shared_with = 1;    //!< how many runs those are, this one included
   const MemoryPlan& memory;
   const BatchRows& rows;
 };

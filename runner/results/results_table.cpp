@@ -69,6 +69,18 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job, const At
   return attributes;
 }
 
+/// Evaluations as the network saw them: on a path of its own every layer takes its points for itself, else a pass
+/// serves all layers.
+std::vector<std::int64_t> passes_of(const Method& method, const PairTable& evaluations) {
+  std::vector<std::int64_t> passes;
+  for (const std::vector<double>& row : evaluations.rows) {
+    const double count = method.path == PathKind::activations ? std::accumulate(row.begin(), row.end(), 0.0)
+                                                              : *std::max_element(row.begin(), row.end());
+    passes.push_back(static_cast<std::int64_t>(count));
+  }
+  return passes;
+}
+
 void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome& outcome) {
   const Method& method = job.config.method;
   file.group_attributes["/attribution"] = attribution_attributes(job, outcome);
@@ -90,6 +102,7 @@ void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome
     add("inputs", outcome.inputs, method.positions == Positions::keep ? Axes::usual : Axes::other);
   }
   file.datasets.push_back(integer_table("/attribution/evaluations", for_scores(outcome.evaluations, job).rows));
+  file.datasets.push_back(list("/attribution/passes", passes_of(method, outcome.evaluations)));
 }
 
 std::string word_of(Ablation ablation) {

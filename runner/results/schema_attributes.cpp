@@ -169,6 +169,15 @@ std::vector<AttributeRow> attribute_rows() {
       {.owner = "/provenance", .name = "pairs", .meaning = "names of the files of pairs"},
       {.owner = "/provenance", .name = "pairs_hash", .meaning = "hash of the pairs"},
       {.owner = "/provenance", .name = "seconds", .meaning = "wall time by stage, as a JSON object"},
+      {.owner = "/provenance",
+       .name = "seconds_shared",
+       .meaning = "the part of it that the runs computed together share: the same in each of them",
+       .need = Need::optional},
+      {.owner = "/provenance",
+       .name = "runs_computed_together",
+       .type = AttributeType::integer,
+       .meaning = "how many runs those are, this one included",
+       .need = Need::optional},
   };
   for (const Rule rule : all_rules) {  // optional: a rule may have been added since a file was written
     rows.push_back({.owner = "/attribution",

@@ -66,6 +66,13 @@ std::vector<DatasetRow> attribution_rows() {
        .type = ValueType::int64,
        .units = "1",
        .long_name = "gradient evaluations spent"},
+      {.path = "/attribution/passes",
+       .axes = {"pair"},
+       .type = ValueType::int64,
+       .units = "1",
+       .long_name = "backward passes spent on the pair: one that serves all layers counts once, one through the blocks "
+                    "above a single layer as one too",
+       .need = Need::optional},
       {.path = "/attribution/pair_scores",
        .axes = {"pair", "layer", "position", "neuron"},
        .units = "logits",

@@ -32,6 +32,9 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "nodes": ("integer", "1"),
             "evaluations": ("integer", "1"),
             "seconds": ("number", "s"),
+            "own_seconds": ("number", "s"),
+            "shared_seconds": ("number", "s"),
+            "together": ("integer", "1"),
             "faithful_at": ("integer", "nodes"),
             "complete_at": ("integer", "nodes"),
             "full": ("number", "logits"),
@@ -272,7 +275,7 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
     nodes = 30 * len(tokens) * 1536
     shares = 0.5 - 0.04 * (run % 5)
     rows.add(
-        *("runs", run, name, data, method, "pair", rules, nodes, 24 * (10 if adds_up else 1), 4.2 + 13.7 * run),
+        *("runs", run, name, data, method, "pair", rules, nodes, 24 * (10 if adds_up else 1), 4.2 + 13.7 * run, 2.2, 10 + 68.5 * run, 5),
         *(faithful, complete, 2.75 + data, 0.125, 0.97 - 0.02 * (run % 5), 0.04 + 0.015 * (run % 5), residual, gap, shares),
     )
     for rank in range(1, top + 1):
@@ -345,7 +348,7 @@ def sweep_document() -> dict:
             _add_run(rows, run, data, method, COUNTS, 90, 50, f"method={method},file={name}")
     lost = rows.of["curve"][2]
     rows.of["curve"][2] = (*lost[:3], None, None, *lost[5:])
-    rows.of["runs"][1] = (*rows.of["runs"][1][:9], None, *rows.of["runs"][1][10:])
+    rows.of["runs"][1] = (*rows.of["runs"][1][:12], None, *rows.of["runs"][1][13:])
     note = "run 'method=atp,file=agreement' is not finished: 12 of 30 units are done"
     return rows.document("sweep", "hot-or-cold & agreement", [note])
 
