@@ -13,6 +13,8 @@
 #include <variant>
 #include <vector>
 
+#include "common/errors.h"
+
 namespace tributary {
 
 using Attribute = std::variant<std::string, std::int64_t, double, std::vector<std::int64_t>, std::vector<double>,
@@ -56,10 +58,17 @@ std::filesystem::path results_path(const std::filesystem::path& folder);
 /// do), RuntimeFailure otherwise.
 void write_results(const std::filesystem::path& file, const ResultsFile& contents);
 
+/// A file that write_results wrote, but whose bytes are not those that it wrote: damaged, or opened for writing by
+/// another program, which is enough to change them.
+class ResultsChanged : public UserError {
+ public:
+  using UserError::UserError;
+};
+
 /// Reads a file that write_results wrote: datasets in order of path (those that are `wanted`; empty: all), without
 /// automatic scales, and groups that have attributes. Throws UserError when it is missing, not such a file, not byte
-/// for byte as it was written, or holds what write_results would refuse, such as axes of one name that differ in
-/// length.
+/// for byte as it was written (ResultsChanged), or holds what write_results would refuse, such as axes of one name that
+/// differ in length.
 ResultsFile read_results(const std::filesystem::path& file,
                          const std::function<bool(const std::string& path)>& wanted = {});
 

@@ -178,8 +178,16 @@ ResultsFile read_results(const std::filesystem::path& file,
     throw UserError(file.string(), "this is not a file with contents (a folder or a device); name a results.h5");
   }
   const std::string bytes = read_file(file.string());
-  const std::string problem = detail::broken_seal(bytes);
-  if (!problem.empty()) throw UserError(file.string(), problem);
+  if (!detail::looks_like_results(bytes)) {
+    throw UserError(file.string(),
+                    "this is not a results file (it does not begin as one); name a results.h5 that this program wrote");
+  }
+  if (!detail::has_whole_seal(bytes)) {
+    throw ResultsChanged(file.string(),
+                         "the results file is damaged or was changed (its bytes do not match their hash; a program "
+                         "that opens it for writing, as h5py does with 'r+', changes them at once); open files with "
+                         "'r', copy it again, or have it written again");
+  }
   try {
     return read_image(bytes, wanted);
   } catch (const hdf5::Failure& failure) {

@@ -37,6 +37,7 @@ class Finalizer {
   Finalizer(const std::filesystem::path& out, const Communicator& comm)
       : comm_(comm), journal_(journal_path(out)), shelf_(comm), sweep_(out, comm) {
     arguments_.out = out;
+    arguments_.changed = Changed::set_aside;
   }
 
   [[nodiscard]] SweepFolder& sweep() { return sweep_; }
@@ -69,9 +70,9 @@ class Finalizer {
       Timings own = timings;
       const Outcome outcome = outcomes.of(i, own);
       Provenance provenance = provenance_of(
-          *jobs[i], comm_, {started, utc_now(), true, 1, own, timings, jobs.size(), MemoryPlan(), no_rows});
+          *jobs[i], comm_, {started, utc_now(), true, 1, own, timings, jobs.size(), {}, MemoryPlan(), no_rows});
       // Facts of a computation, which this is not.
-      for (const char* name : {"bits_hold", "batch_rows", "batch_rows_halved", "expected_peak_bytes"}) {
+      for (const char* name : {"bits_hold", "batch_rows", "batch_rows_halved", "expected_peak_bytes", "overrides"}) {
         provenance.erase(name);
       }
       agreed(comm_, [&] {

@@ -118,7 +118,8 @@ void GroupRun::finish(std::size_t i, const GroupOutcomes& outcomes) {
   Timings own = timings_;  // what the group shared, and the run's own stages
   const Outcome outcome = outcomes.of(i, own);
   const Provenance provenance = provenance_of(
-      *jobs_[i], comm_, {started_, utc_now(), bits_hold_, threads_, own, timings_, jobs_.size(), memory_, *rows_});
+      *jobs_[i], comm_,
+      {started_, utc_now(), bits_hold_, threads_, own, timings_, jobs_.size(), arguments_.overrides, memory_, *rows_});
   agreed(comm_, [&] {
     if (!first_rank()) return;
     display_.clear();

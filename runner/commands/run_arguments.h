@@ -25,6 +25,7 @@ struct RunArguments {
   std::filesystem::path out;           //!< empty: results/<name>
   std::optional<std::int64_t> only;    //!< the number of the only run to compute, with a journal of its own
   Fresh fresh = Fresh::no;
+  Changed changed = Changed::refuse;  //!< `finalize` sets them aside: it can write them again
   OnFailure on_failure = OnFailure::go_on;
   Cards cards = Cards::one_rank_each;
   Order order = Order::Planned;  //!< a test switch: no bit depends on it

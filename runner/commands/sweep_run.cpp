@@ -42,19 +42,29 @@ void Run::prepare(ModelShelf& shelf) {
     if (comm_.rank() != 0) return;
     shelf.model(job_.config.model).require_finite(*job_.exact);
     const std::filesystem::path folder = sweep_.out() / folder_;
-    found = results_in(folder, job_.identity, arguments_.fresh);
+    found = look_into(folder);
     if (found == Found::same_results) return;
     claim_output(folder, expected_bytes(job_));
     sweep_.lock();
-    found = results_in(folder, job_.identity, arguments_.fresh);  // whoever held the lock may have finished
+    found = look_into(folder);  // whoever held the lock may have finished
     if (arguments_.fresh == Fresh::yes)
       std::filesystem::remove(results_path(folder));  // or it could not be gone on with
   });
   std::vector<std::int64_t> complete{found == Found::same_results ? 1 : 0};
   comm_.broadcast(complete);
   complete_ = complete[0] == 1;
+  aside_ = found == Found::changed_results;
   if (!complete_)
     agreed(comm_, [&] { job_.fired = job_.measures->fired(*job_.working).only(job_.config.method.rules); });
+}
+
+Found Run::look_into(const std::filesystem::path& folder) const {
+  try {
+    return results_in(folder, job_.identity, arguments_.fresh, arguments_.changed);
+  } catch (const ResultsChanged& error) {
+    throw UserError("",
+                    std::string(error.what()) + "; " + way_back(sweep_.out()) + "; `run --fresh` computes it again");
+  }
 }
 
 void Run::note_unused(const std::string& key) const {
@@ -102,7 +112,13 @@ void Run::warn() const {
 
 void Run::write(const Outcome& outcome, const Provenance& provenance) const {
   const ResultsFile results = results_of(job_, outcome, provenance);
-  write_results(results_path((sweep_.out() / folder_).lexically_normal()), results);
+  const std::filesystem::path folder = (sweep_.out() / folder_).lexically_normal();
+  if (aside_) {
+    std::filesystem::rename(results_path(folder), aside_path(folder));
+    warn_user(results_path(folder).string() + " was damaged or changed; it is kept as " + aside_path(folder).string() +
+              ", and written again from the journal");
+  }
+  write_results(results_path(folder), results);
   show(results);
 }
 

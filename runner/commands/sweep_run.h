@@ -41,6 +41,7 @@ class Run {
   void show_complete() const;
 
  private:
+  [[nodiscard]] Found look_into(const std::filesystem::path& folder) const;
   void note_unused(const std::string& key) const;
   void note_pairs() const;
   void show(const ResultsFile& results) const;
@@ -52,6 +53,7 @@ class Run {
   std::string folder_;  // relative to the sweep's
   Job job_;
   bool complete_ = false;
+  bool aside_ = false;  // rank 0: results are there, but not as they were written
 };
 
 }  // namespace tributary

@@ -47,6 +47,8 @@ std::string identity_in(const ResultsFile& results) {
 std::string identity_of_file(const std::filesystem::path& file) {
   try {
     return identity_in(read_results(file, [](const std::string&) { return false; }));  // attributes alone
+  } catch (const ResultsChanged&) {
+    throw;
   } catch (const UserError& error) {
     throw UserError("", std::string(error.what()) + "; --fresh replaces it");
   }
@@ -54,7 +56,9 @@ std::string identity_of_file(const std::filesystem::path& file) {
 
 }  // namespace
 
-Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh) {
+std::filesystem::path aside_path(const std::filesystem::path& folder) { return folder / "results.h5.changed"; }
+
+Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh, Changed changed) {
   const std::filesystem::path results = results_path(folder);
   std::error_code error;
   const bool there = std::filesystem::exists(results, error);
@@ -62,7 +66,12 @@ Found results_in(const std::filesystem::path& folder, const std::string& identit
     throw UserError(folder.string(), "cannot be looked into (" + error.message() + "); name another folder with --out");
   }
   if (!there || fresh == Fresh::yes) return Found::nothing;
-  if (identity_of_file(results) == identity) return Found::same_results;
+  try {
+    if (identity_of_file(results) == identity) return Found::same_results;
+  } catch (const ResultsChanged&) {
+    if (changed == Changed::refuse) throw;
+    return Found::changed_results;
+  }
   throw UserError(results.string(),
                   "holds results of another configuration, model or pairs (they would be overwritten); name another "
                   "folder with --out, or say --fresh to replace them");

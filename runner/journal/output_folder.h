@@ -11,11 +11,17 @@
 namespace tributary {
 
 enum class Fresh { no, yes };
-enum class Found { nothing, same_results };
+enum class Found { nothing, same_results, changed_results };
+/// What to do with results whose bytes are not those that were written.
+enum class Changed { refuse, set_aside };
+
+/// Where results are kept that were set aside.
+std::filesystem::path aside_path(const std::filesystem::path& folder);
 
 /// Looks for results that are there already. Throws UserError when they are of another identity (unless Fresh::yes,
-/// which finds nothing), or when the folder cannot be looked into.
-Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh);
+/// which finds nothing), or when the folder cannot be looked into; ResultsChanged unless they may be set aside.
+Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh,
+                 Changed changed = Changed::refuse);
 
 /// Makes `folder`, and tries to write there `bytes` worth of results. Throws UserError: it cannot be made or written,
 /// or the disk has no room.

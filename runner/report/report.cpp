@@ -73,6 +73,8 @@ Findings find_results(const std::filesystem::path& folder) {
     }
     try {
       found.runs.push_back({name, read_shown_results(file)});
+    } catch (const ResultsChanged& error) {
+      found.notes.push_back(run + " cannot be read: " + error.what() + "; " + way_back(folder));
     } catch (const UserError& error) {
       found.notes.push_back(run + " cannot be read: " + error.what());
     }
@@ -158,6 +160,11 @@ void export_command(const std::filesystem::path& folder, const std::filesystem::
   std::cout << "export       " << document.tables.size() << " tables as CSV, and tables.json, in "
             << target.lexically_normal().string() << '\n';
   for (const std::string& note : found.notes) std::cout << "  missing: " << note << '\n';
+}
+
+std::string way_back(const std::filesystem::path& folder) {
+  return "`tributary finalize " + folder.string() +
+         "` writes it again from journal/ without computing anything, and keeps this one as results.h5.changed";
 }
 
 void keep_run_names(const std::filesystem::path& folder, const std::string& name,

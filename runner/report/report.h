@@ -37,6 +37,9 @@ void report_command(const std::filesystem::path& folder);
 /// UserError.
 void export_command(const std::filesystem::path& folder, const std::filesystem::path& out);
 
+/// How results come back that another program has changed, for messages: "`tributary finalize FOLDER` …".
+std::string way_back(const std::filesystem::path& folder);
+
 /// The names of all runs that a sweep's folder is to hold, for reports on what is missing: kept as <folder>/sweep.json.
 /// Throws UserError.
 void keep_run_names(const std::filesystem::path& folder, const std::string& name, const std::vector<std::string>& runs);

@@ -7,15 +7,20 @@
 #include <torch/headeronly/version.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "common/hash.h"
+#include "common/text.h"
 #include "common/version.h"
 #include "runner/machine/host.h"
 #include "runner/machine/memory_limits.h"
+#include "runner/machine/processor.h"
 
 namespace tributary {
 namespace {
@@ -30,6 +35,42 @@ std::string pair_files(const PairOptions& pairs) {
     if (!file.empty()) names += (names.empty() ? "" : ", ") + file.filename().string();
   }
   return names;
+}
+
+/// "NAME=value" of the variables that are set.
+std::vector<std::string> environment() {
+  std::vector<std::string> found;
+  for (const char* const name : environment_variables) {
+    if (const char* const value = std::getenv(name)) found.push_back(std::string(name) + "=" + value);
+  }
+  return found;
+}
+
+/// Processors, cards included, of all ranks, each kind once.
+std::vector<std::string> processor_kinds(const Job& job, const Communicator& comm) {
+  std::vector<std::string> kinds = comm.gather(processor_kind(job.device.type()));
+  std::sort(kinds.begin(), kinds.end());
+  kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
+  return kinds;
+}
+
+/// The first line of what the driver of NVIDIA's cards says of itself; empty where there is none.
+std::string card_driver() {
+  std::ifstream file("/proc/driver/nvidia/version");
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// What the tokenizer puts before every prompt, as text.
+std::vector<std::string> prefix_texts(const Job& job) {
+  std::vector<std::string> texts;
+  for (const std::int64_t id : job.tokenizer->prefix_ids()) texts.push_back(job.token_text(id));
+  return texts;
+}
+
+std::string tokenizer_hash(const Job& job) {
+  return hash_of(read_file((job.checkpoint->folder() / "tokenizer.json").string()));
 }
 
 }  // namespace
@@ -53,19 +94,31 @@ double seconds_since_process_start() {
 Provenance provenance_of(const Job& job, const Communicator& comm, const RunFacts& facts) {
   const std::vector<std::string> hosts = comm.gather(host_name());
   const std::vector<std::string> devices = comm.gather(job.device.str());
+  const std::vector<std::string> processors = processor_kinds(job, comm);
   return {
       {"identity", job.identity},
       {"configuration", job.resolved},
       {"model", job.config.model.filename().string()},
       {"model_hash", job.model_hash},
+      {"config_json", job.checkpoint->config().dump()},
+      {"tokenizer_hash", tokenizer_hash(job)},
+      {"prefix_ids", job.tokenizer->prefix_ids()},
+      {"prefix_tokens", prefix_texts(job)},
+      {"overrides", facts.overrides},
+      {"environment", environment()},
       {"dtype", job.config.dtype},
       {"pairs", pair_files(job.config.pairs)},
       {"pairs_hash", job.pairs.hash},
       {"version", std::string(version)},
       {"numbers_version", std::string(numbers_version)},
+      {"commit", std::string(commit)},
       {"build_type", std::string(build_type)},
       {"compiler", std::string(__VERSION__)},
       {"torch", std::string(TORCH_VERSION)},
+      {"blas", at::get_mkl_version()},
+      {"onednn", at::get_mkldnn_version()},
+      {"processors", processors},
+      {"card_driver", card_driver()},
       {"cpu", cpu_model()},
       {"cpu_capability", at::get_cpu_capability()},
       {"hosts", hosts},

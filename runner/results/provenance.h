@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "runner/cluster/comm.h"
 #include "runner/job/memory_plan.h"
@@ -14,6 +15,11 @@
 
 namespace tributary {
 
+/// Environment variables that the program reads or sets, and those of its libraries that decide how it computes.
+inline constexpr const char* environment_variables[] = {
+    "CUDA_VISIBLE_DEVICES", "MKL_CBWR",        "MKL_NUM_THREADS", "OMPI_COMM_WORLD_SIZE",
+    "OMP_NUM_THREADS",      "OMP_WAIT_POLICY", "PMIX_RANK",       "SLURM_STEP_NUM_TASKS"};
+
 struct RunFacts {
   std::string started, finished;  //!< UTC
   bool bits_hold = true;          //!< the start-up check's answer
@@ -21,6 +27,7 @@ struct RunFacts {
   const Timings& timings;         //!< of all its stages
   const Timings& shared;          //!< the part of them that it shares with the runs that were computed together
   std::size_t shared_with = 1;    //!< how many runs those are, this one included
+  const std::vector<std::string>& overrides;  //!< of keys, from the command line
   const MemoryPlan& memory;
   const BatchRows& rows;
 };

@@ -32,13 +32,10 @@ void seal(std::string& file) {
   file.replace(0, kSealBytes, seal_of(std::string_view(file).substr(kSealBytes)));
 }
 
-std::string broken_seal(std::string_view file) {
-  if (!file.starts_with(kTitle)) {
-    return "this is not a results file (it does not begin as one); name a results.h5 that this program wrote";
-  }
-  if (file.size() > kSealBytes && file.starts_with(seal_of(file.substr(kSealBytes)))) return "";
-  return "the results file is damaged or was changed (its bytes do not match their hash); copy it again, or have it "
-         "written again";
+bool looks_like_results(std::string_view file) { return file.starts_with(kTitle); }
+
+bool has_whole_seal(std::string_view file) {
+  return file.size() > kSealBytes && file.starts_with(seal_of(file.substr(kSealBytes)));
 }
 
 }  // namespace tributary::detail

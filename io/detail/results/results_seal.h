@@ -18,7 +18,10 @@ inline constexpr std::size_t kSealBytes = 512;
 /// Fills the first kSealBytes of `file` from the bytes that follow them.
 void seal(std::string& file);
 
-/// Why `file` is not as seal left it ("…, what to do"); empty when it is.
-std::string broken_seal(std::string_view file);
+/// Whether `file` begins as seal makes files begin.
+bool looks_like_results(std::string_view file);
+
+/// Whether it is as seal left it, byte for byte.
+bool has_whole_seal(std::string_view file);
 
 }  // namespace tributary::detail

@@ -1,0 +1,22 @@
+# TRIBUTARY_COMMIT: the commit that is built, for the provenance of results. CMake runs again when it changes.
+set(TRIBUTARY_COMMIT unknown)
+find_package(Git QUIET)
+if(Git_FOUND)
+  function(tributary_git variable)
+    execute_process(COMMAND "${GIT_EXECUTABLE}" ${ARGN} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+      OUTPUT_VARIABLE text OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    set(${variable} "${text}" PARENT_SCOPE)
+  endfunction()
+  tributary_git(top rev-parse --show-toplevel)
+  if(top STREQUAL PROJECT_SOURCE_DIR)  # and not of a project around this one
+    tributary_git(described describe --always --dirty --abbrev=12)
+    tributary_git(log rev-parse --git-path logs/HEAD)
+    cmake_path(ABSOLUTE_PATH log BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    if(described)
+      set(TRIBUTARY_COMMIT "${described}")
+    endif()
+    if(EXISTS "${log}")
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${log}")
+    endif()
+  endif()
+endif()
