@@ -21,13 +21,13 @@ inline constexpr const char* environment_variables[] = {
     "OMP_NUM_THREADS",      "OMP_WAIT_POLICY", "PMIX_RANK",       "SLURM_STEP_NUM_TASKS"};
 
 struct RunFacts {
-  std::string started, finished;  //!< UTC
-  bool bits_hold = true;          //!< the start-up check's answer
-  int threads = 1;                //!< worker threads of rank 0
-  const Timings& timings;         //!< of all its stages
-  const Timings& shared;          //!< the part of them that it shares with the runs that were computed together
-  std::size_t shared_with = 1;    //!< how many runs those are, this one included
-  const std::vector<std::string>& overrides;  //!< of keys, from the command line
+  std::string started, finished;       //!< UTC
+  bool bits_hold = true;               //!< the start-up check's answer
+  int threads = 1;                     //!< worker threads of rank 0
+  const Timings& timings;              //!< of all its stages
+  const Timings& shared;               //!< the part of them that it shares with the runs that were computed together
+  std::size_t shared_with = 1;         //!< how many runs those are, this one included
+  std::vector<std::string> overrides;  //!< of keys, from the command line
   const MemoryPlan& memory;
   const BatchRows& rows;
 };

@@ -186,10 +186,10 @@ std::vector<std::string> parts_without_row(const ResultsFile& file) {
 
 void require_schema(const std::filesystem::path& where, const ResultsFile& file) {
   constexpr std::size_t named = 3;
-  if (const std::int64_t version = version_of(file); version > results_schema_version) {
+  if (const std::int64_t theirs = version_of(file); theirs > results_schema_version) {
     throw UserError(where.string(), fmt::format("these results are of schema {}, and this program reads up to {}; take "
                                                 "the program that wrote them, or a later one",
-                                                version, results_schema_version));
+                                                theirs, results_schema_version));
   }
   std::vector<std::string> differences = differences_from_schema(file);
   if (differences.empty()) return;

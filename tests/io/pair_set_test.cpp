@@ -230,6 +230,37 @@ TEST_F(PreparePairsTest, OverlapIsRefusedOrCounted) {
   EXPECT_EQ(set.test.size(), 3U);
 }
 
+TEST_F(PreparePairsTest, PromptsThatBothSidesHaveAreCountedAlsoWhereNoPairIsShared) {
+  PairOptions options;
+  options.train_file =
+      write("train.jsonl", line("The cat", "The cats", " is", " are") + line("The dog", "The dogs", " is", " are"));
+  // Known: the cat as a clean prompt, the dogs as a counterfactual one. New: a cat, the birds.
+  options.test_file =
+      write("test.jsonl", line("The cat", "A cat", " is", " by") + line("A cat", "The dogs", " is", " are"));
+  const PairSet set = prepare_pairs(options, tokenizer());
+  EXPECT_EQ(set.overlapping, 0);
+  EXPECT_EQ(set.test_prompts, 3);
+  EXPECT_EQ(set.shared_prompts, 2);
+}
+
+TEST_F(PreparePairsTest, AChoiceOfPairsIsASetOfItsOwn) {
+  PairOptions options = in_order(line("0 cat", "0 cats", " is", " are") + line("1 cat", "1 cats", " is", " are") +
+                                 line("2 cat", "2 cats", " is", " are"));
+  options.test_file =
+      write("test.jsonl", line("1 cat", "3 cats", " is", " are") + line("4 cat", "4 cats", " is", " are"));
+  const PairSet whole = prepare_pairs(options, tokenizer());
+  EXPECT_EQ(whole.shared_prompts, 1);
+  const PairSet chosen = chosen_pairs(whole, {1, 0, 1, 1, 1}, "not solved");
+  EXPECT_THAT(clean_prompts(chosen.train), ElementsAre("0 cat", "2 cat"));
+  EXPECT_THAT(clean_prompts(chosen.test), ElementsAre("1 cat", "4 cat"));
+  EXPECT_EQ(chosen.shared_prompts, 0);
+  EXPECT_NE(chosen.hash, whole.hash);
+  ASSERT_EQ(chosen.skipped.size(), 1U);
+  EXPECT_EQ(chosen.skipped[0].line, 2);
+  EXPECT_EQ(chosen.skipped[0].reason, "not solved");
+  EXPECT_EQ(chosen_pairs(whole, {1, 1, 1, 1, 1}, "").hash, whole.hash);
+}
+
 TEST_F(PreparePairsTest, SourcesMustBeOneFormOrTheOther) {
   PairOptions options;
   EXPECT_THAT(refusal_of(options), HasSubstr("no pairs are given"));

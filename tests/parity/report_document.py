@@ -275,8 +275,32 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
     nodes = 30 * len(tokens) * 1536
     shares = 0.5 - 0.04 * (run % 5)
     rows.add(
-        *("runs", run, name, data, method, "pair", rules, nodes, 24 * (10 if adds_up else 1), 4.2 + 13.7 * run, 2.2, 10 + 68.5 * run, 5),
-        *(faithful, complete, 2.75 + data, 0.125, 0.97 - 0.02 * (run % 5), 0.04 + 0.015 * (run % 5), residual, gap, shares),
+        *(
+            "runs",
+            run,
+            name,
+            data,
+            method,
+            "pair",
+            rules,
+            nodes,
+            24 * (10 if adds_up else 1),
+            4.2 + 13.7 * run,
+            2.2,
+            10 + 68.5 * run,
+            5,
+        ),
+        *(
+            faithful,
+            complete,
+            2.75 + data,
+            0.125,
+            0.97 - 0.02 * (run % 5),
+            0.04 + 0.015 * (run % 5),
+            residual,
+            gap,
+            shares,
+        ),
     )
     for rank in range(1, top + 1):
         at = noise.randrange(len(tokens))
@@ -323,7 +347,21 @@ def _add_data(rows: Rows, data: int, runs: list[int]) -> None:
     noise = random.Random(data)
     name, tokens, other, clean, patch = TEXTS[data]
     rows.add(
-        *("data", data, name, "smollm2-135m", "float32", "logit-difference", 24, 16, 2, 0, 26, 4, 30 * len(tokens) * 1536),
+        *(
+            "data",
+            data,
+            name,
+            "smollm2-135m",
+            "float32",
+            "logit-difference",
+            24,
+            16,
+            2,
+            0,
+            26,
+            4,
+            30 * len(tokens) * 1536,
+        ),
         *(2.8125 + data, -2.4375 - data, 2.75 + data, -2.5 - data, 23 / 24, 1.0, 0.9375, None),
     )
     for position, (token, counterpart) in enumerate(zip(tokens, other, strict=True)):

@@ -175,6 +175,14 @@ def test_scores_of_single_pairs_and_cases(binary, tmp_path, tiny_folder, tiny_mo
     rules = frozenset({"norm", "activation", "half", "attention"})
     expected = np.array(attributor.compute(Method("atp", rules=rules)).stacked("scores"))
     assert_close(scores, expected, TOLERANCE, "scores of each pair")
+    mean = full["/attribution/scores"]
+    error = scores.astype(np.float64).std(0, ddof=1) / np.sqrt(len(scores))
+    assert_close(full["/attribution/standard_error"], error, 1e-6, "standard errors")
+    same_sign = (np.sign(scores) == np.sign(mean)).mean(0)
+    np.testing.assert_array_equal(full["/attribution/sign_share"], same_sign.astype(np.float32))
+    assert len(np.unique(same_sign)) > 3
+    for name in ("scores", "standard_error", "sign_share"):
+        np.testing.assert_array_equal(full[f"/attribution/{name}"], largest[f"/attribution/{name}"])
     rows = scores.reshape(len(scores), -1)
     for row, nodes, values in zip(
         rows, largest["/attribution/pair_node"], largest["/attribution/pair_score"], strict=True
@@ -208,6 +216,8 @@ def test_cases_of_patched_neurons_alone(binary, tmp_path, tiny_folder, with_case
     results = run_product(binary, tmp_path, settings)
     scored = ~np.isnan(results["/attribution/scores"])
     assert scored.sum() == 30
+    assert (~np.isnan(results["/attribution/standard_error"]) == scored).all()
+    assert (~np.isnan(results["/attribution/sign_share"]) == scored).all()
     assert (~np.isnan(results["/cases/auroc"]) == scored).all()
     assert (~np.isnan(results["/cases/mean"]) == scored).all()
 

@@ -78,7 +78,7 @@ def test_a_run_ends_with_its_reports(sweep):
         assert page.is_file()
     document = document_of(sweep / "out" / "report.html")
     assert (document["schema"], document["kind"], document["title"]) == (1, "sweep", "tiny")
-    assert document["notes"] == []
+    assert [note for note in document["notes"] if "the model is right on only" not in note] == []
     assert [row["method"] for row in rows_of(document, "runs")] == METHODS
     assert document_of(sweep / "out" / "method=atp" / "report.html")["kind"] == "run"
 
@@ -114,6 +114,10 @@ def test_numbers_are_those_of_the_results(sweep):
         score = scores[row["layer"], row["position"], row["neuron"]]
         assert same(row["score"], score)
         assert (np.abs(scores) > np.abs(score)).sum() < row["rank"]
+        for name in ("standard_error", "sign_share"):
+            assert same(
+                row[name], runs[row["run"]][f"/attribution/{name}"][row["layer"], row["position"], row["neuron"]]
+            )
         assert row["share"] == pytest.approx(np.abs(score) / np.abs(scores.astype(float)).sum(), rel=1e-6)
         assert row["token"].encode() == runs[row["run"]]["/pairs/clean_tokens"][0, row["position"]]
     for row in rows_of(document, "inputs"):
@@ -143,7 +147,9 @@ def test_summary_columns_are_what_they_say(sweep):
     stored = results_by_name(sweep / "out")
     for row in rows_of(document, "runs"):
         results = stored[row["name"]]
-        assert row["evaluations"] == results["/attribution/evaluations"].sum()
+        assert row["evaluations"] == results["/attribution/passes"].sum()
+        for name, value in (("full", "mean_full"), ("empty", "mean_empty")):
+            assert row[name] == results.attributes.get("/circuit", {}).get(value)
         if "/circuit/count" not in results:
             assert row["faithful_at"] is None
             continue
@@ -165,6 +171,41 @@ def test_summary_columns_are_what_they_say(sweep):
     assert len(heat) == sums.size
     for row in heat:
         assert row["magnitude"] == pytest.approx(sums[row["layer"], row["position"]], rel=1e-6)
+
+
+def test_seconds_add_up(sweep):
+    """What runs share is counted once over the sweep, and each run tells its own stages apart."""
+    stored = results_by_name(sweep / "out")
+    rows = rows_of(document_of(sweep / "out" / "report.html"), "runs")
+    shared = [json.loads(stored[row["name"]].attributes["/provenance"]["seconds_shared"]) for row in rows]
+    assert all(one == shared[0] for one in shared) and "attribution" in shared[0]
+    assert [row["together"] for row in rows] == [len(METHODS)] * len(METHODS)
+    total = sum(shared[0].values()) + sum(row["own_seconds"] for row in rows)
+    assert sum(row["seconds"] for row in rows) == pytest.approx(total)
+    for row in rows:
+        whole = json.loads(stored[row["name"]].attributes["/provenance"]["seconds"])
+        assert row["own_seconds"] + row["shared_seconds"] == pytest.approx(sum(whole.values()))
+        assert "circuits" not in shared[0] and ("circuits" in whole) == ("/circuit/count" in stored[row["name"]])
+
+
+def test_the_models_own_performance_stands_first(sweep, binary):
+    """Accuracy and mean metric in the page's data table, and the summary's first lines; both warn of a low one."""
+    stored = results_by_name(sweep / "out")["method=atp"]
+    (row,) = rows_of(document_of(sweep / "out" / "report.html"), "data")
+    split = stored["/pairs/split"]
+    for which, prefix in ((b"train", ""), (b"test", "test_")):
+        assert row[f"{prefix}accuracy"] == stored["/pairs/correct"][split == which].mean()
+        other = stored["/pairs/correct_counterfactual"][split == which].mean()
+        assert row[f"counterfactual_{prefix}accuracy"] == other
+    means = stored["/pairs/metric"][split == b"test"].astype(float).mean(0)
+    assert [row["test_metric"], row["counterfactual_test_metric"]] == pytest.approx(means.tolist(), rel=1e-6)
+    lines = tributary(binary, "run", sweep / "sweep.yaml", "--out", sweep / "out").stdout.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("method "))
+    assert lines[first - 2].startswith("mean m ") or lines[first - 1].startswith("mean m ")
+    low = min(row[name] for name in row if name.endswith("accuracy")) < 0.8
+    notes = document_of(sweep / "out" / "report.html")["notes"]
+    assert any("the model is right on only" in note for note in notes) == low
+    assert any("warning: the model is right on only" in line for line in lines) == low
 
 
 def test_made_up_documents_have_the_programs_tables(sweep):
@@ -207,7 +248,7 @@ def test_a_half_finished_folder_says_what_is_missing(sweep, binary, tmp_path):
     assert [row["method"] for row in rows_of(document, "runs")] == ["atp", "input-ig", "ig-inputs"]
     assert "method=relp" in document["notes"][0]
     assert "method=random" in document["notes"][1]
-    assert "cannot be read" in document["notes"][1]
+    assert "cannot be read" in document["notes"][1] and "tributary finalize" in document["notes"][1]
 
 
 def test_results_of_another_layout_are_named(sweep, binary, tmp_path):

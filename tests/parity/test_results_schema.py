@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from product import run_product
 from results_schema import ResultsSchema, axes_of, printed_schema
 from test_tiny_scores import path, settings_of
+from tokenizers import Tokenizer
 
 # Together these runs write everything that the table knows.
 RUNS = {
@@ -20,7 +22,7 @@ RUNS = {
         "agreement": {"sample": 12},
         "steering": {"factors": [0, 1]},
     },
-    "relp": {"attribution": {"method": "relp", "keep": 5}},
+    "relp": {"attribution": {"method": "relp", "keep": 5, "spread": "skip"}},
     "adaptive": {"attribution": {"method": "ig-acts", "quadrature": "adaptive"}},
     "pilot": {"attribution": {"method": "ig-acts", "quadrature": "pilot", "pilot_pairs": 2}},
     "ig-inputs": {"attribution": path("ig-inputs", "midpoint", 2, inputs=True), "positions": "sum"},
@@ -90,7 +92,8 @@ def attribute_type(value: object) -> str:
 
 def attributes_of(file: h5py.File) -> dict[tuple[str, str], object]:
     """Attributes of groups, and those of datasets that the file format does not bring along."""
-    ours = {("/" + name, key): value for name, group in file.items() for key, value in group.attrs.items()}
+    ours = {("/", key): value for key, value in file.attrs.items()}
+    ours |= {("/" + name, key): value for name, group in file.items() for key, value in group.attrs.items()}
     known = {"long_name", "units", "CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"}
     for name, dataset in datasets_of(file).items():
         ours |= {(name, key): value for key, value in dataset.attrs.items() if key not in known}
@@ -170,15 +173,56 @@ def test_axes_have_the_lengths_that_the_table_says(files, schema):
     assert met == {(group, axis) for group, axis, _, _ in schema.axes}
 
 
-def test_pairs_of_a_group_are_the_rows_of_a_split_in_order(files):
-    """The metric of the n-th training pair is that of the n-th row of /pairs whose split is train; likewise test."""
+def test_the_file_says_what_it_is(files, binary):
+    """Attributes of the root: the table's version, the program's, and the run's name."""
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    for name, file in files.items():
+        wanted = {"schema": 1, "Conventions": "tributary-1", "program": f"tributary {version}", "title": "parity"}
+        assert dict(file.attrs) == wanted, name
+
+
+def test_sums_of_a_pair_have_two_axes_in_every_method(files):
+    """One column for each layer, or a single one where the path moves embeddings and all layers with them."""
+    assert files["ig-acts"]["/attribution/residual"].shape == (4, files["ig-acts"]["/attribution/scores"].shape[0])
+    for name in ("ig-inputs", "input-ig"):
+        assert files[name]["/attribution/residual"].shape == (4, 1), name
+    assert files["ig-inputs with rules"]["/attribution/linearisation_gap"].shape == (4, 1)
+
+
+def test_pair_scales_hold_the_rows_of_pairs(files, schema):
+    """Wherever an axis counts pairs, its scale names their rows in /pairs: values of one prompt then meet."""
+    for name, file in files.items():
+        splits = file["/pairs/split"].asstr()[()]
+        for group, axis, length, _ in schema.axes:
+            if axis == "pair" and " with split " in length and group in file:
+                rows = file[group]["pair"][()]
+                assert set(splits[rows]) == {length.rsplit(" ", 1)[1]}, f"{name}: {group}"
+                assert len(rows) == len(set(rows)), f"{name}: {group}"
     file = files["ig-acts"]
-    prompts = file["/pairs/clean_prefix"][()]
-    metric = {}
-    for split, values in (("train", file["/attribution/metric"][:, 0]), ("test", file["/circuit/metric_full"][()])):
-        rows = prompts[file["/pairs/split"][()] == split.encode()]
-        metric[split] = dict(zip(rows.tolist(), values.tolist(), strict=True))
-    common = metric["train"].keys() & metric["test"].keys()
-    assert len(common) == 3 and len(set(metric["train"].values())) == 4
-    for prompt in common:
-        assert metric["train"][prompt] == pytest.approx(metric["test"][prompt], rel=1e-6)
+    whole = file["/pairs/metric"][()]
+    np.testing.assert_array_equal(whole[file["/attribution/pair"][()]], file["/attribution/metric"][()])
+    np.testing.assert_allclose(whole[file["/circuit/pair"][()], 0], file["/circuit/metric_full"][()], rtol=1e-6)
+    steered = file["/steering/metric"][1]  # times 1
+    np.testing.assert_allclose(whole[file["/steering/pair"][()], 0], steered, rtol=1e-6)
+
+
+def test_backward_passes_are_counted_as_they_are(files):
+    """One backward pass serves all layers; on a path of its own every layer takes its points for itself."""
+    layers = files["relp"]["/attribution/scores"].shape[0]
+    assert files["relp"]["/attribution/passes"][()].tolist() == [1] * 4
+    assert files["ig-inputs"]["/attribution/passes"][()].tolist() == [2] * 4
+    assert files["input-ig"]["/attribution/passes"][()].tolist() == [2] * 4
+    assert files["ig-acts"]["/attribution/passes"][()].tolist() == [2 * layers] * 4
+
+
+def test_what_made_the_numbers_is_noted(files, tiny_folder):
+    """Facts of /provenance that somebody needs who wants to make the numbers again."""
+    noted = dict(files["relp"]["provenance"].attrs)
+    assert json.loads(noted["config_json"]) == json.loads((tiny_folder("llama") / "config.json").read_text())
+    tokenizer = Tokenizer.from_file(str(tiny_folder("llama") / "tokenizer.json"))
+    assert noted["prefix_ids"].tolist() == tokenizer.encode("").ids
+    assert noted["prefix_tokens"].tolist() == [tokenizer.id_to_token(id_) for id_ in noted["prefix_ids"]]
+    assert len(noted["tokenizer_hash"]) == 32
+    assert noted["blas"] and noted["onednn"] and noted["commit"]
+    assert [kind.startswith(noted["cpu"]) for kind in noted["processors"]] == [True]
+    assert "MKL_CBWR=AUTO,STRICT" in noted["environment"].tolist()

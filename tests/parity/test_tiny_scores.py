@@ -118,7 +118,7 @@ def check_sums(results: Results, case: dict, expected: Attributor, scores) -> No
         plain = False
     name = "residual" if plain else "linearisation_gap"
     assert f"/attribution/{name}" in results
-    found, wanted = results[f"/attribution/{name}"], scores.stacked("residual")
+    found, wanted = results[f"/attribution/{name}"], scores.stacked("residual").reshape(PAIRS, -1)
     scale = np.abs(expected.one(Method("atp"), 0).metric).max()
     np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE * 10 * max(scale, 1))
 
