@@ -191,9 +191,9 @@ void add_ids(detail::ContentHash& hash, const std::vector<std::int64_t>& ids) {
   for (const std::int64_t id : ids) hash.add(id);
 }
 
-std::string hash_of(const Split& split) {
+std::string hash_of(std::initializer_list<const Share*> shares) {
   detail::ContentHash hash;
-  for (const Share* share : {&split.train, &split.test}) {
+  for (const Share* share : shares) {
     hash.add(static_cast<std::int64_t>(share->pairs.size()));
     for (const TokenPair& pair : share->pairs) {
       hash.add(pair.text.clean_prefix);
@@ -233,8 +233,15 @@ PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer) {
   require_some(split.train, skipped, train_source);
   require_some(split.test, skipped, one_file ? options.file : options.test_file);
   const std::int64_t overlapping = count_overlap(split, options.overlap);
-  std::string hash = hash_of(split);
-  return {std::move(split.train.pairs), std::move(split.test.pairs), std::move(skipped), overlapping, std::move(hash)};
+  PairSet set;
+  set.skipped = std::move(skipped);
+  set.overlapping = overlapping;
+  set.hash = hash_of({&split.train, &split.test});
+  set.train_hash = hash_of({&split.train});
+  set.test_hash = hash_of({&split.test});
+  set.train = std::move(split.train.pairs);
+  set.test = std::move(split.test.pairs);
+  return set;
 }
 
 }  // namespace tributary

@@ -79,7 +79,9 @@ struct PairSet {
   std::vector<TokenPair> test;
   std::vector<SkippedPair> skipped;  //!< unfit ones met on the way, with `unfit: skip`
   std::int64_t overlapping = 0;      //!< test pairs whose prompts (also reversed) are training prompts
-  std::string hash;  //!< XXH3-128 of texts, case labels and ids in order, 32 hex digits: the data's identity
+  // XXH3-128 of texts, case labels and ids in order, 32 hex digits: the data's identity.
+  std::string hash;                   //!< of all of them
+  std::string train_hash, test_hash;  //!< of one part
 };
 
 /// Tokenises, checks and splits. A pair is fit when clean and counterfactual differ but have one token length, and

@@ -83,7 +83,9 @@ function runColumns() {
 function dataSection({ data, name, ...one }) {
   const size = (key, unit) => present(one[key]) && `${one[key].toLocaleString("en-US")} ${unit}`;
   const sizes = [size("train", "training pairs"), size("test", "held-out pairs"), size("nodes", "neurons")];
-  const facts = [one.model, one.metric, ...sizes];
+  const ablations = new Set(ofData("runs", data).map((run) => run.ablation).filter(Boolean));
+  const ablation = ablations.size > 0 && `ablation: ${[...ablations].join(", ")}`;
+  const facts = [one.model, one.metric, ...sizes, ablation];
   const table = titledTable("runs", runColumns(), ofData("runs", data));
   if (!table) return null;
   const measures = runsWith("curve", data).length ? ["faithfulness", "completeness"] : [];

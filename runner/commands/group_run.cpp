@@ -16,7 +16,7 @@
 
 namespace tributary {
 
-GroupRun::GroupRun(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
+GroupRun::GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
                    const Communicator& comm, StopFlag& stop)
     : runs_(runs),
       sweep_(sweep),
@@ -124,6 +124,7 @@ void GroupRun::finish(std::size_t i, const GroupOutcomes& outcomes) {
     display_.clear();
     runs_[i]->write(outcome, provenance);
   });
+  runs_[i]->finish();
 }
 
 }  // namespace tributary

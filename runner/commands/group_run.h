@@ -27,7 +27,7 @@ namespace tributary {
 class GroupRun {
  public:
   /// All must outlive it.
-  GroupRun(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
+  GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
            const Communicator& comm, StopFlag& stop);
 
   /// Computes the runs, and writes the results of those that are not complete. seconds_before: what getting here took,
@@ -44,7 +44,7 @@ class GroupRun {
   [[nodiscard]] bool first_rank() const { return comm_.rank() == 0; }
   [[nodiscard]] const Job& job() const { return *jobs_.front(); }
 
-  const std::vector<const Run*>& runs_;
+  const std::vector<Run*>& runs_;
   SweepFolder& sweep_;
   const RunArguments& arguments_;
   const Communicator& comm_;

@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "runner/cluster/scheduler.h"
-#include "runner/journal/output_folder.h"
 #include "runner/machine/device.h"
 
 namespace tributary {
 
 enum class OnFailure { go_on, stop };
+enum class Fresh { no, yes };
 
 struct RunArguments {
   std::filesystem::path file;

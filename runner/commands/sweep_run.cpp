@@ -32,24 +32,34 @@ Run::Run(const RunArguments& arguments, SweepFolder& sweep, const Communicator& 
 
 void Run::prepare(ModelShelf& shelf) {
   job_ = prepare_job(settings_, shelf);
-  Found found = Found::nothing;
+  using What = FoundResults::What;
+  FoundResults found;
   agreed(comm_, [&] {
     if (comm_.rank() != 0) return;
     shelf.model(job_.config.model).require_finite(*job_.exact);
     const std::filesystem::path folder = sweep_.out() / folder_;
-    found = results_in(folder, job_.identity, arguments_.fresh);
-    if (found == Found::same_results) return;
+    found = results_to_replace(folder, job_, arguments_.fresh);
+    if (found.what == What::these) return;
     claim_output(folder, expected_bytes(job_));
     sweep_.lock();
-    found = results_in(folder, job_.identity, arguments_.fresh);  // whoever held the lock may have finished
+    found = results_to_replace(folder, job_, arguments_.fresh);  // whoever held the lock may have finished
+    if (found.what == What::none && arguments_.fresh == Fresh::no) found = look_under_other_names();
     if (arguments_.fresh == Fresh::yes)
       std::filesystem::remove(results_path(folder));  // or it could not be gone on with
   });
-  std::vector<std::int64_t> complete{found == Found::same_results ? 1 : 0};
+  evaluates_again_ = found.what == What::same_scores ? found.difference : "";
+  std::vector<std::int64_t> complete{found.what == What::these ? 1 : 0};
   comm_.broadcast(complete);
   complete_ = complete[0] == 1;
   if (!complete_)
     agreed(comm_, [&] { job_.fired = job_.measures->fired(*job_.working).only(job_.config.method.rules); });
+}
+
+FoundResults Run::look_under_other_names() {
+  const auto from = sweep_.earlier().move_to(folder_, job_.identities.results);
+  if (!from) return {};
+  std::cerr << "tributary: note: " << from->string() << " is this run's: moved to its new name, " << folder_ << '\n';
+  return look_for_results(sweep_.out() / folder_, job_);
 }
 
 void Run::note_unused(const std::string& key) const {
@@ -58,6 +68,10 @@ void Run::note_unused(const std::string& key) const {
 }
 
 void Run::warn() const {
+  if (!evaluates_again_.empty()) {
+    std::cerr << "tributary: note: " << results_path((sweep_.out() / folder_).lexically_normal()).string()
+              << " is replaced: evaluated again with other " << evaluates_again_ << ", the same scores\n";
+  }
   const Method& method = job_.config.method;
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
     std::cerr << "tributary: warning: the zero baseline on an embedding path is for parity with other programs only: "

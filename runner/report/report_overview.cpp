@@ -76,6 +76,7 @@ Table runs_table(const Runs& runs) {
           {"method", Type::text, "", "what its method is called here"},
           {"baseline", Type::text, "", "what the clean run is compared with"},
           {"rules", Type::text, "", "replacement rules, with how often each acted in one backward pass"},
+          {"ablation", Type::text, "", "what neurons outside a circuit are set to"},
           {"nodes", Type::integer, "1", "layers × positions × neurons"},
           {"evaluations", Type::integer, "1", "gradient evaluations of the training pairs, all layers"},
           {"seconds", Type::number, "s", "wall time of its stages; those that runs share are in each of them"},
@@ -96,7 +97,7 @@ Table runs_table(const Runs& runs) {
       return curve ? Cell(attribute<double>(*run.results, "/circuit", name)) : Cell();
     };
     table.add({run.run, run.folder, run.data, run.method, run.attribution("baseline"), join(fired_rules(*run.results)),
-               run.nodes(), std::accumulate(evaluations.begin(), evaluations.end(), std::int64_t{0}),
+               run.ablation(), run.nodes(), std::accumulate(evaluations.begin(), evaluations.end(), std::int64_t{0}),
                total_seconds(run), fewest(run, "/circuit/faithfulness", [](double f) { return f >= faithful; }),
                fewest(run, "/circuit/completeness", [](double c) { return c <= complete; }), area("cpr"), area("cmd"),
                mean_magnitude(run.find("/attribution/residual")),

@@ -54,13 +54,15 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
   const std::vector<std::string> hosts = comm.gather(host_name());
   const std::vector<std::string> devices = comm.gather(job.device.str());
   return {
-      {"identity", job.identity},
+      {"identity", job.identities.results},
+      {"scores_identity", job.identities.scores},
       {"configuration", job.resolved},
       {"model", job.config.model.filename().string()},
       {"model_hash", job.model_hash},
       {"dtype", job.config.dtype},
       {"pairs", pair_files(job.config.pairs)},
       {"pairs_hash", job.pairs.hash},
+      {"training_pairs_hash", job.pairs.train_hash},
       {"version", std::string(version)},
       {"numbers_version", std::string(numbers_version)},
       {"build_type", std::string(build_type)},

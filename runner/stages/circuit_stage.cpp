@@ -117,7 +117,8 @@ CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::v
 
 }  // namespace
 
-CircuitOutcome run_circuits(const Execution& execution, const Job& job, const AttributionOutcome& attribution) {
+CircuitOutcome run_circuits(const Execution& shared, const Job& job, const AttributionOutcome& attribution) {
+  const Execution execution = shared.evaluating(job.identities.circuit);
   const CircuitConfig& circuit = job.config.circuit;
   const std::vector<Selection> selections = selections_of(circuit, attribution.scores);
   std::map<std::int64_t, MeanState> means;

@@ -54,7 +54,8 @@ std::vector<at::Tensor> by_pair(const SteeringUnit& unit) {
 
 }  // namespace
 
-SteeringOutcome run_steering(const Execution& execution, const Job& job, const AttributionOutcome& attribution) {
+SteeringOutcome run_steering(const Execution& shared, const Job& job, const AttributionOutcome& attribution) {
+  const Execution execution = shared.evaluating(job.identities.steering);
   SteeringInputs inputs;
   inputs.neurons = neurons_to_steer(job, attribution);
   inputs.factors = job.config.steering.factors;
