@@ -27,7 +27,8 @@ std::vector<std::string> keys_between(const StoredRun& stored, const Job& job) {
 std::string difference_between(const StoredRun& stored, const Job& job) {
   std::vector<std::string> others = keys_between(stored, job);
   if (stored.model_hash != job.model_hash) others.emplace_back("the model");
-  if (!stored.train_hash.empty() && stored.train_hash != job.pairs.train_hash) others.emplace_back("the training pairs");
+  if (!stored.train_hash.empty() && stored.train_hash != job.pairs.train_hash)
+    others.emplace_back("the training pairs");
   if (others.empty() && stored.scores_identity == job.identities.scores) others.emplace_back("the held-out pairs");
   if (others.empty()) others.emplace_back("the version of this program, or the kind of device");
   if (others.size() == 1) return others.front();

@@ -27,8 +27,8 @@ namespace tributary {
 class GroupRun {
  public:
   /// All must outlive it.
-  GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
-           const Communicator& comm, StopFlag& stop);
+  GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunArguments& arguments, const Communicator& comm,
+           StopFlag& stop);
 
   /// Computes the runs, and writes the results of those that are not complete. seconds_before: what getting here took,
   /// of a process's first group. Collective; throws.

@@ -72,10 +72,9 @@ Grouping SweepFolder::group_here(const std::vector<Candidate>& candidates, Fresh
   if (fresh == Fresh::yes) {
     const auto ours = [&candidates](const JournalGroup& group) {
       return std::any_of(group.runs.begin(), group.runs.end(), [&candidates](const JournalledRun& run) {
-        return std::any_of(candidates.begin(), candidates.end(),
-                           [&run](const Candidate& candidate) {
-                             return candidate.run.folder == run.folder || candidate.run.identity == run.identity;
-                           });
+        return std::any_of(candidates.begin(), candidates.end(), [&run](const Candidate& candidate) {
+          return candidate.run.folder == run.folder || candidate.run.identity == run.identity;
+        });
       });
     };
     for (const JournalGroup& group : known) {

@@ -28,8 +28,7 @@ Identities identities_of(const Job& job, const Settings& settings) {
   const std::string around = surroundings_of(job);
   const std::string all = "\npairs " + job.pairs.hash;
   Identities identities;
-  identities.results =
-      hash_of(settings.identity_text({Effect::numbers, Effect::evaluation}) + model + all + around);
+  identities.results = hash_of(settings.identity_text({Effect::numbers, Effect::evaluation}) + model + all + around);
   identities.scores = hash_of(settings.identity_text({Effect::numbers}) + model + "\ntraining pairs " +
                               job.pairs.train_hash + (job.config.unpaired ? "\nunpaired" : "") + around);
   identities.circuit = hash_of(settings.text_of({"circuit"}) + all);
