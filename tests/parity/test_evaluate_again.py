@@ -158,7 +158,7 @@ def test_the_page_says_which_ablation(sweep):
     sweep.settings["sweep"] = {"grid": {"circuit.ablation": ["mean", "zero"]}}
     sweep.run()
     exported = sweep.folder / "tables"
-    subprocess.run([str(sweep.binary), "export", str(sweep.out), "--out", str(exported)], check=True)
+    subprocess.run([str(sweep.binary), "export", str(sweep.out), "--to", str(exported)], check=True)
     lines = (exported / "runs.csv").read_text()
     assert "ablation mean" in lines and "ablation zero" in lines
 
