@@ -79,6 +79,7 @@ struct UnitScores {
   at::Tensor evaluations;  //!< [pair, layer] float64: gradient evaluations spent
   at::Tensor converged;    //!< [pair, layer] 1 or 0, where quadrature is adaptive
   at::Tensor audit;        //!< [pair, layer] relative L1 error against twice the points; NaN where not audited
+  at::Tensor faults;       //!< [pair, layer] 1 where a score is not finite that should be; undefined: nowhere
   at::Tensor metric;       //!< [pair, 2] m on clean and counterfactual (NaN when unpaired)
   at::Tensor inputs;       //!< [pair, pos] input IG per token, on embedding paths
   at::Tensor sampled;      //!< [pair, n] of the sampled neurons in the unit's layers, in their order

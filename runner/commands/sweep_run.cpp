@@ -9,6 +9,7 @@
 #include "runner/job/prepare_job.h"
 #include "runner/report/report.h"
 #include "runner/report/summary.h"
+#include "runner/stages/stage_source.h"
 
 namespace tributary {
 namespace {
@@ -77,15 +78,25 @@ void Run::warn() const {
   }
 }
 
+std::filesystem::path Run::output() const { return (sweep_.out() / folder_).lexically_normal(); }
+
+Outcome Run::named_in_failures(const std::function<Outcome()>& compute) const {
+  try {
+    return compute();
+  } catch (const RunFailed& error) {
+    throw RunFailed("the run " + output().string() + " has no results: " + error.what());
+  }
+}
+
 void Run::write(const Outcome& outcome, const Provenance& provenance) const {
   const ResultsFile results = results_of(job_, outcome, provenance);
-  write_results(results_path((sweep_.out() / folder_).lexically_normal()), results);
+  write_results(results_path(output()), results);
   show(results);
 }
 
 void Run::show_complete() const {
   try {
-    show(read_shown_results(results_path((sweep_.out() / folder_).lexically_normal())));
+    show(read_shown_results(results_path(output())));
   } catch (const UserError& error) {
     warn_user(error.what());  // they are complete all the same: the other runs go on
   }
@@ -95,7 +106,7 @@ void Run::show(const ResultsFile& results) const {
   const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
   std::cout << name << '\n'
             << summary_of(results) << "\nresults      "
-            << results_path((sweep_.out() / folder_).lexically_normal()).string()
+            << results_path(output()).string()
             << (complete_ ? " (complete already; --fresh computes it again)" : "") << "\n\n"
             << std::flush;
 }

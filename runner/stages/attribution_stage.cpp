@@ -13,6 +13,7 @@
 #include "common/errors.h"
 #include "runner/cluster/stopping.h"
 #include "runner/job/prompts.h"
+#include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
 namespace tributary {
@@ -42,6 +43,7 @@ std::vector<TableSpec> tables_of(const Job& job) {
       {&AttributionOutcome::evaluations, &UnitScores::evaluations, Columns::layers},
       {&AttributionOutcome::converged, &UnitScores::converged, Columns::layers},
       {&AttributionOutcome::audit, &UnitScores::audit, Columns::layers},
+      {&AttributionOutcome::faults, &UnitScores::faults, Columns::layers},
       {&AttributionOutcome::inputs, &UnitScores::inputs, Columns::pair},
       {&AttributionOutcome::sampled, &UnitScores::sampled, Columns::sampled},
       {&AttributionOutcome::kept, &UnitScores::kept,
@@ -274,6 +276,7 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     Execution alone = execution;
     alone.scope = " of run " + std::to_string(i);
     runs.push_back(prepare(alone, *group[i], sampled, outcomes[i].pilot));
+    outcomes[i].failure = faults_of(runs[i].means, "baseline means");
     const Job& job = *group[i];
     const bool neurons = job.config.method.has_neurons();
     outcomes[i].shape = {neurons ? job.architecture().layers() : 1, job.node_positions(),
@@ -305,6 +308,9 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
         store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run], sampled);
       }
     }
+  }
+  for (std::size_t run = 0; run < outcomes.size() && execution.comm.rank() == 0; ++run) {
+    if (outcomes[run].failure.empty()) outcomes[run].failure = faults_of(*group[run], outcomes[run]);
   }
   return outcomes;
 }

@@ -14,6 +14,7 @@
 #include "runner/cluster/stopping.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/agreement_stage.h"
+#include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
 namespace tributary {
@@ -82,6 +83,18 @@ AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t f
   return curve;
 }
 
+/// Throws RunFailed where m of a held-out pair is not finite.
+void require_finite(const Job& job, const std::vector<CircuitPoint>& points,
+                    const std::vector<std::vector<double>>& metrics, const std::vector<double>& full,
+                    const std::vector<double>& empty) {
+  require_none(faults_of(job, full, "with nothing ablated"));
+  require_none(faults_of(job, empty, "with every neuron ablated"));
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const char* const side = points[i].side == Side::circuit ? "kept" : "ablated";
+    require_none(faults_of(job, metrics[i], fmt::format("with {} nodes {}", points[i].count, side)));
+  }
+}
+
 /// Interval of a ratio of means over pairs.
 Interval interval_of(const std::vector<std::int64_t>& clusters, const std::vector<double>& metric,
                      const std::vector<double>& full, const std::vector<double>& empty) {
@@ -124,6 +137,7 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
   if (circuit.ablation == Ablation::mean) {
     means = run_means(execution, job, "ablation means",
                       circuit.means_from == CircuitConfig::MeansFrom::test ? job.pairs.test : job.pairs.train);
+    require_none(faults_of(means, "ablation means"));
   }
   CurveInputs inputs;
   inputs.ablation = circuit.ablation;
@@ -144,8 +158,6 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
     rows.add(at::cat({curve.full.unsqueeze(1), curve.empty.unsqueeze(1), curve.points.t()}, 1));
     return UnitResult{{}, rows.take()};
   });
-  if (execution.comm.rank() != 0) return {};
-
   std::vector<double> full(job.pairs.test.size());
   std::vector<double> empty(job.pairs.test.size());
   std::vector<std::vector<double>> metrics(inputs.points.size(), std::vector<double>(job.pairs.test.size()));
@@ -161,6 +173,10 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
       for (std::size_t point = 0; point < metrics.size(); ++point) metrics[point][pair] = rows[i][2 + point];
     }
   }
+  agreed(execution.comm, [&] {
+    if (execution.comm.rank() == 0) require_finite(job, inputs.points, metrics, full, empty);
+  });
+  if (execution.comm.rank() != 0) return {};
   return outcome_of(selections, inputs.points, metrics, prompt_clusters(job.pairs.test), std::move(full),
                     std::move(empty));
 }

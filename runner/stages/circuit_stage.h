@@ -29,7 +29,7 @@ struct CircuitOutcome {
   AreaCurve cpr, cmd;
 };
 
-/// Meaningful on rank 0; every rank takes part.
+/// Meaningful on rank 0; every rank takes part. Throws RunFailed where a number that it needs is not finite.
 CircuitOutcome run_circuits(const Execution& execution, const Job& job, const AttributionOutcome& attribution);
 
 }  // namespace tributary

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/stages/steering_stage.h"
 
+#include <fmt/format.h>
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "attribution/circuit/stratified_sample.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/agreement_stage.h"
+#include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
 namespace tributary {
@@ -70,8 +72,6 @@ SteeringOutcome run_steering(const Execution& execution, const Job& job, const A
     for (const at::Tensor& table : by_pair(unit)) rows.add(table);
     return UnitResult{{}, rows.take()};
   });
-  if (execution.comm.rank() != 0) return {};
-
   SteeringOutcome outcome;
   outcome.neurons = inputs.neurons;
   outcome.factors = inputs.factors;
@@ -97,6 +97,13 @@ SteeringOutcome run_steering(const Execution& execution, const Job& job, const A
       }
     }
   }
+  agreed(execution.comm, [&] {
+    if (execution.comm.rank() != 0) return;
+    for (std::size_t factor = 0; factor < factors; ++factor) {
+      require_none(faults_of(job, outcome.metric[factor], fmt::format("at factor {}", outcome.factors[factor])));
+    }
+  });
+  if (execution.comm.rank() != 0) return {};
   const std::vector<std::int64_t> clusters = prompt_clusters(job.pairs.test);
   for (const std::vector<double>& metric : outcome.metric) {
     outcome.metric_interval.push_back(

@@ -32,6 +32,7 @@ bool TaskScores::audited(std::int64_t pair) const {
 
 void TaskScores::add(const at::Tensor& scores) {
   at::Tensor s = scores.to(at::kDouble);
+  if (method().score != ScoreKind::exact) expect_finite(s.sum({2, 3}));
   if (method().positions == Positions::sum && s.size(2) != 1) s = s.sum(2, true);  // [pair, layer, 1, neuron]
   if (method().aggregate == Aggregate::mean_abs) s = s.abs();
   for (std::int64_t pair = 0; pair < s.size(0); ++pair) tree_.add(s[pair].clone());
@@ -82,6 +83,8 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
   if (!sampled_.empty()) out.sampled = at::cat(sampled_);
   if (!kept_.empty()) out.kept = at::cat(kept_);
+  const at::Tensor faults = at::cat(sums_).cpu().isfinite().logical_not();
+  if (faults.any().item<bool>()) out.faults = faults.to(at::kDouble);
   out.scores = tree_.sum().cpu();
   if (method().positions == Positions::keep) out.scores = at_all_positions(out.scores, length_);
   return out;

@@ -202,6 +202,39 @@ TEST(Attribute, AggregatesPerPairSummingPositionsFirst) {
   EXPECT_GE((scores_of(model, request).scores - kept.sum(1, true).abs()).min().item<double>(), -1e-12);
 }
 
+TEST(Attribute, LayersWithScoresThatAreNotFiniteAreTold) {
+  const Transformer model = tiny_model(Kind::llama);
+  const Prompts prompts = tiny_prompts(pairs, length);
+  MethodRequest request = request_of("gradient-x-activation");
+  request.baseline = Baseline::mean;
+  Task task = task_of(request);
+  const Architecture& a = model.architecture();
+  task.options.mean = {at::zeros({length, a.d_model}, at::kDouble),
+                       at::zeros({a.layers(), length, a.neurons}, at::kDouble)};
+  EXPECT_FALSE(unit_of(model, task, prompts).faults.defined());
+  task.options.mean.activations[1][length - 1][0] = std::numeric_limits<double>::infinity();
+  const at::Tensor faults = unit_of(model, task, prompts).faults;  // [pair, layer]
+  EXPECT_TRUE(faults.select(1, 1).eq(1).all().item<bool>());
+  EXPECT_EQ(faults.sum().item<double>(), pairs);
+}
+
+TEST(Attribute, NeuronsThatAreNotPatchedAreNoFaultsButPatchedOnesMayBe) {
+  const Transformer model = tiny_model(Kind::llama);
+  const Prompts prompts = tiny_prompts(pairs, length);
+  MethodRequest request = request_of("exact-patching");
+  request.baseline = Baseline::mean;
+  Task task = task_of(request);
+  const Architecture& a = model.architecture();
+  task.options.mean = {at::zeros({length, a.d_model}, at::kDouble),
+                       at::zeros({a.layers(), length, a.neurons}, at::kDouble)};
+  task.options.sample = {{0, 1, 2}, {2, length - 1, 0}};
+  EXPECT_FALSE(unit_of(model, task, prompts).faults.defined());
+  task.options.mean.activations[2][length - 1][0] = std::numeric_limits<double>::quiet_NaN();
+  const at::Tensor faults = unit_of(model, task, prompts).faults;
+  EXPECT_TRUE(faults.select(1, 2).eq(1).all().item<bool>());
+  EXPECT_EQ(faults.sum().item<double>(), pairs);
+}
+
 TEST(Attribute, TheAuditComparesWithTwiceThePoints) {
   const Transformer model = tiny_model(Kind::llama);
   const Prompts prompts = tiny_prompts(pairs, length);
