@@ -72,6 +72,12 @@ void Run::warn() const {
   if (scores_tokens && job_.config.agreement.sample > 0) note_unused("agreement");
   if (scores_tokens && job_.config.keep.what != Keep::What::sums) note_unused("attribution.keep");
   if (!job_.has_steering() && !job_.config.steering.factors.empty()) note_unused("steering.top");
+  const SteeringConfig& steering = job_.config.steering;
+  const bool steers_first = job_.has_steering() && steering.neurons.empty();
+  if (steers_first && method.score == ScoreKind::exact && job_.config.sample < steering.top) {
+    std::cerr << "tributary: note: steering.top asks for " << steering.top << " neurons, but attribution.sample gives "
+              << job_.config.sample << " a score: only those are steered\n";
+  }
   if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {
     std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on "
               << job_.config.pilot_pairs << " pairs\n";

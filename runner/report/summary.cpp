@@ -61,7 +61,8 @@ std::string top_table(const ResultsFile& results) {
   const std::vector<float>& score = values<float>(scores);
   const std::int64_t positions = scores.shape.at(1);
   const std::int64_t neurons = scores.shape.at(2);
-  const auto order = ranked(score, Ranking::absolute);
+  auto order = ranked(score, Ranking::absolute);
+  order.resize(static_cast<std::size_t>(count_of_scored(score)));
   std::string text = "\n  rank  layer  position  neuron     score\n";
   for (std::size_t i = 0; i < std::min(top_neurons, order.size()); ++i) {
     const std::int64_t flat = order[i];
@@ -82,6 +83,11 @@ std::string circuit_table(const ResultsFile& results) {
   for (std::size_t i = 0; i < faithfulness.size(); ++i) {
     text += fmt::format("  {:>6}  {:>12.3f}  {:>12.3f}\n", values<std::int64_t>(*count).at(i), faithfulness[i],
                         completeness.at(i));
+  }
+  const auto* scored = detail::find_attribute<std::int64_t>(results, "/circuit", "scored");
+  const auto* nodes = detail::find_attribute<std::int64_t>(results, "/circuit", "nodes");
+  if (scored != nullptr && nodes != nullptr && *scored < *nodes) {
+    text += fmt::format("  {} of {} nodes have a score: circuits of more, CPR and CMD are nan\n", *scored, *nodes);
   }
   if (attribute<std::int64_t>(results, "/circuit", "measurable") == 0) {
     return text +

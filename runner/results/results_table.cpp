@@ -114,6 +114,7 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
       {"ablation", word_of(config.ablation)},
       {"ablation_pairs", std::string(config.means_from == CircuitConfig::MeansFrom::test ? "test" : "train")},
       {"nodes", job.architecture().layers() * job.node_positions() * job.architecture().neurons},
+      {"scored", outcome.scored},
       {"cpr", outcome.cpr.area},
       {"cmd", outcome.cmd.area},
       {"measurable", static_cast<std::int64_t>(outcome.measurable ? 1 : 0)},

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 
 #include "attribution/circuit/curve.h"
 #include "common/errors.h"
@@ -83,13 +84,13 @@ AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t f
   return curve;
 }
 
-/// Throws RunFailed where m of a held-out pair is not finite.
-void require_finite(const Job& job, const std::vector<CircuitPoint>& points,
+/// Throws RunFailed where m of a held-out pair is not finite. evaluated: places of points.
+void require_finite(const Job& job, const std::vector<CircuitPoint>& points, const std::vector<std::size_t>& evaluated,
                     const std::vector<std::vector<double>>& metrics, const std::vector<double>& full,
                     const std::vector<double>& empty) {
   require_none(faults_of(job, full, "with nothing ablated"));
   require_none(faults_of(job, empty, "with every neuron ablated"));
-  for (std::size_t i = 0; i < points.size(); ++i) {
+  for (const std::size_t i : evaluated) {
     const char* const side = points[i].side == Side::circuit ? "kept" : "ablated";
     require_none(faults_of(job, metrics[i], fmt::format("with {} nodes {}", points[i].count, side)));
   }
@@ -143,7 +144,15 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
   inputs.ablation = circuit.ablation;
   inputs.places = {places_tensor(attribution.scores, Ranking::absolute, attribution.shape, job.device),
                    places_tensor(attribution.scores, Ranking::signed_score, attribution.shape, job.device)};
-  inputs.points = points_of(selections, static_cast<std::int64_t>(attribution.scores.size()), circuit.ranking);
+  const std::vector<CircuitPoint> points =
+      points_of(selections, static_cast<std::int64_t>(attribution.scores.size()), circuit.ranking);
+  const std::int64_t scored = count_of_scored(attribution.scores);
+  std::vector<std::size_t> evaluated;  // points that keep nodes with a score only: the others stay NaN
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (points[i].count > scored) continue;
+    evaluated.push_back(i);
+    inputs.points.push_back(points[i]);
+  }
 
   const StagePlan plan = plan_curve(job);
   const StageResult result = run_plan(execution, "circuits", plan, [&](const Chunk& chunk) {
@@ -160,7 +169,8 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
   });
   std::vector<double> full(job.pairs.test.size());
   std::vector<double> empty(job.pairs.test.size());
-  std::vector<std::vector<double>> metrics(inputs.points.size(), std::vector<double>(job.pairs.test.size()));
+  std::vector<std::vector<double>> metrics(
+      points.size(), std::vector<double>(job.pairs.test.size(), std::numeric_limits<double>::quiet_NaN()));
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const std::vector<std::int64_t>& members = plan.chunks[unit].members;
     execution.timings.count(result.rows[unit].front());
@@ -170,15 +180,17 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
       const auto pair = static_cast<std::size_t>(members[i]);
       full[pair] = rows[i][0];
       empty[pair] = rows[i][1];
-      for (std::size_t point = 0; point < metrics.size(); ++point) metrics[point][pair] = rows[i][2 + point];
+      for (std::size_t k = 0; k < evaluated.size(); ++k) metrics[evaluated[k]][pair] = rows[i][2 + k];
     }
   }
   agreed(execution.comm, [&] {
-    if (execution.comm.rank() == 0) require_finite(job, inputs.points, metrics, full, empty);
+    if (execution.comm.rank() == 0) require_finite(job, points, evaluated, metrics, full, empty);
   });
   if (execution.comm.rank() != 0) return {};
-  return outcome_of(selections, inputs.points, metrics, prompt_clusters(job.pairs.test), std::move(full),
-                    std::move(empty));
+  CircuitOutcome outcome = outcome_of(selections, points, metrics, prompt_clusters(job.pairs.test), std::move(full),
+                                      std::move(empty));
+  outcome.scored = scored;
+  return outcome;
 }
 
 }  // namespace tributary

@@ -27,7 +27,8 @@ std::vector<Neuron> neurons_to_steer(const Job& job, const AttributionOutcome& a
   const std::vector<std::int64_t>& sizes = attribution.shape;
   const NodeShape shape{sizes[0], sizes[1], sizes[2], job.config.method.positions};
   std::vector<Neuron> first;
-  for (std::int64_t i = 0; i < std::min<std::int64_t>(steering.top, std::ssize(order)); ++i) {
+  const std::int64_t count = std::min(steering.top, count_of_scored(attribution.scores));
+  for (std::int64_t i = 0; i < count; ++i) {
     first.push_back(shape.neuron(order[static_cast<std::size_t>(i)]));
   }
   return first;
