@@ -93,7 +93,7 @@ std::string circuit_table(const ResultsFile& results) {
     return text +
            "  ablating every neuron changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
   }
-  return text + fmt::format("  CPR {:.3f} (ideal 0.999), CMD {:.3f} (ideal 0); ablation {}\n",
+  return text + fmt::format("  CPR {:.3f}, CMD {:.3f} (ideal 0); ablation {}\n",
                             attribute<double>(results, "/circuit", "cpr"),
                             attribute<double>(results, "/circuit", "cmd"),
                             attribute<std::string>(results, "/circuit", "ablation"));

@@ -75,7 +75,7 @@ std::vector<AttributeRow> attribute_rows() {
       {.owner = "/circuit",
        .name = "cpr",
        .type = AttributeType::number,
-       .meaning = "area under cpr_value over cpr_fraction; ideal 0.999",
+       .meaning = "area under cpr_value over cpr_fraction",
        .when = when::circuit},
       {.owner = "/circuit",
        .name = "cmd",
