@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
@@ -56,6 +57,30 @@ std::string error_line(const ResultsFile& results) {
   return "";
 }
 
+/// Pairs and layers whose adaptive quadrature did not meet the tolerance.
+std::string unconverged_lines(const ResultsFile& results) {
+  constexpr std::size_t named_layers = 5;
+  const Dataset* table = results.find("/attribution/converged");
+  if (table == nullptr) return "";
+  const std::vector<std::int64_t>& met = values<std::int64_t>(*table);
+  const bool by_layer = table->shape.size() == 2;  // else one integral a pair
+  const std::int64_t layers = by_layer ? table->shape.at(1) : 1;
+  std::map<std::int64_t, std::vector<std::int64_t>> open;  // layer → pairs
+  for (std::int64_t i = 0; i < std::ssize(met); ++i) {
+    if (met[static_cast<std::size_t>(i)] == 0) open[i % layers].push_back(i / layers);
+  }
+  if (open.empty()) return "";
+  const std::ptrdiff_t count = std::count(met.begin(), met.end(), 0);
+  std::string text = fmt::format("unconverged  {} of {} integrals missed the tolerance at max_points, counted from 0:", count,
+                                 met.size());
+  std::size_t named = 0;
+  for (const auto& [layer, pairs] : open) {
+    if (++named > named_layers) return text + fmt::format("; and {} more layers\n", open.size() - named_layers);
+    text += (named > 1 ? ";" : "") + (by_layer ? fmt::format(" layer {}:", layer) : std::string()) + " pairs " + in_ranges(pairs);
+  }
+  return text + "\n";
+}
+
 std::string top_table(const ResultsFile& results) {
   const Dataset& scores = detail::dataset_of(results, "/attribution/scores");
   const std::vector<float>& score = values<float>(scores);
@@ -102,7 +127,7 @@ std::string circuit_table(const ResultsFile& results) {
 }  // namespace
 
 std::string summary_of(const ResultsFile& results) {
-  return headline(results) + pairs_line(results) + error_line(results) + top_table(results) + circuit_table(results);
+  return headline(results) + pairs_line(results) + error_line(results) + unconverged_lines(results) + top_table(results) + circuit_table(results);
 }
 
 }  // namespace tributary

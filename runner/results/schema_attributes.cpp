@@ -40,7 +40,7 @@ std::vector<AttributeRow> attribute_rows() {
       {.owner = "/attribution",
        .name = "unconverged",
        .type = AttributeType::integer,
-       .meaning = "pairs × layers that did not reach the tolerance",
+       .meaning = "zeros of converged",
        .when = when::adaptive,
        .need = Need::optional},
       {.owner = "/attribution",

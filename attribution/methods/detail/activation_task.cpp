@@ -46,11 +46,11 @@ std::vector<PathIntegral> integrate_fixed(const MicroBatch& micro, const Activat
 
 std::vector<PathIntegral> integrate_task(const MicroBatch& micro, const ActivationPath& path, const Task& task) {
   if (task.method.quadrature != Quadrature::adaptive) return integrate_fixed(micro, path, task);
-  std::vector<double> floors;
+  std::vector<AdaptiveGoal> goals;
   for (std::int64_t example = 0; example < path.examples(); ++example) {
-    floors.push_back(micro.floor_of(example % micro.pairs()));
+    goals.push_back(micro.goal_of(example % micro.pairs(), task.method));
   }
-  return integrate_adaptive(path, floors, adaptive_options(task.method));
+  return integrate_adaptive(path, goals, adaptive_options(task.method));
 }
 
 /// Whether any layer's points include the run that stays as it is.
@@ -133,7 +133,7 @@ at::Tensor activation_pilot(const MicroBatch& micro, const Task& task) {
   const at::Tensor effects = micro.effects(task.method, task.options);
   std::vector<PilotGoal> goals;
   for (std::int64_t example = 0; example < path.examples(); ++example) {
-    goals.push_back({effects.const_data_ptr<double>()[example], micro.floor_of(example % micro.pairs())});
+    goals.push_back({effects.const_data_ptr<double>()[example], micro.floor_of(example % micro.pairs(), task.method.tolerance)});
   }
   const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); });
   at::Tensor table = at::empty({micro.pairs(), task.options.layers.count()}, at::kDouble);

@@ -141,9 +141,9 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
   const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, first.method().rules,
                            taps_of(tasks), micro.batching(), micro.flops());
   if (first.method().quadrature == Quadrature::adaptive) {
-    std::vector<double> floors;
-    for (const std::int64_t pair : all_pairs(micro)) floors.push_back(micro.floor_of(pair));
-    finish(micro, start, path, first, integrate_adaptive(path, floors, adaptive_options(first.method())));
+    std::vector<AdaptiveGoal> goals;
+    for (const std::int64_t pair : all_pairs(micro)) goals.push_back(micro.goal_of(pair, first.method()));
+    finish(micro, start, path, first, integrate_adaptive(path, goals, adaptive_options(first.method())));
     return;
   }
   std::vector<SweepPlan> plans;
@@ -159,7 +159,7 @@ at::Tensor embedding_pilot(const MicroBatch& micro, const Task& task) {
   const at::Tensor differences = start.metric_difference(micro);
   std::vector<PilotGoal> goals;
   for (const std::int64_t pair : all_pairs(micro)) {
-    goals.push_back({differences.const_data_ptr<double>()[pair], micro.floor_of(pair)});
+    goals.push_back({differences.const_data_ptr<double>()[pair], micro.floor_of(pair, task.method.tolerance)});
   }
   const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); });
   at::Tensor table = at::empty({micro.pairs(), 1}, at::kDouble);
