@@ -27,7 +27,7 @@ std::vector<DatasetRow> attribution_rows() {
       {.path = "/attribution/audit",
        .axes = {"pair", "layer"},
        .units = "fraction",
-       .long_name = "relative L1 difference to the scores with twice the points, of audited pairs",
+       .long_name = "relative L1 difference to the scores of a finer rule, of audited pairs",
        .when = "attribution.audit"},
       {.path = "/attribution/metric",
        .axes = {"pair", "run"},
