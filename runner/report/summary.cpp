@@ -81,6 +81,23 @@ std::string unconverged_lines(const ResultsFile& results) {
   return text + "\n";
 }
 
+/// Layers in which no rule that the pilot tried met the tolerance.
+std::string pilot_line(const ResultsFile& results) {
+  const auto* ratios = detail::find_attribute<std::vector<double>>(results, "/attribution", "pilot_ratio");
+  if (ratios == nullptr) return "";
+  std::vector<std::int64_t> open;
+  double worst = 0;
+  for (std::size_t l = 0; l < ratios->size(); ++l) {
+    if ((*ratios)[l] <= 1) continue;
+    open.push_back(static_cast<std::int64_t>(l));
+    worst = std::max(worst, (*ratios)[l]);
+  }
+  if (open.empty()) return "";
+  const std::string where = ratios->size() > 1 ? " in layers " + in_ranges(open) + " (counted from 0)" : "";
+  return fmt::format("pilot        warning: no rule met the tolerance{}; the finest misses it {:.3g} times over\n", where,
+                     worst);
+}
+
 std::string top_table(const ResultsFile& results) {
   const Dataset& scores = detail::dataset_of(results, "/attribution/scores");
   const std::vector<float>& score = values<float>(scores);
@@ -127,7 +144,7 @@ std::string circuit_table(const ResultsFile& results) {
 }  // namespace
 
 std::string summary_of(const ResultsFile& results) {
-  return headline(results) + pairs_line(results) + error_line(results) + unconverged_lines(results) + top_table(results) + circuit_table(results);
+  return headline(results) + pairs_line(results) + error_line(results) + unconverged_lines(results) + pilot_line(results) + top_table(results) + circuit_table(results);
 }
 
 }  // namespace tributary

@@ -64,7 +64,10 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job, const At
   attributes["metric"] = word_of(job.config.metric);
   attributes["metric_top"] = job.config.metric == MetricKind::sum_of_logits ? job.config.metric_top : std::int64_t{0};
   attributes["rules"] = rules;
-  if (!outcome.pilot.empty()) attributes["pilot_rules"] = outcome.pilot;
+  if (!outcome.pilot.empty()) {
+    attributes["pilot_rules"] = outcome.pilot;
+    attributes["pilot_ratio"] = outcome.pilot_ratio;
+  }
   if (!outcome.converged.empty()) {
     std::int64_t open = 0;
     for (const std::vector<double>& row : converged_of(job, outcome).rows) open += std::count(row.begin(), row.end(), 0.0);

@@ -127,7 +127,7 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
   audit(micro, path, task, integrals, differences, scores);
 }
 
-at::Tensor activation_pilot(const MicroBatch& micro, const Task& task) {
+PilotChoices activation_pilot(const MicroBatch& micro, const Task& task) {
   ActivationPath path = micro.activation_path(micro.working(), task.method, task.options, task.method.rules);
   path.know_base(micro.gradients(base_group(task.method), task.method.rules).resid_post);
   const at::Tensor effects = micro.effects(task.method, task.options);
@@ -135,12 +135,7 @@ at::Tensor activation_pilot(const MicroBatch& micro, const Task& task) {
   for (std::int64_t example = 0; example < path.examples(); ++example) {
     goals.push_back({effects.const_data_ptr<double>()[example], micro.floor_of(example % micro.pairs(), task.method.tolerance)});
   }
-  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); });
-  at::Tensor table = at::empty({micro.pairs(), task.options.layers.count()}, at::kDouble);
-  for (std::int64_t example = 0; example < path.examples(); ++example) {
-    table[example % micro.pairs()][example / micro.pairs()] = chosen[static_cast<std::size_t>(example)];
-  }
-  return table;
+  return tables_of(cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); }), micro.pairs());
 }
 
 }  // namespace tributary::detail

@@ -94,8 +94,8 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
 /// Whether two tasks may share a sweep of the embeddings.
 bool share_sweep(const TaskScores& a, const TaskScores& b);
 
-/// Index of the cheapest pilot candidate within tolerance [pair, layer], or [pair, 1] on embedding paths.
-at::Tensor activation_pilot(const MicroBatch& micro, const Task& task);
-at::Tensor embedding_pilot(const MicroBatch& micro, const Task& task);
+/// The pilot (attribute.h) on a micro-batch.
+PilotChoices activation_pilot(const MicroBatch& micro, const Task& task);
+PilotChoices embedding_pilot(const MicroBatch& micro, const Task& task);
 
 }  // namespace tributary::detail
