@@ -41,8 +41,8 @@ class Finalizer {
 
   [[nodiscard]] SweepFolder& sweep() { return sweep_; }
 
-  /// Writes the results of a group's runs that are not complete: one that cannot be finished leaves the others. The exit
-  /// code of the first one that could not be. Collective; throws what concerns all runs.
+  /// Writes the results of a group's runs that are not complete: one that cannot be finished leaves the others. The
+  /// exit code of the first one that could not be. Collective; throws what concerns all runs.
   int finalize(const JournalGroup& group) {
     const std::string started = utc_now();
     const StoredGroup stored = prepare(group);

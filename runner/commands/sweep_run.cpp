@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "io/results.h"
+#include "runner/job/averaged_prompts.h"
 #include "runner/job/prepare_job.h"
 #include "runner/report/report.h"
 #include "runner/report/summary.h"
@@ -68,6 +69,7 @@ void Run::warn() const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
+  for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
   const bool scores_tokens = !method.has_neurons();
   if (scores_tokens && job_.config.agreement.sample > 0) note_unused("agreement");
   if (scores_tokens && job_.config.keep.what != Keep::What::sums) note_unused("attribution.keep");
@@ -111,8 +113,7 @@ void Run::show_complete() const {
 void Run::show(const ResultsFile& results) const {
   const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
   std::cout << name << '\n'
-            << summary_of(results) << "\nresults      "
-            << results_path(output()).string()
+            << summary_of(results) << "\nresults      " << results_path(output()).string()
             << (complete_ ? " (complete already; --fresh computes it again)" : "") << "\n\n"
             << std::flush;
 }

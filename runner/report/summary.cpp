@@ -71,12 +71,13 @@ std::string unconverged_lines(const ResultsFile& results) {
   }
   if (open.empty()) return "";
   const std::ptrdiff_t count = std::count(met.begin(), met.end(), 0);
-  std::string text = fmt::format("unconverged  {} of {} integrals missed the tolerance at max_points, counted from 0:", count,
-                                 met.size());
+  std::string text = fmt::format(
+      "unconverged  {} of {} integrals missed the tolerance at max_points, counted from 0:", count, met.size());
   std::size_t named = 0;
   for (const auto& [layer, pairs] : open) {
     if (++named > named_layers) return text + fmt::format("; and {} more layers\n", open.size() - named_layers);
-    text += (named > 1 ? ";" : "") + (by_layer ? fmt::format(" layer {}:", layer) : std::string()) + " pairs " + in_ranges(pairs);
+    text += (named > 1 ? ";" : "") + (by_layer ? fmt::format(" layer {}:", layer) : std::string()) + " pairs " +
+            in_ranges(pairs);
   }
   return text + "\n";
 }
@@ -94,8 +95,8 @@ std::string pilot_line(const ResultsFile& results) {
   }
   if (open.empty()) return "";
   const std::string where = ratios->size() > 1 ? " in layers " + in_ranges(open) + " (counted from 0)" : "";
-  return fmt::format("pilot        warning: no rule met the tolerance{}; the finest misses it {:.3g} times over\n", where,
-                     worst);
+  return fmt::format("pilot        warning: no rule met the tolerance{}; the finest misses it {:.3g} times over\n",
+                     where, worst);
 }
 
 std::string top_table(const ResultsFile& results) {
@@ -144,7 +145,8 @@ std::string circuit_table(const ResultsFile& results) {
 }  // namespace
 
 std::string summary_of(const ResultsFile& results) {
-  return headline(results) + pairs_line(results) + error_line(results) + unconverged_lines(results) + pilot_line(results) + top_table(results) + circuit_table(results);
+  return headline(results) + pairs_line(results) + error_line(results) + unconverged_lines(results) +
+         pilot_line(results) + top_table(results) + circuit_table(results);
 }
 
 }  // namespace tributary

@@ -70,7 +70,8 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job, const At
   }
   if (!outcome.converged.empty()) {
     std::int64_t open = 0;
-    for (const std::vector<double>& row : converged_of(job, outcome).rows) open += std::count(row.begin(), row.end(), 0.0);
+    for (const std::vector<double>& row : converged_of(job, outcome).rows)
+      open += std::count(row.begin(), row.end(), 0.0);
     attributes["unconverged"] = open;
     attributes["tolerance"] = method.tolerance;
   }

@@ -40,7 +40,8 @@ std::vector<AttributeRow> attribute_rows() {
       {.owner = "/attribution",
        .name = "pilot_ratio",
        .type = AttributeType::numbers,
-       .meaning = "error of the pilot pair that is worst, by what the tolerance allows, of each layer; above 1: no rule met it",
+       .meaning = "error of the pilot pair that is worst, by what the tolerance allows, of each layer; above 1: no "
+                  "rule met it",
        .when = when::pilot,
        .need = Need::optional},
       {.owner = "/attribution",

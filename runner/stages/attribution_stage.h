@@ -38,7 +38,8 @@ struct AttributionOutcome {
   PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
   std::string failure;             //!< why the run has no result (not_finite.h); empty: it has one
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
-  std::vector<double> pilot_ratio;  //!< [layer] the pilot pairs' largest error by what is allowed; above 1: no rule met it
+  std::vector<double>
+      pilot_ratio;  //!< [layer] the pilot pairs' largest error by what is allowed; above 1: no rule met it
 };
 
 /// Computes runs that share model, pairs and metric, in one stage. In their order. sampled: neurons, in ascending

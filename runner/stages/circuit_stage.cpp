@@ -13,6 +13,7 @@
 #include "attribution/circuit/curve.h"
 #include "common/errors.h"
 #include "runner/cluster/stopping.h"
+#include "runner/job/averaged_prompts.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/agreement_stage.h"
 #include "runner/stages/not_finite.h"
@@ -136,8 +137,7 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
   const std::vector<Selection> selections = selections_of(circuit, attribution.scores);
   std::map<std::int64_t, MeanState> means;
   if (circuit.ablation == Ablation::mean) {
-    means = run_means(execution, job, "ablation means",
-                      circuit.means_from == CircuitConfig::MeansFrom::test ? job.pairs.test : job.pairs.train);
+    means = run_means(execution, job, "ablation means", ablation_pairs(job));
     require_none(faults_of(means, "ablation means"));
   }
   CurveInputs inputs;
@@ -187,8 +187,8 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
     if (execution.comm.rank() == 0) require_finite(job, points, evaluated, metrics, full, empty);
   });
   if (execution.comm.rank() != 0) return {};
-  CircuitOutcome outcome = outcome_of(selections, points, metrics, prompt_clusters(job.pairs.test), std::move(full),
-                                      std::move(empty));
+  CircuitOutcome outcome =
+      outcome_of(selections, points, metrics, prompt_clusters(job.pairs.test), std::move(full), std::move(empty));
   outcome.scored = scored;
   return outcome;
 }

@@ -26,7 +26,7 @@ struct CircuitOutcome {
   std::vector<std::vector<double>> metric_circuit, metric_complement;  //!< [point][pair]
   std::vector<double> metric_full, metric_empty;                       //!< [pair]
   std::int64_t scored = 0;  //!< nodes with a score: what a larger circuit holds is made up, so its numbers are NaN
-  bool measurable = true;  //!< |F(M) - F(empty)| is large enough for the ratios
+  bool measurable = true;   //!< |F(M) - F(empty)| is large enough for the ratios
   AreaCurve cpr, cmd;
 };
 

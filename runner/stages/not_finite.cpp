@@ -24,15 +24,16 @@ class FaultyPairs {
   void add(const std::string& which, const std::vector<TokenPair>& pairs, std::size_t place, const std::string& what) {
     if (++count_ > named_pairs) return;
     const PromptPair& text = pairs.at(place).text;
-    lines_ += fmt::format("\n  {} pair {} ({}:{}, \"{}\"): {}", which, place, text.file, text.line, text.clean_prefix,
-                          what);
+    lines_ +=
+        fmt::format("\n  {} pair {} ({}:{}, \"{}\"): {}", which, place, text.file, text.line, text.clean_prefix, what);
   }
 
   /// Why there is no result, and what to do about it; empty where no pair was added.
   [[nodiscard]] std::string text() const {
     if (count_ == 0) return "";
     const std::string others = count_ > named_pairs ? fmt::format("\n  and {} more", count_ - named_pairs) : "";
-    return "numbers that are not finite, which leave no mean over the pairs and no ranking (pairs and layers are counted "
+    return "numbers that are not finite, which leave no mean over the pairs and no ranking (pairs and layers are "
+           "counted "
            "from 0):" +
            lines_ + others +
            "\n  The network overflows or divides by zero there: leave these pairs out, look at the checkpoint, or take "
@@ -97,7 +98,8 @@ std::string faults_of(const Job& job, const std::vector<Neuron>& neurons, const 
     }
     if (layers.empty()) continue;
     const std::vector<std::int64_t> sorted(layers.begin(), layers.end());
-    faulty.add("training", job.pairs.train, pair, "exact effects of neurons in layers " + in_ranges(sorted) + " are not");
+    faulty.add("training", job.pairs.train, pair,
+               "exact effects of neurons in layers " + in_ranges(sorted) + " are not");
   }
   return faulty.text();
 }

@@ -271,7 +271,9 @@ def test_nothing_is_ranked_that_has_no_score(binary, tmp_path, tiny_folder):
         np.testing.assert_array_equal(np.isnan(results[f"/circuit/{name}"]).all(axis=1), counts > 20, name)
     for area in ("cpr", "cmd"):
         assert np.isnan(results.attributes["/circuit"][area])
-        np.testing.assert_array_equal(np.isnan(results[f"/circuit/{area}_value"]), results[f"/circuit/{area}_count"] > 20)
+        np.testing.assert_array_equal(
+            np.isnan(results[f"/circuit/{area}_value"]), results[f"/circuit/{area}_count"] > 20
+        )
     steered = neurons_of(results, "steering")
     assert len(steered) == 20
     assert not any(np.isnan(results["/attribution/scores"][neuron]) for neuron in steered)

@@ -60,8 +60,10 @@ def test_a_training_pair(poisoned):
 
 def test_a_prompt_of_the_baseline(poisoned):
     """Of two runs that are computed together the one with the overflowing mean fails."""
-    prompts = [{"clean_prefix": json.loads(line)["clean_prefix"], "clean_answer": json.loads(line)["clean_answer"]}
-               for line in (poisoned.folder / "bad.jsonl").read_text().splitlines()]
+    prompts = [
+        {"clean_prefix": json.loads(line)["clean_prefix"], "clean_answer": json.loads(line)["clean_answer"]}
+        for line in (poisoned.folder / "bad.jsonl").read_text().splitlines()
+    ]
     (poisoned.folder / "baseline.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
     poisoned.settings["sweep"] = {
         "include": [

@@ -133,7 +133,8 @@ PilotChoices activation_pilot(const MicroBatch& micro, const Task& task) {
   const at::Tensor effects = micro.effects(task.method, task.options);
   std::vector<PilotGoal> goals;
   for (std::int64_t example = 0; example < path.examples(); ++example) {
-    goals.push_back({effects.const_data_ptr<double>()[example], micro.floor_of(example % micro.pairs(), task.method.tolerance)});
+    goals.push_back(
+        {effects.const_data_ptr<double>()[example], micro.floor_of(example % micro.pairs(), task.method.tolerance)});
   }
   return tables_of(cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); }), micro.pairs());
 }

@@ -55,8 +55,8 @@ AdaptiveGoal MicroBatch::goal_of(std::int64_t pair, const Method& method) const 
 
 at::Tensor MicroBatch::rounding_of_metric() const {
   const Transformer& model = exact_->model();
-  const double epsilon =
-      model.score_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const double epsilon = model.score_type() == at::kDouble ? std::numeric_limits<double>::epsilon()
+                                                           : std::numeric_limits<float>::epsilon();
   const at::Tensor resid = exact_->pass().resid.narrow(0, exact_->range(clean_group).first, pairs());
   at::Tensor size = metric_.abs().nansum(1);  // [pair]; NaN where there is no counterfactual
   const MetricTokens& all = prompts_.tokens;

@@ -19,8 +19,8 @@ struct PilotGoal {
   double difference, floor;
 };
 
-/// A candidate by its index, and its error as a multiple of what the tolerance allows. The last one where none is within
-/// tolerance: then ratio > 1.
+/// A candidate by its index, and its error as a multiple of what the tolerance allows. The last one where none is
+/// within tolerance: then ratio > 1.
 struct PilotChoice {
   int candidate = 0;
   double ratio = 0;

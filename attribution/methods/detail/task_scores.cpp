@@ -122,7 +122,8 @@ SweepPlan audit_plan(const Method& method, int used) {
   }
   Method standard = method;  // Captum's conductance is off by c/n whatever its rule
   standard.form = ConductanceForm::standard;
-  return candidate_plan(standard, {Quadrature::trapezoid, std::max({2 * used - 1, 2 * method.steps + 1, audit_points})});
+  return candidate_plan(standard,
+                        {Quadrature::trapezoid, std::max({2 * used - 1, 2 * method.steps + 1, audit_points})});
 }
 
 AdaptiveOptions adaptive_options(const Method& method) {

@@ -279,7 +279,8 @@ TEST(Attribute, TheAuditShowsTheWholeErrorOfEachRule) {
       return unit_of(model, task_of(request), prompts.narrow(1, 1)).scores;
     };
     const at::Tensor truth = alone(fine);
-    const at::Tensor error = (alone(request_of(method, rule, steps)) - truth).abs().sum({1, 2}) / truth.abs().sum({1, 2});
+    const at::Tensor error =
+        (alone(request_of(method, rule, steps)) - truth).abs().sum({1, 2}) / truth.abs().sum({1, 2});
     EXPECT_LE(largest(unit.audit[1] / error - 1), 0.1) << method << ' ' << name_of(rule);
   };
   for (const Quadrature rule : {Quadrature::left, Quadrature::right, Quadrature::trapezoid_captum}) {
