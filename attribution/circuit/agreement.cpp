@@ -15,6 +15,12 @@ namespace {
 
 constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
+/// Sorting needs values that can be compared.
+void require_order(std::span<const double> values) {
+  TRIBUTARY_EXPECT(std::none_of(values.begin(), values.end(), [](double value) { return std::isnan(value); }),
+                   "NaN has no place in an order");
+}
+
 }  // namespace
 
 double pearson(std::span<const double> x, std::span<const double> y) {
@@ -47,6 +53,7 @@ double pearson_without_largest(std::span<const double> x, std::span<const double
 }
 
 std::vector<double> mean_ranks(std::span<const double> values) {
+  require_order(values);
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
@@ -63,6 +70,7 @@ std::vector<double> mean_ranks(std::span<const double> values) {
 double spearman(std::span<const double> x, std::span<const double> y) { return pearson(mean_ranks(x), mean_ranks(y)); }
 
 std::vector<std::size_t> largest(std::span<const double> x, std::size_t k) {
+  require_order(x);
   std::vector<std::size_t> order(x.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto end = order.begin() + static_cast<std::ptrdiff_t>(std::min(k, order.size()));

@@ -19,7 +19,7 @@ double pearson_without_largest(std::span<const double> x, std::span<const double
 /// Spearman's rank correlation: Pearson's of the ranks, ties sharing their mean rank.
 double spearman(std::span<const double> x, std::span<const double> y);
 
-/// Places of the k largest |x|, ascending; equal values by place.
+/// Places of the k largest |x|, ascending; equal values by place. No value may be NaN.
 std::vector<std::size_t> largest(std::span<const double> x, std::size_t k);
 
 /// Share of the places in `a` that are in `b` too; both ascending and of one size. NaN when they are empty.

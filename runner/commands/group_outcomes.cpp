@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runner/stages/circuit_stage.h"
+#include "runner/stages/not_finite.h"
 #include "runner/stages/steering_stage.h"
 
 namespace tributary {
@@ -32,12 +33,16 @@ Outcome GroupOutcomes::of(std::size_t i, Timings& own) const {
   const Job& job = *runs_[i];
   const Execution alone{
       execution_.comm, execution_.stages, execution_.rows, execution_.stop, own, " of run " + std::to_string(i)};
+  agreed(execution_.comm, [&] {
+    if (execution_.comm.rank() == 0) require_none(attributions_[i].failure);
+  });
   Outcome outcome;
   outcome.attribution = &attributions_[i];
   if (job.has_circuit()) outcome.circuit = run_circuits(alone, job, attributions_[i]);
   if (job.has_steering()) outcome.steering = run_steering(alone, job, attributions_[i]);
   agreed(execution_.comm, [&] {
     if (execution_.comm.rank() != 0 || truths_[i] == nullptr) return;
+    require_none(faults_of(job, neurons_of(exact_.sample()), *truths_[i]));
     outcome.agreement = agreement_of(job, exact_.sample(), *truths_[i], attributions_[i].sampled);
   });
   return outcome;

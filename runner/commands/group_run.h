@@ -30,9 +30,10 @@ class GroupRun {
   GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunArguments& arguments, const Communicator& comm,
            StopFlag& stop);
 
-  /// Computes the runs, and writes the results of those that are not complete. seconds_before: what getting here took,
-  /// of a process's first group. Collective; throws.
-  void compute(double seconds_before);
+  /// Computes the runs, and writes the results of those that are not complete: one that cannot be finished leaves the
+  /// others. The exit code of the first one that could not be. seconds_before: what getting here took, of a process's
+  /// first group. Collective; throws what concerns all runs.
+  int compute(double seconds_before);
 
  private:
   void check_machine();

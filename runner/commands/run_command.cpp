@@ -70,7 +70,10 @@ int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& s
   for (const std::vector<std::size_t>& members : groups) {
     std::vector<Run*> group;
     for (const std::size_t member : members) group.push_back(runs[member].get());
-    const int code = together(comm, [&] { GroupRun(group, sweep, arguments, comm, stop).compute(start_up.take()); });
+    int code = exit_done;
+    const int of_all =
+        together(comm, [&] { code = GroupRun(group, sweep, arguments, comm, stop).compute(start_up.take()); });
+    if (of_all != exit_done) code = of_all;
     if (worst == exit_done) worst = code;
     if (code == exit_stopped) return code;
   }

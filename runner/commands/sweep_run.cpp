@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "io/results.h"
+#include "runner/job/averaged_prompts.h"
 #include "runner/job/prepare_job.h"
 #include "runner/report/report.h"
 #include "runner/report/summary.h"
+#include "runner/stages/stage_source.h"
 
 namespace tributary {
 namespace {
@@ -81,25 +83,42 @@ void Run::warn() const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
+  for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
   const bool scores_tokens = !method.has_neurons();
   if (scores_tokens && job_.config.agreement.sample > 0) note_unused("agreement");
   if (scores_tokens && job_.config.keep.what != Keep::What::sums) note_unused("attribution.keep");
   if (!job_.has_steering() && !job_.config.steering.factors.empty()) note_unused("steering.top");
+  const SteeringConfig& steering = job_.config.steering;
+  const bool steers_first = job_.has_steering() && steering.neurons.empty();
+  if (steers_first && method.score == ScoreKind::exact && job_.config.sample < steering.top) {
+    std::cerr << "tributary: note: steering.top asks for " << steering.top << " neurons, but attribution.sample gives "
+              << job_.config.sample << " a score: only those are steered\n";
+  }
   if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {
     std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on "
               << job_.config.pilot_pairs << " pairs\n";
   }
 }
 
+std::filesystem::path Run::output() const { return (sweep_.out() / folder_).lexically_normal(); }
+
+Outcome Run::named_in_failures(const std::function<Outcome()>& compute) const {
+  try {
+    return compute();
+  } catch (const RunFailed& error) {
+    throw RunFailed("the run " + output().string() + " has no results: " + error.what());
+  }
+}
+
 void Run::write(const Outcome& outcome, const Provenance& provenance) const {
   const ResultsFile results = results_of(job_, outcome, provenance);
-  write_results(results_path((sweep_.out() / folder_).lexically_normal()), results);
+  write_results(results_path(output()), results);
   show(results);
 }
 
 void Run::show_complete() const {
   try {
-    show(read_shown_results(results_path((sweep_.out() / folder_).lexically_normal())));
+    show(read_shown_results(results_path(output())));
   } catch (const UserError& error) {
     warn_user(error.what());  // they are complete all the same: the other runs go on
   }
@@ -108,8 +127,7 @@ void Run::show_complete() const {
 void Run::show(const ResultsFile& results) const {
   const std::string name = job_.config.name + (settings_.label().empty() ? "" : " (" + settings_.label() + ")");
   std::cout << name << '\n'
-            << summary_of(results) << "\nresults      "
-            << results_path((sweep_.out() / folder_).lexically_normal()).string()
+            << summary_of(results) << "\nresults      " << results_path(output()).string()
             << (complete_ ? " (complete already; --fresh computes it again)" : "") << "\n\n"
             << std::flush;
 }

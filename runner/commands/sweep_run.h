@@ -4,6 +4,8 @@
 // One run of a sweep: made ready, and written once it is computed.
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <string>
 
 #include "io/config.h"
@@ -36,6 +38,8 @@ class Run {
 
   /// Prints what the user should know before the run starts. Rank 0.
   void warn() const;
+  /// Calls a function that computes the run's outcome. Throws RunFailed with the run's folder where that does.
+  [[nodiscard]] Outcome named_in_failures(const std::function<Outcome()>& compute) const;
   /// Rank 0.
   void write(const Outcome& outcome, const Provenance& provenance) const;
   /// Its results are there now. Every rank.
@@ -46,6 +50,7 @@ class Run {
  private:
   /// The run's results, moved here, where an earlier form of the sweep called it otherwise. Rank 0.
   FoundResults look_under_other_names();
+  [[nodiscard]] std::filesystem::path output() const;
   void note_unused(const std::string& key) const;
   void show(const ResultsFile& results) const;
 

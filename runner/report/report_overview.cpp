@@ -83,7 +83,7 @@ Table runs_table(const Runs& runs) {
           {"faithful_at", Type::integer, "nodes", "fewest measured nodes with faithfulness ≥ 0.8 on held-out pairs"},
           {"complete_at", Type::integer, "nodes", "fewest measured nodes with completeness ≤ 0.2 on held-out pairs"},
           {"cpr", Type::number, "fraction",
-           "area of faithfulness over the fraction of nodes, signed ranking; ideal 0.999"},
+           "area of faithfulness over the fraction of nodes, signed ranking; more than 1 where circuits overshoot"},
           {"cmd", Type::number, "fraction", "area of |1 − faithfulness|, ranking by |score|; ideal 0"},
           {"residual", Type::number, "logits",
            "mean |sum of scores − true difference| of methods whose scores sum to it"},

@@ -13,6 +13,7 @@
 #include "common/errors.h"
 #include "runner/cluster/stopping.h"
 #include "runner/job/prompts.h"
+#include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
 namespace tributary {
@@ -42,6 +43,7 @@ std::vector<TableSpec> tables_of(const Job& job) {
       {&AttributionOutcome::evaluations, &UnitScores::evaluations, Columns::layers},
       {&AttributionOutcome::converged, &UnitScores::converged, Columns::layers},
       {&AttributionOutcome::audit, &UnitScores::audit, Columns::layers},
+      {&AttributionOutcome::faults, &UnitScores::faults, Columns::layers},
       {&AttributionOutcome::inputs, &UnitScores::inputs, Columns::pair},
       {&AttributionOutcome::sampled, &UnitScores::sampled, Columns::sampled},
       {&AttributionOutcome::kept, &UnitScores::kept,
@@ -131,7 +133,7 @@ struct Preparation {
 
 /// Tries the candidate rules on a few pairs, and fills in each layer's cheapest one that met the tolerance on all of
 /// them.
-void run_pilot(const Execution& execution, Preparation& run, std::vector<std::string>& names) {
+void run_pilot(const Execution& execution, Preparation& run, AttributionOutcome& outcome) {
   const Job& job = *run.job;
   const StagePlan plan = plan_pilot(job);
   const Networks exact{job.exact.get(), job.exact.get()};  // in float32: residuals of bfloat16 are noise
@@ -139,25 +141,36 @@ void run_pilot(const Execution& execution, Preparation& run, std::vector<std::st
   const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : job.architecture().layers();
   const StageResult result = run_plan(execution, "pilot", plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
-    return UnitResult{{}, numbers_of(pilot(exact, run.task(chunk), prompts, UnitOptions{execution.batching()}))};
+    const PilotChoices found = pilot(exact, run.task(chunk), prompts, UnitOptions{execution.batching()});
+    RowWriter rows(0);
+    rows.add(found.candidate);
+    rows.add(found.ratio);
+    return UnitResult{{}, rows.take()};
   });
   std::vector<std::int64_t> chosen(static_cast<std::size_t>(layers), 0);
-  for (const std::vector<double>& row : result.rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {  // [pair, layer]
-      std::int64_t& choice = chosen[i % chosen.size()];
-      choice = std::max(choice, static_cast<std::int64_t>(row[i]));
+  outcome.pilot_ratio.assign(chosen.size(), 0);
+  for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
+    const std::int64_t pairs = std::ssize(plan.chunks[unit].members);
+    RowReader reader(result.rows[unit], pairs, 1);
+    const std::vector<std::vector<double>> candidates = reader.next();  // [pair][layer]
+    const std::vector<std::vector<double>> ratios = reader.next();
+    for (std::size_t pair = 0; pair < candidates.size(); ++pair) {
+      for (std::size_t l = 0; l < chosen.size(); ++l) {
+        chosen[l] = std::max(chosen[l], static_cast<std::int64_t>(candidates[pair][l]));
+        outcome.pilot_ratio[l] = std::max(outcome.pilot_ratio[l], ratios[pair][l]);
+      }
     }
   }
   execution.comm.broadcast(chosen);
   for (const std::int64_t choice : chosen) {
     const RulePoints& candidate = pilot_candidates().at(static_cast<std::size_t>(choice));
     run.options.layer_rules.push_back(candidate);
-    names.push_back(name_of(candidate.rule) + " " + std::to_string(candidate.points));
+    outcome.pilot.push_back(name_of(candidate.rule) + " " + std::to_string(candidate.points));
   }
 }
 
 Preparation prepare(const Execution& execution, const Job& job, const std::vector<Neuron>& sampled,
-                    std::vector<std::string>& pilot_names) {
+                    AttributionOutcome& outcome) {
   Preparation run{&job, {}, {}, {}};
   run.options.seed = job.config.seed;
   run.options.gap = job.config.gap;
@@ -169,7 +182,7 @@ Preparation prepare(const Execution& execution, const Job& job, const std::vecto
                                         job.config.method.positions);
   }
   if (job.config.method.baseline == Baseline::mean) run.means = baseline_means(execution, job);
-  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, run, pilot_names);
+  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, run, outcome);
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
   const std::vector<std::int64_t> chosen = seeded_members(pairs, job.config.audit, job.config.seed);
   if (!chosen.empty()) run.audited.resize(job.pairs.train.size(), 0);
@@ -273,7 +286,8 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
   for (std::size_t i = 0; i < group.size(); ++i) {
     Execution alone = execution;
     alone.scope = " of run " + std::to_string(i);
-    runs.push_back(prepare(alone, *group[i], sampled, outcomes[i].pilot));
+    runs.push_back(prepare(alone, *group[i], sampled, outcomes[i]));
+    outcomes[i].failure = faults_of(runs[i].means, "baseline means");
     const Job& job = *group[i];
     const bool neurons = job.config.method.has_neurons();
     outcomes[i].shape = {neurons ? job.architecture().layers() : 1, job.node_positions(),
@@ -305,6 +319,9 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
         store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run], sampled);
       }
     }
+  }
+  for (std::size_t run = 0; run < outcomes.size() && execution.comm.rank() == 0; ++run) {
+    if (outcomes[run].failure.empty()) outcomes[run].failure = faults_of(*group[run], outcomes[run]);
   }
   return outcomes;
 }

@@ -32,10 +32,14 @@ struct AttributionOutcome {
   PairTable evaluations;           //!< [pair, layer]
   PairTable converged;             //!< [pair, layer]
   PairTable audit;                 //!< [pair, layer]
+  PairTable faults;                //!< [pair, layer] not 0: some score is not finite; rows may be empty
   PairTable inputs;                //!< [pair, position]
   PairTable sampled;               //!< [pair, neuron] of the sampled neurons
   PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
+  std::string failure;             //!< why the run has no result (not_finite.h); empty: it has one
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
+  std::vector<double>
+      pilot_ratio;  //!< [layer] the pilot pairs' largest error by what is allowed; above 1: no rule met it
 };
 
 /// Computes runs that share model, pairs and metric, in one stage. In their order. sampled: neurons, in ascending

@@ -250,3 +250,30 @@ def test_refused(settings, message, binary, tmp_path, tiny_folder):
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_ranked_that_has_no_score(binary, tmp_path, tiny_folder):
+    """Exact patching of 20 neurons: circuits of more are NaN, and so are the areas; 20 neurons are steered, not 30."""
+    settings = settings_of(
+        tiny_folder("llama"),
+        attribution={"method": "exact-patching", "sample": 20},
+        circuit={"counts": [5, 20, 21, 300], "fractions": [0.5], "mass": [1.0]},
+        steering={"factors": [2], "top": 30},
+    )
+    results = run_product(binary, tmp_path, settings)
+    counts = results["/circuit/count"]
+    scored = int((~np.isnan(results["/attribution/scores"])).sum())
+    assert scored == 20 == results.attributes["/circuit"]["scored"]
+    assert sorted(counts) == [5, 20, 20, 21, 300, 360]
+    for name in ("faithfulness", "completeness", "faithfulness_low", "completeness_high"):
+        np.testing.assert_array_equal(np.isnan(results[f"/circuit/{name}"]), counts > 20, name)
+    for name in ("metric_circuit", "metric_complement"):
+        np.testing.assert_array_equal(np.isnan(results[f"/circuit/{name}"]).all(axis=1), counts > 20, name)
+    for area in ("cpr", "cmd"):
+        assert np.isnan(results.attributes["/circuit"][area])
+        np.testing.assert_array_equal(
+            np.isnan(results[f"/circuit/{area}_value"]), results[f"/circuit/{area}_count"] > 20
+        )
+    steered = neurons_of(results, "steering")
+    assert len(steered) == 20
+    assert not any(np.isnan(results["/attribution/scores"][neuron]) for neuron in steered)

@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+#include "common/errors.h"
+
 namespace tributary {
 namespace {
 
@@ -40,6 +42,12 @@ TEST(Pearson, WithoutTheLargestCellForgetsIt) {
 }
 
 TEST(Ranks, TiesShareTheirMean) { EXPECT_THAT(mean_ranks(Numbers{5, 1, 5, 0}), ElementsAre(3.5, 2, 3.5, 1)); }
+
+TEST(Ranks, RefuseWhatHasNoOrder) {
+  const Numbers values{1, std::nan(""), 2};
+  EXPECT_THROW(mean_ranks(values), ContractViolation);
+  EXPECT_THROW(largest(values, 1), ContractViolation);
+}
 
 TEST(Spearman, DependsOnOrderAlone) { EXPECT_DOUBLE_EQ(spearman(Numbers{1, 2, 3, 4}, Numbers{1, 10, 1000, 1e9}), 1); }
 
