@@ -70,7 +70,8 @@ std::string ReportRun::metric() const {
 std::string ReportRun::ablation() const {
   if (find("/circuit/count") == nullptr) return "";
   const auto how = attribute<std::string>(*results, "/circuit", "ablation");
-  const bool from_train = attribute<std::string>(*results, "/circuit", "ablation_pairs") == "train";
+  const auto* pairs = find_attribute<std::string>(*results, "/circuit", "ablation_pairs");
+  const bool from_train = pairs != nullptr && *pairs == "train";
   return how + (how == "mean" && from_train ? " of training prompts" : "");
 }
 

@@ -257,7 +257,9 @@ TEST(Attribute, ThePilotJudgesConductanceByConductances) {
       EXPECT_NEAR(found.ratio[pair][0].item<double>() / ratio(choice), 1, 1e-6);
       if (tolerance > 1e-6) {
         EXPECT_LE(ratio(choice), 1);
-        if (choice > 1) EXPECT_GT(ratio(choice - 1), 1);
+        if (choice > 1) {
+          EXPECT_GT(ratio(choice - 1), 1);
+        }
       } else {
         EXPECT_EQ(choice, pilot_candidates().size() - 1);
         EXPECT_GT(found.ratio[pair][0].item<double>(), 1) << "and it says that none met the tolerance";
