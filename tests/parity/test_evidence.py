@@ -257,14 +257,15 @@ def test_nothing_is_ranked_that_has_no_score(binary, tmp_path, tiny_folder):
     settings = settings_of(
         tiny_folder("llama"),
         attribution={"method": "exact-patching", "sample": 20},
-        circuit={"counts": [5, 20, 21, 300], "fractions": [0.5], "mass": [1.0]},
+        circuit={"counts": [5, 20, 21, 300], "fractions": [0.5], "mass": [1.0], "ablation": "zero"},
         steering={"factors": [2], "top": 30},
     )
     results = run_product(binary, tmp_path, settings)
     counts = results["/circuit/count"]
     scored = int((~np.isnan(results["/attribution/scores"])).sum())
     assert scored == 20 == results.attributes["/circuit"]["scored"]
-    assert sorted(counts) == [5, 20, 20, 21, 300, 360]
+    everything = np.count_nonzero(np.nan_to_num(results["/attribution/scores"]))  # of the mass
+    assert sorted(counts) == sorted([5, 20, 21, 300, 360, everything])
     for name in ("faithfulness", "completeness", "faithfulness_low", "completeness_high"):
         np.testing.assert_array_equal(np.isnan(results[f"/circuit/{name}"]), counts > 20, name)
     for name in ("metric_circuit", "metric_complement"):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 
 import h5py
@@ -13,19 +12,20 @@ import pytest
 from tokenizers import Tokenizer
 from workbench import Workbench
 
-POISON = " girl"  # the word whose embedding overflows in the first LayerNorm
+POISON = " girl"
 
 
 @pytest.fixture
 def poisoned(binary: Path, tmp_path: Path, tiny_folder) -> Workbench:
-    """A GPT-2 whose token for one word is so large that a mean over its components is infinite."""
-    bench = Workbench(binary, tmp_path, tiny_folder("gpt2"))
+    """A Llama without the norms' epsilon, whose embedding of one word is zero: its norm divides by zero."""
+    bench = Workbench(binary, tmp_path, tiny_folder("llama"))
+    bench.edit_config(rms_norm_eps=0.0)
     header, data = bench.weights()
     row = Tokenizer.from_file(str(bench.model / "tokenizer.json")).token_to_id("Ġ" + POISON.strip())
-    place = header["transformer.wte.weight"]
-    first = place["data_offsets"][0] + row * place["shape"][1] * 8
-    huge = struct.pack("<d", 1.7e308) * place["shape"][1]
-    bench.write_weights(header, data[:first] + huge + data[first + len(huge) :])
+    place = header["model.embed_tokens.weight"]
+    width = place["shape"][1] * 8
+    start = place["data_offsets"][0] + row * width
+    bench.write_weights(header, data[:start] + bytes(width) + data[start + width :])
     good = [line for line in bench.pairs.read_text().splitlines() if "girl" not in line]
     bad = next(line for line in bench.pairs.read_text().splitlines() if POISON + " " in line)
     files = {"good": good[:3], "bad": [*good[:2], bad, good[2]], "test": good[3:6], "bad_test": [*good[3:5], bad]}
