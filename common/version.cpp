@@ -6,6 +6,6 @@ namespace tributary {
 
 const char* const version = TRIBUTARY_VERSION;
 const char* const build_type = TRIBUTARY_BUILD_TYPE;
-const char* const numbers_version = "2";
+const char* const numbers_version = "3";
 
 }  // namespace tributary
