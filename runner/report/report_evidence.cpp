@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "attribution/circuit/ranking.h"
@@ -100,7 +101,8 @@ Table exact_table(const Runs& runs) {
     const bool probable = run.find("/agreement/inclusion") != nullptr;  // earlier versions did not say
     for (std::size_t i = 0; i < count; ++i) {
       const Neuron neuron = listed_neuron(run, "/agreement", i);
-      const Cell inclusion = probable ? Cell(values<double>(*run.results, "/agreement/inclusion").at(i)) : Cell();
+      const double inclusion = probable ? values<double>(*run.results, "/agreement/inclusion").at(i)
+                                        : std::numeric_limits<double>::quiet_NaN();
       table.add({run.run, neuron.layer, neuron.position, neuron.index,
                  values<std::string>(*run.results, "/agreement/stratum").at(i), inclusion, mean("/agreement/exact", i),
                  mean("/agreement/score", i)});

@@ -115,6 +115,7 @@ def test_what_else_is_in_the_sweep_changes_nothing(binary, tmp_path, tiny_folder
     company = [{"method": "relp"}, {"method": "atp"}, {"method": "ig-acts", "baseline": "zero"}, {"method": "delta"}]
     company += [{"method": "ig-inputs", "baseline": "mean", "steps": 3}, {"method": "input-ig"}, {"method": "random"}]
     settings = settings_of(tiny_folder("llama"), attribution={"method": "relp"}, agreement={"sample": 40})
+    settings["model"]["dtype"] = "float32"
     together = run_sweep(binary, tmp_path, settings, [{"attribution": one} for one in company])
     random, all_tops = [], []
     for one, results in zip(company, together, strict=True):
@@ -122,7 +123,7 @@ def test_what_else_is_in_the_sweep_changes_nothing(binary, tmp_path, tiny_folder
         folder.mkdir()
         alone = run_product(binary, folder, settings | {"attribution": one})
         paths = [path for path in results.datasets if path.startswith("/agreement")]
-        assert len(paths) == (0 if one["method"] == "input-ig" else 11)
+        assert bool(paths) == (one["method"] != "input-ig")  # which scores tokens
         for path in paths:
             found, expected = results[path], alone[path]
             texts = found.dtype == object
