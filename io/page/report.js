@@ -71,7 +71,7 @@ function header() {
 function runColumns() {
   const known = new Map(columnsOf("runs", []).map((column) => [column.name, column]));
   const agreement = ["pearson", "spearman"].map((name) => ({
-    name, type: "number", title: SIMILARITIES[name], meaning: "agreement of the scores with exact patching",
+    name, type: "number", title: SIMILARITIES[name], meaning: "agreement of the scores with exact patching, estimated for all nodes",
     get: (run) => agreementOf(run, name).value,
     note: (run) => interval(agreementOf(run, name).low, agreementOf(run, name).high, ", "),
   }));

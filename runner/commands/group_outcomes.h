@@ -27,9 +27,8 @@ class GroupOutcomes {
  private:
   const Execution& execution_;
   RunGroup runs_;
-  ExactEffects exact_;
   std::vector<AttributionOutcome> attributions_;
-  std::vector<const PairTable*> truths_;  // by run; null where there is nothing to compare with
+  std::vector<ComparedSample> compared_;  // by run
 };
 
 }  // namespace tributary

@@ -245,15 +245,14 @@ std::vector<Key> make_table() {
        .kind = Kind::integer,
        .fallback = "0",
        .meaning =
-           "neurons that are also patched exactly, in float32 or better, to compare the scores with; of all layers, "
-           "with "
-           "high and low scores, the same ones for every method; 0: none",
+           "neurons that are also patched exactly, in float32 or better, to compare the scores with: half of them "
+           "random, the same ones for every method, half the run's own first ones; 0: none",
        .least = 0,
        .most = 1 << 14},
       {.path = "agreement.seed",
        .kind = Kind::integer,
        .fallback = "0",
-       .meaning = "seed of those neurons",
+       .meaning = "seed of the random ones",
        .least = 0},
       {.path = "steering.factors",
        .kind = Kind::numbers,

@@ -33,8 +33,6 @@ struct StagePlan {
 StagePlan plan_attribution(const RunGroup& runs);
 /// Means over the prompts of a list of pairs: a lane a token length.
 StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs);
-/// Scores over the training pairs, all layers: a lane a token length.
-StagePlan plan_sample(const Job& job);
 /// Circuit curve over the held-out pairs; one lane with nothing to fold.
 StagePlan plan_curve(const Job& job);
 /// Exact patching of neurons in ascending order, on the training pairs: a lane with nothing to fold.

@@ -15,7 +15,14 @@ from pathlib import Path
 PAGE = Path(__file__).resolve().parents[2] / "io" / "page"
 SCRIPTS = ["document", "tables", "charts", "report"]  # as CMakeLists.txt joins them
 MARKUP = "Is <i>fire</i> hot?\n</script><b>Answer & %{x}</b>: {{script}} fire is"
-STATISTICS = ["pearson", "pearson without the largest", "spearman", "top-10 overlap"]
+STATISTICS = [
+    "pearson",
+    "pearson without the largest",
+    "spearman",
+    "pearson of the random nodes",
+    "spearman of the random nodes",
+    "top-10 overlap in the sample",
+]
 METHODS = ["relp", "relp without norm", "ig-acts right 10", "atp", "|Δ|"]
 
 # name -> (what a row is, {column: (type, unit)}); the order of the contract.
@@ -138,6 +145,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "position": ("integer", "1"),
             "neuron": ("integer", "1"),
             "stratum": ("text", ""),
+            "inclusion": ("number", "1"),
             "exact": ("number", "logits"),
             "score": ("number", "logits"),
         },
@@ -283,10 +291,12 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         value = 0.98 - 0.07 * (run % 5) - 0.05 * i
         rows.add("agreement", run, statistic, value, value - 0.06, min(1.0, value + 0.03))
     for i in range(exact):
-        stratum = ["strongest by score", "random", "strongest by |Δ|"][i % 3]
+        stratum, inclusion = [("top", 1), ("random", 0.01), ("top and random", 1)][i % 3]
         truth = noise.gauss(0, [0.3, 0.03, 0.1][i % 3])
         where = (noise.randrange(30), noise.randrange(len(tokens)), noise.randrange(1536))
-        rows.add("exact", run, *where, stratum, truth, truth * (0.7 + 0.1 * (run % 5)) + noise.gauss(0, 0.03))
+        rows.add(
+            "exact", run, *where, stratum, inclusion, truth, truth * (0.7 + 0.1 * (run % 5)) + noise.gauss(0, 0.03)
+        )
     for factor in range(-4, 5):
         metric = 3.5 * math.tanh(0.9 * factor) + noise.gauss(0, 0.1)
         clean = 0.5 / (1 + math.exp(-metric))
