@@ -71,8 +71,8 @@ void Run::note_unused(const std::string& key) const {
 
 void Run::warn() const {
   if (!evaluates_again_.empty()) {
-    std::cerr << "tributary: note: " << results_path((sweep_.out() / folder_).lexically_normal()).string()
-              << " is replaced: evaluated again with other " << evaluates_again_ << ", the same scores\n";
+    std::cerr << "tributary: note: " << results_path(output()).string() << " is replaced: evaluated again with other "
+              << evaluates_again_ << ", the same scores\n";
   }
   const Method& method = job_.config.method;
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
