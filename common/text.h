@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
 
 /// "a, b, c"
 std::string join(const std::vector<std::string>& words, std::string_view separator = ", ");
+
+/// "0 to 2, 5": ascending numbers, those that follow each other as a range.
+std::string in_ranges(const std::vector<std::int64_t>& numbers);
 
 /// The whole of a file, byte for byte. Throws UserError(path, …) when it is missing, a folder or not readable.
 std::string read_file(const std::string& path);

@@ -219,4 +219,8 @@ std::vector<Settings> read_settings(const std::vector<Key>& table, const std::fi
   return SettingsReader(table, file).read(read_file(file.string()), overrides);
 }
 
+Settings settings_of(const std::vector<Key>& table, const std::string& text, const std::string& name) {
+  return SettingsReader(table, name).read(text, {}).front();
+}
+
 }  // namespace tributary

@@ -11,6 +11,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -19,8 +20,9 @@ namespace tributary {
 
 enum class Kind { text, path, integer, number, boolean, integers, numbers, texts };
 
-/// Whether changing a key changes the numbers of a result (and so its identity) or only how it is computed.
-enum class Effect { numbers, speed };
+/// What changing a key changes: the numbers of a result; only those of what is evaluated with other numbers, which stay
+/// as they are; or nothing but how the result is computed.
+enum class Effect { numbers, evaluation, speed };
 
 /// One row of the table: a key, what it may hold, and what it means.
 struct Key {
@@ -65,17 +67,23 @@ class Settings {
   /// The same with only the keys that the file, its sweep or the command line gave. Read again it gives equal settings,
   /// also where something depends on whether a key was given.
   [[nodiscard]] std::string as_given() const;
-  /// One "path = value" line for each key with Effect::numbers, in table order; the hash of the text identifies the
-  /// run. Paths are left out: whoever makes the identity adds the hashes of the files' contents.
-  [[nodiscard]] std::string identity_text() const;
+  /// One "path = value" line for each key that has one of these effects, in table order; the hash of the text
+  /// identifies the run. Paths are left out: whoever makes the identity adds the hashes of the files' contents.
+  [[nodiscard]] std::string identity_text(const std::set<Effect>& effects) const;
+  /// One "path = value" line for each key in these groups, paths left out.
+  [[nodiscard]] std::string text_of(const std::vector<std::string>& groups) const;
   /// One "path = value" line for each key outside these groups, paths included: equal texts mean equal settings there.
   /// A group is the key of that name and all keys below it ("attribution", "attribution.steps").
   [[nodiscard]] std::string text_without(const std::vector<std::string>& groups) const;
   /// What differs from the other runs of the sweep, as a folder name ("method=atp,steps=10"); empty for a single run.
   [[nodiscard]] const std::string& label() const { return label_; }
 
+  /// The keys that change numbers, paths left out, whose values differ, in table order. Both must have the same table.
+  [[nodiscard]] std::vector<std::string> keys_that_differ(const Settings& other) const;
+
  private:
   friend class SettingsReader;
+  [[nodiscard]] std::string lines_of(const std::function<bool(const Key& key)>& wanted) const;
   [[nodiscard]] std::string yaml_of(const std::function<bool(const std::string& path)>& wanted) const;
   struct Held {
     Value value;
@@ -111,6 +119,9 @@ class Settings {
 /// decimals, booleans true | false only (`yes` is refused with a hint).
 std::vector<Settings> read_settings(const std::vector<Key>& table, const std::filesystem::path& file,
                                     const std::vector<std::string>& overrides);
+
+/// The settings that Settings::resolved or as_given has written as `text`. Throws UserError as above, under `name`.
+Settings settings_of(const std::vector<Key>& table, const std::string& text, const std::string& name);
 
 /// The table for people: key, type or choices, default, meaning; one block a key. What `tributary schema` prints.
 std::string describe(const std::vector<Key>& table);

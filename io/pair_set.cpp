@@ -4,6 +4,7 @@
 // Which pairs train and which test: reading and judging are elsewhere.
 #include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <utility>
@@ -205,9 +206,9 @@ void add_ids(detail::ContentHash& hash, const std::vector<std::int64_t>& ids) {
   for (const std::int64_t id : ids) hash.add(id);
 }
 
-std::string hash_of(const PairSet& set) {
+std::string hash_of(std::initializer_list<const std::vector<TokenPair>*> parts) {
   detail::ContentHash hash;
-  for (const std::vector<TokenPair>* pairs : {&set.train, &set.test}) {
+  for (const std::vector<TokenPair>* pairs : parts) {
     hash.add(static_cast<std::int64_t>(pairs->size()));
     for (const TokenPair& pair : *pairs) {
       hash.add(pair.text.clean_prefix);
@@ -224,7 +225,7 @@ std::string hash_of(const PairSet& set) {
   return hash.hex();
 }
 
-/// Fills in what follows from the pairs: counts of what the two sides share, and the hash.
+/// Fills in what follows from the pairs: counts of what the two sides share, and the hashes.
 void describe(PairSet& set) {
   const auto trained = by_prompts(set.train);
   set.overlapping = std::count_if(set.test.begin(), set.test.end(), [&trained](const TokenPair& pair) {
@@ -235,7 +236,9 @@ void describe(PairSet& set) {
   set.test_prompts = std::ssize(tested);
   set.shared_prompts = std::count_if(tested.begin(), tested.end(),
                                      [&known](const std::string& prompt) { return known.contains(prompt); });
-  set.hash = hash_of(set);
+  set.hash = hash_of({&set.train, &set.test});
+  set.train_hash = hash_of({&set.train});
+  set.test_hash = hash_of({&set.test});
 }
 
 }  // namespace
@@ -260,7 +263,10 @@ PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer) {
   if (split.train.pairs.empty()) split.train.wanted = std::max<std::int64_t>(split.train.wanted.value_or(0), 1);
   require_some(split.train, skipped, train_source);
   require_some(split.test, skipped, one_file ? options.file : options.test_file);
-  PairSet set{std::move(split.train.pairs), std::move(split.test.pairs), std::move(skipped), 0, 0, 0, ""};
+  PairSet set;
+  set.train = std::move(split.train.pairs);
+  set.test = std::move(split.test.pairs);
+  set.skipped = std::move(skipped);
   if (options.overlap == Overlap::refuse) refuse_overlap(set);
   describe(set);
   return set;

@@ -81,7 +81,9 @@ struct PairSet {
   std::int64_t overlapping = 0;      //!< test pairs whose two prompts (also reversed) are those of a training pair
   std::int64_t test_prompts = 0;     //!< different prompts of the test pairs, clean and counterfactual ones
   std::int64_t shared_prompts = 0;   //!< those of them that are prompts of some training pair, of whatever role
-  std::string hash;  //!< XXH3-128 of texts, case labels and ids in order, 32 hex digits: the data's identity
+  // XXH3-128 of texts, case labels and ids in order, 32 hex digits: the data's identity.
+  std::string hash;                   //!< of all of them
+  std::string train_hash, test_hash;  //!< of one part
 };
 
 /// Tokenises, checks and splits. A pair is fit when clean and counterfactual differ but have one token length, and

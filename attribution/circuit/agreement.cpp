@@ -15,6 +15,30 @@ namespace {
 
 constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
+/// Sorting needs values that can be compared.
+void require_order(std::span<const double> values) {
+  TRIBUTARY_EXPECT(std::none_of(values.begin(), values.end(), [](double value) { return std::isnan(value); }),
+                   "NaN has no place in an order");
+}
+
+std::ptrdiff_t place_of_largest(std::span<const double> x) {
+  return std::max_element(x.begin(), x.end(), [](double a, double b) { return std::abs(a) < std::abs(b); }) - x.begin();
+}
+
+std::vector<double> without(std::span<const double> values, std::ptrdiff_t place) {
+  std::vector<double> rest(values.begin(), values.end());
+  rest.erase(rest.begin() + place);
+  return rest;
+}
+
+std::vector<std::size_t> ascending(std::span<const double> values) {
+  require_order(values);
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+  return order;
+}
+
 }  // namespace
 
 double pearson(std::span<const double> x, std::span<const double> y) {
@@ -37,19 +61,12 @@ double pearson(std::span<const double> x, std::span<const double> y) {
 double pearson_without_largest(std::span<const double> x, std::span<const double> y) {
   TRIBUTARY_EXPECT(x.size() == y.size(), "scores of the same neurons");
   if (x.size() < 3) return undefined;
-  const auto cell = std::max_element(x.begin(), x.end(), [](double a, double b) { return std::abs(a) < std::abs(b); });
-  const auto without = [place = cell - x.begin()](std::span<const double> values) {
-    std::vector<double> rest(values.begin(), values.end());
-    rest.erase(rest.begin() + place);
-    return rest;
-  };
-  return pearson(without(x), without(y));
+  const std::ptrdiff_t place = place_of_largest(x);
+  return pearson(without(x, place), without(y, place));
 }
 
 std::vector<double> mean_ranks(std::span<const double> values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+  const std::vector<std::size_t> order = ascending(values);
   std::vector<double> ranks(values.size());
   for (std::size_t first = 0; first < order.size();) {
     std::size_t end = first + 1;
@@ -62,7 +79,59 @@ std::vector<double> mean_ranks(std::span<const double> values) {
 
 double spearman(std::span<const double> x, std::span<const double> y) { return pearson(mean_ranks(x), mean_ranks(y)); }
 
+double weighted_pearson(std::span<const double> x, std::span<const double> y, std::span<const double> weight) {
+  TRIBUTARY_EXPECT(x.size() == y.size() && x.size() == weight.size(), "scores and weights of the same neurons");
+  if (x.size() < 2) return undefined;
+  double all = 0;
+  double mean_x = 0;
+  double mean_y = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    all += weight[i];
+    mean_x += weight[i] * x[i];
+    mean_y += weight[i] * y[i];
+  }
+  mean_x /= all;
+  mean_y /= all;
+  double xx = 0;
+  double yy = 0;
+  double xy = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    xx += weight[i] * (x[i] - mean_x) * (x[i] - mean_x);
+    yy += weight[i] * (y[i] - mean_y) * (y[i] - mean_y);
+    xy += weight[i] * (x[i] - mean_x) * (y[i] - mean_y);
+  }
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : undefined;
+}
+
+double weighted_pearson_without_largest(std::span<const double> x, std::span<const double> y,
+                                        std::span<const double> weight) {
+  TRIBUTARY_EXPECT(x.size() == y.size() && x.size() == weight.size(), "scores and weights of the same neurons");
+  if (x.size() < 3) return undefined;
+  const std::ptrdiff_t place = place_of_largest(x);
+  return weighted_pearson(without(x, place), without(y, place), without(weight, place));
+}
+
+std::vector<double> weighted_ranks(std::span<const double> values, std::span<const double> weight) {
+  TRIBUTARY_EXPECT(values.size() == weight.size(), "a weight a value");
+  const std::vector<std::size_t> order = ascending(values);
+  std::vector<double> ranks(values.size());
+  double below = 0;
+  for (std::size_t first = 0; first < order.size();) {
+    std::size_t end = first;
+    double tied = 0;
+    for (; end < order.size() && values[order[end]] == values[order[first]]; ++end) tied += weight[order[end]];
+    for (; first < end; ++first) ranks[order[first]] = below + tied / 2;
+    below += tied;
+  }
+  return ranks;
+}
+
+double weighted_spearman(std::span<const double> x, std::span<const double> y, std::span<const double> weight) {
+  return weighted_pearson(weighted_ranks(x, weight), weighted_ranks(y, weight), weight);
+}
+
 std::vector<std::size_t> largest(std::span<const double> x, std::size_t k) {
+  require_order(x);
   std::vector<std::size_t> order(x.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto end = order.begin() + static_cast<std::ptrdiff_t>(std::min(k, order.size()));

@@ -19,7 +19,18 @@ double pearson_without_largest(std::span<const double> x, std::span<const double
 /// Spearman's rank correlation: Pearson's of the ranks, ties sharing their mean rank.
 double spearman(std::span<const double> x, std::span<const double> y);
 
-/// Places of the k largest |x|, ascending; equal values by place.
+/// The same three of a sample that speaks for a population: a node that stands for `weight` nodes (one over the
+/// probability of its being in the sample; 0: it is left out) counts so often. Pearson's is Σ w (x − x̄)(y − ȳ) /
+/// √(Σ w (x − x̄)² · Σ w (y − ȳ)²) with x̄ = Σ w x / Σ w; Spearman's is that of weighted_ranks().
+double weighted_pearson(std::span<const double> x, std::span<const double> y, std::span<const double> weight);
+double weighted_pearson_without_largest(std::span<const double> x, std::span<const double> y,
+                                        std::span<const double> weight);
+double weighted_spearman(std::span<const double> x, std::span<const double> y, std::span<const double> weight);
+
+/// Estimated mid-ranks in the population: R_i = Σ_j w_j ([y_j < y_i] + ½ [y_j = y_i]). No value may be NaN.
+std::vector<double> weighted_ranks(std::span<const double> values, std::span<const double> weight);
+
+/// Places of the k largest |x|, ascending; equal values by place. No value may be NaN.
 std::vector<std::size_t> largest(std::span<const double> x, std::size_t k);
 
 /// Share of the places in `a` that are in `b` too; both ascending and of one size. NaN when they are empty.

@@ -36,6 +36,23 @@ std::vector<double> weights_of(const std::vector<std::int64_t>& cluster, const s
   return weights;
 }
 
+std::size_t count_of(const std::vector<std::int64_t>& cluster) {
+  return cluster.empty() ? 0 : static_cast<std::size_t>(*std::max_element(cluster.begin(), cluster.end())) + 1;
+}
+
+/// How often each of `n` was drawn in `draws` draws.
+std::vector<double> draw_with_replacement(std::size_t n, std::size_t draws, std::mt19937_64& random) {
+  std::vector<double> drawn(n, 0);
+  for (std::size_t i = 0; i < draws; ++i) drawn[draw_below(random, n)] += 1;
+  return drawn;
+}
+
+/// Sorts resampled values; undefined ones go.
+void keep_defined(std::vector<double>& values) {
+  std::erase_if(values, [](double value) { return std::isnan(value); });
+  std::sort(values.begin(), values.end());
+}
+
 /// Skewness of the statistic in its clusters, by leaving each out once (Efron 1987, eq. 6.6 with jackknife values).
 double acceleration(const std::vector<std::int64_t>& cluster, std::size_t clusters,
                     const WeightedStatistic& statistic) {
@@ -63,6 +80,12 @@ double bias_of(const std::vector<double>& sorted, double observed) {
   const double below = static_cast<double>((first - sorted.begin()) + (last - sorted.begin())) / 2;
   const auto count = static_cast<double>(sorted.size());
   return normal_quantile(std::clamp(below / count, 0.5 / count, 1 - 0.5 / count));
+}
+
+/// A normal deviate widened for `clusters` of them, as Hesterberg (2015) does.
+double width_of(std::size_t clusters, double level) {
+  const auto n = static_cast<double>(clusters);
+  return student_quantile(1 - (1 - level) / 2, n - 1) * std::sqrt(n / (n - 1));
 }
 
 }  // namespace
@@ -107,32 +130,60 @@ std::vector<std::int64_t> clusters_of(const std::vector<std::string>& keys) {
 
 Interval bootstrap(const std::vector<std::int64_t>& cluster, const WeightedStatistic& statistic,
                    const BootstrapOptions& options) {
-  const std::size_t clusters =
-      cluster.empty() ? 0 : static_cast<std::size_t>(*std::max_element(cluster.begin(), cluster.end())) + 1;
+  const std::size_t clusters = count_of(cluster);
   const double observed = clusters < 2 ? not_a_number : statistic(std::vector<double>(cluster.size(), 1));
   if (std::isnan(observed)) return {not_a_number, not_a_number};
   std::mt19937_64 random(mixed(options.seed));
   std::vector<double> values;
   for (int resample = 0; resample < options.resamples; ++resample) {
-    std::vector<double> drawn(clusters, 0);
-    for (std::size_t i = 0; i < clusters; ++i) drawn[draw_below(random, clusters)] += 1;
-    const double value = statistic(weights_of(cluster, drawn));
-    if (!std::isnan(value)) values.push_back(value);
+    values.push_back(statistic(weights_of(cluster, draw_with_replacement(clusters, clusters, random))));
   }
+  keep_defined(values);
   if (2 * values.size() < static_cast<std::size_t>(options.resamples)) return {not_a_number, not_a_number};
-  std::sort(values.begin(), values.end());
-  const double tail = (1 - options.level) / 2;
-  const auto n = static_cast<double>(clusters);
-  const double width = student_quantile(1 - tail, n - 1) * std::sqrt(n / (n - 1));
-  if (options.kind == BootstrapKind::basic) {
-    return {2 * observed - quantile(values, normal_cdf(width)), 2 * observed - quantile(values, normal_cdf(-width))};
-  }
   const double bias = bias_of(values, observed);
   const double a = acceleration(cluster, clusters, statistic);
   const auto end = [&](double z) {
     return quantile(values, normal_cdf(bias + (bias + z) / std::max(1 - a * (bias + z), 1e-3)));
   };
+  const double width = width_of(clusters, options.level);
   return {end(-width), end(width)};
+}
+
+std::vector<Interval> bootstrap_sample(const std::vector<std::int64_t>& cluster, const std::vector<SampledNode>& nodes,
+                                       const SampleStatistics& statistics, const BootstrapOptions& options) {
+  const std::size_t clusters = count_of(cluster);
+  std::map<std::int64_t, std::vector<std::size_t>> strata;
+  std::vector<double> weight;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    weight.push_back(nodes[i].weight);
+    if (nodes[i].inclusion < 1) strata[nodes[i].stratum].push_back(i);
+  }
+  std::vector<std::vector<double>> values(statistics(std::vector<double>(cluster.size(), 1), weight).size());
+  std::mt19937_64 random(mixed(options.seed));
+  for (int resample = 0; clusters >= 2 && resample < options.resamples; ++resample) {
+    const std::vector<double> pair = weights_of(cluster, draw_with_replacement(clusters, clusters, random));
+    std::vector<double> node = weight;
+    for (const auto& [stratum, members] : strata) {
+      const std::size_t k = members.size();
+      if (k < 2) continue;
+      const std::vector<double> drawn = draw_with_replacement(k, k - 1, random);
+      const double scale = static_cast<double>(k) / static_cast<double>(k - 1);
+      for (std::size_t i = 0; i < k; ++i) {
+        node[members[i]] *= 1 + std::sqrt(1 - nodes[members[i]].inclusion) * (drawn[i] * scale - 1);
+      }
+    }
+    const std::vector<double> resampled = statistics(pair, node);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i].push_back(resampled[i]);
+  }
+  std::vector<Interval> intervals;
+  for (std::vector<double>& of_one : values) {
+    keep_defined(of_one);
+    const bool enough = !of_one.empty() && 2 * of_one.size() >= static_cast<std::size_t>(options.resamples);
+    const double width = enough ? width_of(clusters, options.level) : 0;
+    intervals.push_back(enough ? Interval{quantile(of_one, normal_cdf(-width)), quantile(of_one, normal_cdf(width))}
+                               : Interval{not_a_number, not_a_number});
+  }
+  return intervals;
 }
 
 }  // namespace tributary

@@ -40,6 +40,10 @@ std::vector<std::int32_t> places(const std::vector<std::int64_t>& order) {
   return place;
 }
 
+std::int64_t count_of_scored(const std::vector<float>& scores) {
+  return std::count_if(scores.begin(), scores.end(), [](float s) { return !std::isnan(s); });
+}
+
 std::int64_t count_of_fraction(double fraction, std::int64_t nodes) {
   // 0.1 × 230400 must not become 23039: the product may fall just short of the whole number it stands for.
   const double product = fraction * static_cast<double>(nodes);

@@ -19,6 +19,8 @@ std::vector<std::int64_t> ranked(const std::vector<float>& scores, Ranking ranki
 /// The inverse: the place of every node, 0 = first. A circuit of k nodes holds those with place < k.
 std::vector<std::int32_t> places(const std::vector<std::int64_t>& order);
 
+/// How many nodes have a score. The order of the others, which have NaN, is made up: no circuit may end among them.
+std::int64_t count_of_scored(const std::vector<float>& scores);
 /// floor(fraction × nodes)
 std::int64_t count_of_fraction(double fraction, std::int64_t nodes);
 /// How many nodes have |score| (or score) >= threshold.

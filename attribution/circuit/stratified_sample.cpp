@@ -3,8 +3,10 @@
 #include "attribution/circuit/stratified_sample.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
-#include <numeric>
+#include <random>
+#include <set>
 #include <utility>
 
 #include "common/errors.h"
@@ -13,86 +15,104 @@
 namespace tributary {
 namespace {
 
-using Sample = std::map<std::int64_t, std::string>;  // node → stratum
+constexpr std::int64_t draws_of_a_stratum = 4;  // at least: the spread inside a stratum is read off its draws
 
-/// Adds `count` nodes that are new, from the rankings in turn, as far as they reach.
-void take_in_turn(const std::vector<std::vector<std::int64_t>>& rankings, std::int64_t count,
-                  const std::string& stratum, Sample& sample) {
-  std::vector<std::size_t> next(rankings.size(), 0);
-  for (bool any = true; count > 0 && any;) {
-    any = false;
-    for (std::size_t r = 0; r < rankings.size() && count > 0; ++r) {
-      while (next[r] < rankings[r].size() && sample.count(rankings[r][next[r]]) != 0) ++next[r];
-      if (next[r] == rankings[r].size()) continue;
-      sample.emplace(rankings[r][next[r]], stratum);
-      any = true;
-      --count;
+/// The layers of one random stratum, and how many of their nodes are drawn.
+struct Stratum {
+  std::int64_t first = 0, end = 0, draws = 0;
+  double share = 0;  // of its nodes that are drawn
+};
+
+std::vector<Stratum> strata_of(const SampleDesign& design) {
+  const std::int64_t layers = design.shape.layers;
+  const std::int64_t draws = design.draws();
+  const std::int64_t count = std::clamp<std::int64_t>(draws / draws_of_a_stratum, 1, layers);
+  std::vector<Stratum> strata;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t first = i * layers / count;
+    const std::int64_t end = (i + 1) * layers / count;
+    const std::int64_t of_these = end * draws / layers - first * draws / layers;
+    const std::int64_t nodes = (end - first) * design.population_of_layer();
+    strata.push_back({first, end, of_these, static_cast<double>(of_these) / static_cast<double>(nodes)});
+  }
+  return strata;
+}
+
+/// `count` distinct numbers below `bound` (Floyd's algorithm, Bentley & Floyd 1987): without a list of all of them.
+std::set<std::int64_t> distinct_below(std::int64_t bound, std::int64_t count, std::uint64_t seed) {
+  std::mt19937_64 random(mixed(seed));
+  std::set<std::int64_t> chosen;
+  for (std::int64_t last = bound - count; last < bound; ++last) {
+    const auto drawn = static_cast<std::int64_t>(draw_below(random, static_cast<std::uint64_t>(last) + 1));
+    chosen.insert(chosen.count(drawn) == 0 ? drawn : last);
+  }
+  return chosen;
+}
+
+using Sample = std::map<std::int64_t, SampledNeuron>;  // by node
+
+Sample drawn_of(const SampleDesign& design, const std::vector<Stratum>& strata) {
+  const NodeShape& shape = design.shape;
+  const std::int64_t in_layer = design.population_of_layer();
+  Sample sample;
+  for (std::size_t s = 0; s < strata.size(); ++s) {
+    const std::int64_t nodes = (strata[s].end - strata[s].first) * in_layer;
+    for (const std::int64_t i : distinct_below(nodes, strata[s].draws, mixed(design.seed) + s)) {
+      const std::int64_t layer = strata[s].first + i / in_layer;
+      const std::int64_t node = (layer * shape.positions + design.first_position) * shape.neurons + i % in_layer;
+      sample[node] = {shape.neuron(node), false, static_cast<std::int64_t>(s), true, strata[s].share};
     }
   }
+  return sample;
 }
 
-/// Layer l's share when `count` is spread evenly.
-std::int64_t share_of(std::int64_t count, std::int64_t l, std::int64_t layers) {
-  return (l + 1) * count / layers - l * count / layers;
+std::vector<SampledNeuron> listed(const Sample& sample) {
+  std::vector<SampledNeuron> neurons;
+  for (const auto& [node, one] : sample) neurons.push_back(one);
+  return neurons;
 }
 
-/// `count` of these nodes that are new, drawn by seed.
-void draw(std::vector<std::int64_t> nodes, std::int64_t count, std::uint64_t seed, Sample& sample) {
-  std::erase_if(nodes, [&sample](std::int64_t node) { return sample.count(node) != 0; });
-  shuffle(nodes, seed);
-  nodes.resize(static_cast<std::size_t>(std::clamp<std::int64_t>(count, 0, std::ssize(nodes))));
-  for (const std::int64_t node : nodes) sample.emplace(node, "random");
-}
-
-/// Nodes that some ranking holds, ascending.
-std::vector<std::int64_t> ranked_nodes(const std::vector<std::vector<std::int64_t>>& rankings, std::int64_t nodes) {
-  std::vector<char> held(static_cast<std::size_t>(nodes), 0);
-  for (const std::vector<std::int64_t>& ranking : rankings) {
-    for (const std::int64_t node : ranking) held[static_cast<std::size_t>(node)] = 1;
+/// The population's first nodes by |score|.
+std::vector<std::int64_t> first_ones(const SampleDesign& design, const std::vector<float>& scores) {
+  const NodeShape& shape = design.shape;
+  std::vector<std::int64_t> nodes;
+  for (std::int64_t node = 0; node < shape.nodes(); ++node) {
+    const float score = scores[static_cast<std::size_t>(node)];
+    if (node / shape.neurons % shape.positions < design.first_position) continue;
+    if (score != 0 && !std::isnan(score)) nodes.push_back(node);
   }
-  std::vector<std::int64_t> all;
-  for (std::int64_t node = 0; node < nodes; ++node) {
-    if (held[static_cast<std::size_t>(node)] != 0) all.push_back(node);
-  }
-  return all;
+  const auto end = nodes.begin() + std::min(design.tops(), static_cast<std::int64_t>(nodes.size()));
+  std::partial_sort(nodes.begin(), end, nodes.end(), [&](std::int64_t a, std::int64_t b) {
+    const float of_a = std::abs(scores[static_cast<std::size_t>(a)]);
+    const float of_b = std::abs(scores[static_cast<std::size_t>(b)]);
+    return of_a != of_b ? of_a > of_b : a < b;
+  });
+  nodes.erase(end, nodes.end());
+  return nodes;
 }
 
 }  // namespace
 
-std::vector<SampledNeuron> stratified_sample(const NodeShape& shape,
-                                             const std::vector<std::vector<std::int64_t>>& rankings, std::int64_t count,
-                                             std::uint64_t seed) {
-  TRIBUTARY_EXPECT(count <= shape.nodes(), "the sample's size is checked when the job is prepared");
-  const std::int64_t third = count / 3;
-  const std::int64_t in_layer = shape.positions * shape.neurons;
-  Sample sample;
-  take_in_turn(rankings, third, "first", sample);
-  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-    std::vector<std::vector<std::int64_t>> here;
-    for (const std::vector<std::int64_t>& ranking : rankings) {
-      here.emplace_back();
-      std::copy_if(ranking.begin(), ranking.end(), std::back_inserter(here.back()),
-                   [&](std::int64_t node) { return node / in_layer == layer; });
-    }
-    take_in_turn(here, share_of(third, layer, shape.layers), "first in layer", sample);
+std::vector<SampledNeuron> random_stratum(const SampleDesign& design) {
+  return listed(drawn_of(design, strata_of(design)));
+}
+
+std::vector<SampledNeuron> sample_with_tops(const SampleDesign& design, const std::vector<float>& scores) {
+  TRIBUTARY_EXPECT(std::ssize(scores) == design.shape.nodes(), "a score of every node");
+  const std::vector<Stratum> strata = strata_of(design);
+  Sample sample = drawn_of(design, strata);
+  for (const std::int64_t node : first_ones(design, scores)) {
+    SampledNeuron& one = sample[node];
+    one.top = true;
+    one.neuron = design.shape.neuron(node);
   }
-  const std::vector<std::int64_t> scored = ranked_nodes(rankings, shape.nodes());
-  const std::int64_t left = count - std::ssize(sample);
-  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-    const auto first = std::lower_bound(scored.begin(), scored.end(), layer * in_layer);
-    const auto end = std::lower_bound(first, scored.end(), (layer + 1) * in_layer);
-    draw({first, end}, share_of(left, layer, shape.layers), mixed(seed) + static_cast<std::uint64_t>(layer), sample);
+  for (auto& [node, one] : sample) {
+    const auto stratum = std::find_if(strata.begin(), strata.end(),
+                                      [layer = one.neuron.layer](const Stratum& s) { return layer < s.end; });
+    one.stratum = stratum - strata.begin();
+    one.share = stratum->share;
   }
-  std::vector<std::int64_t> all(static_cast<std::size_t>(shape.nodes()));
-  std::iota(all.begin(), all.end(), 0);
-  const std::uint64_t last = mixed(seed) + static_cast<std::uint64_t>(shape.layers);
-  draw(scored, count - std::ssize(sample), last, sample);
-  draw(std::move(all), count - std::ssize(sample), last + 1, sample);
-  std::vector<SampledNeuron> neurons;
-  for (const auto& [node, stratum] : sample) {
-    neurons.push_back({shape.neuron(node), stratum});
-  }
-  return neurons;
+  return listed(sample);
 }
 
 }  // namespace tributary

@@ -1,8 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which neurons to patch exactly, when there are too many to patch all: some that matter, wherever they are, and some
-// that do not.
+// Which neurons to patch exactly, when there are too many to patch all: some drawn at random, the same ones for every
+// score, and the first ones of the score that is judged; each with the probability of its being there, so that the
+// sample can speak for all.
 #pragma once
 
 #include <cstdint>
@@ -26,17 +27,38 @@ struct NodeShape {
   }
 };
 
-struct SampledNeuron {
-  Neuron neuron;
-  std::string stratum;  //!< "first", "first in layer" or "random"
+/// Half of `count` nodes are drawn, half are a score's first ones; all are drawn where there are no more than `count`.
+struct SampleDesign {
+  NodeShape shape;
+  std::int64_t first_position = 0;  //!< the population are the nodes from this position on
+  std::int64_t count = 0;
+  std::uint64_t seed = 0;
+
+  [[nodiscard]] std::int64_t population_of_layer() const { return (shape.positions - first_position) * shape.neurons; }
+  [[nodiscard]] std::int64_t population() const { return shape.layers * population_of_layer(); }
+  [[nodiscard]] std::int64_t tops() const { return count / 2; }
+  [[nodiscard]] std::int64_t draws() const { return count < population() ? count - count / 2 : population(); }
 };
 
-/// `count` distinct neurons in ascending order, a third each: the first ones of the rankings, taken in turn; the first
-/// ones in each layer, likewise, equally many a layer; and a seeded draw from the rest, equally many a layer (where a
-/// layer has too few, from all). rankings: nodes in flattened order of place, best first (ranked()). ContractViolation
-/// when there are fewer nodes.
-std::vector<SampledNeuron> stratified_sample(const NodeShape& shape,
-                                             const std::vector<std::vector<std::int64_t>>& rankings, std::int64_t count,
-                                             std::uint64_t seed);
+struct SampledNeuron {
+  Neuron neuron;
+  bool top = false;          //!< one of the score's first ones
+  std::int64_t stratum = 0;  //!< random stratum that it lies in
+  bool drawn = false;        //!< from that stratum
+  double share = 0;          //!< of that stratum that was drawn
+
+  /// How probable it was that the sample has it.
+  [[nodiscard]] double inclusion() const { return top ? 1 : share; }
+  /// "top", "random" or "top and random".
+  [[nodiscard]] std::string origin() const { return !drawn ? "top" : top ? "top and random" : "random"; }
+};
+
+/// The draw alone, in ascending order: a function of the design, whatever is judged. Strata are neighbouring layers, at
+/// least four draws to each where there are so many, in proportion to their nodes.
+std::vector<SampledNeuron> random_stratum(const SampleDesign& design);
+
+/// The draw and the first ones of the population by |score| (equal ones by node; never those that score 0), in
+/// ascending order; a node that is in both is there once. scores [layer, position, neuron].
+std::vector<SampledNeuron> sample_with_tops(const SampleDesign& design, const std::vector<float>& scores);
 
 }  // namespace tributary

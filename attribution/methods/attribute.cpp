@@ -84,17 +84,19 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
   return outcome;
 }
 
-at::Tensor pilot(const Networks& networks, const Task& task, const Prompts& prompts, const UnitOptions& options) {
+PilotChoices pilot(const Networks& networks, const Task& task, const Prompts& prompts, const UnitOptions& options) {
   const c10::InferenceMode inference;
-  std::vector<at::Tensor> chosen;
+  std::vector<at::Tensor> candidates, ratios;
   in_micro_batches(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
     Prompts some = prompts.narrow(first, count);
     if (!may_share({task})) some.shared = 0;
     const detail::MicroBatch micro(networks, some, options, nullptr);
-    chosen.push_back(task.method.path == PathKind::embeddings ? embedding_pilot(micro, task)
-                                                              : activation_pilot(micro, task));
+    const PilotChoices found =
+        task.method.path == PathKind::embeddings ? embedding_pilot(micro, task) : activation_pilot(micro, task);
+    candidates.push_back(found.candidate);
+    ratios.push_back(found.ratio);
   });
-  return at::cat(chosen);
+  return {at::cat(candidates), at::cat(ratios)};
 }
 
 Fired count_fired(const Transformer& model, std::int64_t blocks) {

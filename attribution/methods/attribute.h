@@ -81,7 +81,8 @@ struct UnitScores {
   at::Tensor gap;          //!< linearisation gap, the same shapes
   at::Tensor evaluations;  //!< [pair, layer] float64: gradient evaluations spent
   at::Tensor converged;    //!< [pair, layer] 1 or 0, where quadrature is adaptive
-  at::Tensor audit;        //!< [pair, layer] relative L1 error against twice the points; NaN where not audited
+  at::Tensor audit;        //!< [pair, layer] relative L1 error against a finer rule; NaN where not audited
+  at::Tensor faults;       //!< [pair, layer] 1 where a score is not finite that should be; undefined: nowhere
   at::Tensor metric;       //!< [pair, 2] m on clean and counterfactual (NaN when unpaired)
   at::Tensor inputs;       //!< [pair, pos] input IG per token, on embedding paths
   at::Tensor sampled;      //!< [pair, n] of the sampled neurons in the unit's layers, in their order
@@ -105,11 +106,17 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
 /// How often each rule acts in one backward pass through the last `blocks` blocks and the head, all rules on.
 Fired count_fired(const Transformer& model, std::int64_t blocks);
 
-/// The rules that the quadrature pilot may choose, in order of cost: the first whose |residual| stays within tolerance.
+/// The rules that the quadrature pilot may choose, in order of cost.
 const std::vector<RulePoints>& pilot_candidates();
 
-/// Index of the cheapest candidate that met the tolerance (the last one when none did): [pair, layer], [pair, 1] on
-/// embedding paths.
-at::Tensor pilot(const Networks& networks, const Task& task, const Prompts& prompts, const UnitOptions& options);
+/// What the pilot found, [pair, layer] each; [pair, 1] on embedding paths.
+struct PilotChoices {
+  at::Tensor candidate;  //!< index of the cheapest one that met the tolerance, or of the last one
+  at::Tensor ratio;      //!< its error by that of the tolerance; above 1: no candidate met it
+};
+
+/// A candidate's error is |residual|; where scores are conductances, which have none, their relative L1 change from the
+/// candidate before.
+PilotChoices pilot(const Networks& networks, const Task& task, const Prompts& prompts, const UnitOptions& options);
 
 }  // namespace tributary

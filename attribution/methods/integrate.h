@@ -56,17 +56,26 @@ struct AdaptiveOptions {
   enum class Residual { required, ignored } residual = Residual::required;
 };
 
+/// What one example of an adaptive integration is held to.
+struct AdaptiveGoal {
+  double floor = 0;            //!< what residuals are relative to at least (docs/methods.md)
+  std::int64_t positions = 0;  //!< the last positions, whose gradients must agree; 0: all
+};
+
 /// Nested equispaced points with both ends: 0, 1; then 1/2; then 1/4, 3/4; … Each level re-uses all earlier ones;
 /// estimates are trapezoid, Simpson, Boole, then trapezoid. The residual of an example is its sum - (m(1) - m(0)), the
-/// tolerance is relative to scale = max(|m(1) - m(0)|, floors[example]). It stops at the first level >= 1
+/// tolerance is relative to scale = max(|m(1) - m(0)|, floor). It stops at the first level >= 1
 /// - whose |residual| <= tolerance × scale, and in each half of the path by itself ten times that: m is known at the
 ///   middle as well, and errors that cancel over the whole path do not in its halves (two levels' sums may agree on a
 ///   wrong value, and the first level is so coarse that it seldom agrees with a right one); or
 /// - (residual ignored) whose sum agrees to tolerance × max(|sum|, scale); or
 /// - (agreement in conductance) whose conductance agrees to tolerance in relative L1.
+/// But for conductance its mean gradient must also be near the level's before, ‖change‖₁ <= 20 tolerance ‖mean‖₁: the
+/// sum knows nothing of errors that cancel between neurons. Twenty, since a level is much nearer to the truth than to
+/// the level before: the error that is left is then of the order of the tolerance.
 /// Levels are evaluated two at a time where one cannot be the last: the first two, and those far from the goal.
-/// floors: by example, what float32 can still resolve (docs/methods.md: 0.01 |m(x) - m(x')|).
-std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<double>& floors,
+/// goals: by example.
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<AdaptiveGoal>& goals,
                                              const AdaptiveOptions& options);
 
 }  // namespace tributary

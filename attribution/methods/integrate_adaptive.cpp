@@ -9,6 +9,7 @@
 #include <map>
 
 #include "attribution/methods/detail/running_integral.h"
+#include "attribution/model/detail/staging.h"
 
 namespace tributary {
 namespace {
@@ -55,6 +56,16 @@ class NestedIntegral {
     return sum;
   }
   [[nodiscard]] double difference() const { return ends_.difference(); }
+
+  /// The mean gradient at a level: what samples call gradient, or where they have none that of the embeddings.
+  [[nodiscard]] at::Tensor mean_gradient(int level) const {
+    const std::vector<double> weights = level_weights(level);
+    at::Tensor mean;
+    for (std::size_t entered = 0; entered < weights.size(); ++entered) {
+      accumulate(mean, (gradients_[0].defined() ? gradients_ : input_gradients_)[entered], weights[entered]);
+    }
+    return mean;
+  }
 
   /// The larger |residual| of the two halves of the path, each against its own true difference: by the parabola through
   /// three points, Simpson on each half, then the trapezoid.
@@ -121,16 +132,17 @@ std::vector<double> new_points(int level) {
 
 double l1(const at::Tensor& t) { return t.abs().sum(at::kDouble).item<double>(); }
 
-/// How far |residual| is from what is allowed, as a multiple of it.
-double excess(double sum, double difference, double floor, const AdaptiveOptions& options) {
-  return std::abs(sum - difference) / (options.tolerance * std::max(std::abs(difference), floor));
+/// Σ|t| over the last positions of t [..., pos, width]; 0: over all.
+double l1_of_last(const at::Tensor& t, std::int64_t positions) {
+  const std::int64_t count = positions == 0 ? t.size(-2) : std::min(positions, t.size(-2));
+  return detail::sum_by_position(t.narrow(-2, t.size(-2) - count, count).abs()).sum().item<double>();
 }
 
 /// One example of an adaptive integration.
 class AdaptiveExample {
  public:
-  AdaptiveExample(double floor, const AdaptiveOptions& options)
-      : options_(options), floor_(floor), nested_(options.agreement) {}
+  AdaptiveExample(const AdaptiveGoal& goal, const AdaptiveOptions& options)
+      : options_(options), goal_(goal), nested_(options.agreement) {}
 
   [[nodiscard]] bool open() const { return !finished_; }
   /// The points to evaluate next, ascending in alpha, and the level that each enters at.
@@ -172,8 +184,10 @@ class AdaptiveExample {
     constexpr double far = 30;
     return options_.residual == AdaptiveOptions::Residual::required &&
            options_.agreement == AdaptiveOptions::Agreement::sum &&
-           excess(sum_before_, nested_.difference(), floor_, options_) > far;
+           std::abs(sum_before_ - nested_.difference()) > far * options_.tolerance * scale();
   }
+
+  [[nodiscard]] double scale() const { return std::max(std::abs(nested_.difference()), goal_.floor); }
 
   [[nodiscard]] bool good_enough() {
     if (options_.agreement == AdaptiveOptions::Agreement::conductance) {
@@ -182,13 +196,23 @@ class AdaptiveExample {
       conductance_ = now;
       return agree;
     }
+    return sum_is_good() && gradients_agree();
+  }
+
+  [[nodiscard]] bool sum_is_good() const {
     const double sum = nested_.sum(level_);
-    const double scale = std::max(std::abs(nested_.difference()), floor_);
     if (options_.residual == AdaptiveOptions::Residual::ignored) {
-      return std::abs(sum - sum_before_) <= options_.tolerance * std::max(std::abs(sum), scale);
+      return std::abs(sum - sum_before_) <= options_.tolerance * std::max(std::abs(sum), scale());
     }
-    return excess(sum, nested_.difference(), floor_, options_) <= 1 &&
-           nested_.residual_of_halves(level_) <= 10 * options_.tolerance * scale;
+    return std::abs(sum - nested_.difference()) <= options_.tolerance * scale() &&
+           nested_.residual_of_halves(level_) <= 10 * options_.tolerance * scale();
+  }
+
+  [[nodiscard]] bool gradients_agree() const {
+    constexpr double wider = 20;
+    const at::Tensor mean = nested_.mean_gradient(level_);
+    const double change = l1_of_last(mean - nested_.mean_gradient(level_ - 1), goal_.positions);
+    return change <= wider * options_.tolerance * l1_of_last(mean, goal_.positions);
   }
 
   void finish(Decision decision) {
@@ -200,7 +224,7 @@ class AdaptiveExample {
   }
 
   const AdaptiveOptions& options_;
-  double floor_;
+  AdaptiveGoal goal_;
   NestedIntegral nested_;
   int level_ = -1;         // judged so far
   int next_ = 1;           // to evaluate before the next judgement; nothing stops at level 0
@@ -212,10 +236,10 @@ class AdaptiveExample {
 
 }  // namespace
 
-std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<double>& floors,
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<AdaptiveGoal>& goals,
                                              const AdaptiveOptions& options) {
   std::vector<AdaptiveExample> examples;
-  for (const double floor : floors) examples.emplace_back(floor, options);
+  for (const AdaptiveGoal& goal : goals) examples.emplace_back(goal, options);
   for (;;) {
     std::vector<PathPoint> points;
     std::vector<int> levels;

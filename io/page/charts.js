@@ -103,7 +103,7 @@ function agreementFigure(data, width) {
   const names = shown.map(label);
   const statistics = unique(shown.flatMap((run) => pick(ofRun("agreement", run), "statistic")));
   const ends = shown.flatMap((run) => ofRun("agreement", run)).flatMap(({ value, low }) => [value ?? 0, low ?? 0]);
-  const columns = Math.min(statistics.length, width < 560 ? 1 : width < 800 ? 2 : 4);
+  const columns = Math.min(statistics.length, width < 560 ? 1 : width < 800 ? 2 : 3);
   const lines = Math.ceil(statistics.length / columns);
   const height = lines * (names.length * 24 + (lines > 1 ? 75 : 60));
   const layout = { annotations: [], margin: { l: 8, r: 12, t: 40, b: 8 } };
@@ -166,7 +166,8 @@ function scatterFigure(run, width) {
   const traces = [...Map.groupBy(points, (point) => point.stratum ?? "")].map(([stratum, part], i) => ({
     type: "scatter", mode: "markers", name: plain(stratum), x: pick(part, "exact"), y: pick(part, "score"),
     marker: { color: numberedLook(i).color, symbol: numberedLook(i).symbol, size: 6, opacity: 0.8 },
-    hoverinfo: "text", hovertext: part.map((point) => hover(place(point), ["sampled from", point.stratum],
+    hoverinfo: "text", hovertext: part.map((point) => hover(place(point), ["sampled", point.stratum],
+      ["probability", point.inclusion],
       ["exact", point.exact, "logits"], ["score", point.score, "logits"])) }));
   const legend = legendBelow(pick(traces, "name"), width);
   const layout = { ...legend.layout, xaxis: axis("exact patching (logits)", { range: [from, to] }),

@@ -71,7 +71,7 @@ function header() {
 function runColumns() {
   const known = new Map(columnsOf("runs", []).map((column) => [column.name, column]));
   const agreement = ["pearson", "spearman"].map((name) => ({
-    name, type: "number", title: SIMILARITIES[name], meaning: "agreement of the scores with exact patching",
+    name, type: "number", title: SIMILARITIES[name], meaning: "agreement of the scores with exact patching, estimated for all nodes",
     get: (run) => agreementOf(run, name).value,
     note: (run) => interval(agreementOf(run, name).low, agreementOf(run, name).high, ", "),
   }));
@@ -86,7 +86,10 @@ function dataSection({ data, name, ...one }) {
   const size = (key, unit) => present(one[key]) && `${one[key].toLocaleString("en-US")} ${unit}`;
   const sizes = [size("train", "training pairs"), size("test", "held-out pairs"), size("nodes", "nodes")];
   const right = [share(one.accuracy, "training"), share(one.test_accuracy, "held-out")].filter(Boolean);
-  const facts = [one.model, one.metric, ...sizes, right.length && `the model is right on ${right.join(" and ")} pairs`];
+  const ablations = new Set(ofData("runs", data).map((run) => run.ablation).filter(Boolean));
+  const ablation = ablations.size > 0 && `ablation: ${[...ablations].join(", ")}`;
+  const facts = [one.model, one.metric, ...sizes, ablation,
+    right.length && `the model is right on ${right.join(" and ")} pairs`];
   const table = titledTable("runs", runColumns(), ofData("runs", data));
   if (!table) return null;
   const measures = runsWith("curve", data).length ? ["faithfulness", "completeness"] : [];

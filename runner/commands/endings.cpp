@@ -38,7 +38,7 @@ int together(const Communicator& comm, const std::function<void()>& body) {
     trouble = {
         exit_stopped,
         "stopped on request; finished units are kept, and the same command goes on from there (without --fresh)"};
-  } catch (const UnitsFailed& error) {
+  } catch (const RunFailed& error) {
     trouble = {exit_failed_units, error.what()};
   } catch (const FailedElsewhere&) {
     trouble = {exit_internal, ""};
@@ -70,7 +70,7 @@ std::string ending_of(int code) {
     case exit_stopped:
       return "stopped; the same command goes on";
     case exit_failed_units:
-      return "finished, but for units that failed";
+      return "finished, but for runs that failed";
     default:
       return "ended with an error (exit " + std::to_string(code) + ")";
   }

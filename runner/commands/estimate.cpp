@@ -30,19 +30,26 @@ double steering_cost(const Job& job) {
   return passes * static_cast<double>(job.pairs.test.size()) * static_cast<double>(job.architecture().layers());
 }
 
-/// The same of what a group's agreement takes: its sample, and exact patching once for every baseline and direction.
-double agreement_cost(const RunGroup& runs) {
+/// Of a group those that are compared with exact patching.
+RunGroup compared_runs(const RunGroup& runs) {
+  RunGroup compared;
+  std::copy_if(runs.begin(), runs.end(), std::back_inserter(compared),
+               [](const Job* run) { return run->has_agreement(); });
+  return compared;
+}
+
+/// The same of exact patching for a group's agreement: the drawn neurons once for every baseline and direction, the
+/// first ones of each run (at most: runs may share some).
+double patching_cost(const RunGroup& compared) {
+  if (compared.empty()) return 0;
   std::set<std::string> truths;
-  for (const Job* run : runs) {
-    if (run->has_agreement()) truths.insert(truth_of(*run));
-  }
-  if (truths.empty()) return 0;
-  const Job& job = *runs.front();
-  const auto pairs = static_cast<double>(job.pairs.train.size());
-  const auto layers = static_cast<double>(job.architecture().layers());
-  constexpr double sample_passes = 6;  // clean, counterfactual, and a backward pass each for AtP and RelP
-  const double patching = static_cast<double>(job.config.agreement.sample) * layers / 2;
-  return pairs * (sample_passes * layers + patching * static_cast<double>(truths.size()));
+  for (const Job* run : compared) truths.insert(truth_of(*run));
+  const Job& job = *compared.front();
+  const std::int64_t tops = job.config.agreement.sample / 2;
+  const std::int64_t draws = job.config.agreement.sample - tops;
+  const std::int64_t neurons = draws * std::ssize(truths) + tops * std::ssize(compared);
+  return static_cast<double>(neurons) * static_cast<double>(job.pairs.train.size()) *
+         static_cast<double>(job.architecture().layers()) / 2;
 }
 
 double doubles_of(const RunGroup& runs, const LayerRange& layers) {
@@ -54,6 +61,19 @@ double doubles_of(const RunGroup& runs, const LayerRange& layers) {
     numbers += static_cast<double>(nodes * sums_of(job->config));
   }
   return numbers;
+}
+
+/// Attribution on a cluster; second: of a forward pass through one block.
+SimulationResult simulated_attribution(const RunGroup& runs, double second, int ranks, int threads) {
+  const StagePlan plan = plan_attribution(runs);
+  std::vector<SimulatedUnit> units;
+  for (std::size_t i = 0; i < plan.units.size(); ++i) {
+    units.push_back({plan.units[i], plan.units[i].cost * second, 8 * doubles_of(runs, plan.chunks[i].layers)});
+  }
+  ClusterModel model;
+  model.ranks = ranks;
+  model.threads = threads;
+  return simulate(units, model);
 }
 
 }  // namespace
@@ -69,23 +89,18 @@ void Estimate::add(const Estimate& other) {
 
 Estimate estimate(const RunGroup& runs, int ranks, int threads) {
   const Job& job = *runs.front();
-  const StagePlan plan = plan_attribution(runs);
   const double second = job.measures->seconds_of_block(*job.working, job.pairs.train.front().length());
-  std::vector<SimulatedUnit> units;
-  for (std::size_t i = 0; i < plan.units.size(); ++i) {
-    units.push_back({plan.units[i], plan.units[i].cost * second, 8 * doubles_of(runs, plan.chunks[i].layers)});
-  }
-  ClusterModel model;
-  model.ranks = ranks;
-  model.threads = threads;
-  const SimulationResult attribution = simulate(units, model);
+  const SimulationResult attribution = simulated_attribution(runs, second, ranks, threads);
   Estimate result;
   result.seconds = attribution.seconds;
   result.efficiency = attribution.efficiency;
   result.bytes_per_second = attribution.bytes_in / attribution.seconds;
   result.peak_bytes = attribution.peak_bytes;
   const double workers = static_cast<double>(ranks) * threads;
-  const double agreement = agreement_cost(runs) * second / workers;
+  const RunGroup compared = compared_runs(runs);
+  double agreement = patching_cost(compared) * second / workers;
+  // Scores of the samples are computed again, pair by pair.
+  if (!compared.empty()) agreement += simulated_attribution(compared, second, ranks, threads).seconds;
   result.seconds += agreement;
   for (const Job* run : runs) {
     const double own = (circuit_cost(*run) + steering_cost(*run)) * second / workers;

@@ -42,14 +42,15 @@ class Finalizer {
 
   [[nodiscard]] SweepFolder& sweep() { return sweep_; }
 
-  /// Writes the results of a group's runs that are not complete. Collective; throws.
-  void finalize(const JournalGroup& group) {
+  /// Writes the results of a group's runs that are not complete: one that cannot be finished leaves the others. The
+  /// exit code of the first one that could not be. Collective; throws what concerns all runs.
+  int finalize(const JournalGroup& group) {
     const std::string started = utc_now();
     const StoredGroup stored = prepare(group);
     for (const auto& run : stored.runs) {
       if (comm_.rank() == 0 && run->complete()) run->show_complete();
     }
-    if (stored.complete()) return;
+    if (stored.complete()) return exit_done;
     require_same(group, stored);
     RunGroup jobs;
     std::vector<std::string> folders;
@@ -64,21 +65,26 @@ class Finalizer {
     const BatchRows no_rows(0);  // no network is called
     const Execution execution{comm_, stages, no_rows, nullptr, timings};
     const GroupOutcomes outcomes(execution, jobs);
+    int worst = exit_done;
     for (std::size_t i = 0; i < jobs.size(); ++i) {
       const Run& run = *stored.runs[i];
       if (run.complete()) continue;
-      Timings own = timings;
-      const Outcome outcome = outcomes.of(i, own);
-      Provenance provenance = provenance_of(
-          *jobs[i], comm_, {started, utc_now(), true, 1, own, timings, jobs.size(), {}, MemoryPlan(), no_rows});
-      // Facts of a computation, which this is not.
-      for (const char* name : {"bits_hold", "batch_rows", "batch_rows_halved", "expected_peak_bytes", "overrides"}) {
-        provenance.erase(name);
-      }
-      agreed(comm_, [&] {
-        if (comm_.rank() == 0) run.write(outcome, provenance);
+      const int code = together(comm_, [&] {
+        Timings own = timings;
+        const Outcome outcome = run.named_in_failures([&] { return outcomes.of(i, own); });
+        Provenance provenance = provenance_of(
+            *jobs[i], comm_, {started, utc_now(), true, 1, own, timings, jobs.size(), {}, MemoryPlan(), no_rows});
+        // Facts of a computation, which this is not.
+        for (const char* name : {"bits_hold", "batch_rows", "batch_rows_halved", "expected_peak_bytes", "overrides"}) {
+          provenance.erase(name);
+        }
+        agreed(comm_, [&] {
+          if (comm_.rank() == 0) run.write(outcome, provenance);
+        });
       });
+      if (worst == exit_done) worst = code;
     }
+    return worst;
   }
 
  private:
@@ -123,7 +129,9 @@ int finalize_command(const std::filesystem::path& out, const Communicator& comm)
     if (groups.empty()) throw UserError(out.string(), "holds no journal; name the folder of a run or a sweep");
   });
   for (const JournalGroup& group : groups) {
-    const int code = together(comm, [&] { finalizer.finalize(group); });
+    int code = exit_done;
+    const int of_all = together(comm, [&] { code = finalizer.finalize(group); });
+    if (of_all != exit_done) code = of_all;
     if (worst == exit_done) worst = code;
   }
   if (StateFile* state = finalizer.sweep().state()) state->end(ending_of(worst));

@@ -22,16 +22,15 @@ class GroupOutcomes {
   GroupOutcomes(const Execution& execution, RunGroup runs);
 
   /// Runs the stages that run number i has for itself, and times them in `own`. Rank 0 has the outcome, which refers to
-  /// this. Collective; throws.
+  /// this. Collective; throws RunFailed where this run has no result and the others may.
   Outcome of(std::size_t i, Timings& own) const;
 
  private:
   const Execution& execution_;
   RunGroup runs_;
-  ExactEffects exact_;
   std::vector<AttributionOutcome> attributions_;
   PerformanceOutcome performance_;
-  std::vector<const PairTable*> truths_;  // by run; null where there is nothing to compare with
+  std::vector<ComparedSample> compared_;  // by run
 };
 
 }  // namespace tributary

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <iostream>
 
+#include "runner/commands/endings.h"
+#include "runner/commands/exit_codes.h"
 #include "runner/machine/device.h"
 #include "runner/machine/host.h"
 #include "runner/machine/processor.h"
@@ -16,7 +18,7 @@
 
 namespace tributary {
 
-GroupRun::GroupRun(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
+GroupRun::GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
                    const Communicator& comm, StopFlag& stop)
     : runs_(runs),
       sweep_(sweep),
@@ -28,7 +30,7 @@ GroupRun::GroupRun(const std::vector<const Run*>& runs, SweepFolder& sweep, cons
   for (const Run* run : runs) jobs_.push_back(&run->job());
 }
 
-void GroupRun::compute(double seconds_before) {
+int GroupRun::compute(double seconds_before) {
   const auto begin = std::chrono::steady_clock::now();
   for (const Run* run : runs_) {
     if (first_rank() && !run->complete()) run->warn();
@@ -43,9 +45,14 @@ void GroupRun::compute(double seconds_before) {
   const ComputedStages stages(comm_, *journal_, *rows_, {stage_options(), job().device.type(), may_halve});
   const Execution execution{comm_, stages, *rows_, &stop_, timings_};
   const GroupOutcomes outcomes(execution, jobs_);
+  int worst = exit_done;
   for (std::size_t i = 0; i < runs_.size(); ++i) {
-    if (!runs_[i]->complete()) finish(i, outcomes);
+    if (runs_[i]->complete()) continue;
+    const int code = together(comm_, [&] { finish(i, outcomes); });
+    if (worst == exit_done || code == exit_stopped) worst = code;
+    if (code == exit_stopped || (code != exit_done && arguments_.on_failure == OnFailure::stop)) break;
   }
+  return worst;
 }
 
 /// Whether bits, cores and cards are what they should be.
@@ -116,7 +123,7 @@ StageOptions GroupRun::stage_options() {
 /// The stages of one run alone, and its results.
 void GroupRun::finish(std::size_t i, const GroupOutcomes& outcomes) {
   Timings own = timings_;  // what the group shared, and the run's own stages
-  const Outcome outcome = outcomes.of(i, own);
+  const Outcome outcome = runs_[i]->named_in_failures([&] { return outcomes.of(i, own); });
   const Provenance provenance = provenance_of(
       *jobs_[i], comm_,
       {started_, utc_now(), bits_hold_, threads_, own, timings_, jobs_.size(), arguments_.overrides, memory_, *rows_});
@@ -125,6 +132,7 @@ void GroupRun::finish(std::size_t i, const GroupOutcomes& outcomes) {
     display_.clear();
     runs_[i]->write(outcome, provenance);
   });
+  runs_[i]->finish();
 }
 
 }  // namespace tributary

@@ -27,12 +27,13 @@ namespace tributary {
 class GroupRun {
  public:
   /// All must outlive it.
-  GroupRun(const std::vector<const Run*>& runs, SweepFolder& sweep, const RunArguments& arguments,
-           const Communicator& comm, StopFlag& stop);
+  GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunArguments& arguments, const Communicator& comm,
+           StopFlag& stop);
 
-  /// Computes the runs, and writes the results of those that are not complete. seconds_before: what getting here took,
-  /// of a process's first group. Collective; throws.
-  void compute(double seconds_before);
+  /// Computes the runs, and writes the results of those that are not complete: one that cannot be finished leaves the
+  /// others. The exit code of the first one that could not be. seconds_before: what getting here took, of a process's
+  /// first group. Collective; throws what concerns all runs.
+  int compute(double seconds_before);
 
  private:
   void check_machine();
@@ -44,7 +45,7 @@ class GroupRun {
   [[nodiscard]] bool first_rank() const { return comm_.rank() == 0; }
   [[nodiscard]] const Job& job() const { return *jobs_.front(); }
 
-  const std::vector<const Run*>& runs_;
+  const std::vector<Run*>& runs_;
   SweepFolder& sweep_;
   const RunArguments& arguments_;
   const Communicator& comm_;

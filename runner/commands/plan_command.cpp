@@ -22,14 +22,18 @@ std::string header() {
   return fmt::format(columns, "run", "method", "train", "test", "skipped", "nodes", "units", "done", "folder");
 }
 
-std::string text_of(PlannedRun::Results results) {
+std::string text_of(FoundResults::What results) {
   switch (results) {
-    case PlannedRun::Results::none:
+    case FoundResults::What::none:
       return "no";
-    case PlannedRun::Results::these:
+    case FoundResults::What::these:
       return "yes";
-    case PlannedRun::Results::others:
+    case FoundResults::What::same_scores:
+      return "scores";
+    case FoundResults::What::others:
       return "other results there (--fresh or --out)";
+    case FoundResults::What::changed:
+      return "changed since written (finalize or --fresh)";
   }
   return "";
 }

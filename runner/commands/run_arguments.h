@@ -12,12 +12,14 @@
 #include <vector>
 
 #include "runner/cluster/scheduler.h"
-#include "runner/journal/output_folder.h"
 #include "runner/machine/device.h"
 
 namespace tributary {
 
 enum class OnFailure { go_on, stop };
+/// What to do with results whose bytes are not those that were written.
+enum class Changed { refuse, set_aside };
+enum class Fresh { no, yes };
 
 struct RunArguments {
   std::filesystem::path file;

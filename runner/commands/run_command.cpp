@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "io/results.h"
@@ -66,9 +68,12 @@ int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& s
   std::vector<std::vector<std::size_t>> groups;
   int worst = together(comm, [&] { groups = sweep.group(candidates, arguments.fresh); });
   for (const std::vector<std::size_t>& members : groups) {
-    std::vector<const Run*> group;
+    std::vector<Run*> group;
     for (const std::size_t member : members) group.push_back(runs[member].get());
-    const int code = together(comm, [&] { GroupRun(group, sweep, arguments, comm, stop).compute(start_up.take()); });
+    int code = exit_done;
+    const int of_all =
+        together(comm, [&] { code = GroupRun(group, sweep, arguments, comm, stop).compute(start_up.take()); });
+    if (of_all != exit_done) code = of_all;
     if (worst == exit_done) worst = code;
     if (code == exit_stopped) return code;
   }
@@ -88,7 +93,9 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   }
   const ScopedSignalHandler handler(stop);
   ModelShelf shelf(comm);
-  SweepFolder sweep(base_of(arguments, settings.front()), comm);
+  std::set<std::string> folders;
+  for (const Settings& one : settings) folders.insert(arguments.only ? "." : folder_in_base(one));
+  SweepFolder sweep(base_of(arguments, settings.front()), comm, std::move(folders));
   if (comm.rank() == 0) list_runs(settings);
   StartUp start_up;
   bool any_open = false;  // some run was not complete before

@@ -15,7 +15,6 @@
 #include "io/results.h"
 #include "runner/commands/duration.h"
 #include "runner/journal/folder_lock.h"
-#include "runner/journal/output_folder.h"
 #include "runner/journal/state_file.h"
 
 namespace tributary {

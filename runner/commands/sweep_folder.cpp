@@ -40,8 +40,8 @@ std::vector<std::vector<std::size_t>> unflat(const std::vector<std::int64_t>& nu
 
 void warn_user(const std::string& text) { std::cerr << "tributary: warning: " << text << '\n'; }
 
-SweepFolder::SweepFolder(std::filesystem::path out, const Communicator& comm)
-    : out_(std::move(out)), journal_(journal_path(out_)), comm_(comm) {
+SweepFolder::SweepFolder(std::filesystem::path out, const Communicator& comm, std::set<std::string> folders)
+    : out_(std::move(out)), journal_(journal_path(out_)), comm_(comm), earlier_(out_, std::move(folders)) {
   hosts_ = comm.gather(host_name());
 }
 
@@ -72,8 +72,9 @@ Grouping SweepFolder::group_here(const std::vector<Candidate>& candidates, Fresh
   if (fresh == Fresh::yes) {
     const auto ours = [&candidates](const JournalGroup& group) {
       return std::any_of(group.runs.begin(), group.runs.end(), [&candidates](const JournalledRun& run) {
-        return std::any_of(candidates.begin(), candidates.end(),
-                           [&run](const Candidate& candidate) { return candidate.run.folder == run.folder; });
+        return std::any_of(candidates.begin(), candidates.end(), [&run](const Candidate& candidate) {
+          return candidate.run.folder == run.folder || candidate.run.identity == run.identity;
+        });
       });
     };
     for (const JournalGroup& group : known) {

@@ -8,22 +8,24 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "runner/cluster/comm.h"
+#include "runner/commands/earlier_results.h"
+#include "runner/commands/run_arguments.h"
 #include "runner/journal/folder_lock.h"
 #include "runner/journal/group_journal.h"
 #include "runner/journal/grouping.h"
-#include "runner/journal/output_folder.h"
 #include "runner/journal/state_file.h"
 
 namespace tributary {
 
 class SweepFolder {
  public:
-  /// Collective. Touches nothing yet.
-  SweepFolder(std::filesystem::path out, const Communicator& comm);
+  /// For runs in these folders below `out`, by name. Collective. Touches nothing yet.
+  SweepFolder(std::filesystem::path out, const Communicator& comm, std::set<std::string> folders = {});
 
   /// Rank 0: makes journal/ and takes the lock, once. Throws UserError when another run holds it.
   void lock();
@@ -36,6 +38,8 @@ class SweepFolder {
   /// Collective; throws UserError where a rank does not see it.
   [[nodiscard]] GroupJournal open_group(const std::vector<JournalledRun>& runs, const std::string& processor) const;
 
+  /// Rank 0, once locked: results that the sweep has left under other names.
+  [[nodiscard]] EarlierResults& earlier() { return earlier_; }
   [[nodiscard]] const std::filesystem::path& out() const { return out_; }
   /// Rank 0, once locked.
   [[nodiscard]] StateFile* state() { return state_ ? &*state_ : nullptr; }
@@ -45,6 +49,7 @@ class SweepFolder {
 
   std::filesystem::path out_, journal_;
   const Communicator& comm_;
+  EarlierResults earlier_;
   std::vector<std::string> hosts_;  // by rank; on rank 0
   std::unique_ptr<FolderLock> lock_;
   std::exception_ptr refused_;  // why the lock could not be had: waited for once

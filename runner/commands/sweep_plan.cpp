@@ -5,21 +5,20 @@
 #include <algorithm>
 
 #include "common/errors.h"
+#include "runner/commands/found_results.h"
 #include "runner/commands/sweep_runs.h"
 #include "runner/job/plan.h"
 #include "runner/job/prepare_job.h"
-#include "runner/journal/output_folder.h"
 #include "runner/machine/device.h"
 
 namespace tributary {
 namespace {
 
-PlannedRun::Results results_there(const std::filesystem::path& folder, const Job& job) {
+FoundResults::What results_there(const std::filesystem::path& folder, const Job& job) {
   try {
-    return results_in(folder, job.identity, Fresh::no) == Found::same_results ? PlannedRun::Results::these
-                                                                              : PlannedRun::Results::none;
+    return look_for_results(folder, job).what;
   } catch (const UserError&) {
-    return PlannedRun::Results::others;
+    return FoundResults::What::others;
   }
 }
 

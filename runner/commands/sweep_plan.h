@@ -13,6 +13,7 @@
 #include "io/config.h"
 #include "runner/cluster/comm.h"
 #include "runner/commands/estimate.h"
+#include "runner/commands/found_results.h"
 #include "runner/commands/run_arguments.h"
 #include "runner/job/memory_plan.h"
 #include "runner/job/model.h"
@@ -21,14 +22,12 @@
 namespace tributary {
 
 struct PlannedRun {
-  enum class Results { none, these, others };  //!< what its folder holds already
-
   std::size_t number = 0;  //!< in the sweep, from 0
   std::string method;
   std::size_t train = 0, test = 0, skipped = 0;  //!< pairs
   std::int64_t nodes = 0;
   std::size_t units = 0;
-  Results results = Results::none;
+  FoundResults::What results = FoundResults::What::none;  //!< that its folder holds already
   std::filesystem::path folder;
 };
 

@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "io/results.h"
+#include "runner/job/averaged_prompts.h"
 #include "runner/job/prepare_job.h"
 #include "runner/report/report.h"
 #include "runner/report/summary.h"
+#include "runner/stages/stage_source.h"
 
 namespace tributary {
 namespace {
@@ -37,34 +39,41 @@ Run::Run(const RunArguments& arguments, SweepFolder& sweep, const Communicator& 
 
 void Run::prepare(ModelShelf& shelf) {
   job_ = prepare_job(settings_, shelf);
-  Found found = Found::nothing;
+  using What = FoundResults::What;
+  FoundResults found;
   agreed(comm_, [&] {
     if (comm_.rank() != 0) return;
     shelf.model(job_.config.model).require_finite(*job_.exact);
     const std::filesystem::path folder = sweep_.out() / folder_;
-    found = look_into(folder);
-    if (found == Found::same_results) return;
+    found = look();
+    if (found.what == What::these) return;
     claim_output(folder, expected_bytes(job_));
     sweep_.lock();
-    found = look_into(folder);  // whoever held the lock may have finished
+    found = look();  // whoever held the lock may have finished
+    if (found.what == What::none && arguments_.fresh == Fresh::no) found = look_under_other_names();
     if (arguments_.fresh == Fresh::yes)
       std::filesystem::remove(results_path(folder));  // or it could not be gone on with
   });
-  std::vector<std::int64_t> complete{found == Found::same_results ? 1 : 0};
+  evaluates_again_ = found.what == What::same_scores ? found.difference : "";
+  std::vector<std::int64_t> complete{found.what == What::these ? 1 : 0};
   comm_.broadcast(complete);
   complete_ = complete[0] == 1;
-  aside_ = found == Found::changed_results;
+  aside_ = found.what == What::changed;
   if (!complete_)
     agreed(comm_, [&] { job_.fired = job_.measures->fired(*job_.working).only(job_.config.method.rules); });
 }
 
-Found Run::look_into(const std::filesystem::path& folder) const {
-  try {
-    return results_in(folder, job_.identity, arguments_.fresh, arguments_.changed);
-  } catch (const ResultsChanged& error) {
-    throw UserError("",
-                    std::string(error.what()) + "; " + way_back(sweep_.out()) + "; `run --fresh` computes it again");
-  }
+FoundResults Run::look() const {
+  FoundResults found = results_to_replace(sweep_.out() / folder_, job_, arguments_.fresh);
+  if (found.what != FoundResults::What::changed || arguments_.changed == Changed::set_aside) return found;
+  throw UserError("", found.difference + "; " + way_back(sweep_.out()) + "; `run --fresh` computes it again");
+}
+
+FoundResults Run::look_under_other_names() {
+  const auto from = sweep_.earlier().move_to(folder_, job_.identities.results);
+  if (!from) return {};
+  std::cerr << "tributary: note: " << from->string() << " is this run's: moved to its new name, " << folder_ << '\n';
+  return look_for_results(sweep_.out() / folder_, job_);
 }
 
 void Run::note_unused(const std::string& key) const {
@@ -90,6 +99,10 @@ void Run::note_pairs() const {
 }
 
 void Run::warn() const {
+  if (!evaluates_again_.empty()) {
+    std::cerr << "tributary: note: " << results_path(output()).string() << " is replaced: evaluated again with other "
+              << evaluates_again_ << ", the same scores\n";
+  }
   const Method& method = job_.config.method;
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
     std::cerr << "tributary: warning: the zero baseline on an embedding path is for parity with other programs only: "
@@ -100,31 +113,47 @@ void Run::warn() const {
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
   note_pairs();
+  for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
   const bool scores_tokens = !method.has_neurons();
   if (scores_tokens && job_.config.agreement.sample > 0) note_unused("agreement");
   if (scores_tokens && job_.config.keep.what != Keep::What::sums) note_unused("attribution.keep");
   if (!job_.has_steering() && !job_.config.steering.factors.empty()) note_unused("steering.top");
+  const SteeringConfig& steering = job_.config.steering;
+  const bool steers_first = job_.has_steering() && steering.neurons.empty();
+  if (steers_first && method.score == ScoreKind::exact && job_.config.sample < steering.top) {
+    std::cerr << "tributary: note: steering.top asks for " << steering.top << " neurons, but attribution.sample gives "
+              << job_.config.sample << " a score: only those are steered\n";
+  }
   if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {
     std::cerr << "tributary: note: in bfloat16 the points per layer come from a float32 pilot on "
               << job_.config.pilot_pairs << " pairs\n";
   }
 }
 
+std::filesystem::path Run::output() const { return (sweep_.out() / folder_).lexically_normal(); }
+
+Outcome Run::named_in_failures(const std::function<Outcome()>& compute) const {
+  try {
+    return compute();
+  } catch (const RunFailed& error) {
+    throw RunFailed("the run " + output().string() + " has no results: " + error.what());
+  }
+}
+
 void Run::write(const Outcome& outcome, const Provenance& provenance) const {
   const ResultsFile results = results_of(job_, outcome, provenance);
-  const std::filesystem::path folder = (sweep_.out() / folder_).lexically_normal();
   if (aside_) {
-    std::filesystem::rename(results_path(folder), aside_path(folder));
-    warn_user(results_path(folder).string() + " was damaged or changed; it is kept as " + aside_path(folder).string() +
-              ", and written again from the journal");
+    std::filesystem::rename(results_path(output()), aside_path(output()));
+    warn_user(results_path(output()).string() + " was damaged or changed; it is kept as " +
+              aside_path(output()).string() + ", and written again from the journal");
   }
-  write_results(results_path(folder), results);
+  write_results(results_path(output()), results);
   show(results);
 }
 
 void Run::show_complete() const {
   try {
-    show(read_shown_results(results_path((sweep_.out() / folder_).lexically_normal())));
+    show(read_shown_results(results_path(output())));
   } catch (const UserError& error) {
     warn_user(error.what());  // they are complete all the same: the other runs go on
   }
@@ -132,8 +161,7 @@ void Run::show_complete() const {
 
 void Run::show(const ResultsFile& results) const {
   std::cout << job_.title << '\n'
-            << summary_of(results) << "\nresults      "
-            << results_path((sweep_.out() / folder_).lexically_normal()).string()
+            << summary_of(results) << "\nresults      " << results_path(output()).string()
             << (complete_ ? " (complete already; --fresh computes it again)" : "") << "\n\n"
             << std::flush;
 }

@@ -4,11 +4,14 @@
 // One run of a sweep: made ready, and written once it is computed.
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <string>
 
 #include "io/config.h"
 #include "io/results.h"
 #include "runner/cluster/comm.h"
+#include "runner/commands/found_results.h"
 #include "runner/commands/run_arguments.h"
 #include "runner/commands/sweep_folder.h"
 #include "runner/job/job.h"
@@ -29,19 +32,26 @@ class Run {
 
   [[nodiscard]] const Job& job() const { return job_; }
   [[nodiscard]] const Settings& settings() const { return settings_; }
-  [[nodiscard]] Candidate candidate() const { return {{folder_, job_.identity}, job_.group, complete_}; }
+  [[nodiscard]] Candidate candidate() const { return {{folder_, job_.identities.scores}, job_.group, complete_}; }
   /// Whether the folder holds these very results already; on every rank.
   [[nodiscard]] bool complete() const { return complete_; }
 
   /// Prints what the user should know before the run starts. Rank 0.
   void warn() const;
+  /// Calls a function that computes the run's outcome. Throws RunFailed with the run's folder where that does.
+  [[nodiscard]] Outcome named_in_failures(const std::function<Outcome()>& compute) const;
   /// Rank 0.
   void write(const Outcome& outcome, const Provenance& provenance) const;
+  /// Its results are there now. Every rank.
+  void finish() { complete_ = true; }
   /// Prints the run's table. Rank 0.
   void show_complete() const;
 
  private:
-  [[nodiscard]] Found look_into(const std::filesystem::path& folder) const;
+  [[nodiscard]] FoundResults look() const;
+  /// The run's results, moved here, where an earlier form of the sweep called it otherwise. Rank 0.
+  FoundResults look_under_other_names();
+  [[nodiscard]] std::filesystem::path output() const;
   void note_unused(const std::string& key) const;
   void note_pairs() const;
   void show(const ResultsFile& results) const;
@@ -52,6 +62,7 @@ class Run {
   const Settings& settings_;
   std::string folder_;  // relative to the sweep's
   Job job_;
+  std::string evaluates_again_;  // what is other than in the results there whose scores are these
   bool complete_ = false;
   bool aside_ = false;  // rank 0: results are there, but not as they were written
 };

@@ -9,19 +9,36 @@
 #include "runner/job/keys.h"
 
 namespace tributary {
+namespace {
 
-std::string identity_of(const Job& job, const Settings& settings) {
-  std::string everything = settings.identity_text() + "\nmodel " + job.model_hash + "\npairs " + job.pairs.hash +
-                           "\ndevice " + c10::DeviceTypeName(job.device.type()) + "\nnumbers " + numbers_version;
+/// What every number of a run depends on besides its settings and pairs.
+std::string surroundings_of(const Job& job) {
+  std::string text = std::string("\ndevice ") + c10::DeviceTypeName(job.device.type()) + "\nnumbers " + numbers_version;
   for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) {
-    everything += "\nbaseline";
-    for (const std::int64_t id : prompt) everything += ' ' + std::to_string(id);
+    text += "\nbaseline";
+    for (const std::int64_t id : prompt) text += ' ' + std::to_string(id);
   }
-  return hash_of(everything);
+  return text;
+}
+
+}  // namespace
+
+Identities identities_of(const Job& job, const Settings& settings) {
+  const std::string model = "\nmodel " + job.model_hash;
+  const std::string around = surroundings_of(job);
+  const std::string all = "\npairs " + job.pairs.hash;
+  Identities identities;
+  identities.results = hash_of(settings.identity_text({Effect::numbers, Effect::evaluation}) + model + all + around);
+  identities.scores = hash_of(settings.identity_text({Effect::numbers}) + model + "\ntraining pairs " +
+                              job.pairs.train_hash + (job.config.unpaired ? "\nunpaired" : "") + around);
+  identities.performance = hash_of("held-out pairs " + job.pairs.test_hash);
+  identities.circuit = hash_of(settings.text_of({"circuit"}) + all);
+  identities.steering = hash_of(settings.text_of({"steering", "circuit.ranking"}) + all);
+  return identities;
 }
 
 std::string group_of(const Job& job, const Settings& settings) {
-  return settings.text_without(run_groups) + "model " + job.model_hash + "\npairs " + job.pairs.hash +
+  return settings.text_without(run_groups) + "model " + job.model_hash + "\npairs " + job.pairs.train_hash +
          (job.config.unpaired ? "\nunpaired" : "");
 }
 

@@ -11,8 +11,8 @@
 
 namespace tributary {
 
-/// Of a run's numbers: a hash of the keys that change them, the model, the pairs and the code.
-std::string identity_of(const Job& job, const Settings& settings);
+/// Hashes of what a run's numbers depend on: keys, model, pairs, kind of device and code.
+Identities identities_of(const Job& job, const Settings& settings);
 
 /// Equal for runs that may be computed together, because they share all that one pass through the network needs.
 std::string group_of(const Job& job, const Settings& settings);

@@ -20,6 +20,15 @@
 
 namespace tributary {
 
+/// Hashes of what the numbers of a run depend on; equal ones mean equal numbers.
+struct Identities {
+  std::string results;      //!< all of them
+  std::string scores;       //!< those of the attribution: nothing that is evaluated with the scores changes them
+  std::string performance;  //!< what the model's performance depends on besides what the scores do
+  std::string circuit;      //!< what circuits depend on besides the scores
+  std::string steering;     //!< the same of steering
+};
+
 struct Job {
   RunConfig config;
   std::string title;     //!< its name, with what sets it apart in its sweep
@@ -32,7 +41,7 @@ struct Job {
   std::optional<Checkpoint> checkpoint;                     //!< that their weights lie in or come from
   at::Device device = at::Device(at::kCPU);
   std::string model_hash;
-  std::string identity;           //!< of the numbers: keys that change them, model, pairs, code
+  Identities identities;          //!< of its numbers
   std::string group;              //!< equal for runs that may be computed together (plan.h: RunGroup)
   std::int64_t train_length = 0;  //!< positions: keep: token length; sum: 1
   Fired fired;                    //!< filled in before the run computes (Run::prepare)

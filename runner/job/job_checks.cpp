@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "common/errors.h"
+#include "common/text.h"
+#include "runner/job/averaged_prompts.h"
 #include "runner/job/model.h"
 #include "runner/job/prompts.h"
 
@@ -14,19 +16,23 @@ namespace tributary {
 
 namespace {
 
-/// Means over training pairs must serve held-out pairs of every length.
+/// Means must serve held-out pairs of every length, and be more than a pair's own values.
 void require_ablation_means(const Job& job, const Settings& settings) {
-  const CircuitConfig& circuit = job.config.circuit;
-  if (circuit.ablation != Ablation::mean || circuit.means_from != CircuitConfig::MeansFrom::train) return;
-  const std::vector<Bucket> trained = buckets_of(job.pairs.train);
-  for (const Bucket& bucket : buckets_of(job.pairs.test)) {
-    if (std::none_of(trained.begin(), trained.end(), [&](const Bucket& b) { return b.length == bucket.length; })) {
-      throw UserError(settings.where("circuit.ablation_pairs"),
-                      fmt::format("circuit.ablation_pairs: no training pair has {} tokens as some held-out pairs "
-                                  "have, so there is no mean to ablate them with; take test",
-                                  bucket.length));
-    }
+  const std::vector<std::int64_t> lengths = lengths_without_mean(job);
+  if (lengths.empty()) return;
+  if (job.config.circuit.means_from == CircuitConfig::MeansFrom::train) {
+    throw UserError(
+        settings.where("circuit.ablation_pairs"),
+        fmt::format("circuit.ablation_pairs: held-out pairs have {} tokens and no training "
+                    "pair has, so there is no mean to ablate them with; take test, or circuit.ablation: zero",
+                    in_ranges(lengths)));
   }
+  throw UserError(
+      settings.where("circuit.ablation"),
+      fmt::format("circuit.ablation: mean is taken over prompts of one token length, and there is a single one "
+                  "of {} tokens held out and no two in training: its mean would be its own values. Give more "
+                  "pairs of this length, leave it out, or take circuit.ablation: resample or zero",
+                  in_ranges(lengths)));
 }
 
 }  // namespace

@@ -113,35 +113,18 @@ StagePlan plan_attribution(const RunGroup& runs) {
   return plan;
 }
 
-namespace {
-
-/// All layers of some pairs, `size` of them in a unit: a lane a token length.
-StagePlan plan_lanes(const Job& job, const std::vector<TokenPair>& pairs, std::int64_t size) {
+StagePlan plan_lengths(const Job& job, const std::vector<TokenPair>& pairs) {
   StagePlan plan;
   std::int64_t lane = 0;
   for (const Bucket& bucket : buckets_of(pairs)) {
     std::int64_t index = 0;
-    for (const std::vector<std::int64_t>& members : chunks_of(bucket.members, size)) {
+    for (const std::vector<std::int64_t>& members : chunks_of(bucket.members, full_unit)) {
       plan.chunks.push_back({members, {0, job.architecture().layers()}});
       plan.units.push_back({lane, index++, static_cast<double>(members.size())});
     }
     ++lane;
   }
   return plan;
-}
-
-}  // namespace
-
-StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs) { return plan_lanes(job, pairs, full_unit); }
-
-StagePlan plan_performance(const Job& job, const std::vector<TokenPair>& pairs) {
-  return plan_lanes(job, pairs, full_unit);
-}
-
-StagePlan plan_sample(const Job& job) {
-  const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
-  const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_units);
-  return plan_lanes(job, job.pairs.train, size);
 }
 
 StagePlan plan_curve(const Job& job) {

@@ -31,12 +31,8 @@ struct StagePlan {
 /// Attribution: one lane for each layer range and token length, ordered by range, then by length; its units are chunks
 /// of training pairs.
 StagePlan plan_attribution(const RunGroup& runs);
-/// Means over the prompts of a list of pairs: a lane a token length.
-StagePlan plan_means(const Job& job, const std::vector<TokenPair>& pairs);
-/// What the model says on the prompts of a list of pairs: a lane a token length with nothing to fold.
-StagePlan plan_performance(const Job& job, const std::vector<TokenPair>& pairs);
-/// Scores over the training pairs, all layers: a lane a token length.
-StagePlan plan_sample(const Job& job);
+/// Means over the prompts of a list of pairs, or what the model says on them: a lane a token length.
+StagePlan plan_lengths(const Job& job, const std::vector<TokenPair>& pairs);
 /// Circuit curve over the held-out pairs; one lane with nothing to fold.
 StagePlan plan_curve(const Job& job);
 /// Exact patching of neurons in ascending order, on the training pairs: a lane with nothing to fold.

@@ -100,7 +100,7 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
     settle(job, settings);
     job.checkpoint = model.checkpoint();
     job.model_hash = model.hash();
-    job.identity = identity_of(job, settings);
+    job.identities = identities_of(job, settings);
     job.group = group_of(job, settings);
   });
   return job;

@@ -21,7 +21,7 @@ using detail::write_json_file;
 
 JournalGroup JournalGroup::of(std::vector<JournalledRun> runs) {
   std::string text;
-  for (const JournalledRun& run : runs) text += run.folder + '\n' + run.identity + '\n';
+  for (const JournalledRun& run : runs) text += run.identity + '\n';
   return {hash_of(text).substr(0, 16), std::move(runs)};
 }
 

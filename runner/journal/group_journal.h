@@ -20,12 +20,13 @@ namespace tributary {
 /// A run as the journal knows it.
 struct JournalledRun {
   std::string folder;    //!< of its results, relative to the journal's own parent; "." where they are one
-  std::string identity;  //!< of its numbers
+  std::string identity;  //!< of its scores
 
   bool operator==(const JournalledRun&) const = default;
 };
 
-/// The runs that are computed together, under a name made of their identities.
+/// The runs that are computed together, under a name made of their identities: wherever their results lie, and
+/// whatever is evaluated with their scores.
 struct JournalGroup {
   std::string name;
   std::vector<JournalledRun> runs;

@@ -24,7 +24,8 @@ struct Grouping {
   std::vector<std::string> unused;               //!< groups of the journal that name a candidate and cannot be used
 };
 
-/// Pure: knows no files. Candidates that are complete and that no group needs are in none.
+/// Pure: knows no files. Candidates that are complete and that no group needs are in none. Groups are computed in this
+/// order: a candidate that a later one needs besides its own is complete by then.
 Grouping group_candidates(const std::vector<Candidate>& candidates, const std::vector<JournalGroup>& journalled);
 
 /// Names of journalled groups that hold unfinished work of another identity for the folder of a candidate that is not

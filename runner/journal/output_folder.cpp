@@ -37,44 +37,33 @@ void require_writable(const std::filesystem::path& folder, std::uint64_t bytes) 
           : std::string("cannot be written (") + std::strerror(reason) + "); name another folder with --out");
 }
 
-std::string identity_in(const ResultsFile& results) {
-  const auto group = results.group_attributes.find("/provenance");
-  if (group == results.group_attributes.end()) return "";
-  const auto found = group->second.find("identity");
-  return found == group->second.end() ? "" : std::get<std::string>(found->second);
-}
-
-std::string identity_of_file(const std::filesystem::path& file) {
-  try {
-    return identity_in(read_results(file, [](const std::string&) { return false; }));  // attributes alone
-  } catch (const ResultsChanged&) {
-    throw;
-  } catch (const UserError& error) {
-    throw UserError("", std::string(error.what()) + "; --fresh replaces it");
-  }
-}
-
 }  // namespace
 
 std::filesystem::path aside_path(const std::filesystem::path& folder) { return folder / "results.h5.changed"; }
 
-Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh, Changed changed) {
+std::optional<StoredRun> stored_run(const std::filesystem::path& folder) {
   const std::filesystem::path results = results_path(folder);
   std::error_code error;
   const bool there = std::filesystem::exists(results, error);
   if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory) {
     throw UserError(folder.string(), "cannot be looked into (" + error.message() + "); name another folder with --out");
   }
-  if (!there || fresh == Fresh::yes) return Found::nothing;
+  if (!there) return std::nullopt;
+  ResultsFile file;
   try {
-    if (identity_of_file(results) == identity) return Found::same_results;
+    file = read_results(results, [](const std::string&) { return false; });  // attributes alone
   } catch (const ResultsChanged&) {
-    if (changed == Changed::refuse) throw;
-    return Found::changed_results;
+    throw;
+  } catch (const UserError& problem) {
+    throw UserError("", std::string(problem.what()) + "; --fresh replaces it");
   }
-  throw UserError(results.string(),
-                  "holds results of another configuration, model or pairs (they would be overwritten); name another "
-                  "folder with --out, or say --fresh to replace them");
+  const std::map<std::string, Attribute>& facts = file.group_attributes["/provenance"];
+  const auto text = [&facts](const std::string& name) {
+    const auto found = facts.find(name);
+    return found == facts.end() ? std::string() : std::get<std::string>(found->second);
+  };
+  return StoredRun{text("identity"), text("scores_identity"), text("configuration"), text("model_hash"),
+                   text("training_pairs_hash")};
 }
 
 void claim_output(const std::filesystem::path& folder, std::uint64_t bytes) {

@@ -1,27 +1,29 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The folder a run writes to: made, checked before any work, and guarded against holding another run's results.
+// The folder a run writes to: made, checked before any work, and what it holds already.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace tributary {
 
-enum class Fresh { no, yes };
-enum class Found { nothing, same_results, changed_results };
-/// What to do with results whose bytes are not those that were written.
-enum class Changed { refuse, set_aside };
+/// What a results file says of the run that wrote it; empty where it does not say.
+struct StoredRun {
+  std::string results_identity, scores_identity;
+  std::string configuration;  //!< as YAML
+  std::string model_hash, train_hash;
+};
 
 /// Where results are kept that were set aside.
 std::filesystem::path aside_path(const std::filesystem::path& folder);
 
-/// Looks for results that are there already. Throws UserError when they are of another identity (unless Fresh::yes,
-/// which finds nothing), or when the folder cannot be looked into; ResultsChanged unless they may be set aside.
-Found results_in(const std::filesystem::path& folder, const std::string& identity, Fresh fresh,
-                 Changed changed = Changed::refuse);
+/// The run whose results a folder holds; nothing where there are none. Throws UserError when the folder cannot be
+/// looked into, or the file is none that this program wrote; ResultsChanged when its bytes are not those written.
+std::optional<StoredRun> stored_run(const std::filesystem::path& folder);
 
 /// Makes `folder`, and tries to write there `bytes` worth of results. Throws UserError: it cannot be made or written,
 /// or the disk has no room.

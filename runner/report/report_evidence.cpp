@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "attribution/circuit/ranking.h"
@@ -53,8 +54,8 @@ Table agreement_table(const Runs& runs) {
   Table table{
       .name = "agreement",
       .meaning =
-          "Agreement of scores with exact patching over a sample of neurons, with 95 % bootstrap intervals over "
-          "unique prompt pairs.",
+          "Agreement of scores with exact patching: estimates for all nodes from a sample of them, of its random ones "
+          "alone, and within it; with 95 % bootstrap intervals over unique prompt pairs and sampled neurons.",
       .columns = {
           {"run", Type::integer, "1", "run"},
           {"statistic", Type::text, "", "which one"},
@@ -83,6 +84,7 @@ Table exact_table(const Runs& runs) {
                   {"position", Type::integer, "1", "position, from 0; −1: all positions"},
                   {"neuron", Type::integer, "1", "index in the layer"},
                   {"stratum", Type::text, "", "why it is in the sample"},
+                  {"inclusion", Type::number, "1", "how probable that was"},
                   {"exact", Type::number, "logits", "exact patching: what the score approximates"},
                   {"score", Type::number, "logits", "attribution"},
               }};
@@ -96,10 +98,13 @@ Table exact_table(const Runs& runs) {
       for (std::size_t pair = 0; pair < pairs; ++pair) sum += values<float>(*run.results, path).at(pair * count + i);
       return sum / static_cast<double>(pairs);
     };
+    const bool probable = run.find("/agreement/inclusion") != nullptr;  // earlier versions did not say
     for (std::size_t i = 0; i < count; ++i) {
       const Neuron neuron = listed_neuron(run, "/agreement", i);
+      const double inclusion = probable ? values<double>(*run.results, "/agreement/inclusion").at(i)
+                                        : std::numeric_limits<double>::quiet_NaN();
       table.add({run.run, neuron.layer, neuron.position, neuron.index,
-                 values<std::string>(*run.results, "/agreement/stratum").at(i), mean("/agreement/exact", i),
+                 values<std::string>(*run.results, "/agreement/stratum").at(i), inclusion, mean("/agreement/exact", i),
                  mean("/agreement/score", i)});
     }
   }

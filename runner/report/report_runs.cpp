@@ -67,6 +67,14 @@ std::string ReportRun::metric() const {
   return attribution("metric") + (top > 0 ? " of " + std::to_string(top) : "");
 }
 
+std::string ReportRun::ablation() const {
+  if (find("/circuit/count") == nullptr) return "";
+  const auto how = attribute<std::string>(*results, "/circuit", "ablation");
+  const auto* pairs = find_attribute<std::string>(*results, "/circuit", "ablation_pairs");
+  const bool from_train = pairs != nullptr && *pairs == "train";
+  return how + (how == "mean" && from_train ? " of training prompts" : "");
+}
+
 bool ReportRun::keeps_positions() const { return attribution("positions") == "keep"; }
 
 std::vector<std::size_t> ReportRun::pairs_of(const std::string& split) const {
@@ -111,6 +119,17 @@ std::string settings_of(const std::string& folder) {
   return rest;
 }
 
+/// Says of every run with circuits how they were ablated, where not all of a data set's were ablated alike: their
+/// curves cannot be compared.
+void name_ablations(std::vector<std::string>& names, const std::vector<std::string>& ablations) {
+  std::set<std::string> known(ablations.begin(), ablations.end());
+  known.erase("");
+  if (known.size() < 2) return;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!ablations[i].empty()) names[i] += ", ablation " + ablations[i];
+  }
+}
+
 }  // namespace
 
 Runs report_runs(const std::vector<RunResults>& all) {
@@ -122,12 +141,14 @@ Runs report_runs(const std::vector<RunResults>& all) {
     runs.push_back(run);
   }
   for (std::int64_t number = 0; number < std::ssize(data); ++number) {
-    std::vector<std::string> names, folders;
+    std::vector<std::string> names, folders, ablations;
     for (const ReportRun& run : runs) {
       if (run.data != number) continue;
       names.push_back(method_name(run));
       folders.push_back(settings_of(run.folder));
+      ablations.push_back(run.ablation());
     }
+    name_ablations(names, ablations);
     tell_apart(names, folders);
     auto name = names.begin();
     for (ReportRun& run : runs) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
@@ -62,12 +63,55 @@ std::string error_line(const ResultsFile& results) {
   return "";
 }
 
+/// Pairs and layers whose adaptive quadrature did not meet the tolerance.
+std::string unconverged_lines(const ResultsFile& results) {
+  constexpr std::size_t named_layers = 5;
+  const Dataset* table = results.find("/attribution/converged");
+  if (table == nullptr) return "";
+  const std::vector<std::int64_t>& met = values<std::int64_t>(*table);
+  const bool by_layer = table->shape.size() == 2;  // else one integral a pair
+  const std::int64_t layers = by_layer ? table->shape.at(1) : 1;
+  std::map<std::int64_t, std::vector<std::int64_t>> open;  // layer → pairs
+  for (std::int64_t i = 0; i < std::ssize(met); ++i) {
+    if (met[static_cast<std::size_t>(i)] == 0) open[i % layers].push_back(i / layers);
+  }
+  if (open.empty()) return "";
+  const std::ptrdiff_t count = std::count(met.begin(), met.end(), 0);
+  std::string text = fmt::format(
+      "unconverged  {} of {} integrals missed the tolerance at max_points, counted from 0:", count, met.size());
+  std::size_t named = 0;
+  for (const auto& [layer, pairs] : open) {
+    if (++named > named_layers) return text + fmt::format("; and {} more layers\n", open.size() - named_layers);
+    text += (named > 1 ? ";" : "") + (by_layer ? fmt::format(" layer {}:", layer) : std::string()) + " pairs " +
+            in_ranges(pairs);
+  }
+  return text + "\n";
+}
+
+/// Layers in which no rule that the pilot tried met the tolerance.
+std::string pilot_line(const ResultsFile& results) {
+  const auto* ratios = detail::find_attribute<std::vector<double>>(results, "/attribution", "pilot_ratio");
+  if (ratios == nullptr) return "";
+  std::vector<std::int64_t> open;
+  double worst = 0;
+  for (std::size_t l = 0; l < ratios->size(); ++l) {
+    if ((*ratios)[l] <= 1) continue;
+    open.push_back(static_cast<std::int64_t>(l));
+    worst = std::max(worst, (*ratios)[l]);
+  }
+  if (open.empty()) return "";
+  const std::string where = ratios->size() > 1 ? " in layers " + in_ranges(open) + " (counted from 0)" : "";
+  return fmt::format("pilot        warning: no rule met the tolerance{}; the finest misses it {:.3g} times over\n",
+                     where, worst);
+}
+
 std::string top_table(const ResultsFile& results) {
   const Dataset& scores = detail::dataset_of(results, "/attribution/scores");
   const std::vector<float>& score = values<float>(scores);
   const std::int64_t positions = scores.shape.at(1);
   const std::int64_t neurons = scores.shape.at(2);
-  const auto order = ranked(score, Ranking::absolute);
+  auto order = ranked(score, Ranking::absolute);
+  order.resize(static_cast<std::size_t>(count_of_scored(score)));
   std::string text = "\n  rank  layer  position  neuron     score\n";
   for (std::size_t i = 0; i < std::min(top_neurons, order.size()); ++i) {
     const std::int64_t flat = order[i];
@@ -89,11 +133,16 @@ std::string circuit_table(const ResultsFile& results) {
     text += fmt::format("  {:>6}  {:>12.3f}  {:>12.3f}\n", values<std::int64_t>(*count).at(i), faithfulness[i],
                         completeness.at(i));
   }
+  const auto* scored = detail::find_attribute<std::int64_t>(results, "/circuit", "scored");
+  const auto* nodes = detail::find_attribute<std::int64_t>(results, "/circuit", "nodes");
+  if (scored != nullptr && nodes != nullptr && *scored < *nodes) {
+    text += fmt::format("  {} of {} nodes have a score: circuits of more, CPR and CMD are nan\n", *scored, *nodes);
+  }
   if (attribute<std::int64_t>(results, "/circuit", "measurable") == 0) {
     return text +
            "  ablating every neuron changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
   }
-  return text + fmt::format("  CPR {:.3f} (ideal 0.999), CMD {:.3f} (ideal 0); ablation {}\n",
+  return text + fmt::format("  CPR {:.3f}, CMD {:.3f} (ideal 0); ablation {}\n",
                             attribute<double>(results, "/circuit", "cpr"),
                             attribute<double>(results, "/circuit", "cmd"),
                             attribute<std::string>(results, "/circuit", "ablation"));
@@ -104,7 +153,8 @@ std::string circuit_table(const ResultsFile& results) {
 std::string summary_of(const ResultsFile& results) {
   const std::string warning = detail::performance_warning(results);
   return detail::performance_lines(results) + (warning.empty() ? "" : "  warning: " + warning + "\n") +
-         headline(results) + pairs_line(results) + error_line(results) + top_table(results) + circuit_table(results);
+         headline(results) + pairs_line(results) + error_line(results) + unconverged_lines(results) +
+         pilot_line(results) + top_table(results) + circuit_table(results);
 }
 
 }  // namespace tributary

@@ -96,7 +96,8 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
   const std::vector<std::string> devices = comm.gather(job.device.str());
   const std::vector<std::string> processors = processor_kinds(job, comm);
   return {
-      {"identity", job.identity},
+      {"identity", job.identities.results},
+      {"scores_identity", job.identities.scores},
       {"configuration", job.resolved},
       {"model", job.config.model.filename().string()},
       {"model_hash", job.model_hash},
@@ -109,6 +110,7 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
       {"dtype", job.config.dtype},
       {"pairs", pair_files(job.config.pairs)},
       {"pairs_hash", job.pairs.hash},
+      {"training_pairs_hash", job.pairs.train_hash},
       {"version", std::string(version)},
       {"numbers_version", std::string(numbers_version)},
       {"commit", std::string(commit)},

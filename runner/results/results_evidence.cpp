@@ -30,9 +30,14 @@ void add_neurons(ResultsFile& file, const std::string& group, const std::vector<
 
 void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
   add_neurons(file, "/agreement", neurons_of(outcome.sample));
+  file.group_attributes["/agreement"] = {{"population", outcome.design.population()},
+                                         {"first_position", outcome.design.first_position}};
   Strings strata, names;
-  for (const SampledNeuron& one : outcome.sample) strata.push_back(one.stratum);
-  std::vector<double> values;
+  std::vector<double> inclusion, values;
+  for (const SampledNeuron& one : outcome.sample) {
+    strata.push_back(one.origin());
+    inclusion.push_back(one.inclusion());
+  }
   std::vector<Interval> intervals;
   for (const AgreementStatistic& statistic : outcome.statistics) {
     names.push_back(statistic.name);
@@ -41,6 +46,7 @@ void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
   }
   auto& all = file.datasets;
   all.push_back(list("/agreement/stratum", std::move(strata)));
+  all.push_back(list("/agreement/inclusion", std::move(inclusion)));
   all.push_back(table("/agreement/exact", outcome.exact.rows));
   all.push_back(table("/agreement/score", outcome.score.rows));
   all.push_back(list("/agreement/statistic", std::move(names)));

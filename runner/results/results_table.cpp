@@ -19,12 +19,19 @@ using namespace detail;
 
 namespace {
 
+PairTable first_column(PairTable table) {
+  for (std::vector<double>& row : table.rows) row.resize(1);
+  return table;
+}
+
 /// Input IG has one row of scores and no layers of its own: its tables keep the first column.
 PairTable for_scores(const PairTable& table, const Job& job) {
-  if (job.config.method.has_neurons()) return table;
-  PairTable first = table;
-  for (std::vector<double>& row : first.rows) row.resize(1);
-  return first;
+  return job.config.method.has_neurons() ? table : first_column(table);
+}
+
+/// Whether the tolerance was met, once for each integral: a path that moves embeddings has one for all layers.
+PairTable converged_of(const Job& job, const AttributionOutcome& outcome) {
+  return job.config.method.path == PathKind::embeddings ? first_column(outcome.converged) : outcome.converged;
 }
 
 std::string word_of(MetricKind kind) {
@@ -59,10 +66,14 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job, const At
   attributes["metric"] = word_of(job.config.metric);
   attributes["metric_top"] = job.config.metric == MetricKind::sum_of_logits ? job.config.metric_top : std::int64_t{0};
   attributes["rules"] = rules;
-  if (!outcome.pilot.empty()) attributes["pilot_rules"] = outcome.pilot;
+  if (!outcome.pilot.empty()) {
+    attributes["pilot_rules"] = outcome.pilot;
+    attributes["pilot_ratio"] = outcome.pilot_ratio;
+  }
   if (!outcome.converged.empty()) {
     std::int64_t open = 0;
-    for (const std::vector<double>& row : outcome.converged.rows) open += std::count(row.begin(), row.end(), 0.0);
+    for (const std::vector<double>& row : converged_of(job, outcome).rows)
+      open += std::count(row.begin(), row.end(), 0.0);
     attributes["unconverged"] = open;
     attributes["tolerance"] = method.tolerance;
   }
@@ -103,6 +114,9 @@ void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome
   }
   file.datasets.push_back(integer_table("/attribution/evaluations", for_scores(outcome.evaluations, job).rows));
   file.datasets.push_back(list("/attribution/passes", passes_of(method, outcome.evaluations)));
+  if (!outcome.converged.empty()) {
+    file.datasets.push_back(integer_table("/attribution/converged", converged_of(job, outcome).rows, sums));
+  }
 }
 
 std::string word_of(Ablation ablation) {
@@ -133,6 +147,7 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
       {"ablation", word_of(config.ablation)},
       {"ablation_pairs", std::string(config.means_from == CircuitConfig::MeansFrom::test ? "test" : "train")},
       {"nodes", job.architecture().layers() * job.node_positions() * job.architecture().neurons},
+      {"scored", outcome.scored},
       {"cpr", outcome.cpr.area},
       {"cmd", outcome.cmd.area},
       {"measurable", static_cast<std::int64_t>(outcome.measurable ? 1 : 0)},

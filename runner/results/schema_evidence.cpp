@@ -7,6 +7,10 @@ namespace {
 
 constexpr const char* lower_end = "lower end of the 95 % bootstrap interval over unique prompt pairs";
 constexpr const char* upper_end = "upper end of the 95 % bootstrap interval over unique prompt pairs";
+constexpr const char* lower_end_of_sample =
+    "lower end of the 95 % bootstrap interval over unique prompt pairs and sampled neurons";
+constexpr const char* upper_end_of_sample =
+    "upper end of the 95 % bootstrap interval over unique prompt pairs and sampled neurons";
 
 }  // namespace
 
@@ -143,13 +147,20 @@ std::vector<DatasetRow> agreement_rows() {
       {.path = "/agreement/stratum",
        .axes = {"sample"},
        .type = ValueType::text,
-       .long_name = "why the neuron was chosen",
+       .long_name = "why the neuron was chosen: random, one of the run's top ones, or both",
        .when = when::agreement},
+      {.path = "/agreement/inclusion",
+       .axes = {"sample"},
+       .type = ValueType::float64,
+       .units = "1",
+       .long_name = "how probable it was that the sample has it; 1 for the run's top ones",
+       .when = when::agreement,
+       .need = Need::optional},
       {.path = "/agreement/exact",
        .axes = {"pair", "sample"},
        .units = "logits",
        .long_name = "exact patching of single neurons: m(x) − m(x; do v = baseline), or with direction denoise m(x'; "
-                    "do v = v(x)) − m(x')",
+                    "do v = v(x)) − m(x'); absolute values where the score is a magnitude",
        .when = when::agreement},
       {.path = "/agreement/score",
        .axes = {"pair", "sample"},
@@ -171,13 +182,13 @@ std::vector<DatasetRow> agreement_rows() {
        .axes = {"statistic"},
        .type = ValueType::float64,
        .units = "1",
-       .long_name = lower_end,
+       .long_name = lower_end_of_sample,
        .when = when::agreement},
       {.path = "/agreement/value_high",
        .axes = {"statistic"},
        .type = ValueType::float64,
        .units = "1",
-       .long_name = upper_end,
+       .long_name = upper_end_of_sample,
        .when = when::agreement},
   };
 }

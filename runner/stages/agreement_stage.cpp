@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <tuple>
 #include <utility>
 
-#include "attribution/circuit/agreement.h"
-#include "attribution/circuit/ranking.h"
 #include "runner/job/identity.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/numbers.h"
@@ -18,52 +18,161 @@
 namespace tributary {
 namespace {
 
-/// A method by name on all layers of a job's model, against its counterfactual, or against zero where there is none.
-Task quick_task(const Job& job, const std::string& method) {
+/// Position of the first token in which the prompts of some training pair differ; 0 where none says so.
+std::int64_t first_difference(const Job& job) {
+  if (job.config.method.positions == Positions::sum) return 0;
+  std::int64_t first = job.node_positions();
+  for (const TokenPair& pair : job.pairs.train) {
+    if (pair.counterfactual.size() != pair.clean.size()) return 0;
+    const auto place = std::mismatch(pair.clean.begin(), pair.clean.end(), pair.counterfactual.begin()).first;
+    first = std::min<std::int64_t>(first, place - pair.clean.begin());
+  }
+  return first == job.node_positions() ? 0 : first;
+}
+
+auto order_of(const Neuron& neuron) { return std::make_tuple(neuron.layer, neuron.position, neuron.index); }
+bool before(const Neuron& a, const Neuron& b) { return order_of(a) < order_of(b); }
+
+/// Places of the neurons of a range of layers in an ascending list: first and count.
+std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neurons, const LayerRange& layers) {
+  const auto below = [](const Neuron& neuron, std::int64_t layer) { return neuron.layer < layer; };
+  const auto first = std::lower_bound(neurons.begin(), neurons.end(), layers.first, below);
+  const auto end = std::lower_bound(first, neurons.end(), layers.end, below);
+  return {first - neurons.begin(), end - first};
+}
+
+/// A unit's columns, of the neurons in its layers, at their place in the table [pair, neuron].
+void store_neurons(PairTable& table, const std::vector<std::vector<double>>& rows, const Chunk& chunk, const Job& job,
+                   const std::vector<Neuron>& neurons) {
+  if (rows.empty()) return;  // none of them lies in these layers
+  const std::int64_t first = neurons_in(neurons, chunk.layers).first;
+  table.rows.resize(job.pairs.train.size(), std::vector<double>(neurons.size()));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::copy(rows[i].begin(), rows[i].end(),
+              table.rows[static_cast<std::size_t>(chunk.members[i])].begin() + static_cast<std::ptrdiff_t>(first));
+  }
+}
+
+/// Exact patching of neurons, in ascending order, against the baseline and in the direction of a run.
+PairTable exact_effects(const Execution& execution, const Job& job, const std::vector<Neuron>& neurons) {
+  const Method& own = job.config.method;
   MethodRequest request;
-  request.method = method;
-  request.baseline = job.config.unpaired ? Baseline::zero : Baseline::pair;
-  request.positions = job.config.method.positions;
-  Task task{resolve_method(request), {}};
-  task.options.layers = {0, job.architecture().layers()};
-  task.options.gap = TaskOptions::Gap::skip;
-  return task;
-}
-
-NodeShape shape_of(const Job& job) {
-  const Architecture& a = job.architecture();
-  return {a.layers(), job.node_positions(), a.neurons, job.config.method.positions};
-}
-
-/// A sample as plain numbers and back, for the way to the other ranks.
-std::vector<std::int64_t> packed(const std::vector<SampledNeuron>& sample, const std::vector<std::string>& strata) {
-  std::vector<std::int64_t> numbers;
-  for (const SampledNeuron& one : sample) {
-    const auto stratum = std::find(strata.begin(), strata.end(), one.stratum) - strata.begin();
-    numbers.insert(numbers.end(), {one.neuron.layer, one.neuron.position, one.neuron.index, stratum});
+  request.method = "exact-patching";
+  request.baseline = own.baseline;
+  request.direction = own.direction;
+  request.positions = own.positions;
+  const Method method = resolve_method(request);
+  std::map<std::int64_t, MeanState> means;
+  if (method.baseline == Baseline::mean) means = baseline_means(execution, job);
+  const StagePlan plan = plan_exact(job, neurons);
+  const StageResult result = run_plan(execution, "exact patching", plan, [&](const Chunk& chunk) {
+    Task task{method, {}};
+    task.options.layers = chunk.layers;
+    task.options.sampled = neurons;
+    const auto [first, count] = neurons_in(neurons, chunk.layers);
+    task.options.sample.assign(neurons.begin() + first, neurons.begin() + first + count);
+    const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
+    if (const auto mean = means.find(prompts.clean.size(1)); mean != means.end()) task.options.mean = mean->second;
+    // In float32 or better whatever the run computes in: bfloat16 patching is rounding noise (docs/methods.md).
+    const Networks exact{job.exact.get(), job.exact.get()};
+    const UnitOutcome unit = attribute(exact, {task}, prompts, UnitOptions{execution.batching()});
+    RowWriter rows(unit.flops);
+    rows.add(unit.scores.front().sampled);
+    return UnitResult{{}, rows.take()};
+  });
+  PairTable table;
+  for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
+    const Chunk& chunk = plan.chunks[unit];
+    execution.timings.count(result.rows[unit].front());
+    RowReader reader(result.rows[unit], std::ssize(chunk.members), 1);
+    store_neurons(table, reader.next(), chunk, job, neurons);
   }
-  return numbers;
+  return table;
 }
 
-std::vector<SampledNeuron> unpacked(const std::vector<std::int64_t>& numbers, const std::vector<std::string>& strata) {
-  std::vector<SampledNeuron> sample;
-  for (std::size_t i = 0; i + 3 < numbers.size(); i += 4) {
-    sample.push_back(
-        {{numbers[i], numbers[i + 1], numbers[i + 2]}, strata.at(static_cast<std::size_t>(numbers[i + 3]))});
+/// Columns of a wide table, by the places of some of its ascending neurons.
+PairTable columns_of(const PairTable& table, const std::vector<Neuron>& all, const std::vector<Neuron>& some) {
+  std::vector<std::size_t> places;
+  for (const Neuron& neuron : some) {
+    places.push_back(static_cast<std::size_t>(std::lower_bound(all.begin(), all.end(), neuron, before) - all.begin()));
   }
-  return sample;
+  PairTable columns;
+  for (const std::vector<double>& row : table.rows) {
+    std::vector<double>& picked = columns.rows.emplace_back();
+    for (const std::size_t place : places) picked.push_back(row[place]);
+  }
+  return columns;
 }
 
-std::vector<double> column_means(const PairTable& table, std::span<const double> weight) {
-  std::vector<double> means(table.rows.front().size(), 0);
-  double all = 0;
-  for (std::size_t pair = 0; pair < table.rows.size(); ++pair) {
-    all += weight[pair];
-    if (weight[pair] == 0) continue;
-    for (std::size_t i = 0; i < means.size(); ++i) means[i] += weight[pair] * table.rows[pair][i];
+/// Fills in exact effects: of all neurons that runs of one truth have in their samples, each neuron once.
+void patch_samples(const Execution& execution, const RunGroup& runs, std::vector<ComparedSample>& compared) {
+  std::map<std::string, std::vector<std::size_t>> by_truth;
+  std::vector<std::string> truths;  // in order of appearance
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (compared[i].sample.empty()) continue;
+    std::vector<std::size_t>& members = by_truth[truth_of(*runs[i])];
+    if (members.empty()) truths.push_back(truth_of(*runs[i]));
+    members.push_back(i);
   }
-  for (double& mean : means) mean /= all;
-  return means;
+  for (std::size_t truth = 0; truth < truths.size(); ++truth) {
+    const std::vector<std::size_t>& members = by_truth[truths[truth]];
+    std::vector<Neuron> all;
+    for (const std::size_t i : members) {
+      const std::vector<Neuron> own = neurons_of(compared[i].sample);
+      all.insert(all.end(), own.begin(), own.end());
+    }
+    std::sort(all.begin(), all.end(), before);
+    all.erase(std::unique(all.begin(), all.end(),
+                          [](const Neuron& a, const Neuron& b) { return order_of(a) == order_of(b); }),
+              all.end());
+    Execution scoped = execution;
+    scoped.scope = fmt::format(" against baseline {}", truth + 1);
+    const PairTable table = exact_effects(scoped, *runs[members.front()], all);
+    for (const std::size_t i : members) {
+      compared[i].exact = columns_of(table, all, neurons_of(compared[i].sample));
+    }
+  }
+}
+
+/// Fills in the scores that methods give their samples on each pair. Attribution has summed them over the pairs before
+/// it could be known which neurons come first, so it is done again, for these.
+void score_samples(const Execution& execution, const RunGroup& runs,
+                   const std::vector<AttributionOutcome>& attributions, std::vector<ComparedSample>& compared) {
+  RunGroup scored;
+  std::vector<std::size_t> members;
+  std::vector<std::vector<Neuron>> neurons;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (compared[i].sample.empty()) continue;
+    scored.push_back(runs[i]);
+    members.push_back(i);
+    neurons.push_back(neurons_of(compared[i].sample));
+  }
+  const Job& first = *scored.front();
+  const StagePlan plan = plan_attribution(scored);
+  const StageResult result = run_plan(execution, "agreement scores", plan, [&](const Chunk& chunk) {
+    std::vector<Task> tasks;
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      tasks.push_back(attributions[members[k]].prepared.task(chunk));
+      TaskOptions& options = tasks.back().options;
+      options.sampled = neurons[k];
+      options.gap = TaskOptions::Gap::skip;  // only the scores are wanted, and they do not depend on the rest
+      options.keep = {};
+      options.audit.clear();
+    }
+    const UnitOutcome unit = attribute(first.networks(), tasks, prompts_of(first, first.pairs.train, chunk.members),
+                                       UnitOptions{execution.batching()});
+    RowWriter rows(unit.flops);
+    for (const UnitScores& scores : unit.scores) rows.add(scores.sampled);
+    return UnitResult{{}, rows.take()};
+  });
+  for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
+    const Chunk& chunk = plan.chunks[unit];
+    execution.timings.count(result.rows[unit].front());
+    RowReader reader(result.rows[unit], std::ssize(chunk.members), 1);
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      store_neurons(compared[members[k]].score, reader.next(), chunk, first, neurons[k]);
+    }
+  }
 }
 
 }  // namespace
@@ -87,125 +196,38 @@ std::vector<std::int64_t> prompt_clusters(const std::vector<TokenPair>& pairs) {
   return clusters_of(keys);
 }
 
-std::vector<SampledNeuron> choose_sample(const Execution& execution, const Job& job) {
-  static const std::vector<std::string> strata = {"first", "first in layer", "random"};
-  const std::vector<Task> tasks{quick_task(job, "atp"), quick_task(job, "relp"), quick_task(job, "delta")};
-  const StagePlan plan = plan_sample(job);
-  const StageResult result = run_plan(execution, "agreement sample", plan, [&](const Chunk& chunk) {
-    const UnitOutcome unit = attribute(job.networks(), tasks, prompts_of(job, job.pairs.train, chunk.members),
-                                       UnitOptions{execution.batching()});
-    std::vector<double> sums;  // [method, node]
-    for (const UnitScores& scores : unit.scores) {
-      const std::vector<double> one = numbers_of(scores.scores);
-      sums.insert(sums.end(), one.begin(), one.end());
-    }
-    return UnitResult{std::move(sums), {unit.flops}};
-  });
-  for (const std::vector<double>& row : result.rows) execution.timings.count(row.front());
-  std::vector<std::int64_t> chosen;
-  if (execution.comm.rank() == 0) {
-    const NodeShape shape = shape_of(job);
-    std::vector<std::vector<std::int64_t>> rankings;
-    for (std::size_t method = 0; method < tasks.size(); ++method) {
-      std::vector<float> scores(static_cast<std::size_t>(shape.nodes()), 0);
-      for (const std::vector<double>& sum : result.sums) {
-        for (std::size_t i = 0; i < scores.size(); ++i)
-          scores[i] += static_cast<float>(sum[method * scores.size() + i]);
-      }
-      rankings.push_back(ranked(scores, Ranking::absolute));
-      std::erase_if(rankings.back(),
-                    [&scores](std::int64_t node) { return scores[static_cast<std::size_t>(node)] == 0; });
-    }
-    chosen = packed(stratified_sample(shape, rankings, job.config.agreement.sample, job.config.agreement.seed), strata);
-  }
-  execution.comm.broadcast(chosen);
-  return unpacked(chosen, strata);
+SampleDesign agreement_design(const Job& job) {
+  const Architecture& a = job.architecture();
+  const NodeShape shape{a.layers(), job.node_positions(), a.neurons, job.config.method.positions};
+  return {shape, first_difference(job), job.config.agreement.sample, job.config.agreement.seed};
 }
 
-const PairTable& ExactEffects::of(const Job& job) {
-  const Method& own = job.config.method;
-  const auto [place, is_new] = tables_.try_emplace(truth_of(job));
-  PairTable& table = place->second;
-  if (!is_new) return table;
-  MethodRequest request;
-  request.method = "exact-patching";
-  request.baseline = own.baseline;
-  request.direction = own.direction;
-  request.positions = own.positions;
-  const Method method = resolve_method(request);
-  const std::vector<Neuron> neurons = neurons_of(sample_);
-  Execution scoped = execution_;
-  scoped.scope = fmt::format(" against baseline {}", tables_.size());
-  std::map<std::int64_t, MeanState> means;
-  if (method.baseline == Baseline::mean) means = baseline_means(scoped, job);
-  const StagePlan plan = plan_exact(job, neurons);
-  const StageResult result = run_plan(scoped, "exact patching", plan, [&](const Chunk& chunk) {
-    Task task{method, {}};
-    task.options.layers = chunk.layers;
-    task.options.sampled = neurons;
-    const auto [first, count] = neurons_in(neurons, chunk.layers);
-    task.options.sample.assign(neurons.begin() + first, neurons.begin() + first + count);
-    const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
-    if (const auto mean = means.find(prompts.clean.size(1)); mean != means.end()) task.options.mean = mean->second;
-    // In float32 or better whatever the run computes in: bfloat16 patching is rounding noise (docs/methods.md).
-    const Networks exact{job.exact.get(), job.exact.get()};
-    const UnitOutcome unit = attribute(exact, {task}, prompts, UnitOptions{execution_.batching()});
-    RowWriter rows(unit.flops);
-    rows.add(unit.scores.front().sampled);
-    return UnitResult{{}, rows.take()};
-  });
-  for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
-    const Chunk& chunk = plan.chunks[unit];
-    execution_.timings.count(result.rows[unit].front());
-    RowReader reader(result.rows[unit], std::ssize(chunk.members), 1);
-    const std::vector<std::vector<double>> rows = reader.next();
-    const std::int64_t first = neurons_in(neurons, chunk.layers).first;
-    table.rows.resize(job.pairs.train.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      std::vector<double>& row = table.rows[static_cast<std::size_t>(chunk.members[i])];
-      row.resize(neurons.size());
-      std::copy(rows[i].begin(), rows[i].end(), row.begin() + first);
-    }
+std::vector<ComparedSample> compare_with_exact(const Execution& execution, const RunGroup& runs,
+                                               const std::vector<AttributionOutcome>& attributions) {
+  std::vector<ComparedSample> compared(runs.size());
+  bool any = false;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (!runs[i]->has_agreement()) continue;
+    compared[i].design = agreement_design(*runs[i]);
+    compared[i].sample = sample_with_tops(compared[i].design, attributions[i].scores);  // on every rank, as scores are
+    any = true;
   }
-  return table;
+  if (!any) return compared;
+  patch_samples(execution, runs, compared);
+  score_samples(execution, runs, attributions, compared);
+  return compared;
 }
 
-AgreementOutcome agreement_of(const Job& job, const std::vector<SampledNeuron>& sample, const PairTable& exact,
-                              const PairTable& score) {
-  AgreementOutcome outcome{sample, exact, score, {}};
-  if (job.config.method.aggregate == Aggregate::mean_abs) {  // then the truth is so too
+AgreementOutcome agreement_of(const Job& job, const ComparedSample& compared) {
+  AgreementOutcome outcome{compared.design, compared.sample, compared.exact, compared.score, {}};
+  const Method& method = job.config.method;
+  if (method.aggregate == Aggregate::mean_abs || method.score == ScoreKind::magnitude) {
     for (std::vector<double>& row : outcome.exact.rows) {
       for (double& value : row) value = std::abs(value);
     }
   }
-  const std::size_t top = std::max<std::size_t>(1, sample.size() / 10);
-  using Numbers = std::span<const double>;
-  struct Statistic {
-    std::string name;
-    double least;  // what it can be; 1 at the most
-    std::function<double(Numbers, Numbers)> value;
-  };
-  const std::vector<Statistic> statistics = {
-      {"pearson", -1, pearson},
-      {"pearson without the largest", -1, pearson_without_largest},
-      {"spearman", -1, spearman},
-      {fmt::format("top-{} overlap", top), 0, [top](Numbers x, Numbers y) { return overlap(x, y, top); }},
-  };
-  BootstrapOptions options;
-  options.kind = BootstrapKind::basic;
-  const std::vector<std::int64_t> clusters = prompt_clusters(job.pairs.train);
-  for (const Statistic& statistic : statistics) {
-    const WeightedStatistic of_weights = [&](Numbers weight) {
-      return statistic.value(column_means(outcome.exact, weight), column_means(outcome.score, weight));
-    };
-    const std::vector<double> once(clusters.size(), 1);
-    const double value = of_weights(once);
-    // What it can be, and never without the value itself, which a strong shift leaves outside.
-    const Interval turned = bootstrap(clusters, of_weights, options);
-    const Interval shown{std::clamp(std::min(turned.low, value), statistic.least, 1.0),
-                         std::clamp(std::max(turned.high, value), statistic.least, 1.0)};
-    outcome.statistics.push_back({statistic.name, value, shown});
-  }
+  outcome.statistics =
+      sample_agreement(outcome.sample, outcome.exact.rows, outcome.score.rows, prompt_clusters(job.pairs.train), {});
   return outcome;
 }
 

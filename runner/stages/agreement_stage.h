@@ -1,62 +1,50 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Agreement with the truth: a sample of neurons that every run of a group is compared on, and exact patching of them.
+// Agreement with the truth: a sample of neurons a run, exact patching of them, and what the run's method says of them
+// pair by pair. What a run gets does not depend on the other runs of its group.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
-#include "attribution/circuit/bootstrap.h"
+#include "attribution/circuit/sample_agreement.h"
 #include "attribution/circuit/stratified_sample.h"
 #include "runner/stages/attribution_stage.h"
 
 namespace tributary {
 
-/// The sample of a group's runs: a function of model, pairs, metric and the keys under `agreement`, not of the methods
-/// compared. Stratified by what AtP, RelP and |Δ| (of the counterfactual, or of zero where unpaired) say over the
-/// training pairs. Collective; the same on every rank.
-std::vector<SampledNeuron> choose_sample(const Execution& execution, const Job& job);
-
-/// Exact effects of sampled neurons on the training pairs [pair, neuron], in float32 or better, against the baseline
-/// and in the direction of a run. Computed once for the runs that have those in common.
-class ExactEffects {
- public:
-  ExactEffects(const Execution& execution, std::vector<SampledNeuron> sample)
-      : execution_(execution), sample_(std::move(sample)) {}
-
-  [[nodiscard]] const std::vector<SampledNeuron>& sample() const { return sample_; }
-  /// Collective; rows are on rank 0.
-  const PairTable& of(const Job& job);
-
- private:
-  const Execution& execution_;
-  std::vector<SampledNeuron> sample_;
-  std::map<std::string, PairTable> tables_;
+/// What a run is compared on. No sample: the run is not compared.
+struct ComparedSample {
+  SampleDesign design;
+  std::vector<SampledNeuron> sample;
+  PairTable exact, score;  //!< [pair, neuron]; on rank 0
 };
 
-/// Just the neurons.
-std::vector<Neuron> neurons_of(const std::vector<SampledNeuron>& sample);
+/// How the sample of a run is drawn: from the nodes at positions from the first token on in which the prompts of some
+/// training pair differ (all, where they are unpaired or positions are summed). Depends on model, pairs and the keys
+/// under `agreement` alone.
+SampleDesign agreement_design(const Job& job);
 
-/// How far a run's scores agree with exact patching: one statistic.
-struct AgreementStatistic {
-  std::string name;  //!< "pearson", "pearson without the largest", "spearman", "top-30 overlap"
-  double value = 0;
-  Interval interval;
-};
+/// For each run of the group, in order: exact effects on the training pairs, in float32 or better, against the baseline
+/// and in the direction of the run, computed once for the runs that have those in common; and the scores that the run
+/// has given the same neurons. Two stages a group and more. Collective.
+std::vector<ComparedSample> compare_with_exact(const Execution& execution, const RunGroup& runs,
+                                               const std::vector<AttributionOutcome>& attributions);
 
-/// What results tell of it; rank 0.
+/// What results tell of it; rank 0. Where a score is a magnitude (|Δ|, a mean of |score|), exact effects are so too.
 struct AgreementOutcome {
+  SampleDesign design;
   std::vector<SampledNeuron> sample;
   PairTable exact, score;  //!< [pair, neuron]
   std::vector<AgreementStatistic> statistics;
 };
 
-/// Statistics of means over the training pairs, with intervals over unique prompt pairs. A tenth of the sample is the
-/// top of `top-k overlap`.
-AgreementOutcome agreement_of(const Job& job, const std::vector<SampledNeuron>& sample, const PairTable& exact,
-                              const PairTable& score);
+/// Statistics of means over the training pairs, with intervals over unique prompt pairs and the sampled neurons.
+AgreementOutcome agreement_of(const Job& job, const ComparedSample& compared);
+
+/// Just the neurons.
+std::vector<Neuron> neurons_of(const std::vector<SampledNeuron>& sample);
 
 /// Prompt pairs by what is unique in them: clusters for the bootstrap.
 std::vector<std::int64_t> prompt_clusters(const std::vector<TokenPair>& pairs);

@@ -14,6 +14,7 @@
 #include "common/errors.h"
 #include "runner/cluster/stopping.h"
 #include "runner/job/prompts.h"
+#include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
 namespace tributary {
@@ -23,7 +24,6 @@ namespace {
 enum class Columns {
   pair,     // of the whole pair
   layers,   // a layer each, or one for the whole pair
-  sampled,  // a sampled neuron each
   nodes,    // a node each
   largest,  // the largest nodes: those of all layers compete
 };
@@ -43,8 +43,8 @@ std::vector<TableSpec> tables_of(const Job& job) {
       {&AttributionOutcome::evaluations, &UnitScores::evaluations, Columns::layers},
       {&AttributionOutcome::converged, &UnitScores::converged, Columns::layers},
       {&AttributionOutcome::audit, &UnitScores::audit, Columns::layers},
+      {&AttributionOutcome::faults, &UnitScores::faults, Columns::layers},
       {&AttributionOutcome::inputs, &UnitScores::inputs, Columns::pair},
-      {&AttributionOutcome::sampled, &UnitScores::sampled, Columns::sampled},
       {&AttributionOutcome::kept, &UnitScores::kept,
        job.config.keep.what == Keep::What::all ? Columns::nodes : Columns::largest},
   };
@@ -71,14 +71,12 @@ std::vector<double> merge_largest(const std::vector<double>& a, const std::vecto
 
 /// Where a unit's columns begin in a row of the whole model, and how long that row is.
 std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit_columns, const Chunk& chunk,
-                                               const Job& job, const std::vector<Neuron>& sampled) {
+                                               const Job& job) {
   const Architecture& a = job.architecture();
   switch (columns) {
     case Columns::layers:
       if (static_cast<std::int64_t>(unit_columns) != chunk.layers.count()) break;  // one column for the whole pair
       return {chunk.layers.first, a.layers()};
-    case Columns::sampled:
-      return {neurons_in(sampled, chunk.layers).first, std::ssize(sampled)};
     case Columns::nodes:
       return {chunk.layers.first * job.node_positions() * a.neurons, a.layers() * job.node_positions() * a.neurons};
     case Columns::pair:
@@ -89,7 +87,7 @@ std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit
 }
 
 void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, Columns columns, const Chunk& chunk,
-                const Job& job, const std::vector<Neuron>& sampled) {
+                const Job& job) {
   if (rows.empty()) return;
   table.rows.resize(job.pairs.train.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -98,41 +96,21 @@ void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, 
       row = merge_largest(row, rows[i]);
       continue;
     }
-    const auto [first, length] = place_of(columns, rows[i].size(), chunk, job, sampled);
+    const auto [first, length] = place_of(columns, rows[i].size(), chunk, job);
     row.resize(static_cast<std::size_t>(length));
     std::copy(rows[i].begin(), rows[i].end(), row.begin() + static_cast<std::ptrdiff_t>(first));
   }
 }
 
-/// One run of the group on its way: what all its units share.
-struct Preparation {
-  const Job* job;
-  TaskOptions options;
-  std::map<std::int64_t, MeanState> means;  // by token length
-  std::vector<char> audited;                // by training pair
-
-  /// The run's task in a unit.
-  [[nodiscard]] Task task(const Chunk& chunk) const {
-    Task task{job->config.method, options};
-    task.options.layers = chunk.layers;
-    const std::int64_t length = job->pairs.train[static_cast<std::size_t>(chunk.members.front())].length();
-    if (const auto mean = means.find(length); mean != means.end()) task.options.mean = mean->second;
-    for (const std::int64_t member : chunk.members) {
-      if (!audited.empty()) task.options.audit.push_back(audited[static_cast<std::size_t>(member)]);
-    }
-    return task;
-  }
-
-  /// Elements of a unit's scores.
-  [[nodiscard]] std::int64_t nodes(const LayerRange& layers) const {
-    return job->config.method.has_neurons() ? layers.count() * job->node_positions() * job->architecture().neurons
-                                            : job->node_positions();
-  }
-};
+/// Elements of a unit's scores.
+std::int64_t elements_of(const Job& job, const LayerRange& layers) {
+  return job.config.method.has_neurons() ? layers.count() * job.node_positions() * job.architecture().neurons
+                                         : job.node_positions();
+}
 
 /// Tries the candidate rules on a few pairs, and fills in each layer's cheapest one that met the tolerance on all of
 /// them.
-void run_pilot(const Execution& execution, Preparation& run, std::vector<std::string>& names) {
+void run_pilot(const Execution& execution, PreparedRun& run, AttributionOutcome& outcome) {
   const Job& job = *run.job;
   const StagePlan plan = plan_pilot(job);
   const Networks exact{job.exact.get(), job.exact.get()};  // in float32: residuals of bfloat16 are noise
@@ -140,38 +118,47 @@ void run_pilot(const Execution& execution, Preparation& run, std::vector<std::st
   const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : job.architecture().layers();
   const StageResult result = run_plan(execution, "pilot", plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
-    return UnitResult{{}, numbers_of(pilot(exact, run.task(chunk), prompts, UnitOptions{execution.batching()}))};
+    const PilotChoices found = pilot(exact, run.task(chunk), prompts, UnitOptions{execution.batching()});
+    RowWriter rows(0);
+    rows.add(found.candidate);
+    rows.add(found.ratio);
+    return UnitResult{{}, rows.take()};
   });
   std::vector<std::int64_t> chosen(static_cast<std::size_t>(layers), 0);
-  for (const std::vector<double>& row : result.rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {  // [pair, layer]
-      std::int64_t& choice = chosen[i % chosen.size()];
-      choice = std::max(choice, static_cast<std::int64_t>(row[i]));
+  outcome.pilot_ratio.assign(chosen.size(), 0);
+  for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
+    const std::int64_t pairs = std::ssize(plan.chunks[unit].members);
+    RowReader reader(result.rows[unit], pairs, 1);
+    const std::vector<std::vector<double>> candidates = reader.next();  // [pair][layer]
+    const std::vector<std::vector<double>> ratios = reader.next();
+    for (std::size_t pair = 0; pair < candidates.size(); ++pair) {
+      for (std::size_t l = 0; l < chosen.size(); ++l) {
+        chosen[l] = std::max(chosen[l], static_cast<std::int64_t>(candidates[pair][l]));
+        outcome.pilot_ratio[l] = std::max(outcome.pilot_ratio[l], ratios[pair][l]);
+      }
     }
   }
   execution.comm.broadcast(chosen);
   for (const std::int64_t choice : chosen) {
     const RulePoints& candidate = pilot_candidates().at(static_cast<std::size_t>(choice));
     run.options.layer_rules.push_back(candidate);
-    names.push_back(name_of(candidate.rule) + " " + std::to_string(candidate.points));
+    outcome.pilot.push_back(name_of(candidate.rule) + " " + std::to_string(candidate.points));
   }
 }
 
-Preparation prepare(const Execution& execution, const Job& job, const std::vector<Neuron>& sampled,
-                    std::vector<std::string>& pilot_names) {
-  Preparation run{&job, {}, {}, {}};
+PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutcome& outcome) {
+  PreparedRun run{&job, {}, {}, {}};
   run.options.seed = job.config.seed;
   run.options.gap = job.config.gap;
   run.options.keep = job.config.keep;
   run.options.spread = job.config.spread;
-  if (job.has_agreement()) run.options.sampled = sampled;
   if (job.config.method.score == ScoreKind::exact) {
     const Architecture& a = job.architecture();
     run.options.sample = sample_neurons(a.layers(), job.node_positions(), a.neurons, job.config.sample, job.config.seed,
                                         job.config.method.positions);
   }
   if (job.config.method.baseline == Baseline::mean) run.means = baseline_means(execution, job);
-  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, run, pilot_names);
+  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, run, outcome);
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
   const std::vector<std::int64_t> chosen = seeded_members(pairs, job.config.audit, job.config.seed);
   if (!chosen.empty()) run.audited.resize(job.pairs.train.size(), 0);
@@ -180,16 +167,16 @@ Preparation prepare(const Execution& execution, const Job& job, const std::vecto
 }
 
 /// A unit's own count, then every run's tables.
-std::vector<double> rows_of(const UnitOutcome& unit, const std::vector<Preparation>& runs) {
+std::vector<double> rows_of(const UnitOutcome& unit, const RunGroup& runs) {
   RowWriter rows(unit.flops);
   for (std::size_t run = 0; run < runs.size(); ++run) {
-    for (const TableSpec& spec : tables_of(*runs[run].job)) rows.add(unit.scores[run].*spec.unit);
+    for (const TableSpec& spec : tables_of(*runs[run])) rows.add(unit.scores[run].*spec.unit);
   }
   return rows.take();
 }
 
 /// Adds up the lanes of each layer range (a lane a token length), and gives every run its part.
-void share_out_scores(const std::vector<Preparation>& runs, const StagePlan& plan, const StageResult& result,
+void share_out_scores(const RunGroup& runs, const StagePlan& plan, const StageResult& result,
                       std::vector<AttributionOutcome>& outcomes) {
   if (result.sums.empty()) return;
   std::map<std::int64_t, std::vector<double>> by_range;  // first layer → sum over lengths
@@ -205,14 +192,14 @@ void share_out_scores(const std::vector<Preparation>& runs, const StagePlan& pla
     all.resize(sum.size(), 0);
     for (std::size_t i = 0; i < sum.size(); ++i) all[i] += sum[i];
   }
-  const auto pairs = static_cast<std::int64_t>(runs.front().job->pairs.train.size());
+  const auto pairs = static_cast<std::int64_t>(runs.front()->pairs.train.size());
   for (const auto& [first, sum] : by_range) {
     auto next = sum.begin();
     for (std::size_t run = 0; run < runs.size(); ++run) {
-      const auto nodes = static_cast<std::ptrdiff_t>(runs[run].nodes(ranges[first]));
+      const auto nodes = static_cast<std::ptrdiff_t>(elements_of(*runs[run], ranges[first]));
       std::transform(next, next + nodes, std::back_inserter(outcomes[run].scores),
                      [pairs](double value) { return static_cast<float>(value / static_cast<double>(pairs)); });
-      if (runs[run].options.spread == TaskOptions::Spread::measure) {
+      if (runs[run]->config.spread == TaskOptions::Spread::measure) {
         for (auto sum_of_node = next; sum_of_node < next + nodes; ++sum_of_node) {
           outcomes[run].standard_error.push_back(
               static_cast<float>(standard_error(*sum_of_node, *(sum_of_node + nodes), pairs)));
@@ -220,7 +207,7 @@ void share_out_scores(const std::vector<Preparation>& runs, const StagePlan& pla
               static_cast<float>(sign_share(*sum_of_node, *(sum_of_node + 2 * nodes), pairs)));
         }
       }
-      next += nodes * sums_of(runs[run].job->config);
+      next += nodes * sums_of(runs[run]->config);
     }
   }
 }
@@ -243,7 +230,7 @@ std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, con
 
 std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Job& job, const std::string& name,
                                             const std::vector<TokenPair>& pairs) {
-  const StagePlan plan = plan_means(job, pairs);
+  const StagePlan plan = plan_lengths(job, pairs);
   const Architecture& a = job.architecture();
   StageResult result = run_plan(execution, name, plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, pairs, chunk.members);
@@ -269,21 +256,24 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
   return means;
 }
 
-std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neurons, const LayerRange& layers) {
-  const auto before = [](const Neuron& neuron, std::int64_t layer) { return neuron.layer < layer; };
-  const auto first = std::lower_bound(neurons.begin(), neurons.end(), layers.first, before);
-  const auto end = std::lower_bound(first, neurons.end(), layers.end, before);
-  return {first - neurons.begin(), end - first};
+Task PreparedRun::task(const Chunk& chunk) const {
+  Task task{job->config.method, options};
+  task.options.layers = chunk.layers;
+  const std::int64_t length = job->pairs.train[static_cast<std::size_t>(chunk.members.front())].length();
+  if (const auto mean = means.find(length); mean != means.end()) task.options.mean = mean->second;
+  for (const std::int64_t member : chunk.members) {
+    if (!audited.empty()) task.options.audit.push_back(audited[static_cast<std::size_t>(member)]);
+  }
+  return task;
 }
 
-std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& group,
-                                                const std::vector<Neuron>& sampled) {
+std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& group) {
   std::vector<AttributionOutcome> outcomes(group.size());
-  std::vector<Preparation> runs;
   for (std::size_t i = 0; i < group.size(); ++i) {
     Execution alone = execution;
     alone.scope = " of run " + std::to_string(i);
-    runs.push_back(prepare(alone, *group[i], sampled, outcomes[i].pilot));
+    outcomes[i].prepared = prepare(alone, *group[i], outcomes[i]);
+    outcomes[i].failure = faults_of(outcomes[i].prepared.means, "baseline means");
     const Job& job = *group[i];
     const bool neurons = job.config.method.has_neurons();
     outcomes[i].shape = {neurons ? job.architecture().layers() : 1, job.node_positions(),
@@ -293,7 +283,7 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
   const StagePlan plan = plan_attribution(group);
   const StageResult result = run_plan(execution, "attribution", plan, [&](const Chunk& chunk) {
     std::vector<Task> tasks;
-    for (const Preparation& run : runs) tasks.push_back(run.task(chunk));
+    for (const AttributionOutcome& run : outcomes) tasks.push_back(run.prepared.task(chunk));
     const UnitOutcome unit = attribute(first.networks(), tasks, prompts_of(first, first.pairs.train, chunk.members),
                                        UnitOptions{execution.batching()});
     std::vector<double> sums;
@@ -303,10 +293,10 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
         sums.insert(sums.end(), numbers.begin(), numbers.end());
       }
     }
-    return UnitResult{std::move(sums), rows_of(unit, runs)};
+    return UnitResult{std::move(sums), rows_of(unit, group)};
   });
 
-  share_out_scores(runs, plan, result, outcomes);
+  share_out_scores(group, plan, result, outcomes);
   for (AttributionOutcome& outcome : outcomes) execution.comm.broadcast(outcome.scores);
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const Chunk& chunk = plan.chunks[unit];
@@ -314,9 +304,12 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     RowReader reader(result.rows[unit], static_cast<std::int64_t>(chunk.members.size()), 1);
     for (std::size_t run = 0; run < outcomes.size(); ++run) {
       for (const TableSpec& spec : tables_of(*group[run])) {
-        store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run], sampled);
+        store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run]);
       }
     }
+  }
+  for (std::size_t run = 0; run < outcomes.size() && execution.comm.rank() == 0; ++run) {
+    if (outcomes[run].failure.empty()) outcomes[run].failure = faults_of(*group[run], outcomes[run]);
   }
   return outcomes;
 }

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "runner/job/job.h"
@@ -22,9 +21,21 @@ struct PairTable {
   [[nodiscard]] bool empty() const { return rows.empty(); }
 };
 
+/// One run on its way: what all its units share. Refers to the job.
+struct PreparedRun {
+  const Job* job = nullptr;
+  TaskOptions options;
+  std::map<std::int64_t, MeanState> means;  //!< by token length
+  std::vector<char> audited;                //!< by training pair
+
+  /// The run's task in a unit.
+  [[nodiscard]] Task task(const Chunk& chunk) const;
+};
+
 struct AttributionOutcome {
   std::vector<std::int64_t> shape;  //!< of scores: [layer, position, neuron]
   std::vector<float> scores;        //!< mean over training pairs; on every rank
+  PreparedRun prepared;             //!< what gives the same scores again, pair by pair; on every rank
   // On rank 0 only:
   std::vector<float> standard_error, sign_share;  //!< of scores; empty: not measured
   PairTable metric;                               //!< [pair, 2]
@@ -33,19 +44,17 @@ struct AttributionOutcome {
   PairTable evaluations;                          //!< [pair, layer]
   PairTable converged;                            //!< [pair, layer]
   PairTable audit;                                //!< [pair, layer]
-  PairTable inputs;                               //!< [pair, position]
-  PairTable sampled;                              //!< [pair, neuron] of the sampled neurons
+  PairTable faults;                //!< [pair, layer] not 0: some score is not finite; rows may be empty
+  PairTable inputs;                //!< [pair, position]
   PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
+  std::string failure;             //!< why the run has no result (not_finite.h); empty: it has one
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
+  std::vector<double>
+      pilot_ratio;  //!< [layer] the pilot pairs' largest error by what is allowed; above 1: no rule met it
 };
 
-/// Computes runs that share model, pairs and metric, in one stage. In their order. sampled: neurons, in ascending
-/// order, whose scores are wanted pair by pair of the runs with agreement.
-std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& runs,
-                                                const std::vector<Neuron>& sampled);
-
-/// Places of the neurons of a range of layers in an ascending list: first and count.
-std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neurons, const LayerRange& layers);
+/// Computes runs that share model, pairs and metric, in one stage. In their order. The jobs must outlive the outcomes.
+std::vector<AttributionOutcome> run_attribution(const Execution& execution, const RunGroup& runs);
 
 /// Means of embeddings and activations over prompts, by token length; on every rank. The counterfactual prompts of the
 /// pairs, or where unpaired the prompts themselves.

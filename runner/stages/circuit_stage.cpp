@@ -8,12 +8,15 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 
 #include "attribution/circuit/curve.h"
 #include "common/errors.h"
 #include "runner/cluster/stopping.h"
+#include "runner/job/averaged_prompts.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/agreement_stage.h"
+#include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
 namespace tributary {
@@ -82,6 +85,18 @@ AreaCurve area_of(const std::vector<std::vector<double>>& metrics, std::size_t f
   return curve;
 }
 
+/// Throws RunFailed where m of a held-out pair is not finite. evaluated: places of points.
+void require_finite(const Job& job, const std::vector<CircuitPoint>& points, const std::vector<std::size_t>& evaluated,
+                    const std::vector<std::vector<double>>& metrics, const std::vector<double>& full,
+                    const std::vector<double>& empty) {
+  require_none(faults_of(job, full, "with nothing ablated"));
+  require_none(faults_of(job, empty, "with every neuron ablated"));
+  for (const std::size_t i : evaluated) {
+    const char* const side = points[i].side == Side::circuit ? "kept" : "ablated";
+    require_none(faults_of(job, metrics[i], fmt::format("with {} nodes {}", points[i].count, side)));
+  }
+}
+
 /// Interval of a ratio of means over pairs.
 Interval interval_of(const std::vector<std::int64_t>& clusters, const std::vector<double>& metric,
                      const std::vector<double>& full, const std::vector<double>& empty) {
@@ -117,19 +132,28 @@ CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::v
 
 }  // namespace
 
-CircuitOutcome run_circuits(const Execution& execution, const Job& job, const AttributionOutcome& attribution) {
+CircuitOutcome run_circuits(const Execution& shared, const Job& job, const AttributionOutcome& attribution) {
+  const Execution execution = shared.evaluating(job.identities.circuit);
   const CircuitConfig& circuit = job.config.circuit;
   const std::vector<Selection> selections = selections_of(circuit, attribution.scores);
   std::map<std::int64_t, MeanState> means;
   if (circuit.ablation == Ablation::mean) {
-    means = run_means(execution, job, "ablation means",
-                      circuit.means_from == CircuitConfig::MeansFrom::test ? job.pairs.test : job.pairs.train);
+    means = run_means(execution, job, "ablation means", ablation_pairs(job));
+    require_none(faults_of(means, "ablation means"));
   }
   CurveInputs inputs;
   inputs.ablation = circuit.ablation;
   inputs.places = {places_tensor(attribution.scores, Ranking::absolute, attribution.shape, job.device),
                    places_tensor(attribution.scores, Ranking::signed_score, attribution.shape, job.device)};
-  inputs.points = points_of(selections, static_cast<std::int64_t>(attribution.scores.size()), circuit.ranking);
+  const std::vector<CircuitPoint> points =
+      points_of(selections, static_cast<std::int64_t>(attribution.scores.size()), circuit.ranking);
+  const std::int64_t scored = count_of_scored(attribution.scores);
+  std::vector<std::size_t> evaluated;  // points that keep nodes with a score only: the others stay NaN
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (points[i].count > scored) continue;
+    evaluated.push_back(i);
+    inputs.points.push_back(points[i]);
+  }
 
   const StagePlan plan = plan_curve(job);
   const StageResult result = run_plan(execution, "circuits", plan, [&](const Chunk& chunk) {
@@ -144,11 +168,10 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
     rows.add(at::cat({curve.full.unsqueeze(1), curve.empty.unsqueeze(1), curve.points.t()}, 1));
     return UnitResult{{}, rows.take()};
   });
-  if (execution.comm.rank() != 0) return {};
-
   std::vector<double> full(job.pairs.test.size());
   std::vector<double> empty(job.pairs.test.size());
-  std::vector<std::vector<double>> metrics(inputs.points.size(), std::vector<double>(job.pairs.test.size()));
+  std::vector<std::vector<double>> metrics(
+      points.size(), std::vector<double>(job.pairs.test.size(), std::numeric_limits<double>::quiet_NaN()));
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const std::vector<std::int64_t>& members = plan.chunks[unit].members;
     execution.timings.count(result.rows[unit].front());
@@ -158,11 +181,17 @@ CircuitOutcome run_circuits(const Execution& execution, const Job& job, const At
       const auto pair = static_cast<std::size_t>(members[i]);
       full[pair] = rows[i][0];
       empty[pair] = rows[i][1];
-      for (std::size_t point = 0; point < metrics.size(); ++point) metrics[point][pair] = rows[i][2 + point];
+      for (std::size_t k = 0; k < evaluated.size(); ++k) metrics[evaluated[k]][pair] = rows[i][2 + k];
     }
   }
-  return outcome_of(selections, inputs.points, metrics, prompt_clusters(job.pairs.test), std::move(full),
-                    std::move(empty));
+  agreed(execution.comm, [&] {
+    if (execution.comm.rank() == 0) require_finite(job, points, evaluated, metrics, full, empty);
+  });
+  if (execution.comm.rank() != 0) return {};
+  CircuitOutcome outcome =
+      outcome_of(selections, points, metrics, prompt_clusters(job.pairs.test), std::move(full), std::move(empty));
+  outcome.scored = scored;
+  return outcome;
 }
 
 }  // namespace tributary

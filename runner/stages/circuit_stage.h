@@ -25,11 +25,12 @@ struct CircuitOutcome {
   std::vector<Interval> faithfulness_interval, completeness_interval;  //!< [point] over unique held-out pairs
   std::vector<std::vector<double>> metric_circuit, metric_complement;  //!< [point][pair]
   std::vector<double> metric_full, metric_empty;                       //!< [pair]
-  bool measurable = true;  //!< |F(M) - F(empty)| is large enough for the ratios
+  std::int64_t scored = 0;  //!< nodes with a score: what a larger circuit holds is made up, so its numbers are NaN
+  bool measurable = true;   //!< |F(M) - F(empty)| is large enough for the ratios
   AreaCurve cpr, cmd;
 };
 
-/// Meaningful on rank 0; every rank takes part.
+/// Meaningful on rank 0; every rank takes part. Throws RunFailed where a number that it needs is not finite.
 CircuitOutcome run_circuits(const Execution& execution, const Job& job, const AttributionOutcome& attribution);
 
 }  // namespace tributary

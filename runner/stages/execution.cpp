@@ -14,6 +14,12 @@ Batching Execution::batching() const {
           }};
 }
 
+Execution Execution::evaluating(const std::string& identity) const {
+  Execution own = *this;
+  own.scope += " as " + identity.substr(0, 8);
+  return own;
+}
+
 StageResult run_plan(const Execution& execution, const std::string& name, const StagePlan& plan,
                      const std::function<UnitResult(const Chunk&)>& compute) {
   execution.timings.begin(name);

@@ -28,6 +28,9 @@ struct Execution {
 
   /// Rows of a call, and a stop that abandons a unit between two of them.
   [[nodiscard]] Batching batching() const;
+  /// The same for stages that evaluate scores, with an identity of what they depend on besides: the journal then holds
+  /// several evaluations of the same scores.
+  [[nodiscard]] Execution evaluating(const std::string& identity) const;
 };
 
 /// The chunks of a plan, computed or read. Collective; throws as StageSource::result_of does.

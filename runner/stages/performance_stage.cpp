@@ -13,7 +13,8 @@
 
 namespace tributary {
 
-PerformanceOutcome run_performance(const Execution& execution, const Job& job, const PairTable& training_metric) {
+PerformanceOutcome run_performance(const Execution& shared, const Job& job, const PairTable& training_metric) {
+  const Execution execution = shared.evaluating(job.identities.performance);
   std::vector<TokenPair> pairs;  // those to run
   if (!sign_tells(job)) pairs = job.pairs.train;
   pairs.insert(pairs.end(), job.pairs.test.begin(), job.pairs.test.end());
@@ -26,7 +27,7 @@ PerformanceOutcome run_performance(const Execution& execution, const Job& job, c
   }
   if (pairs.empty()) return outcome;
 
-  const StagePlan plan = plan_performance(job, pairs);
+  const StagePlan plan = plan_lengths(job, pairs);
   const StageResult result = run_plan(execution, "performance", plan, [&](const Chunk& chunk) {
     Prompts prompts = prompts_of(job, pairs, chunk.members);
     prompts.tokens = metric_tokens(*job.exact, prompts, execution.batching());  // as in attribution

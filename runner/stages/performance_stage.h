@@ -21,6 +21,6 @@ struct PerformanceOutcome {
 
 /// training_metric: [pair, 2] of the training pairs, as attribution has computed it (rank 0): where the metric is a
 /// difference of the two answers its sign tells who is right, so only the held-out prompts are run. Collective.
-PerformanceOutcome run_performance(const Execution& execution, const Job& job, const PairTable& training_metric);
+PerformanceOutcome run_performance(const Execution& shared, const Job& job, const PairTable& training_metric);
 
 }  // namespace tributary

@@ -5,10 +5,10 @@
 // earlier run has stored (journalled_stages.h). A stage itself does not know which.
 #pragma once
 
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "common/errors.h"
 #include "runner/cluster/stage_options.h"
 #include "runner/cluster/units.h"
 
@@ -24,10 +24,16 @@ struct Stage {
   [[nodiscard]] std::string full_name() const { return name + scope; }
 };
 
-/// Some units of a stage failed for good: the run has no result, the others go on (exit 3).
-class UnitsFailed : public std::runtime_error {
+/// A run has no result; the others go on (exit 3).
+class RunFailed : public RuntimeFailure {
  public:
-  using std::runtime_error::runtime_error;
+  using RuntimeFailure::RuntimeFailure;
+};
+
+/// Some units of a stage failed for good.
+class UnitsFailed : public RunFailed {
+ public:
+  using RunFailed::RunFailed;
 };
 
 class StageSource {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/stages/steering_stage.h"
 
+#include <fmt/format.h>
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "attribution/circuit/stratified_sample.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/agreement_stage.h"
+#include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
 namespace tributary {
@@ -25,7 +27,8 @@ std::vector<Neuron> neurons_to_steer(const Job& job, const AttributionOutcome& a
   const std::vector<std::int64_t>& sizes = attribution.shape;
   const NodeShape shape{sizes[0], sizes[1], sizes[2], job.config.method.positions};
   std::vector<Neuron> first;
-  for (std::int64_t i = 0; i < std::min<std::int64_t>(steering.top, std::ssize(order)); ++i) {
+  const std::int64_t count = std::min(steering.top, count_of_scored(attribution.scores));
+  for (std::int64_t i = 0; i < count; ++i) {
     first.push_back(shape.neuron(order[static_cast<std::size_t>(i)]));
   }
   return first;
@@ -54,7 +57,8 @@ std::vector<at::Tensor> by_pair(const SteeringUnit& unit) {
 
 }  // namespace
 
-SteeringOutcome run_steering(const Execution& execution, const Job& job, const AttributionOutcome& attribution) {
+SteeringOutcome run_steering(const Execution& shared, const Job& job, const AttributionOutcome& attribution) {
+  const Execution execution = shared.evaluating(job.identities.steering);
   SteeringInputs inputs;
   inputs.neurons = neurons_to_steer(job, attribution);
   inputs.factors = job.config.steering.factors;
@@ -70,8 +74,6 @@ SteeringOutcome run_steering(const Execution& execution, const Job& job, const A
     for (const at::Tensor& table : by_pair(unit)) rows.add(table);
     return UnitResult{{}, rows.take()};
   });
-  if (execution.comm.rank() != 0) return {};
-
   SteeringOutcome outcome;
   outcome.neurons = inputs.neurons;
   outcome.factors = inputs.factors;
@@ -97,6 +99,13 @@ SteeringOutcome run_steering(const Execution& execution, const Job& job, const A
       }
     }
   }
+  agreed(execution.comm, [&] {
+    if (execution.comm.rank() != 0) return;
+    for (std::size_t factor = 0; factor < factors; ++factor) {
+      require_none(faults_of(job, outcome.metric[factor], fmt::format("at factor {}", outcome.factors[factor])));
+    }
+  });
+  if (execution.comm.rank() != 0) return {};
   const std::vector<std::int64_t> clusters = prompt_clusters(job.pairs.test);
   for (const std::vector<double>& metric : outcome.metric) {
     outcome.metric_interval.push_back(

@@ -141,6 +141,12 @@ TEST(DidYouMean, IsASuffixForAMessage) {
   EXPECT_EQ(did_you_mean("zzzzz", {"steps"}), "");
 }
 
+TEST(InRanges, NumbersThatFollowEachOtherAreOneRange) {
+  EXPECT_EQ(in_ranges({0, 1, 2, 5, 7, 8}), "0 to 2, 5, 7 to 8");
+  EXPECT_EQ(in_ranges({3}), "3");
+  EXPECT_EQ(in_ranges({}), "");
+}
+
 TEST(Join, PutsSeparatorsOnlyBetween) {
   EXPECT_EQ(join({}), "");
   EXPECT_EQ(join({"a"}), "a");

@@ -33,7 +33,7 @@ inline std::vector<Key> small_table() {
       {.path = "attribution.rules.half", .kind = boolean},
       {.path = "pairs.seed", .kind = integer, .fallback = "0"},
       {.path = "pairs.file", .kind = path, .fallback = "pairs.jsonl"},
-      {.path = "circuit.counts", .kind = integers, .fallback = "[10, 30]", .least = 1},
+      {.path = "circuit.counts", .kind = integers, .fallback = "[10, 30]", .least = 1, .effect = Effect::evaluation},
       {.path = "circuit.fractions", .kind = numbers, .least = 0, .most = 1},
       {.path = "circuit.notes", .kind = texts},
       {.path = "threads",

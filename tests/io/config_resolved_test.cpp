@@ -8,7 +8,11 @@
 namespace tributary {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::StartsWith;
+
+const std::set<Effect> all_numbers = {Effect::numbers, Effect::evaluation};
 
 TEST_F(ConfigTest, ResolvedSettingsAreYamlInTableOrder) {
   EXPECT_EQ(read_one("threads: 2\nattribution: {tolerance: 0.1, rules: relp, rules.half: true}\nmodel: {path: /m}")
@@ -82,7 +86,8 @@ TEST_F(ConfigTest, ResolvedSettingsReadBackAsTheSameValues) {
     EXPECT_EQ(second.at<std::vector<double>>("circuit.fractions"), (std::vector<double>{0.3, 1e-300, 1}));
     EXPECT_EQ(second.get<std::string>("threads"), "auto");
     EXPECT_EQ(rules(second), "none, norm=true");
-    EXPECT_EQ(second.identity_text(), first.identity_text());
+    EXPECT_EQ(second.identity_text(all_numbers), first.identity_text(all_numbers));
+    EXPECT_THAT(second.keys_that_differ(first), IsEmpty());
     EXPECT_EQ(second.resolved(), first.resolved());
   }
   for (const Settings& run : read_all(kGrid)) EXPECT_EQ(read_all(run.resolved())[0].resolved(), run.resolved());
@@ -95,11 +100,24 @@ TEST_F(ConfigTest, ResolvedSettingsHoldNothingThatReadersOfYamlTakeForLineEndsOr
 }
 
 TEST_F(ConfigTest, IdentityHoldsNumbersOnlyAndNoPaths) {
-  EXPECT_EQ(read_one("threads: 2\nmodel: {path: m}\ncircuit: {notes: [a, 'b, c']}").identity_text(),
-            "name = x\nmodel.dtype = float32\nattribution.method = relp\nattribution.steps = 10\npairs.seed = 0\n"
-            "circuit.counts = [10, 30]\ncircuit.notes = [a, \"b, c\"]\n");
-  EXPECT_EQ(read_one("attribution: {steps: 10}", {"fused=false"}).identity_text(),
-            read_one("threads: 8").identity_text());
+  const Settings settings = read_one("threads: 2\nmodel: {path: m}\ncircuit: {notes: [a, 'b, c']}");
+  const std::string before =
+      "name = x\nmodel.dtype = float32\nattribution.method = relp\nattribution.steps = 10\npairs.seed = 0\n";
+  const std::string counts = "circuit.counts = [10, 30]\n";
+  const std::string after = "circuit.notes = [a, \"b, c\"]\n";
+  EXPECT_EQ(settings.identity_text(all_numbers), before + counts + after);
+  EXPECT_EQ(settings.identity_text({Effect::numbers}), before + after);
+  EXPECT_EQ(settings.text_of({"circuit", "name"}), "name = x\n" + counts + after);
+  EXPECT_EQ(read_one("attribution: {steps: 10}", {"fused=false"}).identity_text(all_numbers),
+            read_one("threads: 8").identity_text(all_numbers));
+}
+
+TEST_F(ConfigTest, WhatDiffersIsNamed) {
+  const Settings one = read_one("threads: 2\nmodel: {path: m}\ncircuit: {notes: [a]}");
+  EXPECT_THAT(one.keys_that_differ(read_one("threads: 3\nmodel: {path: n}\ncircuit: {notes: [a]}")), IsEmpty());
+  EXPECT_THAT(one.keys_that_differ(read_one("circuit: {counts: [7]}\nattribution: {steps: 4}")),
+              ElementsAre("attribution.steps", "circuit.counts", "circuit.notes"));
+  EXPECT_THAT(settings_of(table, one.resolved(), "then").keys_that_differ(one), IsEmpty());
 }
 
 }  // namespace

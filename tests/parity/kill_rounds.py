@@ -171,7 +171,10 @@ def check_end(bench: Bench, out: Path, starts: list[Start], tally: Tally) -> Non
         with h5py.File(out / "results.h5") as results:
             facts = results["provenance"].attrs
             # The writer is the last start before its ranks' own clock: a later one may have been killed as it waited.
-            kept = [start.units() for start in starts if start.when <= facts["started"]][-1]
+            # Clocks tell whole seconds: of starts in the same second it may be any, or the one before.
+            before = [start for start in starts if start.when < facts["started"]]
+            beside = [start for start in starts if start.when == facts["started"]]
+            kept = min(start.units() for start in [*before[-1:], *beside])
             tally.units_kept += kept
             # Ranks that outlive their launcher for a moment may journal a little more.
             assert facts["units_restored"] >= kept, "journalled units were computed again"

@@ -15,7 +15,14 @@ from pathlib import Path
 PAGE = Path(__file__).resolve().parents[2] / "io" / "page"
 SCRIPTS = ["document", "tables", "charts", "report"]  # as CMakeLists.txt joins them
 MARKUP = "Is <i>fire</i> hot?\n</script><b>Answer & %{x}</b>: {{script}} fire is"
-STATISTICS = ["pearson", "pearson without the largest", "spearman", "top-10 overlap"]
+STATISTICS = [
+    "pearson",
+    "pearson without the largest",
+    "spearman",
+    "pearson of the random nodes",
+    "spearman of the random nodes",
+    "top-10 overlap in the sample",
+]
 METHODS = ["relp", "relp without norm", "ig-acts right 10", "atp", "|Δ|"]
 
 # name -> (what a row is, {column: (type, unit)}); the order of the contract.
@@ -29,6 +36,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "method": ("text", ""),
             "baseline": ("text", ""),
             "rules": ("text", ""),
+            "ablation": ("text", ""),
             "nodes": ("integer", "1"),
             "evaluations": ("integer", "1"),
             "seconds": ("number", "s"),
@@ -152,6 +160,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "position": ("integer", "1"),
             "neuron": ("integer", "1"),
             "stratum": ("text", ""),
+            "inclusion": ("number", "1"),
             "exact": ("number", "logits"),
             "score": ("number", "logits"),
         },
@@ -275,32 +284,9 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
     nodes = 30 * len(tokens) * 1536
     shares = 0.5 - 0.04 * (run % 5)
     rows.add(
-        *(
-            "runs",
-            run,
-            name,
-            data,
-            method,
-            "pair",
-            rules,
-            nodes,
-            24 * (10 if adds_up else 1),
-            4.2 + 13.7 * run,
-            2.2,
-            10 + 68.5 * run,
-            5,
-        ),
-        *(
-            faithful,
-            complete,
-            2.75 + data,
-            0.125,
-            0.97 - 0.02 * (run % 5),
-            0.04 + 0.015 * (run % 5),
-            residual,
-            gap,
-            shares,
-        ),
+        *("runs", run, name, data, method, "pair", rules, "mean", nodes, 24 * (10 if adds_up else 1)),
+        *(4.2 + 13.7 * run, 2.2, 10 + 68.5 * run, 5, faithful, complete, 2.75 + data, 0.125),
+        *(0.97 - 0.02 * (run % 5), 0.04 + 0.015 * (run % 5), residual, gap, shares),
     )
     for rank in range(1, top + 1):
         at = noise.randrange(len(tokens))
@@ -321,10 +307,12 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         value = 0.98 - 0.07 * (run % 5) - 0.05 * i
         rows.add("agreement", run, statistic, value, value - 0.06, min(1.0, value + 0.03))
     for i in range(exact):
-        stratum = ["strongest by score", "random", "strongest by |Δ|"][i % 3]
+        stratum, inclusion = [("top", 1), ("random", 0.01), ("top and random", 1)][i % 3]
         truth = noise.gauss(0, [0.3, 0.03, 0.1][i % 3])
         where = (noise.randrange(30), noise.randrange(len(tokens)), noise.randrange(1536))
-        rows.add("exact", run, *where, stratum, truth, truth * (0.7 + 0.1 * (run % 5)) + noise.gauss(0, 0.03))
+        rows.add(
+            "exact", run, *where, stratum, inclusion, truth, truth * (0.7 + 0.1 * (run % 5)) + noise.gauss(0, 0.03)
+        )
     for factor in range(-4, 5):
         metric = 3.5 * math.tanh(0.9 * factor) + noise.gauss(0, 0.1)
         clean = 0.5 / (1 + math.exp(-metric))

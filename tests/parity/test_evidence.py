@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from product import Results, assert_close, read_results, run_product
+from product import Results, assert_close, run_product, run_sweep
 from reference.attribution import Attributor, Method, exact_patching
 from test_tiny_scores import settings_of
 
@@ -24,26 +24,30 @@ def neurons_of(results: Results, group: str) -> list[tuple[int, int, int]]:
     return list(zip(*columns, strict=True))
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks, ties sharing their mean."""
-    return np.array([(values < v).sum() + ((values == v).sum() + 1) / 2 for v in values])
+def ranks(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mid-ranks among the nodes that the sampled ones stand for."""
+    return np.array([weight[values < v].sum() + weight[values == v].sum() / 2 for v in values])
 
 
-def correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's."""
-    return float(np.corrcoef(x, y)[0, 1])
+def correlation(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """Pearson's, weighted."""
+    spread = np.cov(x, y, aweights=weight, ddof=0)
+    return float(spread[0, 1] / np.sqrt(spread[0, 0] * spread[1, 1]))
 
 
-def statistics(exact: np.ndarray, score: np.ndarray) -> dict[str, float]:
+def statistics(exact: np.ndarray, score: np.ndarray, inclusion: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
     """The agreement of two lists, by definition."""
     top = max(1, len(exact) // 10)
     kept = np.arange(len(exact)) != np.abs(exact).argmax()
     order = [set(np.lexsort((np.arange(len(v)), -np.abs(v)))[:top].tolist()) for v in (exact, score)]
+    weight, once = 1 / inclusion, np.ones(drawn.sum())
     return {
-        "pearson": correlation(exact, score),
-        "pearson without the largest": correlation(exact[kept], score[kept]),
-        "spearman": correlation(ranks(exact), ranks(score)),
-        f"top-{top} overlap": len(order[0] & order[1]) / top,
+        "pearson": correlation(exact, score, weight),
+        "pearson without the largest": correlation(exact[kept], score[kept], weight[kept]),
+        "spearman": correlation(ranks(exact, weight), ranks(score, weight), weight),
+        "pearson of the random nodes": correlation(exact[drawn], score[drawn], once),
+        "spearman of the random nodes": correlation(ranks(exact[drawn], once), ranks(score[drawn], once), once),
+        f"top-{top} overlap in the sample": len(order[0] & order[1]) / top,
     }
 
 
@@ -72,36 +76,66 @@ def test_agreement(method, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs
     settings = settings_of(tiny_folder("llama"), attribution=attribution, agreement={"sample": 60, "seed": 3})
     results = run_product(binary, tmp_path, settings)
     neurons = neurons_of(results, "agreement")
-    assert len(set(neurons)) == 60
-    assert {layer for layer, _, _ in neurons} == set(range(results["/attribution/scores"].shape[0]))
-    strata = [word.decode() for word in results["/agreement/stratum"]]
-    assert {word: strata.count(word) for word in strata} == {"first": 20, "first in layer": 20, "random": 20}
+    assert neurons == sorted(set(neurons))
+    strata, inclusion = np.char.decode(results["/agreement/stratum"].astype("S")), results["/agreement/inclusion"]
+    drawn, top = np.char.find(strata, "random") >= 0, np.char.find(strata, "top") >= 0
+    assert (drawn.sum(), top.sum(), (drawn | top).all()) == (30, 30, True)
+    first = results.attributes["/agreement"]["first_position"]
+    ids = [results[f"/pairs/{name}_ids"][:PAIRS] for name in ("clean", "counterfactual")]
+    assert first == np.flatnonzero((ids[0] != ids[1]).any(0)).min()
+    mean = results["/attribution/scores"]
+    population = np.abs(mean[:, first:])
+    assert results.attributes["/agreement"]["population"] == population.size
+    assert min(position for _, position, _ in neurons) >= first
+    scored = np.array([abs(mean[neuron]) for neuron in neurons])
+    np.testing.assert_array_equal(np.sort(scored[top]), np.sort(population, axis=None)[-30:])
+    each_layer = 30 / len(mean)  # a stratum is a layer: enough are drawn
+    np.testing.assert_allclose(inclusion, np.where(top, 1, each_layer / population[0].size))
+    assert [layer for layer, _, _ in np.array(neurons)[drawn]].count(0) == each_layer
     model, pairs = tiny_model("llama"), tiny_pairs("llama", PAIRS)
     targets = Attributor(model, pairs).targets
     expected = np.array([exact_patching(model, p, t, neurons) for p, t in zip(pairs, targets, strict=True)])
+    if method == "delta":  # a magnitude is compared with magnitudes
+        expected = np.abs(expected)
     assert_close(results["/agreement/exact"], expected, TOLERANCE, "exact effects")
     each = results["/attribution/pair_scores"]
     scores = np.array([[pair[neuron] for neuron in neurons] for pair in each])
     np.testing.assert_array_equal(results["/agreement/score"], scores)
     assert_close(each.mean(0), results["/attribution/scores"], 1e-6, "mean of the pairs' scores")
     found = dict(zip([n.decode() for n in results["/agreement/statistic"]], results["/agreement/value"], strict=True))
-    wanted = statistics(results["/agreement/exact"].astype(np.float64).mean(0), scores.astype(np.float64).mean(0))
+    means = [table.astype(np.float64).mean(0) for table in (results["/agreement/exact"], scores)]
+    wanted = statistics(*means, inclusion, drawn)
     assert found == pytest.approx(wanted, abs=1e-5)
     assert (results["/agreement/value_low"] <= results["/agreement/value"]).all()
     assert (results["/agreement/value"] <= results["/agreement/value_high"]).all()
 
 
-def test_every_method_meets_the_same_neurons(binary, tmp_path, tiny_folder):
-    """The sample does not depend on which methods are compared."""
-    settings = settings_of(tiny_folder("llama"), attribution={"method": "atp"}, agreement={"sample": 30})
-    settings |= {"schema": 1, "name": "same", "sweep": {"grid": {"attribution.method": ["atp", "relp", "random"]}}}
-    sweep = tmp_path / "sweep.yaml"
-    sweep.write_text(json.dumps(settings))
-    subprocess.run([binary, "run", sweep, "--out", tmp_path / "all"], check=True, capture_output=True)
-    subprocess.run([binary, "run", sweep, "--run", "1", "--out", tmp_path / "one"], check=True, capture_output=True)
-    samples = [neurons_of(read_results(file), "agreement") for file in sorted(tmp_path.glob("*/*/results.h5"))]
-    assert len(samples) == 4
-    assert all(sample == samples[0] for sample in samples)
+def test_what_else_is_in_the_sweep_changes_nothing(binary, tmp_path, tiny_folder):
+    """A run alone and in company: the same bytes. All methods have the same random neurons, each its own top ones."""
+    company = [{"method": "relp"}, {"method": "atp"}, {"method": "ig-acts", "baseline": "zero"}, {"method": "delta"}]
+    company += [{"method": "ig-inputs", "baseline": "mean", "steps": 3}, {"method": "input-ig"}, {"method": "random"}]
+    settings = settings_of(tiny_folder("llama"), attribution={"method": "relp"}, agreement={"sample": 40})
+    settings["model"]["dtype"] = "float32"
+    together = run_sweep(binary, tmp_path, settings, [{"attribution": one} for one in company])
+    random, all_tops = [], []
+    for one, results in zip(company, together, strict=True):
+        folder = tmp_path / "-".join(str(value) for value in one.values())
+        folder.mkdir()
+        alone = run_product(binary, folder, settings | {"attribution": one})
+        paths = [path for path in results.datasets if path.startswith("/agreement")]
+        assert bool(paths) == (one["method"] != "input-ig")  # which scores tokens
+        for path in paths:
+            found, expected = results[path], alone[path]
+            texts = found.dtype == object
+            assert found.tolist() == expected.tolist() if texts else found.tobytes() == expected.tobytes(), path
+        if paths:
+            strata = [word.decode() for word in results["/agreement/stratum"]]
+            named = list(zip(neurons_of(results, "agreement"), strata, strict=True))
+            random.append([neuron for neuron, stratum in named if "random" in stratum])
+            all_tops.append([neuron for neuron, stratum in named if "top" in stratum])
+    assert len(random[0]) == len(all_tops[0]) == 20
+    assert all(drawn == random[0] for drawn in random)
+    assert len({str(tops) for tops in all_tops}) > 4
 
 
 def test_exact_patching_is_done_in_float32_or_better(binary, tmp_path, tiny_folder):
@@ -113,7 +147,7 @@ def test_exact_patching_is_done_in_float32_or_better(binary, tmp_path, tiny_fold
         settings["pairs"] |= {"test": 0}
         (tmp_path / dtype).mkdir()
         found[dtype] = run_product(binary, tmp_path / dtype, settings)["/agreement/exact"]
-    assert found["float32"].shape == (PAIRS, 720)
+    assert 0 < found["float32"].shape[1] <= 720  # all nodes at positions where the prompts differ
     np.testing.assert_array_equal(found["bfloat16"], found["float32"])
 
 
@@ -260,3 +294,31 @@ def test_refused(settings, message, binary, tmp_path, tiny_folder):
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_ranked_that_has_no_score(binary, tmp_path, tiny_folder):
+    """Exact patching of 20 neurons: circuits of more are NaN, and so are the areas; 20 neurons are steered, not 30."""
+    settings = settings_of(
+        tiny_folder("llama"),
+        attribution={"method": "exact-patching", "sample": 20},
+        circuit={"counts": [5, 20, 21, 300], "fractions": [0.5], "mass": [1.0], "ablation": "zero"},
+        steering={"factors": [2], "top": 30},
+    )
+    results = run_product(binary, tmp_path, settings)
+    counts = results["/circuit/count"]
+    scored = int((~np.isnan(results["/attribution/scores"])).sum())
+    assert scored == 20 == results.attributes["/circuit"]["scored"]
+    everything = np.count_nonzero(np.nan_to_num(results["/attribution/scores"]))  # of the mass
+    assert sorted(counts) == sorted([5, 20, 21, 300, 360, everything])
+    for name in ("faithfulness", "completeness", "faithfulness_low", "completeness_high"):
+        np.testing.assert_array_equal(np.isnan(results[f"/circuit/{name}"]), counts > 20, name)
+    for name in ("metric_circuit", "metric_complement"):
+        np.testing.assert_array_equal(np.isnan(results[f"/circuit/{name}"]).all(axis=1), counts > 20, name)
+    for area in ("cpr", "cmd"):
+        assert np.isnan(results.attributes["/circuit"][area])
+        np.testing.assert_array_equal(
+            np.isnan(results[f"/circuit/{area}_value"]), results[f"/circuit/{area}_count"] > 20
+        )
+    steered = neurons_of(results, "steering")
+    assert len(steered) == 20
+    assert not any(np.isnan(results["/attribution/scores"][neuron]) for neuron in steered)

@@ -89,8 +89,12 @@ def test_numbers_are_those_of_the_results(sweep):
     stored = results_by_name(sweep / "out")
     runs = {row["run"]: stored[row["name"]] for row in rows_of(document, "runs")}
     scored = len(METHODS) - 1  # input-ig scores tokens
-    sizes = {"curve": 4, "agreement": 4, "steering": 4, "top": 50, "cases": 2 * 20, "exact": 40}  # rows a run
+    sizes = {"curve": 4, "agreement": 6, "steering": 4, "top": 50, "cases": 2 * 20}  # rows a run
     assert {name: len(rows_of(document, name)) for name in sizes} == {name: scored * n for name, n in sizes.items()}
+    # A node that is drawn and among the first is in a sample of 40 once.
+    samples = [results["/agreement/layer"].size for results in runs.values() if "/agreement/layer" in results]
+    assert len(samples) == scored and all(35 <= n <= 40 for n in samples)
+    assert len(rows_of(document, "exact")) == sum(samples)
     for row in rows_of(document, "curve"):
         results = runs[row["run"]]
         i = results["/circuit/count"].tolist().index(row["count"])

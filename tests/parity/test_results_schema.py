@@ -25,6 +25,7 @@ RUNS = {
     "relp": {"attribution": {"method": "relp", "keep": 5, "spread": "skip"}},
     "adaptive": {"attribution": {"method": "ig-acts", "quadrature": "adaptive"}},
     "pilot": {"attribution": {"method": "ig-acts", "quadrature": "pilot", "pilot_pairs": 2}},
+    "adaptive ig-inputs": {"attribution": {"method": "ig-inputs", "quadrature": "adaptive"}},
     "ig-inputs": {"attribution": path("ig-inputs", "midpoint", 2, inputs=True), "positions": "sum"},
     "ig-inputs with rules": {"attribution": path("ig-inputs", "midpoint", 2, rules={"norm": True})},
     "input-ig": {"attribution": path("input-ig", "midpoint", 2)},

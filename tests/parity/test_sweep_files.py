@@ -108,3 +108,17 @@ def test_a_grid_gives_a_folder_a_run(bench):
     assert sorted(file.parent.parent.name for file in bench.out.rglob("results.h5")) == ["out", "out"]
     page = (bench.out / "report.html").read_text()
     assert "is not finished" in page, "the report is there, and says what is missing"
+
+
+def test_what_the_terminal_says_of_circuits(bench):
+    """Areas without an ideal for CPR, which has no bound; and how far a sample of scores reaches."""
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if "CPR" in line)
+    assert "0.999" not in line and "ideal" not in line.split("CMD")[0] and "have a score" not in done.stdout
+    bench.settings["attribution"] = {"method": "exact-patching", "sample": 20}
+    bench.settings["steering"] = {"factors": [2], "top": 30}
+    done = bench.run("--fresh")
+    assert done.returncode == 0, done.stderr
+    assert "20 of 720 nodes have a score" in done.stdout
+    assert "steering.top asks for 30 neurons" in done.stderr

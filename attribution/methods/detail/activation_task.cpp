@@ -46,11 +46,11 @@ std::vector<PathIntegral> integrate_fixed(const MicroBatch& micro, const Activat
 
 std::vector<PathIntegral> integrate_task(const MicroBatch& micro, const ActivationPath& path, const Task& task) {
   if (task.method.quadrature != Quadrature::adaptive) return integrate_fixed(micro, path, task);
-  std::vector<double> floors;
+  std::vector<AdaptiveGoal> goals;
   for (std::int64_t example = 0; example < path.examples(); ++example) {
-    floors.push_back(micro.floor_of(example % micro.pairs()));
+    goals.push_back(micro.goal_of(example % micro.pairs(), task.method));
   }
-  return integrate_adaptive(path, floors, adaptive_options(task.method));
+  return integrate_adaptive(path, goals, adaptive_options(task.method));
 }
 
 /// Whether any layer's points include the run that stays as it is.
@@ -127,20 +127,16 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
   audit(micro, path, task, integrals, differences, scores);
 }
 
-at::Tensor activation_pilot(const MicroBatch& micro, const Task& task) {
+PilotChoices activation_pilot(const MicroBatch& micro, const Task& task) {
   ActivationPath path = micro.activation_path(micro.working(), task.method, task.options, task.method.rules);
   path.know_base(micro.gradients(base_group(task.method), task.method.rules).resid_post);
   const at::Tensor effects = micro.effects(task.method, task.options);
   std::vector<PilotGoal> goals;
   for (std::int64_t example = 0; example < path.examples(); ++example) {
-    goals.push_back({effects.const_data_ptr<double>()[example], micro.floor_of(example % micro.pairs())});
+    goals.push_back(
+        {effects.const_data_ptr<double>()[example], micro.floor_of(example % micro.pairs(), task.method.tolerance)});
   }
-  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); });
-  at::Tensor table = at::empty({micro.pairs(), task.options.layers.count()}, at::kDouble);
-  for (std::int64_t example = 0; example < path.examples(); ++example) {
-    table[example % micro.pairs()][example / micro.pairs()] = chosen[static_cast<std::size_t>(example)];
-  }
-  return table;
+  return tables_of(cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); }), micro.pairs());
 }
 
 }  // namespace tributary::detail

@@ -141,9 +141,9 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
   const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, first.method().rules,
                            taps_of(tasks), micro.batching(), micro.flops());
   if (first.method().quadrature == Quadrature::adaptive) {
-    std::vector<double> floors;
-    for (const std::int64_t pair : all_pairs(micro)) floors.push_back(micro.floor_of(pair));
-    finish(micro, start, path, first, integrate_adaptive(path, floors, adaptive_options(first.method())));
+    std::vector<AdaptiveGoal> goals;
+    for (const std::int64_t pair : all_pairs(micro)) goals.push_back(micro.goal_of(pair, first.method()));
+    finish(micro, start, path, first, integrate_adaptive(path, goals, adaptive_options(first.method())));
     return;
   }
   std::vector<SweepPlan> plans;
@@ -152,19 +152,23 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
   for (std::size_t i = 0; i < tasks.size(); ++i) finish(micro, start, path, *tasks[i], integrals[i]);
 }
 
-at::Tensor embedding_pilot(const MicroBatch& micro, const Task& task) {
+PilotChoices embedding_pilot(const MicroBatch& micro, const Task& task) {
   const Start start = start_of(micro, task);
-  const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, task.method.rules,
-                           {EmbeddingTaps::Neurons::none}, micro.batching(), micro.flops());
+  const bool conductance = task.method.score == ScoreKind::conductance;
+  const EmbeddingTaps taps{conductance ? EmbeddingTaps::Neurons::values_and_gradients : EmbeddingTaps::Neurons::none};
+  const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, task.method.rules, taps,
+                           micro.batching(), micro.flops());
+  const auto pause = [&micro] { micro.pause(); };
+  if (conductance) {
+    const auto examples = static_cast<std::size_t>(micro.pairs());
+    return tables_of(cheapest_conductance(path, task.method, examples, pause), micro.pairs());
+  }
   const at::Tensor differences = start.metric_difference(micro);
   std::vector<PilotGoal> goals;
   for (const std::int64_t pair : all_pairs(micro)) {
-    goals.push_back({differences.const_data_ptr<double>()[pair], micro.floor_of(pair)});
+    goals.push_back({differences.const_data_ptr<double>()[pair], micro.floor_of(pair, task.method.tolerance)});
   }
-  const std::vector<int> chosen = cheapest_candidates(path, task.method, goals, [&micro] { micro.pause(); });
-  at::Tensor table = at::empty({micro.pairs(), 1}, at::kDouble);
-  for (const std::int64_t pair : all_pairs(micro)) table[pair][0] = chosen[static_cast<std::size_t>(pair)];
-  return table;
+  return tables_of(cheapest_candidates(path, task.method, goals, pause), micro.pairs());
 }
 
 }  // namespace tributary::detail

@@ -110,6 +110,7 @@ void add_exact(const MicroBatch& micro, TaskScores& task) {
   const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
   at::Tensor scores = at::full({micro.pairs(), task.layers(), positions, runs.model().architecture().neurons},
                                std::numeric_limits<double>::quiet_NaN(), at::kDouble);
+  const at::Tensor sums = at::zeros({micro.pairs(), task.layers()}, at::kDouble);  // of the neurons that are patched
   for (std::int64_t l = 0; l < task.layers(); ++l) {
     std::vector<Neuron> here;
     for (const Neuron& neuron : task.options().sample) {
@@ -126,8 +127,10 @@ void add_exact(const MicroBatch& micro, TaskScores& task) {
           .select(1, here[n].index)
           .copy_(effects.select(1, static_cast<std::int64_t>(n)));
     }
+    sums.select(1, l).copy_(effects.sum(1));
     micro.pause();
   }
+  task.expect_finite(sums);
   task.add(scores);
 }
 

@@ -4,6 +4,7 @@
 
 #include "attribution/model/tensors.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -36,9 +37,34 @@ MicroBatch::MicroBatch(const Networks& networks, const Prompts& prompts, const U
 
 void MicroBatch::pause() const { options_.batching.pause(); }
 
-double MicroBatch::floor_of(std::int64_t pair) const {
+double MicroBatch::floor_of(std::int64_t pair, double tolerance) const {
   const double* m = metric_.const_data_ptr<double>() + 2 * pair;
-  return 0.01 * std::abs(paired() ? m[0] - m[1] : m[0]);
+  if (!rounding_.defined()) rounding_ = rounding_of_metric();
+  const double rounding = rounding_.const_data_ptr<double>()[pair];
+  return std::max(0.01 * std::abs(paired() ? m[0] - m[1] : m[0]), rounding / tolerance);
+}
+
+AdaptiveGoal MicroBatch::goal_of(std::int64_t pair, const Method& method) const {
+  AdaptiveGoal goal{floor_of(pair, method.tolerance), 0};
+  if (method.baseline != Baseline::pair) return goal;
+  const at::Tensor differs = prompts_.clean[pair].ne(prompts_.counterfactual[pair]).cpu();
+  goal.positions = length();
+  for (const bool* at = differs.const_data_ptr<bool>(); goal.positions > 1 && !*at; ++at) --goal.positions;
+  return goal;
+}
+
+at::Tensor MicroBatch::rounding_of_metric() const {
+  const Transformer& model = exact_->model();
+  const double epsilon = model.score_type() == at::kDouble ? std::numeric_limits<double>::epsilon()
+                                                           : std::numeric_limits<float>::epsilon();
+  const at::Tensor resid = exact_->pass().resid.narrow(0, exact_->range(clean_group).first, pairs());
+  at::Tensor size = metric_.abs().nansum(1);  // [pair]; NaN where there is no counterfactual
+  const MetricTokens& all = prompts_.tokens;
+  for (std::int64_t j = 0; j < all.tokens.size(1); ++j) {
+    const MetricTokens one{all.tokens.narrow(1, j, 1), all.coefficients.narrow(0, j, 1)};
+    size = size + model.metric(resid, model.logit_directions(one)).to(at::kDouble).abs().cpu();
+  }
+  return 32 * epsilon * size;
 }
 
 const BaseGradients& MicroBatch::gradients(std::int64_t group, Rules rules) const {

@@ -15,6 +15,7 @@
 #include "attribution/methods/activation_path.h"
 #include "attribution/methods/attribute.h"
 #include "attribution/methods/base_runs.h"
+#include "attribution/methods/integrate.h"
 
 namespace tributary::detail {
 
@@ -39,8 +40,12 @@ class MicroBatch {
   [[nodiscard]] const BaseRuns& working() const { return *working_; }
   /// m on clean and counterfactual [pair, 2] float64, NaN when unpaired.
   [[nodiscard]] const at::Tensor& metric() const { return metric_; }
-  /// What a residual is relative to at least, by pair: 0.01 |m(x) - m(x')|.
-  [[nodiscard]] double floor_of(std::int64_t pair) const;
+  /// What a residual of a pair is relative to at least: 0.01 |m(x) - m(x')|, or what makes `tolerance` of it the
+  /// rounding of m, 32 ε (|m(x)| + |m(x')| + Σ_j |coefficient_j logit_j(x)|), which no more points take away.
+  [[nodiscard]] double floor_of(std::int64_t pair, double tolerance) const;
+  /// The same for adaptive quadrature, whose gradients must agree from the prompts' first difference on: before it the
+  /// scores are 0, and how many positions there are depends on the other pairs.
+  [[nodiscard]] AdaptiveGoal goal_of(std::int64_t pair, const Method& method) const;
 
   /// Gradients of the working network, all layers at once.
   [[nodiscard]] const BaseGradients& gradients(std::int64_t group, Rules rules) const;
@@ -69,12 +74,15 @@ class MicroBatch {
     at::Tensor effects;
   };
 
+  [[nodiscard]] at::Tensor rounding_of_metric() const;
+
   const Networks& networks_;
   Prompts prompts_;
   const UnitOptions& options_;
   Flops* flops_;
   std::shared_ptr<const BaseRuns> exact_, working_;
   at::Tensor metric_;
+  mutable at::Tensor rounding_;  // [pair] of m; undefined until asked for
   mutable std::vector<std::unique_ptr<KnownGradients>> gradients_;
   mutable std::vector<KnownEffects> effects_;
 };

@@ -16,7 +16,7 @@ namespace tributary::detail {
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-constexpr int audit_points = 33;  // at least: twice Simpson's three would judge it by a worse rule
+constexpr int audit_points = 33;  // at least: a trapezoid of twice Simpson's three would be a worse rule than it
 
 /// Σ |x| over [pos, neuron].
 double magnitude(const at::Tensor& x) { return sum_by_position(x.abs()).item<double>(); }
@@ -33,6 +33,7 @@ bool TaskScores::audited(std::int64_t pair) const {
 
 void TaskScores::add(const at::Tensor& scores) {
   at::Tensor s = scores.to(at::kDouble);
+  if (method().score != ScoreKind::exact) expect_finite(s.sum({2, 3}));
   if (method().positions == Positions::sum && s.size(2) != 1) s = s.sum(2, true);  // [pair, layer, 1, neuron]
   if (method().aggregate == Aggregate::mean_abs) s = s.abs();
   for (std::int64_t pair = 0; pair < s.size(0); ++pair) {
@@ -85,6 +86,8 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
   if (!sampled_.empty()) out.sampled = at::cat(sampled_);
   if (!kept_.empty()) out.kept = at::cat(kept_);
+  const at::Tensor faults = at::cat(sums_).cpu().isfinite().logical_not();
+  if (faults.any().item<bool>()) out.faults = faults.to(at::kDouble);
   at::Tensor sums = tree_.sum().cpu();
   if (method().positions == Positions::keep) sums = at_all_positions(sums, length_);
   if (!measures_spread()) {
@@ -121,10 +124,16 @@ SweepPlan plan_of(const Task& task, std::int64_t l) {
 }
 
 SweepPlan audit_plan(const Method& method, int used) {
-  // Rules of one size or of their own choosing are judged by the trapezoid, which converges fast on these integrands.
-  const bool any_size = method.steps != 0 && fixed_points(*method.quadrature) == 0;
-  if (any_size) return sweep_of(method, *method.quadrature, 2 * method.steps);
-  return candidate_plan(method, {Quadrature::trapezoid, std::max(2 * used - 1, audit_points)});
+  // Gauss-Legendre converges faster than any other rule. A rule that is off by c/n would be off by c/2n with twice the
+  // points, and judged by that show half of its error: the others are judged by the trapezoid.
+  const bool conductance = method.score == ScoreKind::conductance;
+  if (method.quadrature == Quadrature::gauss_legendre && !conductance) {
+    return sweep_of(method, *method.quadrature, 2 * method.steps);
+  }
+  Method standard = method;  // Captum's conductance is off by c/n whatever its rule
+  standard.form = ConductanceForm::standard;
+  return candidate_plan(standard,
+                        {Quadrature::trapezoid, std::max({2 * used - 1, 2 * method.steps + 1, audit_points})});
 }
 
 AdaptiveOptions adaptive_options(const Method& method) {

@@ -46,8 +46,11 @@ class TaskScores {
   /// The pairs of the micro-batch at hand begin here.
   void begin(std::int64_t first_pair) { first_ = first_pair; }
 
-  /// Scores of the micro-batch's pairs [pair, layer, pos, neuron]; pos are the last positions of the prompts.
+  /// Scores of the micro-batch's pairs [pair, layer, pos, neuron]; pos are the last positions of the prompts. All of
+  /// them must be finite but for those of ScoreKind::exact, whose task knows which neurons it leaves out.
   void add(const at::Tensor& scores);
+  /// Σ of scores that must be finite [pair, layer], of the micro-batch's pairs: one that is not makes its sum so.
+  void expect_finite(const at::Tensor& sums) { sums_.push_back(sums); }
   /// Sums of scores minus true end-point differences.
   void store(const Differences& differences);
   /// Gradient evaluations that one pair took in layers l … l + count - 1.
@@ -68,7 +71,7 @@ class TaskScores {
   std::int64_t pairs_, length_, first_ = 0;
   PairTree tree_;
   UnitScores out_;
-  std::vector<at::Tensor> sampled_, kept_;  // a micro-batch each
+  std::vector<at::Tensor> sampled_, kept_, sums_;  // a micro-batch each
 };
 
 /// A pilot candidate as a sweep. Conductance sums over intervals: there it stands for its number of points.
@@ -92,8 +95,8 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
 /// Whether two tasks may share a sweep of the embeddings.
 bool share_sweep(const TaskScores& a, const TaskScores& b);
 
-/// Index of the cheapest pilot candidate within tolerance [pair, layer], or [pair, 1] on embedding paths.
-at::Tensor activation_pilot(const MicroBatch& micro, const Task& task);
-at::Tensor embedding_pilot(const MicroBatch& micro, const Task& task);
+/// The pilot (attribute.h) on a micro-batch.
+PilotChoices activation_pilot(const MicroBatch& micro, const Task& task);
+PilotChoices embedding_pilot(const MicroBatch& micro, const Task& task);
 
 }  // namespace tributary::detail

@@ -12,7 +12,7 @@ at::Tensor row_buffer(std::int64_t rows, std::int64_t width, const at::TensorOpt
 }
 
 at::Tensor padded_copy(const at::Tensor& rows, const at::TensorOptions& options) {
-  const at::Tensor padded = at::zeros({padded_rows(rows.size(0)), rows.size(1)}, options);
+  at::Tensor padded = at::zeros({padded_rows(rows.size(0)), rows.size(1)}, options);
   used(padded, rows.size(0)).copy_(rows);
   return padded;
 }
@@ -26,7 +26,7 @@ at::Tensor at_all_positions(const at::Tensor& last, std::int64_t positions) {
   if (there == positions) return last;
   std::vector<std::int64_t> shape = last.sizes().vec();
   shape[shape.size() - 2] = positions;
-  const at::Tensor all = at::zeros(shape, last.options());
+  at::Tensor all = at::zeros(shape, last.options());
   all.narrow(-2, positions - there, there).copy_(last);
   return all;
 }

@@ -24,6 +24,7 @@ std::string describe(const std::vector<Key>& table) {
     if (!key.meaning.empty()) text += "    " + key.meaning + "\n";
     if (known.is_group(key.path)) text += "    Or its parts, as a mapping; on top of a word they change parts of it.\n";
     if (key.effect == Effect::speed) text += "    Changes how the result is computed, not the result.\n";
+    if (key.effect == Effect::evaluation) text += "    Changes what is evaluated, not the scores: they are kept.\n";
   }
   return text;
 }

@@ -39,6 +39,13 @@ bool may_hold(const Key& key) {
   if constexpr (std::is_same_v<T, std::vector<std::string>>) return key.kind == Kind::texts;
 }
 
+/// Whether a key is one of these groups or below one.
+bool in_any(const Key& key, const std::vector<std::string>& groups) {
+  return std::any_of(groups.begin(), groups.end(), [&key](const std::string& group) {
+    return key.path == group || key.path.starts_with(group + ".");
+  });
+}
+
 /// Writes values as nested YAML in table order.
 class YamlWriter {
  public:
@@ -144,24 +151,38 @@ std::string Settings::yaml_of(const std::function<bool(const std::string& path)>
   return YamlWriter(*table_, std::move(values)).write();
 }
 
-std::string Settings::identity_text() const {
+std::string Settings::lines_of(const std::function<bool(const Key& key)>& wanted) const {
   std::string text;
   for (const Key& key : *table_) {
-    if (key.effect == Effect::speed || key.kind == Kind::path || !has(key.path)) continue;
-    text += key.path + " = " + yaml_text(held_.at(key.path).value) + "\n";
+    if (has(key.path) && wanted(key)) text += key.path + " = " + yaml_text(held_.at(key.path).value) + "\n";
   }
   return text;
 }
 
+std::string Settings::identity_text(const std::set<Effect>& effects) const {
+  return lines_of([&effects](const Key& key) { return effects.contains(key.effect) && key.kind != Kind::path; });
+}
+
+std::string Settings::text_of(const std::vector<std::string>& groups) const {
+  return lines_of([&groups](const Key& key) { return in_any(key, groups) && key.kind != Kind::path; });
+}
+
 std::string Settings::text_without(const std::vector<std::string>& groups) const {
-  std::string text;
+  return lines_of([&groups](const Key& key) { return !in_any(key, groups); });
+}
+
+std::vector<std::string> Settings::keys_that_differ(const Settings& other) const {
+  TRIBUTARY_EXPECT(table_ == other.table_, "settings of two tables cannot be compared");
+  std::vector<std::string> paths;
   for (const Key& key : *table_) {
-    const bool out = std::any_of(groups.begin(), groups.end(), [&key](const std::string& group) {
-      return key.path == group || key.path.starts_with(group + ".");
-    });
-    if (!out && has(key.path)) text += key.path + " = " + yaml_text(held_.at(key.path).value) + "\n";
+    if (key.effect == Effect::speed || key.kind == Kind::path) continue;
+    const bool here = has(key.path);
+    const bool there = other.has(key.path);
+    if (here != there || (here && held_.at(key.path).value != other.held_.at(key.path).value)) {
+      paths.push_back(key.path);
+    }
   }
-  return text;
+  return paths;
 }
 
 template std::optional<std::string> Settings::get(const std::string&) const;

@@ -128,7 +128,7 @@ std::vector<SweepRun> Sweep::runs(SettingsProblems& problems) const {
                    "the sweep has two runs of one name, '" + runs[i].label +
                        "' (their results would lie in one folder); remove one");
     }
-    runs[i].label = fitting(runs[i].label, i + 1);
+    runs[i].label = fitting(runs[i].label);
   }
   return runs;
 }

@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "common/hash.h"
+
 namespace tributary::detail::config {
 namespace {
 
@@ -108,9 +110,9 @@ std::string SweepNames::of(const SweepPoint& included) const {
   return name;
 }
 
-std::string fitting(const std::string& name, std::size_t run_number) {
+std::string fitting(const std::string& name) {
   if (name.size() <= kLongestName) return name;
-  return "run=" + std::to_string(run_number) + "," + name.substr(0, kLongestName - 20);
+  return name.substr(0, kLongestName - 20) + ",hash=" + hash_of(name).substr(0, 8);
 }
 
 }  // namespace tributary::detail::config

@@ -47,7 +47,8 @@ class SweepNames {
   std::vector<std::vector<AxisNames>> names_;       //!< of the axes that go together, by place in `axes`
 };
 
-/// The name itself, or, when it is too long for a folder, its beginning behind the number of the run ("run=12,…").
-std::string fitting(const std::string& name, std::size_t run_number);
+/// The name itself, or, when it is too long for a folder, its beginning and a hash of all of it: the same whatever
+/// other runs there are ("method=atp,…,hash=1f0c9a3e").
+std::string fitting(const std::string& name);
 
 }  // namespace tributary::detail::config

@@ -39,6 +39,9 @@ struct ReportRun {
   [[nodiscard]] std::string attribution(const std::string& name) const;
   /// "logit-difference", "sum-of-logits of 5".
   [[nodiscard]] std::string metric() const;
+  /// What neurons outside a circuit are set to: "mean", "mean of training prompts", "zero", "resample"; empty where no
+  /// circuit was evaluated.
+  [[nodiscard]] std::string ablation() const;
   /// position -1 where positions are summed.
   [[nodiscard]] Neuron neuron(std::int64_t node) const;
   [[nodiscard]] bool keeps_positions() const;

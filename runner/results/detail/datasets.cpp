@@ -55,12 +55,14 @@ Dataset table(const std::string& path, const Rows& rows, Axes axes) {
   return dataset(path, {size_of(rows), columns}, std::move(values), axes);
 }
 
-Dataset integer_table(const std::string& path, const Rows& rows) {
+Dataset integer_table(const std::string& path, const Rows& rows, Axes axes) {
   std::vector<std::int64_t> values;
   for (const std::vector<double>& row : rows) {
     for (const double value : row) values.push_back(static_cast<std::int64_t>(value));
   }
-  return dataset(path, {size_of(rows), longest(rows)}, std::move(values));
+  std::vector<std::int64_t> shape = {size_of(rows), longest(rows)};
+  if (axes_of(row_of(path), axes).size() == 1) shape.pop_back();
+  return dataset(path, std::move(shape), std::move(values), axes);
 }
 
 void add_intervals(ResultsFile& file, const std::string& path, const std::vector<Interval>& intervals) {

@@ -32,7 +32,7 @@ Dataset list(const std::string& path, Values values);
 Dataset table(const std::string& path, const Rows& rows, Axes axes = Axes::usual);
 
 /// The same of whole numbers, as int64; all rows have one length.
-Dataset integer_table(const std::string& path, const Rows& rows);
+Dataset integer_table(const std::string& path, const Rows& rows, Axes axes = Axes::usual);
 
 /// Adds `<path>_low` and `<path>_high`, the ends of intervals.
 void add_intervals(ResultsFile& file, const std::string& path, const std::vector<Interval>& intervals);

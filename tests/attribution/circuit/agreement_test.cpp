@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+#include "common/errors.h"
+
 namespace tributary {
 namespace {
 
@@ -41,7 +43,45 @@ TEST(Pearson, WithoutTheLargestCellForgetsIt) {
 
 TEST(Ranks, TiesShareTheirMean) { EXPECT_THAT(mean_ranks(Numbers{5, 1, 5, 0}), ElementsAre(3.5, 2, 3.5, 1)); }
 
+TEST(Ranks, RefuseWhatHasNoOrder) {
+  const Numbers values{1, std::nan(""), 2};
+  EXPECT_THROW(mean_ranks(values), ContractViolation);
+  EXPECT_THROW(largest(values, 1), ContractViolation);
+}
+
 TEST(Spearman, DependsOnOrderAlone) { EXPECT_DOUBLE_EQ(spearman(Numbers{1, 2, 3, 4}, Numbers{1, 10, 1000, 1e9}), 1); }
+
+TEST(WeightedPearson, IsTheFormulasByHand) {
+  // x̄ = 1, ȳ = 5/4; Σw(x−x̄)² = 2, Σw(y−ȳ)² = 11/4, Σw(x−x̄)(y−ȳ) = 1.
+  EXPECT_NEAR(weighted_pearson(Numbers{0, 1, 2}, Numbers{0, 2, 1}, Numbers{1, 2, 1}), 1 / std::sqrt(5.5), 1e-15);
+}
+
+TEST(WeightedSpearman, IsTheFormulasByHand) {
+  EXPECT_THAT(weighted_ranks(Numbers{5, 1, 5, 0}, Numbers{1, 2, 3, 4}), ElementsAre(8, 5, 8, 2));
+  // Ranks ½, 2, 3½ and ½, 3, 1½, both with mean 2: Σw(·)² = 4½ each, Σw(·)(·) = 1½.
+  EXPECT_NEAR(weighted_spearman(Numbers{1, 2, 3}, Numbers{10, 30, 20}, Numbers{1, 2, 1}), 1.0 / 3, 1e-15);
+}
+
+TEST(WeightedCorrelations, CountANodeAsOftenAsItsWeightSays) {
+  const Numbers x{4, 1, 9, 2, 5, 3};
+  const Numbers y{2, 3, 7, 7, 1, -4};
+  const Numbers weight{1, 3, 1, 2, 0, 2};
+  Numbers all_x, all_y;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    all_x.insert(all_x.end(), static_cast<std::size_t>(weight[i]), x[i]);
+    all_y.insert(all_y.end(), static_cast<std::size_t>(weight[i]), y[i]);
+  }
+  EXPECT_NEAR(weighted_pearson(x, y, weight), pearson(all_x, all_y), 1e-14);
+  EXPECT_NEAR(weighted_spearman(x, y, weight), spearman(all_x, all_y), 1e-14);
+  EXPECT_NEAR(weighted_pearson_without_largest(x, y, weight), pearson_without_largest(all_x, all_y), 1e-14);
+}
+
+TEST(WeightedCorrelations, AreUndefinedWhereNothingVaries) {
+  EXPECT_TRUE(std::isnan(weighted_pearson(Numbers{1, 2}, Numbers{1, 2}, Numbers{1, 0})));
+  EXPECT_TRUE(std::isnan(weighted_pearson(Numbers{1, 2}, Numbers{1, 2}, Numbers{0, 0})));
+  EXPECT_TRUE(std::isnan(weighted_spearman(Numbers{1}, Numbers{1}, Numbers{1})));
+  EXPECT_TRUE(std::isnan(weighted_pearson_without_largest(Numbers{1, 2}, Numbers{1, 2}, Numbers{1, 1})));
+}
 
 TEST(Overlap, CountsSharedPlacesOfTheLargestMagnitudes) {
   const Numbers x{9, -8, 1, 0, 0.5};

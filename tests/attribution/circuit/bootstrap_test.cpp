@@ -9,7 +9,6 @@
 #include <numeric>
 #include <random>
 
-#include "attribution/circuit/agreement.h"
 #include "attribution/circuit/curve.h"
 
 namespace tributary {
@@ -132,58 +131,70 @@ TEST(BootstrapCoverage, OfASkewedMeanFallsLittleShort) {
   EXPECT_GT(missed.coverage(), 0.93 - noise);
 }
 
-/// Exact effects and scores of neurons over pairs: the neurons' own values, and noise that both share in part.
-class NoisyScores {
- public:
-  static constexpr std::size_t neurons = 60;
+/// k values of one stratum, each standing for 1 / inclusion nodes; and statistics of their weights alone.
+struct OneStratum {
+  std::vector<double> values;
+  std::vector<SampledNode> nodes;
 
-  NoisyScores() {
-    std::mt19937_64 random(3);
+  explicit OneStratum(std::size_t k, double inclusion) {
+    std::mt19937_64 random(2);
     std::normal_distribution<double> normal;
-    for (std::size_t i = 0; i < neurons; ++i) {
-      exact_.push_back(normal(random) * std::exp(normal(random)));
-      score_.push_back(exact_.back() * (1 + 0.3 * normal(random)));
+    for (std::size_t i = 0; i < k; ++i) {
+      values.push_back(normal(random));
+      nodes.push_back({1 / inclusion, inclusion, 0});
     }
   }
-  [[nodiscard]] double truth() const { return pearson(exact_, score_); }
-
-  WeightedStatistic operator()(std::mt19937_64& random, std::size_t pairs) const {
-    std::normal_distribution<double> normal;
-    std::vector<std::vector<double>> exact(pairs), score(pairs);
-    for (std::size_t pair = 0; pair < pairs; ++pair) {
-      for (std::size_t i = 0; i < neurons; ++i) {
-        const double shared = 4 * normal(random);
-        exact[pair].push_back(exact_[i] + shared);
-        score[pair].push_back(score_[i] + 0.8 * shared + 2.4 * normal(random));
-      }
-    }
-    return [exact, score](std::span<const double> weight) {
-      std::vector<double> x(neurons, 0), y(neurons, 0);
-      for (std::size_t pair = 0; pair < exact.size(); ++pair) {
-        for (std::size_t i = 0; i < neurons; ++i) {
-          x[i] += weight[pair] * exact[pair][i];
-          y[i] += weight[pair] * score[pair][i];
-        }
-      }
-      return pearson(x, y);
-    };
+  [[nodiscard]] double mean() const { return weighted_mean(std::vector<double>(values.size(), 1), values); }
+  [[nodiscard]] double standard_error() const {
+    double squares = 0;
+    for (const double value : values) squares += (value - mean()) * (value - mean());
+    const auto k = static_cast<double>(values.size());
+    return std::sqrt(squares / (k - 1) / k);
   }
-
- private:
-  std::vector<double> exact_, score_;
 };
 
-TEST(BootstrapCoverage, OfACorrelationOfMeansIsTheStatedRateWhereResamplesAreTurnedRound) {
-  constexpr int some = 300;
-  constexpr double standard_error = 0.0126;
-  const NoisyScores scores;
-  BootstrapOptions options;
-  options.resamples = 300;
-  options.kind = BootstrapKind::basic;
-  EXPECT_NEAR(misses(some, 40, scores.truth(), scores, options).coverage(), 0.95, 3 * standard_error);
-  options.kind = BootstrapKind::bca;
-  EXPECT_LT(misses(some, 40, scores.truth(), scores, options).coverage(), 0.95 - 4 * standard_error)
-      << "which is why agreement takes the basic one";
+TEST(BootstrapOfASample, OfTheMeanIsAsWideAsTheFinitePopulationSays) {
+  // A mean of k of N nodes varies with s √((1 − k/N) / k).
+  for (const double inclusion : {0.001, 0.5}) {
+    const OneStratum stratum(60, inclusion);
+    const SampleStatistics mean = [&](std::span<const double>, std::span<const double> node) {
+      return std::vector<double>{weighted_mean(node, stratum.values)};
+    };
+    BootstrapOptions options;
+    options.resamples = 4000;
+    const Interval found = bootstrap_sample(each_alone(200), stratum.nodes, mean, options).front();
+    const double half = 1.98 * stratum.standard_error() * std::sqrt(1 - inclusion);
+    EXPECT_NEAR(found.low, stratum.mean() - half, 0.1 * half);
+    EXPECT_NEAR(found.high, stratum.mean() + half, 0.1 * half);
+  }
+}
+
+TEST(BootstrapOfASample, LeavesCertainNodesAndLonelyOnesAsTheyAre) {
+  std::vector<SampledNode> nodes{{1, 1, 0}, {10, 0.1, 0}, {10, 0.1, 0}, {20, 0.05, 1}};
+  bool varied = false;
+  const SampleStatistics weights = [&](std::span<const double>, std::span<const double> node) {
+    EXPECT_EQ(node[0], 1);
+    EXPECT_EQ(node[3], 20);
+    EXPECT_NEAR(node[1] + node[2], 20, 1e-12) << "a stratum stands for as many nodes as before";
+    EXPECT_GT(std::min(node[1], node[2]), 0) << "no node counts negatively";
+    varied = varied || node[1] != 10;
+    return std::vector<double>{0};
+  };
+  bootstrap_sample(each_alone(5), nodes, weights, {});
+  EXPECT_TRUE(varied);
+}
+
+TEST(BootstrapOfASample, DrawsPairsByCluster) {
+  const OneStratum stratum(3, 1);
+  const SampleStatistics weights = [&](std::span<const double> pair, std::span<const double>) {
+    EXPECT_EQ(pair[0], pair[2]);
+    EXPECT_EQ(pair[0] + pair[1] + pair[3], 3);
+    return std::vector<double>{pair[0]};
+  };
+  EXPECT_EQ(bootstrap_sample({0, 1, 0, 2}, stratum.nodes, weights, {}).front().low, 0);
+  EXPECT_TRUE(std::isnan(
+      bootstrap_sample({0, 0}, stratum.nodes, [](auto, auto) { return std::vector<double>{1}; }, {}).front().low))
+      << "one prompt pair says nothing of others";
 }
 
 }  // namespace

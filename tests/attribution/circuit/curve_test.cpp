@@ -23,7 +23,7 @@ TEST(Curve, SmallEffectsAreNotMeasured) {
   EXPECT_FALSE(std::isnan(normalised(1, {1.0, 0.94})));
 }
 
-TEST(Curve, IdealAreasAreThoseOfThePaper) {
+TEST(Curve, AreasOfConstantsAndLinesAreThoseOfTheTrapezoid) {
   const std::vector<double> ones(std::size(area_fractions), 1.0);
   const std::vector<double> zeros(std::size(area_fractions), 0.0);
   EXPECT_NEAR(trapezoid_area(area_fractions, ones), 0.999, 1e-12);

@@ -23,6 +23,7 @@ TEST(Ranking, ExactTiesGoByPlace) {
 TEST(Ranking, UnscoredNeuronsComeLast) {
   const float none = std::nanf("");
   EXPECT_EQ(ranked({none, -5, none, 0}, Ranking::signed_score), (std::vector<std::int64_t>{3, 1, 0, 2}));
+  EXPECT_EQ(count_of_scored({none, -5, none, 0}), 2);
 }
 
 TEST(Ranking, PlacesInvertTheOrder) { EXPECT_EQ(places({2, 0, 1}), (std::vector<std::int32_t>{1, 2, 0})); }

@@ -171,7 +171,7 @@ TEST(Attribute, AdaptiveUnderRulesNeedsNoTrueDifference) {
 TEST(Attribute, ThePilotChoosesTheCheapestRuleThatMeetsTheTolerance) {
   const Transformer model = tiny_model(Kind::llama);
   const Truths truths(model);
-  const at::Tensor chosen =
+  const PilotChoices found =
       pilot({&model, &model}, task_of(request_of("ig-acts", Quadrature::pilot, std::nullopt)), truths.prompts, {});
   std::vector<at::Tensor> residuals;  // by candidate [pair, layer]
   for (const RulePoints& rule : pilot_candidates()) {
@@ -180,11 +180,12 @@ TEST(Attribute, ThePilotChoosesTheCheapestRuleThatMeetsTheTolerance) {
   for (std::int64_t layer = 0; layer < 3; ++layer) {
     const at::Tensor effect = truths.effect(layer);
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      const auto choice = static_cast<std::size_t>(chosen[pair][layer].item<double>());
+      const auto choice = static_cast<std::size_t>(found.candidate[pair][layer].item<double>());
       const double far = (truths.clean.metric - truths.patch.metric)[pair].abs().item<double>();
       const double allowed = 0.01 * std::max(effect[pair].abs().item<double>(), 0.01 * far);
       const auto error_of = [&](std::size_t candidate) { return residuals[candidate][pair][layer].item<double>(); };
       EXPECT_LE(error_of(choice), allowed);
+      EXPECT_NEAR(found.ratio[pair][layer].item<double>(), error_of(choice) / allowed, 1e-6);
       if (choice > 0) {
         EXPECT_GT(error_of(choice - 1), allowed);
       }
@@ -202,20 +203,94 @@ TEST(Attribute, AggregatesPerPairSummingPositionsFirst) {
   EXPECT_GE((scores_of(model, request).scores - kept.sum(1, true).abs()).min().item<double>(), -1e-12);
 }
 
-TEST(Attribute, TheAuditComparesWithTwiceThePoints) {
+TEST(Attribute, LayersWithScoresThatAreNotFiniteAreTold) {
   const Transformer model = tiny_model(Kind::llama);
   const Prompts prompts = tiny_prompts(pairs, length);
-  Task task = task_of(request_of("ig-acts", Quadrature::right, 8));
-  task.options.audit = {0, 1, 0};
-  const UnitScores unit = unit_of(model, task, prompts);
-  EXPECT_TRUE(at::isnan(unit.audit[0]).all().item<bool>());
-  EXPECT_TRUE(at::isnan(unit.audit[2]).all().item<bool>());
-  const auto alone = [&](int steps) {
-    return unit_of(model, task_of(request_of("ig-acts", Quadrature::right, steps)), prompts.narrow(1, 1)).scores;
+  MethodRequest request = request_of("gradient-x-activation");
+  request.baseline = Baseline::mean;
+  Task task = task_of(request);
+  const Architecture& a = model.architecture();
+  task.options.mean = {at::zeros({length, a.d_model}, at::kDouble),
+                       at::zeros({a.layers(), length, a.neurons}, at::kDouble)};
+  EXPECT_FALSE(unit_of(model, task, prompts).faults.defined());
+  task.options.mean.activations[1][length - 1][0] = std::numeric_limits<double>::infinity();
+  const at::Tensor faults = unit_of(model, task, prompts).faults;  // [pair, layer]
+  EXPECT_TRUE(faults.select(1, 1).eq(1).all().item<bool>());
+  EXPECT_EQ(faults.sum().item<double>(), pairs);
+}
+
+TEST(Attribute, NeuronsThatAreNotPatchedAreNoFaultsButPatchedOnesMayBe) {
+  const Transformer model = tiny_model(Kind::llama);
+  const Prompts prompts = tiny_prompts(pairs, length);
+  MethodRequest request = request_of("exact-patching");
+  request.baseline = Baseline::mean;
+  Task task = task_of(request);
+  const Architecture& a = model.architecture();
+  task.options.mean = {at::zeros({length, a.d_model}, at::kDouble),
+                       at::zeros({a.layers(), length, a.neurons}, at::kDouble)};
+  task.options.sample = {{0, 1, 2}, {2, length - 1, 0}};
+  EXPECT_FALSE(unit_of(model, task, prompts).faults.defined());
+  task.options.mean.activations[2][length - 1][0] = std::numeric_limits<double>::quiet_NaN();
+  const at::Tensor faults = unit_of(model, task, prompts).faults;
+  EXPECT_TRUE(faults.select(1, 2).eq(1).all().item<bool>());
+  EXPECT_EQ(faults.sum().item<double>(), pairs);
+}
+
+TEST(Attribute, ThePilotJudgesConductanceByConductances) {
+  const Transformer model = tiny_model(Kind::llama);
+  const Prompts prompts = tiny_prompts(pairs, length);
+  MethodRequest request = request_of("conductance", Quadrature::pilot, std::nullopt);
+  for (const double tolerance : {0.05, 1e-9}) {
+    request.tolerance = tolerance;
+    const PilotChoices found = pilot({&model, &model}, task_of(request), prompts, {});
+    for (std::int64_t pair = 0; pair < pairs; ++pair) {
+      const auto scores = [&](std::size_t candidate) {
+        const int intervals = pilot_candidates()[candidate].points - 1;
+        const Task task = task_of(request_of("conductance", Quadrature::trapezoid, intervals));
+        return unit_of(model, task, prompts.narrow(pair, 1)).scores;
+      };
+      const auto ratio = [&](std::size_t candidate) {
+        const at::Tensor now = scores(candidate);
+        return (now - scores(candidate - 1)).abs().sum().item<double>() / now.abs().sum().item<double>() / tolerance;
+      };
+      const auto choice = static_cast<std::size_t>(found.candidate[pair][0].item<double>());
+      EXPECT_NEAR(found.ratio[pair][0].item<double>() / ratio(choice), 1, 1e-6);
+      if (tolerance > 1e-6) {
+        EXPECT_LE(ratio(choice), 1);
+        if (choice > 1) {
+          EXPECT_GT(ratio(choice - 1), 1);
+        }
+      } else {
+        EXPECT_EQ(choice, pilot_candidates().size() - 1);
+        EXPECT_GT(found.ratio[pair][0].item<double>(), 1) << "and it says that none met the tolerance";
+      }
+    }
+  }
+}
+
+TEST(Attribute, TheAuditShowsTheWholeErrorOfEachRule) {
+  const Transformer model = tiny_model(Kind::llama);
+  const Prompts prompts = tiny_prompts(pairs, length);
+  const auto expect_whole = [&](const std::string& method, Quadrature rule, int steps, const MethodRequest& fine) {
+    Task task = task_of(request_of(method, rule, steps));
+    task.options.audit = {0, 1, 0};
+    const UnitScores unit = unit_of(model, task, prompts);
+    EXPECT_TRUE(at::isnan(unit.audit[0]).all().item<bool>());
+    EXPECT_TRUE(at::isnan(unit.audit[2]).all().item<bool>());
+    const auto alone = [&](const MethodRequest& request) {
+      return unit_of(model, task_of(request), prompts.narrow(1, 1)).scores;
+    };
+    const at::Tensor truth = alone(fine);
+    const at::Tensor error =
+        (alone(request_of(method, rule, steps)) - truth).abs().sum({1, 2}) / truth.abs().sum({1, 2});
+    EXPECT_LE(largest(unit.audit[1] / error - 1), 0.1) << method << ' ' << name_of(rule);
   };
-  const at::Tensor finer = alone(16);
-  const at::Tensor expected = (alone(8) - finer).abs().sum({1, 2}) / finer.abs().sum({1, 2});  // [layer]
-  EXPECT_LE(largest(unit.audit[1] / expected - 1), 1e-9);
+  for (const Quadrature rule : {Quadrature::left, Quadrature::right, Quadrature::trapezoid_captum}) {
+    expect_whole("ig-acts", rule, 8, request_of("ig-acts", Quadrature::gauss_legendre, 100));
+  }
+  for (const Quadrature rule : {Quadrature::left, Quadrature::right}) {
+    expect_whole("conductance", rule, 8, request_of("conductance", Quadrature::trapezoid, 400));
+  }
 }
 
 }  // namespace

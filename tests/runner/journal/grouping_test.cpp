@@ -56,6 +56,36 @@ TEST(Grouping, NamesAGroupThatTheSweepHasTornApart) {
   EXPECT_THAT(grouping.unused, ElementsAre("g"));
 }
 
+/// The scores of `as`, evaluated otherwise, in a folder of its own.
+Candidate evaluated(const std::string& folder, const Candidate& as) {
+  Candidate other = as;
+  other.run.folder = folder;
+  return other;
+}
+
+TEST(Grouping, FindsScoresThatAreEvaluatedOtherwise) {
+  const std::vector<JournalGroup> known{journalled("g", {open_run("a"), open_run("b")})};
+  const Grouping grouping = group_candidates(
+      {complete(open_run("a")), evaluated("a2", open_run("a")), open_run("b"), complete(open_run("c"))}, known);
+  EXPECT_THAT(grouping.groups, ElementsAre(ElementsAre(1, 2)));
+  EXPECT_THAT(grouping.unused, IsEmpty());
+}
+
+TEST(Grouping, EvaluatesTheSameScoresOneAfterTheOtherInOneJournal) {
+  const Candidate a = open_run("a"), b = open_run("b");
+  const Grouping grouping = group_candidates({a, evaluated("a2", a), b, evaluated("a3", a)}, {});
+  EXPECT_THAT(grouping.groups, ElementsAre(ElementsAre(0, 2), ElementsAre(1, 2), ElementsAre(3, 2)));
+  const std::vector<JournalGroup> known{journalled("g", {b, a})};
+  EXPECT_THAT(group_candidates({a, evaluated("a2", a), b}, known).groups,
+              ElementsAre(ElementsAre(2, 0), ElementsAre(2, 1)));
+}
+
+TEST(Grouping, FindsARunInAnotherFolder) {
+  const std::vector<JournalGroup> known{journalled("g", {evaluated(".", open_run("a"))})};
+  EXPECT_THAT(group_candidates({open_run("b"), open_run("a")}, known).groups,
+              ElementsAre(ElementsAre(1), ElementsAre(0)));
+}
+
 TEST(Grouping, FindsWorkOfAnotherIdentity) {
   Candidate changed = open_run("a");
   changed.run.identity = "another";

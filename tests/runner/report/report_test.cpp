@@ -97,7 +97,7 @@ TEST_F(Report, RefusesAnyAttributeOfAnotherType) {
     ResultsFile file = synthetic_results();
     auto& attributes = file.group_attributes.contains(row.owner) ? file.group_attributes[row.owner]
                                                                  : dataset_at(file, row.owner).attributes;
-    attributes[row.name] = std::vector<double>{1.5};
+    attributes[row.name] = row.type == AttributeType::numbers ? Attribute(std::string("x")) : std::vector<double>{1.5};
     EXPECT_FALSE(shown(file)) << row.owner << ":" << row.name;
   }
 }

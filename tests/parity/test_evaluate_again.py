@@ -1,0 +1,208 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluating again costs no attribution, and a sweep that grows keeps what it has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import h5py
+import pytest
+from product import hashes
+
+FOUR = ["relp", "atp", "ig-inputs", "conductance"]
+
+
+class Sweep:
+    """A sweep of a tiny model that a test changes and runs again."""
+
+    def __init__(self, binary: Path, folder: Path, model: Path) -> None:
+        self.binary, self.folder, self.out = binary, folder, folder / "out"
+        self.pairs = folder / "pairs.jsonl"
+        shutil.copy(model / "pairs.jsonl", self.pairs)
+        lines = self.pairs.read_text().splitlines(keepends=True)
+        (folder / "other.jsonl").write_text("".join(reversed(lines)))
+        self.settings: dict = {
+            "schema": 1,
+            "name": "again",
+            "model": {"path": str(model), "dtype": "float32"},
+            "pairs": {"train_file": "pairs.jsonl", "test_file": "pairs.jsonl", "train": 6, "test": 4}
+            | {"overlap": "allow"},
+            "attribution": {"method": "relp"},
+            "circuit": {"counts": [5, 20]},
+            "unit": {"pairs": 1},
+        }
+
+    def command(self, *more: str) -> list[str]:
+        (self.folder / "sweep.yaml").write_text(json.dumps(self.settings))
+        return [str(self.binary), "run", "sweep.yaml", "--out", str(self.out), *more]
+
+    def run(self, *more: str, code: int = 0) -> str:
+        done = subprocess.run(
+            self.command(*more), cwd=self.folder, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stderr
+
+    def facts(self, run: str = ".") -> dict[str, object]:
+        with h5py.File(self.out / run / "results.h5") as results:
+            return dict(results["provenance"].attrs)
+
+    def hashes(self, run: str = ".") -> dict[str, str]:
+        return hashes(self.out / run / "results.h5")
+
+
+@pytest.fixture
+def sweep(binary, tmp_path, tiny_folder) -> Sweep:
+    """In an empty folder."""
+    return Sweep(binary, tmp_path, tiny_folder("llama"))
+
+
+def scores_of(found: dict[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in found.items() if name.startswith("attribution/")}
+
+
+CHANGES = {
+    "counts": ({"circuit": {"counts": [5, 20, 50]}}, ["circuit.counts"]),
+    "ablation": ({"circuit": {"counts": [5, 20], "ablation": "zero"}}, ["circuit.ablation"]),
+    "steering": ({"steering": {"factors": [0, 1, 2]}}, ["steering.factors"]),
+    "held-out pairs": ({"pairs": {"test_file": "other.jsonl"}}, ["the held-out pairs"]),
+    "fewer held-out pairs": ({"pairs": {"test": 3}}, ["pairs.test"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_evaluation_costs_its_own_stages(change, sweep):
+    """The scores are those of before, bit for bit; what is evaluated is what a run from nothing gives."""
+    sweep.run()
+    before = sweep.hashes()
+    settings, words = CHANGES[change]
+    for group, keys in settings.items():
+        sweep.settings[group] = sweep.settings.get(group, {}) | keys
+    said = sweep.run()
+    for word in ["evaluated again", *words]:
+        assert word in said
+    facts = sweep.facts()
+    assert int(facts["units_restored"]) >= 6  # all of the attribution's
+    again = sweep.hashes()
+    assert scores_of(again) == scores_of(before)
+    sweep.out = sweep.folder / "from nothing"
+    sweep.run()
+    assert sweep.hashes() == again
+    assert int(sweep.facts()["units_computed"]) == int(facts["units_computed"]) + int(facts["units_restored"])
+
+
+def test_a_circuit_is_not_evaluated_again_for_steering(sweep):
+    """Stages know what they depend on."""
+    sweep.run()
+    sweep.settings["steering"] = {"factors": [0, 2]}
+    sweep.run()
+    assert sweep.facts()["units_computed"] == 4  # one a held-out pair
+
+
+def test_going_back_costs_nothing(sweep):
+    """The journal holds both evaluations."""
+    sweep.run()
+    before = sweep.hashes()
+    sweep.settings["circuit"]["ablation"] = "zero"
+    sweep.run()
+    sweep.settings["circuit"]["ablation"] = "mean"
+    sweep.run()
+    assert sweep.facts()["units_computed"] == 0
+    assert sweep.hashes() == before
+
+
+def test_a_finished_sweep_of_four_methods(sweep):
+    """New counts, another ablation and steering for all of them, with kills in between."""
+    sweep.settings["sweep"] = {"grid": {"attribution.method": FOUR}}
+    sweep.run()
+    names = [f"method={method}" for method in FOUR]
+    before = {name: scores_of(sweep.hashes(name)) for name in names}
+    sweep.settings["circuit"] = {"counts": [3, 9, 27], "ablation": "resample"}
+    sweep.settings["steering"] = {"factors": [0, 1]}
+    for after in (0.4, 0.7, 1.0):
+        running = subprocess.Popen(
+            sweep.command(), cwd=sweep.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(after)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    sweep.run()
+    for name in names:
+        found = sweep.hashes(name)
+        assert scores_of(found) == before[name]
+        assert "steering/metric" in found
+        with h5py.File(sweep.out / name / "results.h5") as results:
+            assert list(results["circuit/count"]) == [3, 9, 27]
+            assert results["circuit"].attrs["ablation"] == "resample"
+
+
+def test_a_grid_over_evaluations_attributes_once(sweep):
+    """Runs that evaluate the same scores share them."""
+    sweep.settings["sweep"] = {"grid": {"circuit.ablation": ["mean", "zero", "resample"]}}
+    sweep.run()
+    found = [sweep.hashes(f"ablation={name}") for name in ("mean", "zero", "resample")]
+    assert scores_of(found[0]) == scores_of(found[1]) == scores_of(found[2])
+    assert found[0]["circuit/faithfulness"] != found[1]["circuit/faithfulness"]
+    assert sweep.facts("ablation=mean")["units_restored"] == 0
+    assert sweep.facts("ablation=zero")["units_restored"] == 6
+
+
+def test_the_page_says_which_ablation(sweep):
+    """Curves of two ablations in one folder are told apart by name."""
+    sweep.settings["sweep"] = {"grid": {"circuit.ablation": ["mean", "zero"]}}
+    sweep.run()
+    exported = sweep.folder / "tables"
+    subprocess.run([str(sweep.binary), "export", str(sweep.out), "--to", str(exported)], check=True)
+    lines = (exported / "runs.csv").read_text()
+    assert "ablation mean" in lines and "ablation zero" in lines
+
+
+def test_other_scores_are_refused_by_name(sweep):
+    """Which key differs is said."""
+    sweep.run()
+    sweep.settings["attribution"]["method"] = "atp"
+    sweep.settings["circuit"]["counts"] = [7]
+    said = sweep.run(code=2)
+    assert "attribution.method" in said and "circuit.counts" in said and "--fresh" in said
+    sweep.settings["attribution"]["method"] = "relp"
+    sweep.settings["pairs"]["train_file"] = "other.jsonl"
+    assert "the training pairs" in sweep.run(code=2)
+
+
+GROWTH = {
+    "from one value to two": ({}, {"attribution.method": ["relp", "atp"]}, {".": "method=relp"}),
+    "by a value in front": (
+        {"attribution.method": ["atp", "relp"]},
+        {"attribution.method": ["ig-inputs", "atp", "relp"]},
+        {"method=atp": "method=atp", "method=relp": "method=relp"},
+    ),
+    "by a key whose old value stands first": (
+        {"attribution.method": ["atp", "relp"]},
+        {"attribution.method": ["atp", "relp"], "attribution.direction": ["clean", "denoise"]},
+        {"method=atp": "method=atp,direction=clean", "method=relp": "method=relp,direction=clean"},
+    ),
+}
+
+
+@pytest.mark.parametrize("growth", GROWTH)
+def test_a_grown_grid_keeps_its_runs(growth, sweep):
+    """They are found by what they are, whatever their folder is called."""
+    first, grown, moved = GROWTH[growth]
+    if first:
+        sweep.settings["sweep"] = {"grid": first}
+    sweep.run()
+    inodes = {old: (sweep.out / old / "results.h5").stat().st_ino for old in moved}
+    sweep.settings["sweep"] = {"grid": grown}
+    sweep.run()
+    for old, new in moved.items():
+        assert (sweep.out / new / "results.h5").stat().st_ino == inodes[old], (old, new)
+        if old != new:
+            assert not (sweep.out / old / "results.h5").exists()
+    every = {str(file.parent.relative_to(sweep.out)) for file in sweep.out.rglob("results.h5")}
+    assert every == set(json.loads((sweep.out / "sweep.json").read_text())["runs"])
