@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the prompt pairs of experiments/pairs from the word lists below; the same lists give the same bytes.
 
-hot_or_cold.jsonl       which of two answers the question about a thing gets; the things were chosen so that
-                        SmolLM2-135M answers rightly about every one of them
+hot_or_cold_train.jsonl which of two answers the question about a thing gets; no thing occurs in both files, and the
+hot_or_cold_test.jsonl  things were chosen so that SmolLM2-135M answers rightly about every one of them: asked "hot or
+                        cold?" it called 27 of 106 cold things cold, asked "cold or hot?" 56
 agreement_train.jsonl   does the verb agree with the subject? plain sentences and ones with a second noun between,
 agreement_test.jsonl    not picked pair by pair (the model errs on some); no noun occurs in both files
 
@@ -26,9 +27,24 @@ ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_OUT = ROOT / "experiments" / "pairs"
 DEFAULT_TOKENIZER = ROOT / "models" / "smollm2-135m" / "tokenizer.json"
 
-HOT = "fire lava magma steam flame torch oven volcano sunlight summer coffee soup".split()
-COLD = "ice snow Antarctica Greenland Pluto Uranus Neptune permafrost Mars Siberia Alaska Norway".split()
-COMBINATIONS_A_THING = 4
+TRAIN_HOT = (
+    "lava steam flame torch oven volcano summer coffee soup tea pizza furnace stove desert Egypt Dubai curry pepper "
+    "sun plasma boiler grill campfire candle charcoal fever radiator noon July jungle sunshine spice fireplace "
+    "microwave forge frying Venus explosion Cairo baking"
+).split()
+TRAIN_COLD = (
+    "Antarctica permafrost Pluto Greenland Norway Neptune Canada snow Alaska Sweden Mars glacier Vermont snowfall "
+    "Scotland Minnesota Finland Scandinavia iceberg milk Denmark asteroid February Saturn Switzerland Mongolia yogurt "
+    "Wisconsin Titan Everest nitrogen tundra river Montana fog Estonia Wyoming lake space Oslo"
+).split()
+TEST_HOT = (
+    "fire magma kettle barbecue summertime Miami chili boiling kiln Sahara August toast stew coal lightning Arizona"
+).split()
+TEST_COLD = (
+    "ice Newfoundland Uranus Maine Siberia Iceland January Europa groundwater Antarctic Belarus Russia wind pond dew "
+    "methane"
+).split()
+TEST_COMBINATIONS = 2  # a held-out thing occurs in this many pairs
 
 VERBS = [("needs", "need"), ("wants", "want"), ("seems", "seem"), ("makes", "make"), ("comes", "come")]
 PREPOSITIONS = ["above", "from"]
@@ -46,16 +62,16 @@ TRAIN_ROUNDS = (10, 10)
 TEST_ROUNDS = (7, 6)
 
 
-def hot_or_cold() -> list[dict[str, str]]:
-    """Each hot thing against four cold ones, no combination twice, either side clean equally often."""
+def hot_or_cold(hot_things: list[str], cold_things: list[str], combinations: int) -> list[dict[str, str]]:
+    """Each hot thing against so many cold ones, no combination twice, either side clean equally often."""
 
     def side(thing: str, answer: str) -> tuple[str, str]:
-        return f"Question: Is {thing} hot or cold?\nAnswer: {thing} is", f" {answer}"
+        return f"Question: Is {thing} cold or hot?\nAnswer: {thing} is", f" {answer}"
 
     pairs = []
-    for shift in range(COMBINATIONS_A_THING):
-        for index, hot in enumerate(HOT):
-            sides = [side(hot, "hot"), side(COLD[(index + 3 * shift) % len(COLD)], "cold")]
+    for shift in range(combinations):
+        for index, hot in enumerate(hot_things):
+            sides = [side(hot, "hot"), side(cold_things[(index + 3 * shift) % len(cold_things)], "cold")]
             if (index + shift) % 2 == 1:
                 sides.reverse()
             pairs.append(make_pair(*sides, case=sides[0][1].strip()))
@@ -164,7 +180,8 @@ def main() -> int:
         return 2
     tokenizer = Tokenizer.from_file(str(arguments.tokenizer))
     files = {
-        "hot_or_cold.jsonl": hot_or_cold(),
+        "hot_or_cold_train.jsonl": hot_or_cold(TRAIN_HOT, TRAIN_COLD, 1),
+        "hot_or_cold_test.jsonl": hot_or_cold(TEST_HOT, TEST_COLD, TEST_COMBINATIONS),
         "agreement_train.jsonl": agreement(TRAIN_SUBJECTS, TRAIN_PLACES, TRAIN_ROUNDS),
         "agreement_test.jsonl": agreement(TEST_SUBJECTS, TEST_PLACES, TEST_ROUNDS),
     }
