@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <iterator>
-#include <set>
+#include <map>
+#include <string>
+#include <utility>
 
 #include "attribution/circuit/curve.h"
 #include "runner/cluster/simulation.h"
@@ -42,12 +44,17 @@ RunGroup compared_runs(const RunGroup& runs) {
 /// first ones of each run (at most: runs may share some).
 double patching_cost(const RunGroup& compared) {
   if (compared.empty()) return 0;
-  std::set<std::string> truths;
-  for (const Job* run : compared) truths.insert(truth_of(*run));
+  std::int64_t neurons = 0;
+  std::map<std::pair<std::string, std::uint64_t>, std::int64_t> drawn;  // by truth and seed: the larger draw counts
+  for (const Job* run : compared) {
+    const AgreementConfig& asked = run->config.agreement;
+    const std::int64_t tops = asked.sample / 2;
+    neurons += tops;
+    std::int64_t& most = drawn[{truth_of(*run), asked.seed}];
+    most = std::max(most, asked.sample - tops);
+  }
+  for (const auto& [truth, most] : drawn) neurons += most;
   const Job& job = *compared.front();
-  const std::int64_t tops = job.config.agreement.sample / 2;
-  const std::int64_t draws = job.config.agreement.sample - tops;
-  const std::int64_t neurons = draws * std::ssize(truths) + tops * std::ssize(compared);
   return static_cast<double>(neurons) * static_cast<double>(job.pairs.train.size()) *
          static_cast<double>(job.architecture().layers()) / 2;
 }

@@ -32,6 +32,7 @@ Identities identities_of(const Job& job, const Settings& settings) {
   identities.scores = hash_of(settings.identity_text({Effect::numbers}) + model + "\ntraining pairs " +
                               job.pairs.train_hash + (job.config.unpaired ? "\nunpaired" : "") + around);
   identities.performance = hash_of("held-out pairs " + job.pairs.test_hash);
+  identities.agreement = hash_of(settings.text_of({"agreement"}));
   identities.circuit = hash_of(settings.text_of({"circuit"}) + all);
   identities.steering = hash_of(settings.text_of({"steering", "circuit.ranking"}) + all);
   return identities;

@@ -25,6 +25,7 @@ struct Identities {
   std::string results;      //!< all of them
   std::string scores;       //!< those of the attribution: nothing that is evaluated with the scores changes them
   std::string performance;  //!< what the model's performance depends on besides what the scores do
+  std::string agreement;    //!< what the comparison with exact patching depends on besides the scores
   std::string circuit;      //!< what circuits depend on besides the scores
   std::string steering;     //!< the same of steering
 };

@@ -261,12 +261,14 @@ std::vector<Key> make_table() {
            "neurons that are also patched exactly, in float32 or better, to compare the scores with: half of them "
            "random, the same ones for every method, half the run's own first ones; 0: none",
        .least = 0,
-       .most = 1 << 14},
+       .most = 1 << 14,
+       .effect = Effect::evaluation},
       {.path = "agreement.seed",
        .kind = Kind::integer,
        .fallback = "0",
        .meaning = "seed of the random ones",
-       .least = 0},
+       .least = 0,
+       .effect = Effect::evaluation},
       {.path = "steering.factors",
        .kind = Kind::numbers,
        .meaning =

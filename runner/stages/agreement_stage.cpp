@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <string>
 #include <tuple>
 #include <utility>
 
+#include "common/hash.h"
 #include "runner/job/identity.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/numbers.h"
@@ -126,7 +128,7 @@ void patch_samples(const Execution& execution, const RunGroup& runs, std::vector
                           [](const Neuron& a, const Neuron& b) { return order_of(a) == order_of(b); }),
               all.end());
     Execution scoped = execution;
-    scoped.scope = fmt::format(" against baseline {}", truth + 1);
+    scoped.scope += fmt::format(" against baseline {}", truth + 1);
     const PairTable table = exact_effects(scoped, *runs[members.front()], all);
     for (const std::size_t i : members) {
       compared[i].exact = columns_of(table, all, neurons_of(compared[i].sample));
@@ -202,17 +204,21 @@ SampleDesign agreement_design(const Job& job) {
   return {shape, first_difference(job), job.config.agreement.sample, job.config.agreement.seed};
 }
 
-std::vector<ComparedSample> compare_with_exact(const Execution& execution, const RunGroup& runs,
+std::vector<ComparedSample> compare_with_exact(const Execution& shared, const RunGroup& runs,
                                                const std::vector<AttributionOutcome>& attributions) {
   std::vector<ComparedSample> compared(runs.size());
-  bool any = false;
+  std::string samples;  // both stages serve all runs, so they depend on the samples of all
   for (std::size_t i = 0; i < runs.size(); ++i) {
+    samples += std::to_string(i) + ' ';
     if (!runs[i]->has_agreement()) continue;
+    samples += runs[i]->identities.agreement;
     compared[i].design = agreement_design(*runs[i]);
     compared[i].sample = sample_with_tops(compared[i].design, attributions[i].scores);  // on every rank, as scores are
-    any = true;
   }
-  if (!any) return compared;
+  if (std::all_of(compared.begin(), compared.end(), [](const auto& one) { return one.sample.empty(); })) {
+    return compared;
+  }
+  const Execution execution = shared.evaluating(hash_of(samples));
   patch_samples(execution, runs, compared);
   score_samples(execution, runs, attributions, compared);
   return compared;

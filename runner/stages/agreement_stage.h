@@ -29,7 +29,7 @@ SampleDesign agreement_design(const Job& job);
 /// For each run of the group, in order: exact effects on the training pairs, in float32 or better, against the baseline
 /// and in the direction of the run, computed once for the runs that have those in common; and the scores that the run
 /// has given the same neurons. Two stages a group and more. Collective.
-std::vector<ComparedSample> compare_with_exact(const Execution& execution, const RunGroup& runs,
+std::vector<ComparedSample> compare_with_exact(const Execution& shared, const RunGroup& runs,
                                                const std::vector<AttributionOutcome>& attributions);
 
 /// What results tell of it; rank 0. Where a score is a magnitude (|Δ|, a mean of |score|), exact effects are so too.

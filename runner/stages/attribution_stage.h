@@ -44,8 +44,8 @@ struct AttributionOutcome {
   PairTable evaluations;                          //!< [pair, layer]
   PairTable converged;                            //!< [pair, layer]
   PairTable audit;                                //!< [pair, layer]
-  PairTable faults;                //!< [pair, layer] not 0: some score is not finite; rows may be empty
-  PairTable inputs;                //!< [pair, position]
+  PairTable faults;                               //!< [pair, layer] not 0: some score is not finite; rows may be empty
+  PairTable inputs;                               //!< [pair, position]
   PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
   std::string failure;             //!< why the run has no result (not_finite.h); empty: it has one
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot

@@ -71,6 +71,7 @@ CHANGES = {
     "counts": ({"circuit": {"counts": [5, 20, 50]}}, ["circuit.counts"]),
     "ablation": ({"circuit": {"counts": [5, 20], "ablation": "zero"}}, ["circuit.ablation"]),
     "steering": ({"steering": {"factors": [0, 1, 2]}}, ["steering.factors"]),
+    "agreement": ({"agreement": {"sample": 10}}, ["agreement.sample"]),
     "held-out pairs": ({"pairs": {"test_file": "other.jsonl"}}, ["the held-out pairs"]),
     "fewer held-out pairs": ({"pairs": {"test": 3}}, ["pairs.test"]),
 }
@@ -117,6 +118,38 @@ def test_going_back_costs_nothing(sweep):
     assert sweep.hashes() == before
 
 
+def test_another_sample_of_agreement(sweep):
+    """Other neurons are patched and scored, the attribution is kept, and the first sample is still known."""
+    sweep.settings["sweep"] = {"grid": {"attribution.method": ["relp", "atp"]}}
+    sweep.settings["agreement"] = {"sample": 10}
+    sweep.run()
+    first = sweep.hashes("method=relp")
+    for sample, seed in ((20, 0), (20, 1)):
+        sweep.settings["agreement"] = {"sample": sample, "seed": seed}
+        assert "agreement.s" in sweep.run()
+        found = sweep.hashes("method=relp")
+        assert scores_of(found) == scores_of(first)
+        with h5py.File(sweep.out / "method=relp" / "results.h5") as results:
+            assert 15 <= len(results["agreement/exact"][0]) <= 20
+    sweep.settings["agreement"] = {"sample": 10}
+    sweep.run()
+    assert sweep.facts("method=relp")["units_computed"] == 0
+    assert sweep.hashes("method=relp") == first
+
+
+def test_a_grid_over_samples_attributes_once(sweep):
+    """Each run gets what it gets alone."""
+    sweep.settings["sweep"] = {"grid": {"agreement.sample": [10, 30]}}
+    sweep.run()
+    found = [sweep.hashes(f"sample={sample}") for sample in (10, 30)]
+    assert scores_of(found[0]) == scores_of(found[1])
+    del sweep.settings["sweep"]
+    sweep.settings["agreement"] = {"sample": 30}
+    sweep.out = sweep.folder / "alone"
+    sweep.run()
+    assert sweep.hashes() == found[1]
+
+
 def test_a_finished_sweep_of_four_methods(sweep):
     """New counts, another ablation and steering for all of them, with kills in between."""
     sweep.settings["sweep"] = {"grid": {"attribution.method": FOUR}}
@@ -150,7 +183,7 @@ def test_a_grid_over_evaluations_attributes_once(sweep):
     assert scores_of(found[0]) == scores_of(found[1]) == scores_of(found[2])
     assert found[0]["circuit/faithfulness"] != found[1]["circuit/faithfulness"]
     assert sweep.facts("ablation=mean")["units_restored"] == 0
-    assert sweep.facts("ablation=zero")["units_restored"] == 6
+    assert sweep.facts("ablation=zero")["units_restored"] == 6 + 1  # the model's performance too
 
 
 def test_the_page_says_which_ablation(sweep):

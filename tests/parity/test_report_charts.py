@@ -138,7 +138,7 @@ def test_prompts_without_a_counterpart_and_positions_summed(running: object, tmp
         assert "all positions" in heat["hover"][0][0]
         assert (
             shown.page.locator("#table-top thead").inner_text().split()
-            == "rank layer position neuron score logits share".split()
+            == "rank layer position neuron score logits standard error logits sign share share".split()
         )
         assert shown.page.locator("#table-steered tbody td").nth(1).inner_text() == "all"
         assert shown.page.locator("#inputs small").first.inner_text() == "pair 0: ·are"

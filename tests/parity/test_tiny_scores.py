@@ -230,6 +230,39 @@ def test_exact_patching(binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
     assert_close(ours, np.mean(each, axis=0), TOLERANCE, "exact patching")
 
 
+def nested_rules(attributor: Attributor, index: int) -> dict[int, np.ndarray]:
+    """Scores [layer, pos, neuron] of a pair by number of points: Simpson's and Boole's rule by Richardson's
+    extrapolation of trapezoids, then trapezoids."""
+    trapezoid = {
+        points: attributor.one(Method("ig-acts", "trapezoid", points), index).scores.numpy()
+        for points in (2, 3, 5, 9, 17, 33, 65)
+    }
+    simpson = {n: (4 * trapezoid[n] - trapezoid[(n + 1) // 2]) / 3 for n in (3, 5)}
+    boole = (16 * simpson[5] - simpson[3]) / 15
+    return trapezoid | {3: simpson[3], 5: boole}
+
+
+def test_adaptive_is_the_rule_it_stopped_at(binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
+    """Every score of every pair, against the nested rule with as many points as its layer spent, or with half as many:
+    far from the goal two levels are evaluated at once, and the first of them may do."""
+    attributor = Attributor(tiny_model("llama"), tiny_pairs("llama", PAIRS))
+    used = set()
+    for tolerance in (0.01, 1e-4):
+        folder = tmp_path / str(tolerance)
+        folder.mkdir()
+        case = {"method": "ig-acts", "quadrature": "adaptive", "tolerance": tolerance, "keep": "full"}
+        results = run_product(binary, folder, settings_of(tiny_folder("llama"), attribution=case))
+        for index in range(PAIRS):
+            rules = nested_rules(attributor, index)
+            for layer, points in enumerate(results["/attribution/evaluations"][index].tolist()):
+                found = results["/attribution/pair_scores"][index, layer]
+                near = {n: np.abs(found - rules[n][layer]).max() for n in {points, (points + 1) // 2} & rules.keys()}
+                best = min(near, key=near.get)
+                assert_close(found, rules[best][layer], TOLERANCE, f"pair {index}, layer {layer}, {best} points")
+                used.add(best)
+    assert used >= {3, 5, 9}  # or too few rules were looked at
+
+
 def test_adaptive_reaches_its_tolerance(binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
     """Adaptive IG-activations and conductance against a fine fixed rule."""
     attributor = Attributor(tiny_model("llama"), tiny_pairs("llama", PAIRS))
