@@ -92,6 +92,8 @@ TEST_F(ConfigTest, NamesTheNearestKey) {
               ElementsAre("4:3: unknown key 'stpes' in attribution (did you mean 'steps'?)"));
   EXPECT_THAT(problems("name: x\nsteps: 5\n"),
               ElementsAre("2:1: unknown key 'steps' (did you mean 'attribution.steps'?)"));
+  EXPECT_THAT(problems("name: x\nattribution: {threads: 2}\n"),
+              ElementsAre("2:15: unknown key 'threads' in attribution (did you mean 'threads' at the top level?)"));
   EXPECT_THAT(problems("name: x\npairs: {dtype: float32}\n"), only_problem("2:9", "in pairs", "'model.dtype'"));
   EXPECT_THAT(problems("name: x\nmodel: {zzzzzzzz: 1}\n"),
               only_problem("2:9", "in model", "known in model: path, dtype"));

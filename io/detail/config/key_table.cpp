@@ -95,9 +95,13 @@ std::string KeyTable::unknown_in_group(const std::string& group, const std::stri
   std::vector<std::string> siblings = members(group);
   if (group.empty()) siblings.emplace_back(kSweep);
   std::string guess = nearest(key, siblings);
-  if (guess.empty()) guess = nearest_elsewhere(last_segment(key));
+  std::string place;
+  if (guess.empty()) {
+    guess = nearest_elsewhere(last_segment(key));
+    if (!group.empty() && group_of(guess).empty()) place = " at the top level";
+  }
   return "unknown key " + shown(key) + (group.empty() ? "" : " in " + group) +
-         (guess.empty() ? known_in(group) : " (did you mean '" + guess + "'?)");
+         (guess.empty() ? known_in(group) : " (did you mean '" + guess + "'" + place + "?)");
 }
 
 std::string KeyTable::unknown_path(const std::string& path, const std::string& place) const {
