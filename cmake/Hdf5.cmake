@@ -1,9 +1,10 @@
 # Target `hdf5`: HDF5 1.10 or newer with its high-level library, through the calls of 1.10. pkg-config knows it under
-# Debian's name or everybody's; where it does not, CMake asks HDF5's own compiler wrapper.
-pkg_search_module(HDF5_PC QUIET IMPORTED_TARGET hdf5-serial hdf5)
+# everybody's name, which is what modules and conda have, or Debian's, the serial one first. It is asked before CMake's
+# own search, which may take an installed serial HDF5 where PKG_CONFIG_PATH points to a parallel one.
+pkg_search_module(HDF5_PC QUIET IMPORTED_TARGET hdf5 hdf5-serial hdf5-openmpi)
 add_library(hdf5 INTERFACE IMPORTED)
 if(TARGET PkgConfig::HDF5_PC)
-  find_library(HDF5_HL_LIBRARY NAMES hdf5_serial_hl hdf5_hl HINTS ${HDF5_PC_LIBRARY_DIRS} REQUIRED)
+  find_library(HDF5_HL_LIBRARY NAMES hdf5_hl HINTS ${HDF5_PC_LIBRARY_DIRS} REQUIRED)  # of the same HDF5
   target_link_libraries(hdf5 INTERFACE ${HDF5_HL_LIBRARY} PkgConfig::HDF5_PC)
 else()
   find_package(HDF5 REQUIRED COMPONENTS C HL)

@@ -83,6 +83,8 @@ function(tributary_kernel_sets)
   set(common -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=fast)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     list(APPEND common --param=vect-max-peeling-for-alignment=0)
+  elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    list(APPEND common -Wno-pass-failed)  # it warns of each loop that it leaves scalar, which costs time only
   endif()
   set(sets baseline)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

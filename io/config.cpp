@@ -106,11 +106,13 @@ class SettingsReader {
 
   void refuse_set_and_swept() {
     const SettingsLayer& layer = command_line_.layer;
-    for (const Axis& axis : layer.sweep.grid) {
-      if (!layer.values.contains(axis.path)) continue;
-      problems_.add(Source::command_line, {},
-                    "both " + axis.path + "=… and sweep.grid." + axis.path +
-                        "=… are given (one sets what the other sweeps); remove one");
+    for (const auto& [part, axes] : {std::pair("grid", &layer.sweep.grid), std::pair("zip", &layer.sweep.zip)}) {
+      for (const Axis& axis : *axes) {
+        if (!layer.values.contains(axis.path)) continue;
+        problems_.add(Source::command_line, {},
+                      "both " + axis.path + "=… and sweep." + part + "." + axis.path +
+                          "=… are given (one sets what the other sweeps); remove one");
+      }
     }
   }
 

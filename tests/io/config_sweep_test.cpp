@@ -166,6 +166,16 @@ TEST_F(ConfigTest, SweepExcludeMakesHolesAndIncludeAdds) {
       << "a key that is set is not swept, so the hole is not met";
   EXPECT_THAT(labels(read_all(text, {"sweep.exclude=[{attribution.method: atp}]", "sweep.include=[{pairs.seed: 9}]"})),
               ElementsAre("method=relp,steps=1", "method=relp,steps=2", "seed=9"));
+  EXPECT_THAT(labels(read_all(text, {"sweep.grid.attribution.steps=[2, 3]"})),
+              ElementsAre("method=atp,steps=2", "method=atp,steps=3", "method=relp,steps=3", "method=ig-acts,seed=5"))
+      << "a hole where the file's axis crosses one of the command line";
+}
+
+TEST_F(ConfigTest, TheCommandLineWinsOverAnIncludedRun) {
+  const auto runs = read_all("name: x\nsweep: {include: [{pairs.seed: 5}, {pairs.seed: 6}]}", {"pairs.seed=7"});
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_EQ(runs[0].at<std::int64_t>("pairs.seed"), 7);
+  EXPECT_EQ(runs[1].at<std::int64_t>("pairs.seed"), 7);
 }
 
 TEST_F(ConfigTest, SweepIncludeAloneIsAList) {
@@ -186,6 +196,11 @@ TEST_F(ConfigTest, SweepRefusesWhatCannotBe) {
               ElementsAre("2:43: pairs.seed is both in sweep.grid and in sweep.zip; remove one"));
   EXPECT_THAT(problems("name: x", {"sweep.grid.pairs.seed=[1, 2]", "sweep.zip.pairs.seed=[3, 4]"}),
               ElementsAre("command line: pairs.seed is both in sweep.grid and in sweep.zip; remove one"));
+  for (const std::string part : {"grid", "zip"}) {
+    EXPECT_THAT(problems("name: x", {"pairs.seed=3", "sweep." + part + ".pairs.seed=[1, 2]"}),
+                ElementsAre("command line: both pairs.seed=… and sweep." + part +
+                            ".pairs.seed=… are given (one sets what the other sweeps); remove one"));
+  }
   EXPECT_THAT(problems("name: x\nsweep: {exclude: [{pairs.sed: 1}]}"),
               ElementsAre(HasSubstr("unknown key 'pairs.sed' in sweep.exclude (did you mean 'pairs.seed'?)")));
   EXPECT_THAT(problems("name: x\nsweep: {include: {pairs.seed: 1}}"), ElementsAre(HasSubstr("a list of mappings")));

@@ -176,6 +176,36 @@ TEST_F(HostileFile, StorageElsewhere) {
   EXPECT_THAT(refusal(put(bytes)), HasSubstr("stored in a way"));
 }
 
+TEST_F(HostileFile, AViewOfAnotherFile) {
+  const std::string bytes = sealed([](hid_t file) {
+    const hdf5::PropertyList creation(H5Pcreate(H5P_DATASET_CREATE), "list");
+    const hdf5::Dataspace space = hdf5::dataspace({2});
+    H5Pset_virtual(creation.get(), space.get(), "/etc/hosts", "x", space.get());
+    make(file, H5T_IEEE_F32LE, {2}, creation.get());
+  });
+  EXPECT_THAT(refusal(put(bytes)), HasSubstr("stored in a way"));
+}
+
+TEST_F(HostileFile, AFilterThatMayBeAPlugin) {
+  const std::string bytes = sealed([](hid_t file) {
+    const hdf5::PropertyList creation(H5Pcreate(H5P_DATASET_CREATE), "list");
+    const hsize_t chunk = 2;
+    H5Pset_chunk(creation.get(), 1, &chunk);
+    H5Pset_nbit(creation.get());  // HDF5 brings it along, but we never ask for it
+    make(file, H5T_IEEE_F32LE, {2}, creation.get());
+  });
+  EXPECT_THAT(refusal(put(bytes)), HasSubstr("stored in a way"));
+}
+
+TEST_F(HostileFile, NoShape) {
+  const std::string bytes = sealed([](hid_t file) {
+    const hdf5::Dataspace none(H5Screate(H5S_NULL), "space");
+    const hdf5::DatasetHandle dataset(
+        H5Dcreate2(file, "x", H5T_IEEE_F32LE, none.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "x");
+  });
+  EXPECT_THAT(refusal(put(bytes)), HasSubstr("it has no shape"));
+}
+
 TEST_F(HostileFile, LinksToOtherFilesAreNotFollowed) {
   const std::string bytes = sealed([](hid_t file) {
     H5Lcreate_external("/etc/hosts", "/", file, "outside", H5P_DEFAULT, H5P_DEFAULT);
@@ -191,6 +221,18 @@ TEST_F(HostileFile, ForeignAttributes) {
     H5LTset_attribute_float(file, "/", "single", &value, 1);
   });
   EXPECT_THAT(refusal(put(bytes)), HasSubstr("neither text nor 64-bit numbers"));
+}
+
+TEST_F(HostileFile, AttributesThatAreNoShortList) {
+  for (const std::vector<hsize_t>& shape : {std::vector<hsize_t>{2, 2}, std::vector<hsize_t>{8000}}) {
+    const std::string bytes = sealed([&](hid_t file) {
+      const hdf5::Dataspace space = hdf5::dataspace(shape);
+      const hdf5::Group root(H5Gopen2(file, "/", H5P_DEFAULT), "root");
+      const hdf5::AttributeHandle list(
+          H5Acreate2(root.get(), "list", H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), "list");
+    });
+    EXPECT_THAT(refusal(put(bytes)), HasSubstr("not a single value or a short list"));
+  }
 }
 
 /// A dataset [length] of float32 as write_results describes it, but for its scale.

@@ -145,6 +145,15 @@ TEST_F(Results, ADatasetAtThePlaceOfAnAxisIsItsScaleAndIsKept) {
   EXPECT_EQ(read.find("/point")->long_name, "some numbers");
 }
 
+TEST_F(Results, AScaleThatCountsOtherwiseThanAnAutomaticOneIsKept) {
+  ResultsFile contents;
+  contents.datasets = {
+      numbers("/curve", {"point"}, {3}, std::vector<float>{1, 2, 3}),
+      {"/point", {"point"}, {3}, Integers{1, 2, 3}, "index along point, counted from 0", "1", {}},
+  };
+  expect_same(contents, write_and_read(contents));
+}
+
 TEST_F(Results, TextsMayScaleAnAxis) {
   ResultsFile contents;
   contents.datasets = {numbers("/g/method", {"method"}, {2}, Texts{"atp", "relp"}),

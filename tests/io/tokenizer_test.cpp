@@ -83,6 +83,13 @@ TEST_F(TokenizerTest, AMergeWhosePartIsGoneIsNotMade) {
   EXPECT_THAT(ids(model, "oot"), ElementsAre(13));
 }
 
+// As the `tokenizers` package has it.
+TEST_F(TokenizerTest, OfEqualMergesTheLastOneCounts) {
+  json model = small_model();
+  model["model"]["merges"].push_back({"o", "t"});
+  EXPECT_THAT(ids(model, "hot"), ElementsAre(9, 2));
+}
+
 TEST_F(TokenizerTest, ReadsMergesOfOlderFiles) {
   json model = small_model();
   model["model"]["merges"] = {"#version: 0.2", "o t", "h ot", "h o", "Ġ hot", "o o"};
@@ -152,6 +159,20 @@ TEST_F(TokenizerTest, AddedTokensTakeSpacesAndMindWords) {
   EXPECT_THAT(ids(model, "co-co"), ElementsAre(15, 15));
   EXPECT_THAT(ids(model, "coh"), ElementsAre(3, 9 - 8, 0));
   EXPECT_THAT(ids(model, "\u0301co"), ElementsAre(3, 1));  // a combining mark belongs to a word
+}
+
+// As the `tokenizers` package has it.
+TEST_F(TokenizerTest, SpacesThatOneAddedTokenSwallowsMayBeginTheNext) {
+  json model = small_model();
+  model["added_tokens"] = {added(13, "<r>", {{"rstrip", true}}), added(14, " h")};
+  EXPECT_THAT(ids(model, "<r> hot"), ElementsAre(13, 14, 7));
+}
+
+TEST_F(TokenizerTest, OfSeveralDescriptionsOfAnAddedTokenTheLastOneCounts) {
+  json model = small_model();
+  model["added_tokens"] = {added(13, "<l>"), added(13, "<l>", {{"lstrip", true}})};
+  EXPECT_THAT(ids(model, "h <l>h"), ElementsAre(0, 13, 0));
+  EXPECT_EQ(load(model).size(), 14);
 }
 
 TEST_F(TokenizerTest, NormalizedTokensAreFoundInNormalizedText) {
