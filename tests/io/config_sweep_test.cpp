@@ -159,6 +159,7 @@ TEST_F(ConfigTest, SweepExcludeMakesHolesAndIncludeAdds) {
   const auto runs = read_all(text);
   EXPECT_THAT(labels(runs),
               ElementsAre("method=atp,steps=1", "method=atp,steps=2", "method=relp,steps=1", "method=ig-acts,seed=5"));
+  ASSERT_EQ(runs.size(), 4U);
   EXPECT_EQ(runs[3].at<std::int64_t>("pairs.seed"), 5);
   EXPECT_FALSE(runs[3].given("attribution.steps"));
   EXPECT_THAT(labels(read_all(text, {"attribution.steps=2"})),

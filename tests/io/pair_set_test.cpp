@@ -84,6 +84,16 @@ TEST_F(PreparePairsTest, GivesIdsInPlace) {
   EXPECT_EQ(set.overlapping, 0);
 }
 
+TEST_F(PreparePairsTest, AnAnswerIsTheTokenThatFollowsThePromptNotTheOneItIsAlone) {
+  nlohmann::json description = nlohmann::json::parse(vocabulary_.json(TinyVocabulary::Template::none));
+  description["pre_tokenizer"]["add_prefix_space"] = true;  // alone, "hot" is " hot"
+  const Tokenizer spacing = Tokenizer::load(write("tokenizer.json", description.dump()));
+  const PairSet set = prepare_pairs(in_order(line(" cat.", " dog.", "hot", "a")), spacing);
+  EXPECT_EQ(set.train.at(0).clean_answer, vocabulary_.id("hot"));
+  EXPECT_EQ(set.train.at(0).patch_answer, vocabulary_.id("a"));
+  EXPECT_THAT(spacing.encode("hot", SpecialTokens::omit), ElementsAre(vocabulary_.id("Ġhot")));
+}
+
 TEST_F(PreparePairsTest, SpecialsAreAddedOnceAndADoubledOneIsRefused) {
   const Tokenizer with_bos = tokenizer(TinyVocabulary::Template::bos_first);
   const PairSet set = prepare_pairs(in_order(good_), with_bos);
