@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
 #include "runner/report/detail/performance.h"
 #include "runner/report/detail/results_access.h"
+#include "runner/report/detail/token_text.h"
 
 namespace tributary {
 
@@ -20,7 +22,8 @@ using detail::values;
 
 namespace {
 
-constexpr std::size_t top_neurons = 10;
+constexpr std::size_t top_rows = 10;
+constexpr std::size_t top_tokens = 3;
 
 std::string headline(const ResultsFile& results) {
   const auto text = [&](const std::string& name) { return attribute<std::string>(results, "/attribution", name); };
@@ -112,13 +115,20 @@ std::string top_table(const ResultsFile& results) {
   const std::int64_t neurons = scores.shape.at(2);
   auto order = ranked(score, Ranking::absolute);
   order.resize(static_cast<std::size_t>(count_of_scored(score)));
-  std::string text = "\n  rank  layer  position  neuron     score\n";
-  for (std::size_t i = 0; i < std::min(top_neurons, order.size()); ++i) {
+  const Dataset* promoted = results.find("/top/promoted");  // [rank, place]
+  std::string text = "\n  rank  layer  position  neuron     score";
+  text += promoted == nullptr ? "\n" : "  promotes\n";
+  for (std::size_t i = 0; i < std::min(top_rows, order.size()); ++i) {
     const std::int64_t flat = order[i];
     const std::int64_t position = flat / neurons % positions;
-    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}\n", i + 1, flat / neurons / positions,
+    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}", i + 1, flat / neurons / positions,
                         positions == 1 ? "all" : std::to_string(position), flat % neurons,
                         score[static_cast<std::size_t>(flat)]);
+    if (promoted != nullptr && std::cmp_less(i, promoted->shape.at(0))) {
+      const auto places = static_cast<std::size_t>(promoted->shape.at(1));
+      text += "  " + detail::quoted(values<std::string>(*promoted), i * places, std::min(top_tokens, places));
+    }
+    text += '\n';
   }
   return text;
 }

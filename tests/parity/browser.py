@@ -69,12 +69,14 @@ def opened(running: Browser, file: Path, width: int = 1280, **settings: object) 
         page.on("console", lambda message: shown.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: shown.errors.append(str(error)))
         own = file.absolute().as_uri()
+        script = (file.absolute().parent / "plotly.min.js").as_uri()  # the pages of a sweep share it
+        allowed = {own, script, script.replace(f"/{file.absolute().parent.name}/plotly", "/plotly")}
         own_schemes = ("data:", "blob:")
         page.on(
             "request",
             lambda request: (
                 None
-                if request.url == own or request.url.startswith(own_schemes)
+                if request.url in allowed or request.url.startswith(own_schemes)
                 else shown.requests.append(request.url)
             ),
         )

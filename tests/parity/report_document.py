@@ -47,6 +47,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "complete_at": ("integer", "nodes"),
             "full": ("number", "logits"),
             "empty": ("number", "logits"),
+            "measurable": ("integer", "1"),
             "cpr": ("number", "fraction"),
             "cmd": ("number", "fraction"),
             "residual": ("number", "logits"),
@@ -95,12 +96,29 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "rank": ("integer", "1"),
             "layer": ("integer", "1"),
             "position": ("integer", "1"),
-            "token": ("text", ""),
+            "position_name": ("text", ""),
             "neuron": ("integer", "1"),
             "score": ("number", "logits"),
             "standard_error": ("number", "logits"),
             "sign_share": ("number", "fraction"),
             "share": ("number", "fraction"),
+            "promotes": ("text", ""),
+            "suppresses": ("text", ""),
+            "clean_value": ("number", "1"),
+            "counterfactual_value": ("number", "1"),
+        },
+    ),
+    "values": (
+        "The strongest neurons on single pairs.",
+        {
+            "run": ("integer", "1"),
+            "rank": ("integer", "1"),
+            "layer": ("integer", "1"),
+            "position": ("integer", "1"),
+            "neuron": ("integer", "1"),
+            "pair": ("integer", "1"),
+            "clean": ("number", "1"),
+            "counterfactual": ("number", "1"),
         },
     ),
     "heat": (
@@ -113,10 +131,11 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         },
     ),
     "tokens": (
-        "The tokens of the first training prompt.",
+        "The positions.",
         {
             "data": ("integer", "1"),
             "position": ("integer", "1"),
+            "position_name": ("text", ""),
             "token": ("text", ""),
             "counterfactual_token": ("text", ""),
         },
@@ -285,14 +304,21 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
     shares = 0.5 - 0.04 * (run % 5)
     rows.add(
         *("runs", run, name, data, method, "pair", rules, "mean", nodes, 24 * (10 if adds_up else 1)),
-        *(4.2 + 13.7 * run, 2.2, 10 + 68.5 * run, 5, faithful, complete, 2.75 + data, 0.125),
+        *(4.2 + 13.7 * run, 2.2, 10 + 68.5 * run, 5, faithful, complete, 2.75 + data, 0.125, 1),
         *(0.97 - 0.02 * (run % 5), 0.04 + 0.015 * (run % 5), residual, gap, shares),
     )
     for rank in range(1, top + 1):
         at = noise.randrange(len(tokens))
         score = noise.choice([-1, 1, 1]) * 0.9 / rank**0.8
         where = (noise.randrange(30), at, tokens[at], noise.randrange(1536))
-        rows.add("top", run, rank, *where, score, 0.1 * abs(score), 1 - 0.01 * rank, abs(score) / 20)
+        says = ("' hot', ' warm', ' heat', '\\n', ' fire'", "' cold', ' ice', ' cool', ' the', '.'")
+        rows.add(
+            *("top", run, rank, *where, score, 0.1 * abs(score), 1 - 0.01 * rank, abs(score) / 20),
+            *(*says, 2.5 / rank, -0.5 / rank),
+        )
+        for pair in range(24 if rank <= 10 else 0):
+            value = noise.gauss(0, 1)
+            rows.add("values", run, rank, where[0], at, where[3], pair, value + 2 / rank, value)
     for layer in range(30):
         for position in range(len(tokens)):
             bump = math.exp(-(((layer - 22) / 6) ** 2)) * (position + 1) / len(tokens)
@@ -353,7 +379,7 @@ def _add_data(rows: Rows, data: int, runs: list[int]) -> None:
         *(2.8125 + data, -2.4375 - data, 2.75 + data, -2.5 - data, 23 / 24, 1.0, 0.9375, None),
     )
     for position, (token, counterpart) in enumerate(zip(tokens, other, strict=True)):
-        rows.add("tokens", data, position, token, counterpart)
+        rows.add("tokens", data, position, token, token, counterpart)
     for pair in range(40):
         prefix = MARKUP if pair == 0 else "".join(tokens)
         case = "fire" if pair % 2 else "ice"
@@ -421,9 +447,10 @@ def assemble(document: dict) -> str:
     parts = {
         "title": html.escape(document["title"]),
         "style": (PAGE / "report.css").read_text(encoding="utf-8"),
-        "plotly": plotly_script(),
+        "plotly": f"<script>{plotly_script()}</script>",
+        "script_files": "",
         "data": json.dumps(document, ensure_ascii=False).replace("<", "\\u003c"),
         "script": "".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
     }
     page = (PAGE / "report.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(title|style|plotly|data|script)\}\}", lambda marker: parts[marker[1]], page)
+    return re.sub(r"\{\{(title|style|script_files|plotly|data|script)\}\}", lambda marker: parts[marker[1]], page)

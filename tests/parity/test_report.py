@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from product import Results, read_results
 from report_document import TABLES
+from report_sweep import document_of
 from test_tiny_scores import settings_of
 
 METHODS = ["atp", "relp", "input-ig", "ig-inputs", "random"]
@@ -25,13 +25,6 @@ def tributary(binary: Path, *words: object, code: int = 0) -> subprocess.Complet
     done = subprocess.run([str(w) for w in (binary, *words)], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
-
-
-def document_of(page: Path) -> dict:
-    """The JSON that a page holds."""
-    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
-    assert text is not None
-    return json.loads(text.group(1))
 
 
 def rows_of(document: dict, name: str) -> list[dict]:
