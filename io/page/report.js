@@ -168,7 +168,7 @@ const DETAIL = [
 ];
 
 function runFacts(run) {
-  const facts = columnsOf("runs").map((column) => [column, run[column.name]])
+  const facts = columnsOf("runs", ["run", "data", "measurable"]).map((column) => [column, run[column.name]])
     .filter(([, value]) => present(value) && value !== "" && value !== ".");
   return element("dl", { class: "facts" }, ...facts.map(([column, value]) => element("div", {},
     element("dt", { title: column.meaning || null }, column.title),

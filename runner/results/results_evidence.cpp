@@ -43,8 +43,10 @@ void add_top(ResultsFile& file, const Job& job, const TopOutcome& outcome) {
   all.push_back(list("/top/score", outcome.scores));
   const std::vector<std::int64_t> places = {size_of(outcome.neurons), outcome.places};
   all.push_back(dataset("/top/promoted", places, texts_of(job, outcome.promoted)));
+  all.push_back(integer_table("/top/promoted_id", outcome.promoted));
   all.push_back(dataset("/top/promoted_logit", places, floats_of(outcome.promoted_logit)));
   all.push_back(dataset("/top/suppressed", places, texts_of(job, outcome.suppressed)));
+  all.push_back(integer_table("/top/suppressed_id", outcome.suppressed));
   all.push_back(dataset("/top/suppressed_logit", places, floats_of(outcome.suppressed_logit)));
   const std::vector<std::int64_t> shape = {size_of(outcome.neurons), size_of(job.pairs.train), 2};
   std::vector<float> values;

@@ -83,9 +83,7 @@ def running() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
-def sweep_file(
-    binary: Path, tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def sweep_file(binary: Path, tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a sweep that the program has computed."""
     return make_sweep(binary, tiny_folder("llama"), tmp_path_factory.mktemp("sweep")) / "report.html"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tiny_models import tiny_pairs
 
-# Before every prompt of the second data set: what a browser, Plotly and the page's own template must not take for theirs.
+# Before every prompt of the second data set: what neither browser, Plotly nor the page's template may take for theirs.
 MARKUP = "</script><b>A & %{x}</b>: {{script}}\n"
 METHODS = ["relp", "relp without norm", "ig-acts right 10", "ig-inputs", "|Δ|"]  # as the report calls them
 _RUNS: list[dict[str, object]] = [
@@ -41,7 +41,7 @@ def make_sweep(binary: Path, model: Path, folder: Path) -> Path:
         "name": "hot-or-cold & <i>agreement</i>",
         "model": {"path": str(model), "dtype": "float32"},
         "pairs": {"train": 14, "test": 10, "unfit": "skip", "overlap": "allow"},
-        "attribution": {"keep": 20},
+        "attribution": {"method": "relp", "keep": 20},
         "circuit": {"counts": [1, 3, 10, 30, 100, 300]},
         "agreement": {"sample": 40},
         "steering": {"factors": [-2, 0, 2]},

@@ -18,7 +18,7 @@ using testing::tiny_model;
 using testing::tiny_prompts;
 using testing::tiny_weights;
 
-const std::vector<Neuron> some = {{2, 1, 7}, {0, 4, 19}, {1, -1, 0}, {2, -1, 7}};
+const std::vector<Neuron> looked_at = {{2, 1, 7}, {0, 4, 19}, {1, -1, 0}, {2, -1, 7}};
 
 /// W_U (g ⊙ w), with w centred for LayerNorm, written out for one token.
 double effect(const Transformer& model, const Neuron& neuron, std::int64_t token) {
@@ -42,10 +42,10 @@ class NeuronEffects : public ::testing::TestWithParam<Kind> {};
 
 TEST_P(NeuronEffects, AreTheTokensThatAColumnOfTheDownProjectionPointsAt) {
   const Transformer model = tiny_model(GetParam());
-  const DirectEffects found = direct_effects(model, some, 5);
-  for (std::size_t i = 0; i < some.size(); ++i) {
+  const DirectEffects found = direct_effects(model, looked_at, 5);
+  for (std::size_t i = 0; i < looked_at.size(); ++i) {
     std::vector<double> all;
-    for (std::int64_t token = 0; token < 40; ++token) all.push_back(effect(model, some[i], token));
+    for (std::int64_t token = 0; token < 40; ++token) all.push_back(effect(model, looked_at[i], token));
     std::vector<std::int64_t> order(all.size());
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(),
@@ -63,20 +63,20 @@ TEST_P(NeuronEffects, AreTheTokensThatAColumnOfTheDownProjectionPointsAt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Norms, NeuronEffects, ::testing::Values(Kind::llama, Kind::gpt2),
-                         [](const auto& info) { return testing::name_of(info.param); });
+                         [](const auto& kind) { return testing::name_of(kind.param); });
 
 TEST(NeuronEffectsTies, GoToTheSmallerTokenOnBothSides) {
   const Architecture a = tiny_architecture(Kind::llama);
   Weights w = tiny_weights(a);
   w.unembedding = w.unembedding.narrow(0, 0, 1).expand({a.vocabulary, a.d_model}).contiguous();  // all tokens alike
-  const DirectEffects found = direct_effects(Transformer(a, w), some, 3);
+  const DirectEffects found = direct_effects(Transformer(a, w), looked_at, 3);
   EXPECT_TRUE(at::equal(found.promoted[0], at::arange(3, at::kLong)));
   EXPECT_TRUE(at::equal(found.suppressed[0], at::arange(3, at::kLong)));
 }
 
 TEST(NeuronEffectsTies, AreNotMoreThanThereAreTokens) {
   const Transformer model = tiny_model(Kind::llama);
-  EXPECT_EQ(direct_effects(model, some, 100).promoted.size(1), 40);
+  EXPECT_EQ(direct_effects(model, looked_at, 100).promoted.size(1), 40);
 }
 
 TEST(NeuronValues, AtAllPositionsAreTheSumOfThoseAtEach) {
@@ -95,12 +95,12 @@ TEST(NeuronValues, AtAllPositionsAreTheSumOfThoseAtEach) {
 TEST(NeuronValues, HaveTheSameBitsInEveryBatch) {
   const Transformer model = tiny_model(Kind::llama, at::kFloat);
   Prompts prompts = tiny_prompts(5, 6, at::kFloat);
-  const NeuronValues whole = neuron_values(model, prompts, some, {});
-  const NeuronValues cut = neuron_values(model, prompts, some, {.rows = 12});
+  const NeuronValues whole = neuron_values(model, prompts, looked_at, {});
+  const NeuronValues cut = neuron_values(model, prompts, looked_at, {.rows = 12});
   EXPECT_TRUE(at::equal(whole.clean, cut.clean));
   EXPECT_TRUE(at::equal(whole.counterfactual, cut.counterfactual));
   prompts.counterfactual = at::Tensor();
-  EXPECT_FALSE(neuron_values(model, prompts, some, {}).counterfactual.defined());
+  EXPECT_FALSE(neuron_values(model, prompts, looked_at, {}).counterfactual.defined());
 }
 
 }  // namespace
