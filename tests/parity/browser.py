@@ -69,8 +69,9 @@ def opened(running: Browser, file: Path, width: int = 1280, **settings: object) 
         page.on("console", lambda message: shown.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: shown.errors.append(str(error)))
         own = file.absolute().as_uri()
-        script = (file.absolute().parent / "plotly.min.js").as_uri()  # the pages of a sweep share it
-        allowed = {own, script, script.replace(f"/{file.absolute().parent.name}/plotly", "/plotly")}
+        folder = file.absolute().parent
+        scripts = [place / "plotly.min.js" for place in (folder, folder.parent)]  # the pages of a sweep share one
+        allowed = {own, *(script.as_uri() for script in scripts)}
         own_schemes = ("data:", "blob:")
         page.on(
             "request",

@@ -69,7 +69,9 @@ def check_values(results: Results, model: TappedModel) -> None:
 @pytest.mark.parametrize("positions", ["keep", "sum"])
 def test_tokens_and_values(name, positions, binary, tmp_path, tiny_folder, tiny_model):
     """Every family, with tied and untied unembeddings, RMSNorm and LayerNorm."""
-    settings = settings_of(tiny_folder(name), attribution={"method": "atp"}, top=40, positions=positions)
+    settings = settings_of(
+        tiny_folder(name), attribution={"method": "atp"}, top=40, positions=positions, circuit={"counts": [10]}
+    )
     settings["pairs"]["train"] = TRAIN
     results = run_product(binary, tmp_path, settings)
     tokenizer = Tokenizer.from_file(str(tiny_folder(name) / "tokenizer.json"))
@@ -90,7 +92,10 @@ def test_how_many_is_asked_for(binary, tmp_path, tiny_folder):
     settings = settings_of(tiny_folder("llama"), attribution={"method": "atp"})
     ten = {"attribution": {"method": "exact-patching", "sample": 10}}
     default, exact, tokens = run_sweep(
-        binary, tmp_path, settings, [{}, ten, {"attribution": {"method": "input-ig", "steps": 2}}]
+        binary,
+        tmp_path,
+        settings,
+        [{"attribution": {"method": "atp"}}, ten, {"attribution": {"method": "input-ig", "steps": 2}}],
     )
     assert len(default["/top/layer"]) == 50
     assert len(exact["/top/layer"]) == 10
@@ -110,7 +115,7 @@ def test_how_many_is_asked_for(binary, tmp_path, tiny_folder):
 def run(binary: Path, folder: Path, out: str, *more: str, ranks: int = 1) -> Path:
     words = [str(binary), "run", "sweep.yaml", "--out", out, *more]
     launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    environment = mpi_environment(folder / f"session {out} {len(more)} {ranks}")
+    environment = mpi_environment(folder / f"session {len(list(folder.iterdir()))}")
     done = subprocess.run(
         [*launcher, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
