@@ -88,7 +88,7 @@ function curveFigure(measure, data, width) {
   const shown = runsWith("curve", data).filter(hasCurve);
   const traces = shown.map((run) => curve(ofRun("curve", run).toSorted(by("count")), measure, {
     x: "count", name: label(run), style: look(run), crowded: shown.length > 10,
-    head: ({ count }) => [label(run), ["", count.toLocaleString("en-US"), "nodes"]],
+    head: ({ count }) => [label(run), ["", count.toLocaleString("en-US"), count === 1 ? "node" : "nodes"]],
   }));
   const legend = legendBelow(shown.map(label), width);
   const counts = traces.flatMap((trace) => trace.x);

@@ -144,7 +144,10 @@ def test_prompts_without_a_counterpart_and_positions_summed(running: object, tmp
         assert "all positions" in heat["hover"][0][0]
         assert (
             shown.page.locator("#table-top thead").inner_text().split()
-            == "rank layer position neuron score logits share promotes suppresses clean value counterfactual value".split()
+            == (
+                "rank layer position neuron score logits standard error logits sign share share promotes suppresses "
+                "clean value counterfactual value"
+            ).split()
         )
         assert shown.page.locator("#table-steered tbody td").nth(1).inner_text() == "all"
         assert shown.page.locator("#inputs small").first.inner_text() == "pair 0: ·are"
@@ -153,8 +156,8 @@ def test_prompts_without_a_counterpart_and_positions_summed(running: object, tmp
 
 def test_hover_tells_values_with_names(page: Opened, sweep: dict) -> None:
     draw_all(page)
-    row = of(sweep, "curve", run=0)[0]
-    point = page.page.locator("#faithfulness-0 .scatterlayer .trace").first.locator(".point").first
+    row = of(sweep, "curve", run=4)[0]  # of the last run, which is drawn above the others
+    point = page.page.locator("#faithfulness-0 .scatterlayer .trace").last.locator(".point").first
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
     page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -162,9 +165,9 @@ def test_hover_tells_values_with_names(page: Opened, sweep: dict) -> None:
     label.wait_for()
     text = label.text_content()
     for part in (
-        "relp",
-        f"{row['count']} {'node' if row['count'] == 1 else 'nodes'}",
-        f"faithfulness {row['faithfulness']:.4g}",
+        "|Δ|",
+        "1 node",
+        f"faithfulness {row['faithfulness']:#.4g}".replace("-", "−"),
         f"{row['faithfulness_high']:.4g}",
     ):
         assert part in text
