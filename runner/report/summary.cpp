@@ -108,6 +108,40 @@ std::string pilot_line(const ResultsFile& results) {
                      where, worst);
 }
 
+/// What the neurons of the first nodes do, as columns; nothing where the file does not tell.
+class FirstNeurons {
+ public:
+  explicit FirstNeurons(const ResultsFile& results)
+      : promoted_(results.find("/top/promoted")), value_(results.find("/top/value")) {}
+
+  [[nodiscard]] std::string title() const { return there() ? "     clean  counterf.  promotes" : ""; }
+  [[nodiscard]] std::string legend() const {
+    return there()
+               ? "  clean, counterf.: the neuron's mean value on these training prompts; promotes: tokens whose logits "
+                 "its output raises\n  most by itself when the value is positive, and lowers when it is negative\n"
+               : "";
+  }
+  [[nodiscard]] std::string cells(std::size_t rank) const {
+    if (!there() || std::cmp_greater_equal(rank, promoted_->shape.at(0))) return "";
+    const auto places = static_cast<std::size_t>(promoted_->shape.at(1));
+    return fmt::format("  {:>8.3g}  {:>9.3g}  {}", mean(rank, 0), mean(rank, 1),
+                       detail::quoted(values<std::string>(*promoted_), rank * places, std::min(top_tokens, places)));
+  }
+
+ private:
+  [[nodiscard]] bool there() const { return promoted_ != nullptr && value_ != nullptr; }
+  [[nodiscard]] double mean(std::size_t rank, std::size_t prompt) const {  // value [rank, pair, run]
+    const auto pairs = static_cast<std::size_t>(value_->shape.at(1));
+    double sum = 0;
+    for (std::size_t pair = 0; pair < pairs; ++pair)
+      sum += values<float>(*value_).at((rank * pairs + pair) * 2 + prompt);
+    return sum / static_cast<double>(pairs);
+  }
+
+  const Dataset* promoted_;
+  const Dataset* value_;
+};
+
 std::string top_table(const ResultsFile& results) {
   const Dataset& scores = detail::dataset_of(results, "/attribution/scores");
   const std::vector<float>& score = values<float>(scores);
@@ -115,22 +149,16 @@ std::string top_table(const ResultsFile& results) {
   const std::int64_t neurons = scores.shape.at(2);
   auto order = ranked(score, Ranking::absolute);
   order.resize(static_cast<std::size_t>(count_of_scored(score)));
-  const Dataset* promoted = results.find("/top/promoted");  // [rank, place]
-  std::string text = "\n  rank  layer  position  neuron     score";
-  text += promoted == nullptr ? "\n" : "  promotes\n";
+  const FirstNeurons first(results);
+  std::string text = "\n  rank  layer  position  neuron     score" + first.title() + "\n";
   for (std::size_t i = 0; i < std::min(top_rows, order.size()); ++i) {
     const std::int64_t flat = order[i];
     const std::int64_t position = flat / neurons % positions;
-    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}", i + 1, flat / neurons / positions,
+    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}{}\n", i + 1, flat / neurons / positions,
                         positions == 1 ? "all" : std::to_string(position), flat % neurons,
-                        score[static_cast<std::size_t>(flat)]);
-    if (promoted != nullptr && std::cmp_less(i, promoted->shape.at(0))) {
-      const auto places = static_cast<std::size_t>(promoted->shape.at(1));
-      text += "  " + detail::quoted(values<std::string>(*promoted), i * places, std::min(top_tokens, places));
-    }
-    text += '\n';
+                        score[static_cast<std::size_t>(flat)], first.cells(i));
   }
-  return text;
+  return text + first.legend();
 }
 
 std::string circuit_table(const ResultsFile& results) {

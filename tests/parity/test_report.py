@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from product import Results, read_results
-from report_document import TABLES
 from report_sweep import document_of
+from report_tables import TABLES
 from test_tiny_scores import settings_of
 
 METHODS = ["atp", "relp", "input-ig", "ig-inputs", "random"]

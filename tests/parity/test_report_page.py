@@ -16,6 +16,7 @@ import report_document
 from browser import Opened, opened
 from report_page import chart, draw_all, of, until, written
 from report_sweep import MARKUP
+from report_tables import TABLES
 
 PER_DATA = ["faithfulness", "completeness", "agreement", "methods"]
 PER_RUN = ["values", "heat", "scatter", "layers", "steering"]
@@ -295,7 +296,7 @@ def test_a_print_has_every_chart(page: Opened, tmp_path: Path) -> None:
 
 
 def test_absent_tables_leave_no_section(running: object, tmp_path: Path) -> None:
-    everything = tuple(report_document.TABLES)
+    everything = tuple(TABLES)
     cases = {
         ("agreement", "methods"): "#agreement",
         ("curve",): "#faithfulness-1, #completeness-1",

@@ -160,6 +160,9 @@ def test_tables_and_terminal_show_them(binary, tmp_path, tiny_folder):
     assert all(names[int(position)] in ("", name) for position, name in named.items())
     line = next(line for line in said.splitlines() if line.startswith("     1  "))
     shown = re.findall(r"'(?:\\.|[^'\\])*'", line)
+    numbers = [float(word) for word in line.split()[5:7]]
+    wanted = [float(rows[0][name]) for name in ("clean_value", "counterfactual_value")]
+    assert numbers == pytest.approx(wanted, rel=6e-3)
     assert len(shown) == 3 and rows[0]["promotes"].startswith(", ".join(shown))
     assert len(re.findall(r"'(?:\\.|[^'\\])*'", rows[0]["suppresses"])) == 5
     refused = subprocess.run(
