@@ -66,13 +66,13 @@ Table top_table(const Runs& runs) {
                   {"position_name", Type::text, "", "its name, or the token that all clean prompts have there"},
                   {"neuron", Type::integer, "1", "index in the layer"},
                   {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
+                  {"clean_value", Type::number, "1", "value of the neuron, mean over the clean training prompts"},
+                  {"counterfactual_value", Type::number, "1", "value of the neuron, mean over the counterfactual ones"},
+                  {"promotes", Type::text, "", "tokens whose logits the neuron's output raises most, by itself"},
+                  {"suppresses", Type::text, "", "tokens whose logits it lowers most"},
                   {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
                   {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
                   {"share", Type::number, "fraction", "of all |score|"},
-                  {"promotes", Type::text, "", "tokens whose logits the neuron's output raises most, by itself"},
-                  {"suppresses", Type::text, "", "tokens whose logits it lowers most"},
-                  {"clean_value", Type::number, "1", "value of the neuron, mean over the clean training prompts"},
-                  {"counterfactual_value", Type::number, "1", "value of the neuron, mean over the counterfactual ones"},
               }};
   for (const ReportRun& run : runs) {
     if (!run.has_neurons()) continue;
@@ -90,10 +90,10 @@ Table top_table(const Runs& runs) {
       if (std::isnan(score)) break;
       const Neuron neuron = run.neuron(order[i]);
       table.add({run.run, static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
-                 run.position_name(neuron.position), neuron.index, score,
+                 run.position_name(neuron.position), neuron.index, score, first.mean(i, 0), first.mean(i, 1),
+                 first.tokens("/top/promoted", i), first.tokens("/top/suppressed", i),
                  of_node("/attribution/standard_error", order[i]), of_node("/attribution/sign_share", order[i]),
-                 std::abs(score) / all, first.tokens("/top/promoted", i), first.tokens("/top/suppressed", i),
-                 first.mean(i, 0), first.mean(i, 1)});
+                 std::abs(score) / all});
     }
   }
   return table;
