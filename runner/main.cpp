@@ -42,6 +42,7 @@ struct CommandLine {
   std::string hand_out = "planned";
   std::string schema_of = "sweep";
   std::string export_to;
+  ChartScript chart_script = ChartScript::shared;
 };
 
 void add_sweep_arguments(CLI::App& command, CommandLine& line) {
@@ -90,7 +91,7 @@ int act(CLI::App& app, CommandLine& line) {
   } else if (app.got_subcommand("status")) {
     status_command(line.run.out);
   } else if (app.got_subcommand("report")) {
-    report_command(line.run.out);
+    report_command(line.run.out, line.chart_script);
   } else if (app.got_subcommand("export")) {
     export_command(line.run.out, line.export_to);
   } else {
@@ -143,6 +144,9 @@ int main(int argc, char** argv) {
                                    std::pair{"export", "write the report's tables as CSV and JSON"}}) {
     app.add_subcommand(name, does)->add_option("folder", line.run.out, "folder of the results")->required();
   }
+  app.get_subcommand("report")->add_flag_callback(
+      "--self-contained", [&line] { line.chart_script = ChartScript::inside; },
+      "put the script that draws charts into every page, also those of a sweep, so that each needs no other file");
   app.get_subcommand("export")->add_option("--to", line.export_to, "folder of the tables (default: <folder>/export)");
   CLI::App* plan = app.add_subcommand("plan", "say what a run would do, and do nothing");
   add_sweep_arguments(*plan, line);

@@ -25,6 +25,13 @@ double circuit_cost(const Job& job) {
   return static_cast<double>(passes * job.pairs.test.size()) * static_cast<double>(job.architecture().layers());
 }
 
+/// The same of its first neurons' values on the training pairs.
+double top_cost(const Job& job) {
+  if (!job.config.method.has_neurons()) return 0;
+  const std::int64_t prompts = (job.config.unpaired ? 1 : 2) * std::ssize(job.pairs.train);
+  return static_cast<double>(prompts * job.architecture().layers());
+}
+
 /// The same of its steering.
 double steering_cost(const Job& job) {
   if (!job.has_steering()) return 0;
@@ -110,7 +117,7 @@ Estimate estimate(const RunGroup& runs, int ranks, int threads) {
   if (!compared.empty()) agreement += simulated_attribution(compared, second, ranks, threads).seconds;
   result.seconds += agreement;
   for (const Job* run : runs) {
-    const double own = (circuit_cost(*run) + steering_cost(*run)) * second / workers;
+    const double own = (top_cost(*run) + circuit_cost(*run) + steering_cost(*run)) * second / workers;
     result.longest_run = std::max(result.longest_run, attribution.seconds + agreement + own);
     result.seconds += own;
   }

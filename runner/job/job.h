@@ -28,6 +28,7 @@ struct Identities {
   std::string agreement;    //!< what the comparison with exact patching depends on besides the scores
   std::string circuit;      //!< what circuits depend on besides the scores
   std::string steering;     //!< the same of steering
+  std::string top;          //!< the same of what the first nodes' neurons do
 };
 
 struct Job {

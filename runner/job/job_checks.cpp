@@ -75,6 +75,13 @@ void settle_sizes(Job& job, const Settings& settings) {
                     fmt::format("metric_top: {} is more than the {} tokens of the vocabulary; lower it",
                                 config.metric_top, job.architecture().vocabulary));
   }
+  const auto names = static_cast<std::int64_t>(config.positions_names.size());
+  if (names > 0 && names != job.node_positions()) {
+    throw UserError(settings.where("pairs.positions_names"),
+                    fmt::format("pairs.positions_names: has {} names where prompts have {} tokens, special ones "
+                                "included; give one each ('' for a position without a name)",
+                                names, job.node_positions()));
+  }
   require_ablation_means(job, settings);
 }
 

@@ -82,6 +82,12 @@ std::vector<Key> make_table() {
        .fallback = "refuse",
        .meaning = "test pairs whose prompts are training prompts",
        .choices = {"refuse", "allow"}},
+      {.path = "pairs.positions_names",
+       .kind = Kind::texts,
+       .meaning =
+           "with positions: keep, names for the positions of the prompts, one each; default: the token that all clean "
+           "prompts have there",
+       .effect = Effect::evaluation},
       {.path = "pairs.length",
        .kind = Kind::integer,
        .fallback = "first",
@@ -213,6 +219,15 @@ std::vector<Key> make_table() {
        .fallback = "keep",
        .meaning = "nodes are (layer, position, neuron), or summed over positions: (layer, neuron)",
        .choices = {"keep", "sum"}},
+      {.path = "top",
+       .kind = Kind::integer,
+       .fallback = "50",
+       .meaning =
+           "the first nodes by |score| that tables list, with the tokens that their neurons promote and suppress and "
+           "their values on the training pairs",
+       .least = 1,
+       .most = 10000,
+       .effect = Effect::evaluation},
       {.path = "circuit.counts",
        .kind = Kind::integers,
        .fallback = "[10, 30, 100, 300, 1000]",
@@ -271,8 +286,9 @@ std::vector<Key> make_table() {
        .effect = Effect::evaluation},
       {.path = "steering.factors",
        .kind = Kind::numbers,
-       .meaning =
-           "on the held-out pairs' clean prompts, multiply neurons by each of these and record what the model says",
+       .meaning = "on the held-out pairs' clean prompts, multiply neurons by each of these, and by 1 for comparison, "
+                  "and record "
+                  "what the model says",
        .effect = Effect::evaluation},
       {.path = "steering.top",
        .kind = Kind::integer,

@@ -135,6 +135,9 @@ void add_pairs(ResultsFile& file, const Job& job, const PerformanceOutcome& perf
       {"train", size_of(job.pairs.train)},      {"test", size_of(job.pairs.test)},
       {"skipped", size_of(job.pairs.skipped)},  {"overlapping", job.pairs.overlapping},
       {"test_prompts", job.pairs.test_prompts}, {"shared_prompts", job.pairs.shared_prompts}};
+  if (!job.config.positions_names.empty()) {
+    file.group_attributes["/pairs"]["positions_names"] = job.config.positions_names;
+  }
   add_performance(file, job, performance);
 }
 

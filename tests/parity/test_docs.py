@@ -66,7 +66,7 @@ def workplace(binary, tmp_path_factory) -> Path:
     if binary != ROOT / "build" / "release" / "tributary":
         pytest.skip("the docs speak of build/release/tributary")
     folder = tmp_path_factory.mktemp("docs")
-    for name in ("build", "models", "experiments", "slurm", "tests", ".venv", "run"):
+    for name in ("build", "models", "experiments", "slurm", "tests", "tools", ".venv", "run"):
         (folder / name).symlink_to(ROOT / name)
     demo = [str(binary), "run", "experiments/hot_or_cold.yaml", "--out", "results/demo", *FEW.split()]
     subprocess.run(demo, cwd=folder, check=True, capture_output=True)
