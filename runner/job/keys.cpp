@@ -71,6 +71,13 @@ std::vector<Key> make_table() {
        .fallback = "refuse",
        .meaning = "pairs that cannot be used: refuse (listing every reason) or skip (and count)",
        .choices = {"refuse", "skip"}},
+      {.path = "pairs.answer",
+       .kind = Kind::text,
+       .fallback = "whole",
+       .meaning =
+           "what of an answer is compared: whole (answers of several tokens are unfit), or its first-token (pairs "
+           "whose answers begin with the same one are unfit)",
+       .choices = {"whole", "first-token"}},
       {.path = "pairs.correct_only",
        .kind = Kind::boolean,
        .fallback = "false",

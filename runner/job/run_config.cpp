@@ -66,6 +66,8 @@ PairOptions pair_options(const Settings& settings) {
   pairs.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("pairs.seed"));
   pairs.unfit = chosen<Unfit>(settings, "pairs.unfit", {{"refuse", Unfit::refuse}, {"skip", Unfit::skip}});
   pairs.overlap = chosen<Overlap>(settings, "pairs.overlap", {{"refuse", Overlap::refuse}, {"allow", Overlap::allow}});
+  pairs.answer =
+      chosen<Answer>(settings, "pairs.answer", {{"whole", Answer::whole}, {"first-token", Answer::first_token}});
   pairs.length = settings.get<std::int64_t>("pairs.length");
   pairs.one_length = settings.at<std::string>("positions") == "keep";
   return pairs;
