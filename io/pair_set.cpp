@@ -134,7 +134,6 @@ PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer) {
   sieve.require_some(split, split.train, one_file ? options.file : options.train_file, files);
   sieve.require_some(split, split.test, one_file ? options.file : options.test_file, files);
   PairSet set;
-  if (std::string note = sieve.note_on_shortage(split); !note.empty()) set.notes.push_back(std::move(note));
   set.train = std::move(split.train.pairs);
   set.test = std::move(split.test.pairs);
   set.skipped = sieve.unfit(files);
@@ -147,7 +146,6 @@ PairSet chosen_pairs(const PairSet& set, const std::vector<std::int64_t>& keep, 
   TRIBUTARY_EXPECT(keep.size() == set.train.size() + set.test.size(), "a word on every pair");
   PairSet chosen;
   chosen.skipped = set.skipped;
-  chosen.notes = set.notes;
   auto kept = keep.begin();
   for (const auto side : {&PairSet::train, &PairSet::test}) {
     for (const TokenPair& pair : set.*side) {

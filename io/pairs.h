@@ -81,7 +81,6 @@ struct PairSet {
   std::vector<TokenPair> train;
   std::vector<TokenPair> test;
   std::vector<SkippedPair> skipped;  //!< unfit ones met on the way, with `unfit: skip`
-  std::vector<std::string> notes;    //!< what the user should know: fewer pairs than asked for
   std::int64_t overlapping = 0;      //!< test pairs whose two prompts (also reversed) are those of a training pair
   std::int64_t test_prompts = 0;     //!< different prompts of the test pairs, clean and counterfactual ones
   std::int64_t shared_prompts = 0;   //!< those of them that are prompts of some training pair, of whatever role

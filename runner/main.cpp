@@ -25,6 +25,7 @@
 #include "runner/commands/plan_command.h"
 #include "runner/commands/run_command.h"
 #include "runner/commands/status.h"
+#include "runner/commands/validate_command.h"
 #include "runner/job/keys.h"
 #include "runner/machine/device.h"
 #include "runner/machine/host.h"
@@ -144,10 +145,21 @@ int main(int argc, char** argv) {
     app.add_subcommand(name, does)->add_option("folder", line.run.out, "folder of the results")->required();
   }
   app.get_subcommand("export")->add_option("--to", line.export_to, "folder of the tables (default: <folder>/export)");
-  CLI::App* plan = app.add_subcommand("plan", "say what a run would do, and do nothing");
+  CLI::App* plan =
+      app.add_subcommand("plan", "say what a run would do and take, from config.json alone: no weights are read");
   add_sweep_arguments(*plan, line);
-  plan->add_option("--ranks", line.run.plan_ranks, "estimate for so many ranks")->check(CLI::Range(1, 100000));
-  add_sweep_arguments(*app.add_subcommand("validate", "check a sweep file"), line);
+  PlannedMachines& planned = line.run.planned;
+  plan->add_option("--ranks", planned.ranks, "for so many ranks")->check(CLI::Range(1, 100000));
+  plan->add_option("--nodes", planned.nodes, "on so many nodes; without --ranks or --cards, a rank each")
+      ->check(CLI::Range(1, 100000));
+  plan->add_option("--cards", planned.cards, "with so many cards in all, a rank each")->check(CLI::Range(1, 100000));
+  plan->add_option("--memory", planned.memory, "that a rank may take, on a card the card's: 24G; default: the file's");
+  CLI::App* validate =
+      app.add_subcommand("validate", "check a sweep file, and the models and pairs that it names; computes nothing");
+  add_sweep_arguments(*validate, line);
+  validate->add_flag_callback(
+      "--file-only", [&line] { line.run.checked = RunArguments::Checked::file; },
+      "the file alone: models and pairs may be elsewhere");
   app.add_subcommand("schema", "print what may stand in a sweep file, or what stands in results.h5")
       ->add_option("what", line.schema_of,
                    "sweep: keys, types, defaults, meanings (as without it); results: datasets, axes, types, units")

@@ -83,6 +83,13 @@ SimulationResult simulated_attribution(const RunGroup& runs, double second, int 
   return simulate(units, model);
 }
 
+/// Of a forward pass through one block.
+double second_of_block(const Job& job) {
+  const std::int64_t length = job.pairs.train.front().length();
+  if (job.device.is_cpu()) return job.measures->seconds_of_block(*job.working, length);
+  return block_operations(job.architecture(), length) / card_operations;
+}
+
 }  // namespace
 
 void Estimate::add(const Estimate& other) {
@@ -96,7 +103,7 @@ void Estimate::add(const Estimate& other) {
 
 Estimate estimate(const RunGroup& runs, int ranks, int threads) {
   const Job& job = *runs.front();
-  const double second = job.measures->seconds_of_block(*job.working, job.pairs.train.front().length());
+  const double second = second_of_block(job);
   const SimulationResult attribution = simulated_attribution(runs, second, ranks, threads);
   Estimate result;
   result.seconds = attribution.seconds;

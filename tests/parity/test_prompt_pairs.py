@@ -186,7 +186,9 @@ def test_numbers_of_pairs_are_limits_under_skip(bench):
     bench.settings["pairs"] = {"file": "pairs.jsonl", "train": 24, "test": 16, "unfit": "skip"}
     done = bench.run()
     assert done.returncode == 0, done.stderr
-    assert "10 pairs fit, 14 were skipped: 6 train and 4 are held out" in done.stderr
+    assert "pairs.train asks for 24 pairs, and there are 6" in done.stderr
+    assert "pairs.test asks for 16 pairs, and there are 4" in done.stderr
+    assert "14 skipped as unfit" in done.stdout
     bench.settings["pairs"] = {"train_file": "pairs.jsonl", "test_file": "none.jsonl", "test": 9, "unfit": "skip"}
     (bench.folder / "none.jsonl").write_text("\n".join(bench.pairs.read_text().splitlines()[12:]))
     shutil.rmtree(bench.out)

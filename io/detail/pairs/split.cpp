@@ -166,20 +166,6 @@ void Sieve::require_some(const Split& split, const Share& share, const std::file
   throw UserError(std::move(problems));
 }
 
-std::string Sieve::note_on_shortage(const Split& split) const {
-  std::vector<std::string> asked;
-  for (const Share* share : {&split.train, &split.test}) {
-    if (share->wanted.value_or(0) > 0) asked.push_back(fmt::format("{} asks for {}", share->key, *share->wanted));
-  }
-  const bool short_of = (split.train.wanted && !split.train.full()) || (split.test.wanted && !split.test.full());
-  if (!short_of) return {};
-  const std::string skipped = unfit_.empty() ? "" : fmt::format(", {} were skipped", unfit_.size());
-  const std::string lengths = other_lengths();
-  return fmt::format("{}, and {} fit{}: {} train and {} are held out{}{}", join(asked, " and "),
-                     count_of(split.train.count() + split.test.count()), skipped, split.train.count(),
-                     split.test.count(), lengths.empty() ? "" : "; ", lengths);
-}
-
 void split_two_files(const PairOptions& options, Sieve& sieve, Split& split) {
   sieve.fill(split.train, read_pairs(options.train_file));
   if (!options.test_file.empty()) sieve.fill(split.test, read_pairs(options.test_file));

@@ -51,8 +51,6 @@ class Sieve {
   void refuse_unfit(Files files) const;
   /// Throws UserError where a share that must hold pairs holds none: how many fit, and the first reasons of the others.
   void require_some(const Split& split, const Share& share, const std::filesystem::path& file, Files files) const;
-  /// What the user should know of shares with fewer pairs than were asked for; empty: nothing.
-  [[nodiscard]] std::string note_on_shortage(const Split& split) const;
 
  private:
   struct Misfit {
