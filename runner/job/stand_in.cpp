@@ -77,11 +77,12 @@ std::shared_ptr<const Transformer> network_without_numbers(const Architecture& a
 bool is_without_numbers(const Transformer& network) { return network.options().device().is_meta(); }
 
 StandIn stand_in_for(const Transformer& network) {
-  constexpr double enough = 8e6;         // parameters of a block: a few milliseconds
+  // Parameters of a block that take a few milliseconds; processors without bfloat16 are an order slower in it.
+  const double enough = network.options().dtype() == at::kBFloat16 ? 1e6 : 8e6;
   constexpr double small_number = 0.01;  // of which no pass makes anything too large
   const Architecture& a = network.architecture();
   std::int64_t divisor = 1;
-  const auto fits = [&a](std::int64_t by) { return block_parameters(a) / static_cast<double>(by * by) <= enough; };
+  const auto fits = [&a, enough](std::int64_t by) { return block_parameters(a) / static_cast<double>(by * by) <= enough; };
   for (std::int64_t by = 1; by <= a.heads; ++by) {
     if (a.heads % by != 0) continue;
     divisor = by;

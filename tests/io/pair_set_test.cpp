@@ -317,7 +317,7 @@ TEST_F(PreparePairsTest, OneFileIsShuffledByTheSeed) {
   EXPECT_EQ(prepare_pairs(options, tokenizer()).test.size(), 1U);  // what training left
   options.train = 6;
   EXPECT_THAT(refusal_of(options),
-              HasSubstr("pairs.test asks for 2 pairs, and all that fit (6 pairs) are training pairs"));
+              HasSubstr("pairs.test asks for 2 pairs, and all that fit (6) are training pairs"));
 }
 
 TEST_F(PreparePairsTest, PairsThatShareTheirPromptsStayTogether) {

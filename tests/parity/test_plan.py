@@ -7,10 +7,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import h5py
@@ -60,11 +60,11 @@ def test_a_large_model_on_a_login_node(weights, bench):
         stored.write_bytes(stored.read_bytes()[:4096])
     bench.settings["model"] = {"path": "model", "dtype": "bfloat16", "device": "cuda"}
     bench.settings["attribution"] = {"method": "ig-acts", "quadrature": "midpoint", "steps": 10}
-    begin = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = plan(bench, "--nodes", "4", "--cards", "16", "--memory", "80G")
-    seconds = time.monotonic() - begin
+    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     peak = planned_bytes(done)
-    assert seconds < 5, f"{seconds} s"  # a second on a quiet machine
+    assert seconds < 5, f"{seconds} s of a processor"
     # A float32 network stands beside the bfloat16 one, to compare with.
     assert 6 * BILLION < peak < 80 * 2**30
     assert str(32 * 14336 * 6) in done.stdout.replace(",", ""), "nodes: layers × neurons × positions"

@@ -34,12 +34,11 @@ void hold_some_out(Split& split) {
   if (!split.test.pairs.empty() || split.test.wanted.value_or(0) == 0) return;
   const std::int64_t asked = *split.train.wanted + *split.test.wanted;
   const std::int64_t share = std::max<std::int64_t>(1, split.train.count() * *split.test.wanted / asked);
-  std::int64_t cut = 0;
-  for (std::int64_t i = split.train.count() - 1; i >= 1 && split.train.count() - cut > share; --i) {
+  std::int64_t cut = split.train.count();
+  for (std::int64_t i = cut - 1; i >= 1 && split.train.count() - cut < share; --i) {
     const auto pair = train.begin() + i;
     if (key_of((pair - 1)->text) != key_of(pair->text)) cut = i;
   }
-  if (cut == 0) return;
   split.test.pairs.assign(train.begin() + cut, train.end());
   train.resize(static_cast<std::size_t>(cut));
 }
