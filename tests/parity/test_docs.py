@@ -115,7 +115,8 @@ def test_sweep_files(binary, tmp_path):
                 settings["attribution"] = {"method": "atp"} | settings["attribution"]
             file = tmp_path / f"{found}.yaml"
             file.write_text(json.dumps(settings))
-            done = subprocess.run([binary, "validate", "--file-only", file], capture_output=True, text=True, check=False)
+            command = [binary, "validate", "--file-only", file]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{page.name}:\n{block}\n{done.stderr}"
             found += 1
     assert found >= 4

@@ -103,7 +103,9 @@ def test_the_file_alone(bench):
     bench.settings["model"]["path"] = "on/the/cluster"
     assert validate(bench).returncode == 2
     assert validate(bench, "--file-only").returncode == 0
-    assert validate(bench, "--file-only", "attribution.direction=denoise", "attribution.method=ig-inputs").returncode == 2
+    assert (
+        validate(bench, "--file-only", "attribution.direction=denoise", "attribution.method=ig-inputs").returncode == 2
+    )
 
 
 def test_several_mistakes_at_once(bench):
