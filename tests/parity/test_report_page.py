@@ -295,6 +295,17 @@ def test_a_print_has_every_chart(page: Opened, tmp_path: Path) -> None:
     assert page.page.locator(".chart.drawn").count() == 2 * len(PER_DATA) + len(PER_RUN)
 
 
+def test_tables_fit_the_paper(running: object, sweep_file: Path) -> None:
+    """A4 between margins of 15 mm is 680 px wide; the printer has no more to show."""
+    with opened(running, sweep_file, 680) as shown:
+        shown.page.emulate_media(media="print")
+        draw_all(shown)
+        right = "all => all.map(table => [table.closest('section').id, table.getBoundingClientRect().right])"
+        for section, edge in shown.page.locator("section .scroll table").evaluate_all(right):
+            assert edge <= 680, section
+        shown.check()
+
+
 def test_absent_tables_leave_no_section(running: object, tmp_path: Path) -> None:
     everything = tuple(TABLES)
     cases = {
