@@ -22,7 +22,7 @@ except ImportError:
     sys.exit("figures.py: matplotlib is not installed; ./run setup installs it, or pip install matplotlib")
 mpl.use("agg")
 from matplotlib import pyplot as plt
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 # The hues of Okabe and Ito, which remain distinct to colour-blind readers, as on the page.
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1c1e21")
@@ -98,6 +98,8 @@ def draw_curves(tables: dict[str, list[Row]], data: Row, folder: Path, width: fl
     for axes, measure, ideal in zip(both, ("faithfulness", "completeness"), (1, 0), strict=True):
         axes.axhline(ideal, color="#565c63", linewidth=0.7, zorder=0)
         axes.set(xscale="log", xlabel="nodes in the circuit", ylabel=measure)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))  # powers would want mathtext
+        axes.xaxis.set_minor_formatter(NullFormatter())
     handles, labels = both[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=4, frameon=False, bbox_to_anchor=(0.5, 0.0))
     figure.tight_layout()

@@ -35,7 +35,7 @@ class PairWaysOutTest : public TemporaryFolder {
                          Tokenizer::load(write("tokenizer.json", vocabulary_.json(TinyVocabulary::Template::none))));
   }
   [[nodiscard]] std::string refusal_of(const PairOptions& options) const {
-    return message_of([&] { prepared(options); });
+    return message_of([&] { (void)prepared(options); });
   }
   [[nodiscard]] PairOptions in_order(const std::string& content) const {
     PairOptions options;
