@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "common/errors.h"
 
@@ -45,11 +46,24 @@ std::size_t valid_character_length(std::string_view text) {
   return 0;
 }
 
-char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+/// What people take for the same letter is one.
+char folded(char c) {
+  if (c == '_') return '-';
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+/// Whether the word is how the candidate begins: four letters of it at least, or whole words of it ("ig" of "ig-acts").
+bool begins(std::string_view candidate, std::string_view word) {
+  constexpr std::size_t telling = 4;
+  if (word.empty() || candidate.size() <= word.size()) return false;
+  const bool same =
+      std::equal(word.begin(), word.end(), candidate.begin(), [](char x, char y) { return folded(x) == folded(y); });
+  return same && (word.size() >= telling || folded(candidate[word.size()]) == '-');
+}
 
 /// Optimal string alignment distance: like Levenshtein's, with a swap of neighbours as one edit.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  const auto same = [](char x, char y) { return ascii_lower(x) == ascii_lower(y); };
+  const auto same = [](char x, char y) { return folded(x) == folded(y); };
   std::vector<std::size_t> before_last(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
@@ -67,6 +81,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 [[noreturn]] void refuse_file(const std::string& path, const std::error_code& error) {
+  if (const std::string link = about_dangling_link(path); !link.empty()) {
+    throw UserError(path, "cannot be read" + link);
+  }
   throw UserError(path, "cannot read this file (" + error.message() + "); check the path and its permissions");
 }
 
@@ -84,23 +101,35 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
   return std::nullopt;
 }
 
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
-  std::string best;
-  std::size_t best_distance = std::string::npos;
+std::vector<std::string> nearest_few(std::string_view word, const std::vector<std::string>& candidates,
+                                     std::size_t most) {
+  std::vector<std::pair<std::size_t, std::string>> near;
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
     const std::size_t allowed = std::max(word.size(), candidate.size()) / 3;
-    if (distance <= allowed && distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
+    if (distance <= allowed) {
+      near.emplace_back(distance, candidate);
+    } else if (begins(candidate, word)) {
+      near.emplace_back(1, candidate);
     }
   }
-  return best;
+  std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> words;
+  for (const auto& [distance, candidate] : near) {
+    if (words.size() == most || distance > near.front().first + (near.front().first == 0 ? 0 : 1)) break;
+    words.push_back(candidate);
+  }
+  return words;
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::vector<std::string> few = nearest_few(word, candidates, 1);
+  return few.empty() ? "" : few.front();
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
-  const std::string guess = nearest(word, candidates);
-  return guess.empty() ? "" : " (did you mean '" + guess + "'?)";
+  const std::vector<std::string> guesses = nearest_few(word, candidates, 2);
+  return guesses.empty() ? "" : " (did you mean '" + join(guesses, "' or '") + "'?)";
 }
 
 std::string join(const std::vector<std::string>& words, std::string_view separator) {
@@ -121,6 +150,13 @@ std::string in_ranges(const std::vector<std::int64_t>& numbers) {
     first = last + 1;
   }
   return join(ranges);
+}
+
+std::string about_dangling_link(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_symlink(path, ignored) || std::filesystem::exists(path, ignored)) return {};
+  return " (it is a link to " + std::filesystem::read_symlink(path, ignored).string() +
+         ", which is missing; fetch the file again)";
 }
 
 std::string read_file(const std::string& path) {

@@ -17,12 +17,16 @@ namespace tributary {
 /// above U+10FFFF included), or nothing when the text is valid.
 std::optional<std::size_t> first_invalid_utf8(std::string_view text);
 
-/// The candidate nearest to `word` by edit distance (insert, delete, replace, swap neighbours; a change of
-/// ASCII case is free), or empty when none is near enough to be a likely misspelling: at most one edit in
-/// every three letters. Ties go to the earlier candidate.
+/// The candidates nearest to `word`, nearest first, at most `most`: by edit distance (insert, delete, replace, swap
+/// neighbours; a change of ASCII case, and of hyphens into underscores, is free), where that is at most one edit in
+/// every three letters; or because the word is a candidate's beginning ("logit_diff" of "logit-difference"). Only those
+/// as near as the nearest, or by one edit less. Ties go to the earlier candidate.
+std::vector<std::string> nearest_few(std::string_view word, const std::vector<std::string>& candidates,
+                                     std::size_t most);
+/// The first of them, or empty when none is near enough to be a likely misspelling.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
-/// " (did you mean 'steps'?)", or empty when nothing is near.
+/// " (did you mean 'ig-acts' or 'ig-inputs'?)", or empty when nothing is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 
 /// "a, b, c"
@@ -30,6 +34,10 @@ std::string join(const std::vector<std::string>& words, std::string_view separat
 
 /// "0 to 2, 5": ascending numbers, those that follow each other as a range.
 std::string in_ranges(const std::vector<std::int64_t>& numbers);
+
+/// " (it is a link to blobs/1f3a, which is missing; fetch the file again)" where the path is a link that leads nowhere,
+/// as in a copied or half-cleared download cache; else empty.
+std::string about_dangling_link(const std::string& path);
 
 /// The whole of a file, byte for byte. Throws UserError(path, …) when it is missing, a folder or not readable.
 std::string read_file(const std::string& path);

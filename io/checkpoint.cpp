@@ -16,6 +16,7 @@
 #include "io/detail/base/content_hash.h"
 #include "io/detail/base/json_text.h"
 #include "io/detail/base/mapped_file.h"
+#include "io/detail/checkpoint/model_folder.h"
 #include "io/detail/checkpoint/safetensors.h"
 
 namespace tributary {
@@ -115,6 +116,10 @@ WeightFiles find_weights(const fs::path& folder) {
     weights.names.insert(single_file);
     return weights;
   }
+  for (const char* const name : {single_file, index_file}) {
+    const std::string file = (folder / name).string();
+    if (const std::string link = about_dangling_link(file); !link.empty()) throw UserError(file, "is missing" + link);
+  }
   if (!present(folder / index_file)) {
     throw UserError(folder.string(), fmt::format("has neither {} nor {}; {}", single_file, index_file,
                                                  advice_on_missing_weights(folder)));
@@ -124,7 +129,10 @@ WeightFiles find_weights(const fs::path& folder) {
   std::vector<Problem> missing;
   for (const std::string& name : weights.names) {
     if (!present(folder / name)) {
-      missing.push_back({(folder / name).string(), fmt::format("is missing ({} names it); fetch it", index_file)});
+      const std::string file = (folder / name).string();
+      const std::string link = about_dangling_link(file);
+      missing.push_back(
+          {file, link.empty() ? fmt::format("is missing ({} names it); fetch it", index_file) : "is missing" + link});
     }
   }
   if (!missing.empty()) throw UserError(std::move(missing));
@@ -182,19 +190,20 @@ std::string name_of(StoredType type) {
   violate_contract(__FILE__, __LINE__, "a StoredType", "the value is outside the enumeration");
 }
 
-Checkpoint Checkpoint::open(const fs::path& folder) {
+nlohmann::json read_model_config(const fs::path& folder) {
+  detail::checkpoint::require_model_folder(folder);
+  const std::string file = (folder / "config.json").string();
+  return parse_object(read_file(file), file);
+}
+
+bool has_weights(const fs::path& folder) {
   std::error_code ignored;
-  if (!present(folder))
-    throw UserError(folder.string(), "no such folder; give the folder of a Hugging Face checkpoint");
-  if (!fs::is_directory(folder, ignored)) {
-    throw UserError(folder.string(), "is a file; give the folder that holds config.json and the weights");
-  }
+  return fs::exists(fs::symlink_status(folder / single_file, ignored)) || present(folder / index_file);
+}
+
+Checkpoint Checkpoint::open(const fs::path& folder) {
+  detail::checkpoint::require_model_folder(folder);
   const fs::path config = folder / "config.json";
-  if (!present(config)) {
-    throw UserError(folder.string(),
-                    "has no config.json (it says what kind of model this is); give the folder of a Hugging "
-                    "Face checkpoint");
-  }
   auto impl = std::make_shared<Impl>();
   impl->folder = folder;
   impl->config_text = read_file(config.string());

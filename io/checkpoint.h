@@ -33,6 +33,13 @@ struct StoredTensor {
   std::string file;  //!< the file it lies in, for messages
 };
 
+/// A folder's config.json, without its weights. Throws UserError: no such folder, no config.json (both with what the
+/// path may have been meant as: a name on the Hugging Face Hub, the root of its cache), JSON broken.
+nlohmann::json read_model_config(const std::filesystem::path& folder);
+
+/// Whether the folder has safetensors files, or what should be links to them.
+bool has_weights(const std::filesystem::path& folder);
+
 /// Handle on an opened folder; copies share the mappings, which live as long as any copy.
 class Checkpoint {
  public:

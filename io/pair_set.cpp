@@ -12,114 +12,16 @@
 #include <fmt/format.h>
 
 #include "common/errors.h"
-#include "common/seeded.h"
 #include "io/detail/base/content_hash.h"
 #include "io/detail/base/problem_list.h"
-#include "io/detail/pairs/pair_judge.h"
 #include "io/detail/pairs/prompt_groups.h"
+#include "io/detail/pairs/split.h"
 #include "io/pairs.h"
 
 namespace tributary {
 namespace {
 
-using detail::pairs::Pairs;
-
 std::string place_of(const PromptPair& pair) { return fmt::format("{}:{}", pair.file, pair.line); }
-
-/// Pairs taken so far for one side of the split, up to a wanted number.
-struct Share {
-  const char* key;                     //!< config key, for messages
-  std::optional<std::int64_t> wanted;  //!< nothing: no limit
-  std::vector<TokenPair> pairs;
-
-  [[nodiscard]] bool full() const { return wanted && static_cast<std::int64_t>(pairs.size()) >= *wanted; }
-};
-
-/// Judges pairs one after the other; the first fitting one sets the length when the options leave it open.
-class Sieve {
- public:
-  Sieve(const PairOptions& options, const Tokenizer& tokenizer)
-      : options_(options), judge_(options, tokenizer), length_(options.length) {}
-
-  /// Under `refuse` every pair is judged, so that all unfit ones can be listed at once.
-  [[nodiscard]] bool done_with(const Share& share) const { return share.full() && options_.unfit == Unfit::skip; }
-
-  std::optional<TokenPair> pass(const PromptPair& text) {
-    detail::pairs::Judgement judgement = judge_.judge(text);
-    if (judgement.reason.empty() && options_.one_length) {
-      if (!length_) length_ = judgement.pair.length();
-      judgement.reason = detail::pairs::length_reason(judgement.pair, *length_);
-    }
-    if (judgement.reason.empty()) return std::move(judgement.pair);
-    unfit_.push_back({text.file, text.line, std::move(judgement.reason)});
-    return std::nullopt;
-  }
-
-  void fill(Share& share, const Pairs& candidates) {
-    for (const PromptPair& candidate : candidates) {
-      if (done_with(share)) return;
-      std::optional<TokenPair> pair = pass(candidate);
-      if (pair && !share.full()) share.pairs.push_back(std::move(*pair));
-    }
-  }
-
-  [[nodiscard]] const std::vector<SkippedPair>& unfit() const { return unfit_; }
-
- private:
-  const PairOptions& options_;
-  detail::pairs::PairJudge judge_;
-  std::optional<std::int64_t> length_;
-  std::vector<SkippedPair> unfit_;
-};
-
-struct Split {
-  Share train;
-  Share test;
-};
-
-void split_two_files(const PairOptions& options, Sieve& sieve, Split& split) {
-  sieve.fill(split.train, read_pairs(options.train_file));
-  if (!options.test_file.empty()) sieve.fill(split.test, read_pairs(options.test_file));
-}
-
-/// `train` is given: whole groups go to one side, training first; test takes from the groups left.
-void split_forwards(const std::vector<Pairs>& groups, Sieve& sieve, Split& split) {
-  for (const Pairs& group : groups) {
-    Share& share = split.train.full() ? split.test : split.train;
-    if (sieve.done_with(share)) return;
-    sieve.fill(share, group);
-  }
-}
-
-/// `train` takes what `test` leaves: test takes the last groups that suffice.
-void split_backwards(const std::vector<Pairs>& groups, Sieve& sieve, Split& split) {
-  std::vector<std::vector<TokenPair>> fitting;
-  for (const Pairs& group : groups) {
-    Share all{"", std::nullopt, {}};
-    sieve.fill(all, group);
-    fitting.push_back(std::move(all.pairs));
-  }
-  std::size_t cut = fitting.size();
-  std::int64_t held_out = 0;
-  while (cut > 0 && held_out < *split.test.wanted) held_out += static_cast<std::int64_t>(fitting[--cut].size());
-  for (std::size_t g = 0; g < fitting.size(); ++g) {
-    Share& share = g < cut ? split.train : split.test;
-    for (TokenPair& pair : fitting[g]) {
-      if (!share.full()) share.pairs.push_back(std::move(pair));
-    }
-  }
-}
-
-void split_one_file(const PairOptions& options, Sieve& sieve, Split& split) {
-  std::vector<Pairs> groups = detail::pairs::group_by_prompts(read_pairs(options.file));
-  shuffle(groups, options.seed);
-  if (split.train.wanted) {
-    split_forwards(groups, sieve, split);
-  } else {
-    if (!split.test.wanted) split.test.wanted = 0;
-    split_backwards(groups, sieve, split);
-  }
-}
 
 void check_sources(const PairOptions& options) {
   if (options.file.empty() == options.train_file.empty()) {
@@ -136,33 +38,6 @@ void check_sources(const PairOptions& options) {
   for (const auto& count : {options.train, options.test, options.length}) {
     TRIBUTARY_EXPECT(count.value_or(0) >= 0, "the settings table bounds these counts");
   }
-}
-
-void refuse_unfit(const std::vector<SkippedPair>& unfit) {
-  if (unfit.empty()) return;
-  detail::ProblemList problems;
-  problems.add(
-      "", fmt::format("{} pairs cannot be used; mend them, or set pairs.unfit: skip to leave them out and have them "
-                      "counted",
-                      unfit.size()));
-  for (const SkippedPair& pair : unfit) problems.add(fmt::format("{}:{}", pair.file, pair.line), pair.reason);
-  problems.throw_if_any();
-}
-
-/// None of the pairs asked for, with the first reasons why others were skipped. Fewer are fine: the number is a limit.
-void require_some(const Share& share, const std::vector<SkippedPair>& skipped, const std::filesystem::path& file) {
-  const std::int64_t wanted = share.wanted.value_or(0);
-  if (!share.pairs.empty() || wanted == 0) return;
-  constexpr std::size_t shown = 5;
-  std::vector<Problem> problems = {
-      {file.string(),
-       fmt::format(
-           "{} asks for {} pairs and none is left that fits ({} were skipped); add pairs, or mend the skipped ones",
-           share.key, wanted, skipped.size())}};
-  for (std::size_t i = 0; i < std::min(shown, skipped.size()); ++i) {
-    problems.push_back({fmt::format("{}:{}", skipped[i].file, skipped[i].line), "skipped: " + skipped[i].reason});
-  }
-  throw UserError(std::move(problems));
 }
 
 /// Training pairs by their two prompts.
@@ -245,28 +120,23 @@ void describe(PairSet& set) {
 
 PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer) {
   check_sources(options);
+  using detail::pairs::Sieve;
   Sieve sieve(options, tokenizer);
-  Split split{{"pairs.train", options.train, {}}, {"pairs.test", options.test, {}}};
-  const bool one_file = !options.file.empty();
-  if (one_file) {
-    split_one_file(options, sieve, split);
+  detail::pairs::Split split{{"pairs.train", options.train, {}}, {"pairs.test", options.test, {}}};
+  const Sieve::Files files = options.file.empty() ? Sieve::Files::two : Sieve::Files::one;
+  if (files == Sieve::Files::one) {
+    detail::pairs::split_one_file(options, sieve, split);
   } else {
-    split_two_files(options, sieve, split);
+    detail::pairs::split_two_files(options, sieve, split);
   }
-
-  std::vector<SkippedPair> skipped = sieve.unfit();
-  if (one_file) {
-    std::sort(skipped.begin(), skipped.end(), [](const auto& a, const auto& b) { return a.line < b.line; });
-  }
-  if (options.unfit == Unfit::refuse) refuse_unfit(skipped);
-  const std::filesystem::path& train_source = one_file ? options.file : options.train_file;
-  if (split.train.pairs.empty()) split.train.wanted = std::max<std::int64_t>(split.train.wanted.value_or(0), 1);
-  require_some(split.train, skipped, train_source);
-  require_some(split.test, skipped, one_file ? options.file : options.test_file);
+  if (options.unfit == Unfit::refuse) sieve.refuse_unfit(files);
+  const bool one_file = files == Sieve::Files::one;
+  sieve.require_some(split, split.train, one_file ? options.file : options.train_file, files);
+  sieve.require_some(split, split.test, one_file ? options.file : options.test_file, files);
   PairSet set;
   set.train = std::move(split.train.pairs);
   set.test = std::move(split.test.pairs);
-  set.skipped = std::move(skipped);
+  set.skipped = sieve.unfit(files);
   if (options.overlap == Overlap::refuse) refuse_overlap(set);
   describe(set);
   return set;

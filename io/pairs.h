@@ -37,7 +37,7 @@ struct TokenPair {
   PromptPair text;
   std::vector<std::int64_t> clean;           //!< [pos] ids of the clean prompt, specials included
   std::vector<std::int64_t> counterfactual;  //!< [pos] same length; empty when unpaired
-  std::int64_t clean_answer = -1;            //!< y
+  std::int64_t clean_answer = -1;            //!< y: the answer's token, or with `first-token` its first one
   std::int64_t patch_answer = -1;            //!< y'; -1 when there is none
 
   [[nodiscard]] std::int64_t length() const { return static_cast<std::int64_t>(clean.size()); }
@@ -45,6 +45,8 @@ struct TokenPair {
 
 enum class Unfit { refuse, skip };
 enum class Overlap { refuse, allow };
+/// What of an answer is compared: all of it, which must be one token, or the first token of it.
+enum class Answer { whole, first_token };
 /// What the metric and the baseline need of each pair.
 enum class Needs { nothing, it };
 
@@ -58,6 +60,7 @@ struct PairOptions {
   std::uint64_t seed = 0;
   Unfit unfit = Unfit::refuse;
   Overlap overlap = Overlap::refuse;
+  Answer answer = Answer::whole;
   bool one_length = true;              //!< positions: keep. All pairs must have one token length
   std::optional<std::int64_t> length;  //!< with one_length: that length; nothing: the first fitting pair's
   Needs counterfactual = Needs::it;    //!< whether a pair without patch_prefix is unfit
@@ -87,16 +90,17 @@ struct PairSet {
 };
 
 /// Tokenises, checks and splits. A pair is fit when clean and counterfactual differ but have one token length, and
-/// ids(prompt + answer) is ids(prompt) plus exactly one token, for y after both prompts and y' after both prompts, the
-/// same token after either, and y is not y'. What a pair has is checked even where the run does not need it.
-/// With one `file`: pairs are grouped by their unordered prompt pair, groups shuffled by `seed` (mt19937_64 and our own
-/// Fisher–Yates, so that the split is the same everywhere), training pairs taken first, then test pairs from the groups
-/// left; without `train`, the last groups that make up `test` are held out and the others train.
-/// Under `skip` pairs are judged only until enough are found, under `refuse` all of them.
-/// Throws UserError: unfit pairs (each named with its reason) under `refuse`; overlap under `refuse`; no pair
-/// left that fits; no training pair at all; both or neither of `file` and `train_file`; a
-/// tokenizer that puts special tokens after the text; a doubled BOS (the prompt's text begins with the special token
-/// that the tokenizer adds anyway).
+/// ids(prompt + answer) is ids(prompt) plus exactly one token (with `first-token`: one or more, of which the first is
+/// taken), for y after both prompts and y' after both prompts, the same token after either, and y is not y'. What a
+/// pair has is checked even where the run does not need it. With one `file`: pairs are grouped by their unordered
+/// prompt pair, groups shuffled by `seed` (mt19937_64 and our own Fisher–Yates, so that the split is the same
+/// everywhere), training pairs taken first, then test pairs from the groups left; without `train`, the last groups that
+/// make up `test` are held out and the others train. Both numbers are limits: under `skip`, where training would take
+/// all pairs that fit, the last groups are held out, in the proportion asked for. Under `skip` pairs are judged only
+/// until enough are found, under `refuse` all of them. Throws UserError: unfit pairs (each named with its reason) under
+/// `refuse`; overlap under `refuse`; no pair left that fits; no training pair at all; both or neither of `file` and
+/// `train_file`; a tokenizer that puts special tokens after the text; a doubled BOS (the prompt's text begins with the
+/// special token that the tokenizer adds anyway).
 PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer);
 
 /// Some pairs of a set, with the hash and the counts that are theirs; the others are listed as skipped for this reason.

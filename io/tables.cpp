@@ -157,11 +157,16 @@ std::string json_of(const Document& document) {
   return json + "\n]}\n";
 }
 
-std::string page_of(const Document& document) {
+std::string_view chart_script() { return detail::page_plotly(); }
+
+std::string page_of(const Document& document, const std::string& address) {
+  const bool inside = address.empty();
   const std::vector<std::pair<std::string_view, std::string>> parts = {
       {"{{title}}", escaped(document.title)},
       {"{{style}}", std::string(detail::page_style())},
-      {"{{plotly}}", std::string(detail::page_plotly())},
+      {"{{script_files}}", inside ? "" : "'self' file:"},
+      {"{{plotly}}", inside ? "<script>" + std::string(chart_script()) + "</script>"
+                            : "<script src=\"" + escaped(address) + "\"></script>"},
       {"{{data}}", json_of(document)},
       {"{{script}}", std::string(detail::page_script())},
   };

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -48,7 +49,11 @@ std::string csv_of(const Table& table);
 /// The document as one JSON object, column by column. Missing values are null.
 std::string json_of(const Document& document);
 
-/// The document as one HTML page that needs nothing else: no network, no other file.
-std::string page_of(const Document& document);
+/// The document as one HTML page that needs no network, and no other file but the chart script where that lies outside.
+/// chart_script: its address, seen from the page; empty: it is inside.
+std::string page_of(const Document& document, const std::string& chart_script = {});
+
+/// The script that draws the charts of all pages, a few megabytes.
+std::string_view chart_script();
 
 }  // namespace tributary

@@ -25,6 +25,7 @@
 #include "runner/commands/plan_command.h"
 #include "runner/commands/run_command.h"
 #include "runner/commands/status.h"
+#include "runner/commands/validate_command.h"
 #include "runner/job/keys.h"
 #include "runner/machine/device.h"
 #include "runner/machine/host.h"
@@ -42,6 +43,7 @@ struct CommandLine {
   std::string hand_out = "planned";
   std::string schema_of = "sweep";
   std::string export_to;
+  ChartScript chart_script = ChartScript::shared;
 };
 
 void add_sweep_arguments(CLI::App& command, CommandLine& line) {
@@ -90,7 +92,7 @@ int act(CLI::App& app, CommandLine& line) {
   } else if (app.got_subcommand("status")) {
     status_command(line.run.out);
   } else if (app.got_subcommand("report")) {
-    report_command(line.run.out);
+    report_command(line.run.out, line.chart_script);
   } else if (app.got_subcommand("export")) {
     export_command(line.run.out, line.export_to);
   } else {
@@ -143,11 +145,25 @@ int main(int argc, char** argv) {
                                    std::pair{"export", "write the report's tables as CSV and JSON"}}) {
     app.add_subcommand(name, does)->add_option("folder", line.run.out, "folder of the results")->required();
   }
+  app.get_subcommand("report")->add_flag_callback(
+      "--self-contained", [&line] { line.chart_script = ChartScript::inside; },
+      "put the script that draws charts into every page, also those of a sweep, so that each needs no other file");
   app.get_subcommand("export")->add_option("--to", line.export_to, "folder of the tables (default: <folder>/export)");
-  CLI::App* plan = app.add_subcommand("plan", "say what a run would do, and do nothing");
+  CLI::App* plan =
+      app.add_subcommand("plan", "say what a run would do and take, from config.json alone: no weights are read");
   add_sweep_arguments(*plan, line);
-  plan->add_option("--ranks", line.run.plan_ranks, "estimate for so many ranks")->check(CLI::Range(1, 100000));
-  add_sweep_arguments(*app.add_subcommand("validate", "check a sweep file"), line);
+  PlannedMachines& planned = line.run.planned;
+  plan->add_option("--ranks", planned.ranks, "for so many ranks")->check(CLI::Range(1, 100000));
+  plan->add_option("--nodes", planned.nodes, "on so many nodes; without --ranks or --cards, a rank each")
+      ->check(CLI::Range(1, 100000));
+  plan->add_option("--cards", planned.cards, "with so many cards in all, a rank each")->check(CLI::Range(1, 100000));
+  plan->add_option("--memory", planned.memory, "that a rank may take, on a card the card's: 24G; default: the file's");
+  CLI::App* validate =
+      app.add_subcommand("validate", "check a sweep file, and the models and pairs that it names; computes nothing");
+  add_sweep_arguments(*validate, line);
+  validate->add_flag_callback(
+      "--file-only", [&line] { line.run.checked = RunArguments::Checked::file; },
+      "the file alone: models and pairs may be elsewhere");
   app.add_subcommand("schema", "print what may stand in a sweep file, or what stands in results.h5")
       ->add_option("what", line.schema_of,
                    "sweep: keys, types, defaults, meanings (as without it); results: datasets, axes, types, units")

@@ -130,8 +130,6 @@ std::vector<double> new_points(int level) {
   return points;
 }
 
-double l1(const at::Tensor& t) { return t.abs().sum(at::kDouble).item<double>(); }
-
 /// Σ|t| over the last positions of t [..., pos, width]; 0: over all.
 double l1_of_last(const at::Tensor& t, std::int64_t positions) {
   const std::int64_t count = positions == 0 ? t.size(-2) : std::min(positions, t.size(-2));
@@ -192,7 +190,8 @@ class AdaptiveExample {
   [[nodiscard]] bool good_enough() {
     if (options_.agreement == AdaptiveOptions::Agreement::conductance) {
       const at::Tensor now = nested_.conductance(level_);
-      const bool agree = conductance_.defined() && l1(now - conductance_) <= options_.tolerance * l1(now);
+      const auto size = [this](const at::Tensor& t) { return l1_of_last(t, goal_.positions); };
+      const bool agree = conductance_.defined() && size(now - conductance_) <= options_.tolerance * size(now);
       conductance_ = now;
       return agree;
     }

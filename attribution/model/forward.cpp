@@ -145,22 +145,29 @@ class ForwardPass {
     at::Tensor query, key_value;  // [query rows, heads * d_head], [rows, 2 * kv_heads * d_head]
   };
 
-  /// Queries, keys and values, turned by their positions.
+  /// Queries, keys and values, turned by their positions. In the last block they are two products even where it is not
+  /// trimmed: a product's bits may depend on its width, and the keys of a given prefix come from a trimmed block.
   Projected project() {
     const LayerWeights& w = weights();
     const std::int64_t width = a_.query_width();
     const Batch& b = pass_.batch;
     Projected p;
-    if (rows_.trimmed) {
-      const at::Tensor kept = row_buffer(rows_.query_rows(), a_.d_model, model_.options());
-      used(kept, rows_.query_rows()).copy_(kept_of(normalised_));
+    if (block_ == a_.layers() - 1) {
+      at::Tensor kept = normalised_;
+      if (rows_.trimmed) {
+        kept = row_buffer(rows_.query_rows(), a_.d_model, model_.options());
+        used(kept, rows_.query_rows()).copy_(kept_of(normalised_));
+      }
       p.query = used(at::linear(kept, w.query_weight(width), w.query_bias(width)), rows_.query_rows());
       p.key_value = used(at::linear(normalised_, w.key_value_weight(width), w.key_value_bias(width)), rows_.rows());
-      turn(p.query, b.length - rows_.queries, rows_.queries);
     } else {
       const at::Tensor both = used(at::linear(normalised_, w.qkv_weight, w.qkv_bias), rows_.rows());
       p.query = both.narrow(1, 0, width);
       p.key_value = both.narrow(1, width, both.size(1) - width);
+    }
+    if (rows_.trimmed) {
+      turn(p.query, b.length - rows_.queries, rows_.queries);
+    } else {
       turn_all(p.query);
     }
     turn_all(detail::keys(p.key_value));

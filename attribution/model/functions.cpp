@@ -14,9 +14,6 @@ using detail::Bf16;
 using detail::CpuKernels;
 using detail::Rows;
 
-/// The longest prompt that attention loops over; beyond it matrix products are faster.
-constexpr std::int64_t longest_loop = 256;
-
 /// Stands for a pair of C++ types in calls.
 template <typename Stream, typename Network>
 struct Types {
@@ -102,8 +99,6 @@ detail::GateArguments<T> gate_arguments(const at::Tensor& pre_activations, const
   arguments.neurons_out = rows_of<T>(a);
   return arguments;
 }
-
-bool loops_serve(const Attention& a) { return a.query.is_cpu() && a.prefix_length + a.suffix <= longest_loop; }
 
 }  // namespace
 
@@ -205,7 +200,7 @@ void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn) {
 }
 
 void attend(const Attention& attention, at::Tensor z) {
-  if (!loops_serve(attention)) return generic::attend(attention, z);
+  if (!z.is_cpu()) return generic::attend(attention, z);
   with_types(attention.query.scalar_type(), [&](auto types) {
     using S = typename decltype(types)::S;
     using T = typename decltype(types)::T;
@@ -217,7 +212,7 @@ void attend(const Attention& attention, at::Tensor z) {
 
 void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
                      at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient) {
-  if (!loops_serve(attention)) {
+  if (!gradient.is_cpu()) {
     return generic::attend_backward(attention, gradient, pattern, query_gradient, key_gradient, value_gradient);
   }
   with_types(attention.query.scalar_type(), [&](auto types) {

@@ -78,16 +78,22 @@ function stacked(panels, horizontal, width) {
 const MARKS = { faithfulness: [[1, "ideal 1", "solid"], [0.8, "0.8", "dot"]],
   completeness: [[0, "ideal 0", "solid"], [0.2, "0.2", "dot"]] };
 
+const hasCurve = (run) => ofRun("curve", run).some((row) => present(row.faithfulness) || present(row.completeness));
+// A run that has circuits but no curve, in words.
+const noCurve = (run) => `${label(run)}: ${run.measurable === 0 ?
+  "ablating every neuron changes m by less than 0.05 logits, so faithfulness and completeness mean nothing" :
+  "its circuits need more nodes than have a score"}.`;
+
 function curveFigure(measure, data, width) {
-  const shown = runsWith("curve", data);
+  const shown = runsWith("curve", data).filter(hasCurve);
   const traces = shown.map((run) => curve(ofRun("curve", run).toSorted(by("count")), measure, {
     x: "count", name: label(run), style: look(run), crowded: shown.length > 10,
-    head: ({ count }) => [label(run), ["", count.toLocaleString("en-US"), "neurons"]],
+    head: ({ count }) => [label(run), ["", count.toLocaleString("en-US"), count === 1 ? "node" : "nodes"]],
   }));
   const legend = legendBelow(shown.map(label), width);
   const counts = traces.flatMap((trace) => trace.x);
   const decades = Math.max(...counts) >= 10 * Math.min(...counts) ? { dtick: 1 } : {};
-  const layout = { ...legend.layout, xaxis: axis("number of neurons", { type: "log", tickformat: ",", ...decades }),
+  const layout = { ...legend.layout, xaxis: axis("number of nodes", { type: "log", tickformat: ",", ...decades }),
     yaxis: axis("", { zeroline: false }), shapes: MARKS[measure].map((mark) => guide(...mark)) };
   return { data: traces, layout, height: (printing ? 260 : 330) + legend.height };
 }
@@ -180,13 +186,17 @@ function heatFigure(run, width) {
   const cells = new Map(ofRun("heat", run).map((one) => [`${one.layer} ${one.position}`, one.magnitude]));
   const [y, x] = ["layer", "position"].map((key) => unique(pick(ofRun("heat", run), key)).sort((a, b) => a - b));
   const tokens = new Map(ofData("tokens", run.data).map((row) => [row.position, row]));
-  const word = (position, key = "token") => cellText(tokens.get(position)?.[key], { name: key });
-  const named = (position) => (tokens.has(position) ? `${shorten(word(position), 14)} ${position}` : String(position));
+  const word = (position, key) => {
+    const value = tokens.get(position)?.[key];
+    return present(value) ? cellText(value, { name: key }) : null;
+  };
+  const named = (position) => [word(position, "position_name"), position].filter(present)
+    .map((part) => shorten(String(part), 14)).join(" ");
   const tick = (position) => (position === -1 ? "all positions" : named(position));
   const labelled = x.filter((_, i) => i % Math.ceil((x.length * 15) / Math.max(100, width - 110)) === 0);
   const z = y.map((layer) => x.map((position) => cells.get(`${layer} ${position}`) ?? null));
-  const words = (position) => (tokens.has(position) ?
-    [["token", word(position)], ["counterfactual", word(position, "counterfactual_token")]] : []);
+  const words = (position) => [["name", word(position, "position_name")], ["clean token", word(position, "token")],
+    ["counterfactual token", word(position, "counterfactual_token")]];
   const about = (layer, position, value) =>
     hover(place({ layer, position }), ...words(position), ["sum of |score|", value, "logits"]);
   const trace = { type: "heatmap", x, y, z, colorscale: colourscale("heat-low", "heat-middle", "heat-high"),
@@ -197,6 +207,27 @@ function heatFigure(run, width) {
   const layout = { xaxis: axis("", { ...ticks, showgrid: false }),
     yaxis: axis("layer", { dtick: y.length > 12 ? 5 : 1, showgrid: false }) };
   return { data: [trace], layout, height: 440 };
+}
+
+function valuesFigure(run, width) {
+  const records = ofRun("values", run);
+  const names = unique(pick(records, "rank")).map((rank) => {
+    const { layer, position, neuron } = records.find((record) => record.rank === rank);
+    return [layer, position === -1 ? "all" : position, neuron].join(" / ");
+  });
+  const prompts = new Map(ofData("pairs", run.data).map((pair) => [pair.pair, pair]));
+  const kind = (key, prompt, name, shift, marker) => ({
+    type: "scatter", mode: "markers", name, x: pick(records, key), y: records.map(({ rank }) => rank - 1 + shift),
+    marker: { size: 7, opacity: 0.75, ...marker }, hoverinfo: "text",
+    hovertext: records.map((record) => hover(names[record.rank - 1], ["value", record[key]],
+      ["pair", String(record.pair)], ["", shorten(visible(prompts.get(record.pair)?.[prompt] ?? ""), 90)])) });
+  const traces = [
+    kind("clean", "clean_prefix", "clean", -0.16, { symbol: "circle", color: colour("positive") }),
+    kind("counterfactual", "patch_prefix", "counterfactual", 0.16, { symbol: "circle-open", color: colour("negative") }),
+  ].filter((trace) => trace.x.some(present));
+  const legend = legendBelow(pick(traces, "name"), width);
+  const layout = { ...legend.layout, xaxis: axis("value of the neuron"), yaxis: methodAxis(names, width) };
+  return { data: traces, layout, height: names.length * 30 + 70 + legend.height };
 }
 
 function layersFigure(run, width) {
@@ -228,5 +259,5 @@ function steeringFigure(run, width) {
       trace("clean_probability", "clean answer", "", answer("positive", "solid", "circle")),
       trace("patch_probability", "counterfactual answer", "", answer("negative", "dash", "square"))] },
     { title: "KL (nats)", axis: { rangemode: "tozero" }, traces: [trace("kl", "KL", "nats")] },
-  ], "activations multiplied by", width);
+  ], "values multiplied by", width);
 }

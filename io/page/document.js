@@ -57,6 +57,7 @@ function number(value) {
 function cellText(value, { name, type }) {
   if (!present(value)) return "–";
   if (name.endsWith("token")) return visible(value);
+  if (name === "position_name") return /^\s/.test(value) ? visible(value) : value; // a token, or a name
   if (name === "position" && value === -1) return "all";
   if (type === "text" || IDENTIFIERS.has(name)) return type === "text" ? value : minus(String(value));
   return type === "integer" ? minus(value.toLocaleString("en-US")) : number(value);

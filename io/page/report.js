@@ -6,8 +6,11 @@
 let printing = false;
 let charts = []; // {node, make, drawn, mate}: a mate shows the same curves
 
+const charting = typeof Plotly !== "undefined";
+
 async function draw(chart) {
   const { node } = chart;
+  if (!charting) return;
   const first = !chart.drawn;
   chart.drawn = true;
   const { data, layout, height } = chart.make(printing ? PRINT_WIDTH : node.clientWidth || PRINT_WIDTH);
@@ -24,7 +27,7 @@ async function draw(chart) {
   // Plotly keeps what was hidden in a chart's own legend, but not what follow() hid.
   if (chart.mate) data.forEach((trace, i) => { trace.visible = node.data?.[i].visible ?? true; });
   node.classList.add("drawn");
-  const image = { filename: node.id, scale: 2 };
+  const image = { filename: node.id, format: "svg" };
   await Plotly.react(node, data, { ...fixed, ...layout }, { ...CONFIG, toImageButtonOptions: image });
   if (first && chart.mate) node.on("plotly_restyle", () => follow(node, document.getElementById(chart.mate)));
 }
@@ -51,7 +54,8 @@ function chartFigure(name, make, { id = name, after = "", mate, control, size } 
   charts.push({ node, make, mate });
   nearby.observe(node);
   const about = element("figcaption", {}, caption);
-  return element("figure", { class: size }, element("h3", {}, title + after), control, node, about);
+  const missing = !charting && element("p", { class: "muted" }, "The script that draws charts was not found.");
+  return element("figure", { class: size }, element("h3", {}, title + after), control, missing || node, about);
 }
 
 function header() {
@@ -60,8 +64,11 @@ function header() {
   const date = Number.isNaN(made.valueOf()) ? report.made : `${made.toLocaleString("en-GB", style)} UTC`;
   const on = dataSets.length > 1 ? ` on ${dataSets.length} data sets` : "";
   const size = `${runs.length} ${runs.length === 1 ? "run" : "runs"}${on}, made by ${report.generator} on `;
-  const notes = report.notes.length && element("aside", { class: "notes" }, element("h2", {}, "Before you read on"),
-    element("ul", {}, ...report.notes.map((note) => element("li", {}, note))));
+  const all = charting ? report.notes : ["There are no charts: this page needs the file plotly.min.js of its sweep’s " +
+    "folder, which was not found. Copy it along, or make a page that holds it: tributary report FOLDER --self-contained",
+    ...report.notes];
+  const notes = all.length && element("aside", { class: "notes" }, element("h2", {}, "Before you read on"),
+    element("ul", {}, ...all.map((note) => element("li", {}, note))));
   document.getElementById("header").append(...[element("h1", {}, report.title),
     element("p", {}, "Which MLP neurons make the model give this answer, and how complete is that list? ",
       element("span", { class: "muted" }, size, element("time", { datetime: report.made }, date), ".")),
@@ -76,8 +83,8 @@ function runColumns() {
     note: (run) => interval(agreementOf(run, name).low, agreementOf(run, name).high, ", "),
   }));
   const named = (...names) => names.map((name) => known.get(name)).filter(Boolean);
-  return [{ ...known.get("method"), get: label }, ...named("faithful_at", "complete_at", "cpr", "cmd"), ...agreement,
-    ...named("evaluations", "seconds")];
+  return [{ ...known.get("method"), get: label }, ...named("faithful_at", "complete_at", "evaluations", "seconds", "cpr",
+    "cmd"), ...agreement];
 }
 
 const share = (part, which) => present(part) && `${number(100 * part)} % of ${which}`;
@@ -92,11 +99,15 @@ function dataSection({ data, name, ...one }) {
     right.length && `the model is right on ${right.join(" and ")} pairs`];
   const table = titledTable("runs", runColumns(), ofData("runs", data));
   if (!table) return null;
-  const measures = runsWith("curve", data).length ? ["faithfulness", "completeness"] : [];
+  const circuits = runsWith("curve", data);
+  const measures = circuits.some(hasCurve) ? ["faithfulness", "completeness"] : [];
+  const reasons = circuits.filter((run) => !hasCurve(run)).map((run) => element("li", {}, noCurve(run)));
+  const without = reasons.length && element("div", { class: "without" },
+    element("p", {}, "Without a curve:"), element("ul", {}, ...reasons));
   const curves = grid(...measures.map((measure, i) => chartFigure(measure, (width) => curveFigure(measure, data, width),
     { id: `${measure}-${data}`, mate: `${measures[1 - i]}-${data}` })));
-  return section(`neurons-${data}`, dataSets.length > 1 ? `How few neurons: ${name}` : "How few neurons",
-    element("p", { class: "muted" }, facts.filter(Boolean).join(" · ")), curves, table);
+  return section(`nodes-${data}`, dataSets.length > 1 ? `How few nodes: ${name}` : "How few nodes",
+    element("p", { class: "muted" }, facts.filter(Boolean).join(" · ")), curves, without, table);
 }
 
 function similaritySwitch(id) {
@@ -149,15 +160,15 @@ function inputText(run) {
 
 const runChart = (name, table, make) => (run) =>
   ofRun(table, run).length && chartFigure(name, (width) => make(run, width));
-const runTable = (table) => (run) => titledTable(table, columnsOf(table), ofRun(table, run));
+const runTable = (table, size) => (run) => titledTable(table, columnsOf(table), ofRun(table, run), size);
 const DETAIL = [
-  runChart("scatter", "exact", scatterFigure), runChart("heat", "heat", heatFigure), runTable("top"),
-  runChart("layers", "layers", layersFigure), inputText, runChart("steering", "steering", steeringFigure),
+  runTable("top", "wide"), runChart("values", "values", valuesFigure), runChart("heat", "heat", heatFigure),
+  runChart("scatter", "exact", scatterFigure), runChart("layers", "layers", layersFigure), inputText, runChart("steering", "steering", steeringFigure),
   runTable("steering_tokens"), runTable("steered"), runTable("cases"),
 ];
 
 function runFacts(run) {
-  const facts = columnsOf("runs").map((column) => [column, run[column.name]])
+  const facts = columnsOf("runs", ["run", "data", "measurable"]).map((column) => [column, run[column.name]])
     .filter(([, value]) => present(value) && value !== "" && value !== ".");
   return element("dl", { class: "facts" }, ...facts.map(([column, value]) => element("div", {},
     element("dt", { title: column.meaning || null }, column.title),

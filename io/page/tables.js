@@ -4,7 +4,7 @@
 // Tables that sort.
 
 const NAMES = {
-  faithful_at: "neurons for faithfulness ≥ 0.8", complete_at: "neurons for completeness ≤ 0.2", cpr: "CPR", cmd: "CMD",
+  faithful_at: "nodes for faithfulness ≥ 0.8", complete_at: "nodes for completeness ≤ 0.2", cpr: "CPR", cmd: "CMD",
   evaluations: "gradient evaluations", residual: "mean |residual|", gap: "linearisation gap", auroc: "AUROC",
   top_share: "share of the first 100", dtype: "number format", train: "training pairs", test: "held-out pairs",
   skipped: "skipped pairs", overlapping: "overlapping pairs",
@@ -29,7 +29,7 @@ function cell(column, record, first) {
   const kind = !words ? "number" : value?.length > 30 ? "literal long" : "literal";
   const attributes = { class: kind, title: value ?? "not measured, or not reached" };
   return element(head ? "th" : "td", head ? { ...attributes, scope: "row" } : attributes, cellText(value, column),
-    note && element("span", { class: "muted" }, ` [${note}]`));
+    note && element("span", { class: "muted note" }, ` [${note}]`));
 }
 
 function sort(lines, body, column, sign) {
@@ -61,12 +61,28 @@ function dataTable(name, everyColumn, records) {
     return head;
   });
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body);
-  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": name }, table);
+  const frame = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": name }, table);
+  return element("div", { class: "framed" }, hint(frame, heads), frame);
 }
 
-function titledTable(id, columns, records) {
+// Says how many columns lie beyond the right edge, while there are any: nothing else shows it on a phone.
+function hint(frame, heads) {
+  const line = element("p", { class: "hint", hidden: "" });
+  const count = () => {
+    const edge = frame.getBoundingClientRect().right - 1;
+    const beyond = heads.filter((head) => head.getBoundingClientRect().right > edge + 1).length;
+    line.hidden = frame.scrollWidth <= frame.clientWidth + 1;
+    line.textContent = beyond ? `${beyond} more ${beyond === 1 ? "column" : "columns"} →` : "← all columns seen";
+    frame.classList.toggle("more", beyond > 0 && !line.hidden);
+  };
+  frame.addEventListener("scroll", count, { passive: true });
+  new ResizeObserver(count).observe(frame);
+  return line;
+}
+
+function titledTable(id, columns, records, size = "") {
   const { title, caption } = text(id);
   const table = dataTable(title, columns, records);
   const about = [element("h3", {}, title), element("p", {}, caption)];
-  return table && element("div", { class: "block", id: `table-${id}` }, ...about, table);
+  return table && element("div", { class: `block ${size}`, id: `table-${id}` }, ...about, table);
 }

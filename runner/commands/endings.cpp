@@ -29,6 +29,11 @@ struct Trouble {
 }  // namespace
 
 int together(const Communicator& comm, const std::function<void()>& body) {
+  std::set<std::string> told;
+  return together(comm, body, told);
+}
+
+int together(const Communicator& comm, const std::function<void()>& body, std::set<std::string>& told) {
   Trouble trouble;
   try {
     body();
@@ -52,12 +57,11 @@ int together(const Communicator& comm, const std::function<void()>& body) {
   const std::vector<std::int64_t> codes = comm.gather(static_cast<std::int64_t>(trouble.code));
   const std::vector<std::string> texts = comm.gather(trouble.text);
   std::vector<std::int64_t> worst{exit_done};
-  std::set<std::string> printed;
   for (std::size_t rank = 0; rank < codes.size(); ++rank) {
     if (codes[rank] == exit_done) continue;
     const bool first = worst[0] == exit_done || (worst[0] == exit_internal && codes[rank] != exit_internal);
     if (first) worst[0] = codes[rank];
-    if (!texts[rank].empty() && printed.insert(texts[rank]).second) std::cerr << "tributary: " << texts[rank] << '\n';
+    if (!texts[rank].empty() && told.insert(texts[rank]).second) std::cerr << "tributary: " << texts[rank] << '\n';
   }
   comm.broadcast(worst);
   return static_cast<int>(worst[0]);

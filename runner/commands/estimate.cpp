@@ -25,6 +25,13 @@ double circuit_cost(const Job& job) {
   return static_cast<double>(passes * job.pairs.test.size()) * static_cast<double>(job.architecture().layers());
 }
 
+/// The same of its first neurons' values on the training pairs.
+double top_cost(const Job& job) {
+  if (!job.config.method.has_neurons()) return 0;
+  const std::int64_t prompts = (job.config.unpaired ? 1 : 2) * std::ssize(job.pairs.train);
+  return static_cast<double>(prompts * job.architecture().layers());
+}
+
 /// The same of its steering.
 double steering_cost(const Job& job) {
   if (!job.has_steering()) return 0;
@@ -83,6 +90,13 @@ SimulationResult simulated_attribution(const RunGroup& runs, double second, int 
   return simulate(units, model);
 }
 
+/// Of a forward pass through one block.
+double second_of_block(const Job& job) {
+  const std::int64_t length = job.pairs.train.front().length();
+  if (job.device.is_cpu()) return job.measures->seconds_of_block(*job.working, length);
+  return block_operations(job.architecture(), length) / card_operations;
+}
+
 }  // namespace
 
 void Estimate::add(const Estimate& other) {
@@ -96,7 +110,7 @@ void Estimate::add(const Estimate& other) {
 
 Estimate estimate(const RunGroup& runs, int ranks, int threads) {
   const Job& job = *runs.front();
-  const double second = job.measures->seconds_of_block(*job.working, job.pairs.train.front().length());
+  const double second = second_of_block(job);
   const SimulationResult attribution = simulated_attribution(runs, second, ranks, threads);
   Estimate result;
   result.seconds = attribution.seconds;
@@ -110,7 +124,7 @@ Estimate estimate(const RunGroup& runs, int ranks, int threads) {
   if (!compared.empty()) agreement += simulated_attribution(compared, second, ranks, threads).seconds;
   result.seconds += agreement;
   for (const Job* run : runs) {
-    const double own = (circuit_cost(*run) + steering_cost(*run)) * second / workers;
+    const double own = (top_cost(*run) + circuit_cost(*run) + steering_cost(*run)) * second / workers;
     result.longest_run = std::max(result.longest_run, attribution.seconds + agreement + own);
     result.seconds += own;
   }

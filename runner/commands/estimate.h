@@ -2,11 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How long a plan will take, before it runs: what this machine does in a moment, times the work, on simulated ranks.
+// For cards, which may not be here, a speed is assumed.
 #pragma once
 
 #include "runner/job/plan.h"
 
 namespace tributary {
+
+/// Floating-point operations in a second that a card is taken to reach on calls of a usual size: an assumption.
+inline constexpr double card_operations = 5e12;
 
 struct Estimate {
   double seconds = 0;           //!< of the stages one after another

@@ -8,6 +8,7 @@
 #include "runner/stages/circuit_stage.h"
 #include "runner/stages/not_finite.h"
 #include "runner/stages/steering_stage.h"
+#include "runner/stages/top_stage.h"
 
 namespace tributary {
 
@@ -29,6 +30,7 @@ Outcome GroupOutcomes::of(std::size_t i, Timings& own) const {
   Outcome outcome;
   outcome.attribution = &attributions_[i];
   outcome.performance = &performance_;
+  if (job.config.method.has_neurons()) outcome.top = run_top(alone, job, attributions_[i]);
   if (job.has_circuit()) outcome.circuit = run_circuits(alone, job, attributions_[i]);
   if (job.has_steering()) outcome.steering = run_steering(alone, job, attributions_[i]);
   agreed(execution_.comm, [&] {

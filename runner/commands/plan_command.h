@@ -1,16 +1,15 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The dry cousins of `tributary run`: what a sweep file would do.
+// What a sweep file would do, without doing it.
 #pragma once
 
 #include "runner/commands/run_arguments.h"
 
 namespace tributary {
 
-/// Reads and checks everything a run would, computes nothing, and prints what would be done. Throws UserError.
+/// Reads and checks what a run would but for the weights, computes nothing, and prints what would be done, on these
+/// machines or on those described. Throws UserError.
 void plan_command(const RunArguments& arguments);
-/// Checks the sweep file alone. Throws UserError.
-void validate_command(const RunArguments& arguments);
 
 }  // namespace tributary

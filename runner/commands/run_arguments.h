@@ -21,6 +21,14 @@ enum class OnFailure { go_on, stop };
 enum class Changed { refuse, set_aside };
 enum class Fresh { no, yes };
 
+/// `plan`: what to plan for; nothing: this machine.
+struct PlannedMachines {
+  std::optional<std::int64_t> ranks;
+  std::optional<std::int64_t> nodes;
+  std::optional<std::int64_t> cards;  //!< in all, a rank each
+  std::string memory;                 //!< that a rank may take, on a card the card's ("24G"); empty: as the file says
+};
+
 struct RunArguments {
   std::filesystem::path file;
   std::vector<std::string> overrides;  //!< "key.path=value"
@@ -32,7 +40,8 @@ struct RunArguments {
   Cards cards = Cards::one_rank_each;
   Order order = Order::Planned;  //!< a test switch: no bit depends on it
   std::uint64_t order_seed = 0;
-  std::int64_t plan_ranks = 1;               //!< `plan`: the ranks to estimate for
+  PlannedMachines planned;
+  enum class Checked { all, file } checked = Checked::all;  //!< `validate`: with what the file names, or the file alone
   double silence = 300;                      //!< seconds without a sign of life after which a rank is named
   std::optional<std::chrono::seconds> time;  //!< what the run may take from the start of the process
 };

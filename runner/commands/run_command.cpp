@@ -100,6 +100,7 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   StartUp start_up;
   bool any_open = false;  // some run was not complete before
   bool named = false;
+  std::set<std::string> told;
   const bool fail_fast = arguments.on_failure == OnFailure::stop;
   int worst = exit_done;
   const auto remember = [&worst](int one) {
@@ -109,7 +110,8 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
     std::vector<std::unique_ptr<Run>> runs;
     for (const Settings* one : candidates) {
       auto run = std::make_unique<Run>(arguments, sweep, comm, *one, arguments.only ? "." : folder_in_base(*one));
-      code = together(comm, [&] { run->prepare(shelf); });
+      code = together(
+          comm, [&] { run->prepare(shelf); }, told);
       remember(code);
       if (code == exit_done) runs.push_back(std::move(run));
     }

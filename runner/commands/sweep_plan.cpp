@@ -2,21 +2,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/commands/sweep_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <optional>
+#include <stdexcept>
 
 #include "common/errors.h"
 #include "runner/commands/found_results.h"
 #include "runner/commands/sweep_runs.h"
+#include "runner/job/identity.h"
+#include "runner/job/notes.h"
 #include "runner/job/plan.h"
-#include "runner/job/prepare_job.h"
+#include "runner/journal/output_folder.h"
 #include "runner/machine/device.h"
+#include "runner/machine/memory_limits.h"
 
 namespace tributary {
 namespace {
 
-FoundResults::What results_there(const std::filesystem::path& folder, const Job& job) {
+/// Weights are not read: what lies there counts as this model's.
+FoundResults::What results_there(const std::filesystem::path& folder, const Settings& settings, Job& job) {
   try {
+    const std::optional<StoredRun> stored = stored_run(folder);
+    if (!stored) return FoundResults::What::none;
+    job.model_hash = stored->model_hash;
+    job.identities = identities_of(job, settings);
     return look_for_results(folder, job).what;
+  } catch (const ResultsChanged&) {
+    return FoundResults::What::changed;
   } catch (const UserError&) {
     return FoundResults::What::others;
   }
@@ -36,7 +50,49 @@ std::vector<RunGroup> passes_of(const std::vector<Job>& jobs) {
 
 }  // namespace
 
-PlannedRun SweepPlanner::planned(const Settings& settings, const Job& job) const {
+Machines machines_of(const PlannedMachines& asked) {
+  const auto refuse_if = [](bool wrong, const char* option, const std::string& text) {
+    if (wrong) throw UserError(option, text);
+  };
+  Machines machines;
+  machines.nodes = asked.nodes.value_or(0);
+  machines.cards = asked.cards.has_value();
+  machines.ranks = asked.cards.value_or(asked.ranks.value_or(std::max<std::int64_t>(1, machines.nodes)));
+  refuse_if(asked.cards && asked.ranks && *asked.cards != *asked.ranks, "--cards",
+            "each rank has a card of its own, so --ranks is the same number; remove one of the two");
+  refuse_if(machines.nodes != 0 && machines.ranks % machines.nodes != 0, asked.cards ? "--cards" : "--ranks",
+            fmt::format("{} cannot be shared out evenly to {} nodes; give a multiple of {}", machines.ranks,
+                        machines.nodes, machines.nodes));
+  try {
+    if (!asked.memory.empty()) machines.memory = parse_bytes(asked.memory);
+  } catch (const std::invalid_argument& error) {
+    throw UserError("--memory", error.what());
+  }
+  return machines;
+}
+
+Job SweepPlanner::sketched(const Settings& settings) {
+  const std::string wanted = settings.at<std::string>("model.device");
+  if (machines_.cards && wanted == "cpu") {
+    throw UserError(settings.where("model.device"),
+                    "model.device: cpu runs on no card; leave out --cards, or take auto");
+  }
+  if (!machines_.cards && wanted == "cuda" && choose_device("auto", 0).is_cpu()) {
+    throw UserError(
+        settings.where("model.device"),
+        "model.device: cuda asks for cards, and this machine has none to plan with; say how many there will "
+        "be and what memory each has: --cards 4 --memory 24G");
+  }
+  const at::Device device = machines_.cards ? at::Device(at::kCUDA, 0) : choose_device(wanted, 0);
+  Job job = shelf_.job(settings, device);
+  if (machines_.memory != 0) job.config.memory = machines_.memory;
+  if (machines_.cards && job.config.memory == 0) {
+    throw UserError("--cards", "a plan for cards needs to know what memory each has: --memory 24G");
+  }
+  return job;
+}
+
+PlannedRun SweepPlanner::planned(const Settings& settings, Job& job) const {
   const Architecture& a = job.architecture();
   PlannedRun run;
   run.number = static_cast<std::size_t>(&settings - sweep_.data());
@@ -47,7 +103,7 @@ PlannedRun SweepPlanner::planned(const Settings& settings, const Job& job) const
   run.nodes = a.layers() * job.node_positions() * a.neurons;
   run.units = plan_attribution({&job}).units.size() + (job.has_circuit() ? plan_curve(job).units.size() : 0);
   run.folder = folder_of(arguments_, settings);
-  run.results = results_there(run.folder, job);
+  run.results = results_there(run.folder, settings, job);
   return run;
 }
 
@@ -56,9 +112,13 @@ PlannedPass SweepPlanner::planned(const RunGroup& group) const {
   PlannedPass pass;
   pass.runs = group.size();
   pass.units = plan_attribution(group).units.size();
-  pass.threads = worker_threads(job.config.threads, job.device, alone_);
-  pass.memory = plan_memory(group, pass.threads, alone_.local_size());
-  pass.estimate = estimate(group, static_cast<int>(arguments_.plan_ranks), pass.threads);
+  const std::int64_t all_threads = worker_threads(job.config.threads, job.device, alone_);
+  const bool shared = job.config.threads == 0 && job.device.is_cpu();  // the cores of a node, by its ranks
+  pass.threads =
+      static_cast<int>(shared ? std::max<std::int64_t>(1, all_threads / machines_.ranks_a_node()) : all_threads);
+  const std::int64_t sharers = job.device.is_cpu() ? machines_.ranks_a_node() : 1;  // of the memory
+  pass.memory = plan_memory(group, pass.threads, static_cast<int>(sharers));
+  pass.estimate = estimate(group, static_cast<int>(machines_.ranks), pass.threads);
   return pass;
 }
 
@@ -66,8 +126,11 @@ PlannedGroup SweepPlanner::plan(const std::vector<const Settings*>& candidates) 
   PlannedGroup group;
   std::vector<Job> jobs;
   for (const Settings* one : candidates) {
-    jobs.push_back(prepare_job(*one, shelf_));
+    jobs.push_back(sketched(*one));
     group.runs.push_back(planned(*one, jobs.back()));
+    for (const std::string& note : notes_on(jobs.back(), *one)) {
+      if (std::find(group.notes.begin(), group.notes.end(), note) == group.notes.end()) group.notes.push_back(note);
+    }
   }
   for (const RunGroup& pass : passes_of(jobs)) group.passes.push_back(planned(pass));
   return group;

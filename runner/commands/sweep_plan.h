@@ -16,8 +16,8 @@
 #include "runner/commands/found_results.h"
 #include "runner/commands/run_arguments.h"
 #include "runner/job/memory_plan.h"
-#include "runner/job/model.h"
 #include "runner/job/plan.h"
+#include "runner/job/sketch.h"
 
 namespace tributary {
 
@@ -43,26 +43,43 @@ struct PlannedPass {
 struct PlannedGroup {
   std::vector<PlannedRun> runs;
   std::vector<PlannedPass> passes;
+  std::vector<std::string> notes;  //!< what the user should know of them, each once
 };
 
-/// Plans a sweep group by group, each model read once for the groups in a row that name it.
+/// The machines that a plan is for.
+struct Machines {
+  std::int64_t ranks = 1;
+  std::int64_t nodes = 0;    //!< 0: as many as the ranks need
+  bool cards = false;        //!< each rank has one
+  std::uint64_t memory = 0;  //!< bytes a rank may take; 0: as the file says
+
+  [[nodiscard]] std::int64_t ranks_a_node() const { return nodes == 0 ? 1 : (ranks + nodes - 1) / nodes; }
+};
+
+/// Throws UserError where the options contradict each other.
+Machines machines_of(const PlannedMachines& asked);
+
+/// Plans a sweep group by group, from config.json, tokenizer.json and the pairs: no weights are read.
 class SweepPlanner {
  public:
-  /// Both must outlive it.
+  /// Arguments and sweep must outlive it.
   SweepPlanner(const RunArguments& arguments, const std::vector<Settings>& sweep)
-      : arguments_(arguments), sweep_(sweep) {}
+      : arguments_(arguments), sweep_(sweep), machines_(machines_of(arguments.planned)) {}
 
+  [[nodiscard]] const Machines& machines() const { return machines_; }
   /// Of runs that may share passes (grouped(), sweep_runs.h). Throws UserError.
   PlannedGroup plan(const std::vector<const Settings*>& candidates);
 
  private:
-  [[nodiscard]] PlannedRun planned(const Settings& settings, const Job& job) const;
+  [[nodiscard]] Job sketched(const Settings& settings);
+  [[nodiscard]] PlannedRun planned(const Settings& settings, Job& job) const;
   [[nodiscard]] PlannedPass planned(const RunGroup& group) const;
 
   const RunArguments& arguments_;
   const std::vector<Settings>& sweep_;
+  Machines machines_;
   Communicator alone_;
-  ModelShelf shelf_{alone_};
+  SketchShelf shelf_;
 };
 
 }  // namespace tributary

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <iostream>
-#include <iterator>
 #include <optional>
 #include <utility>
 
 #include "io/results.h"
 #include "runner/job/averaged_prompts.h"
+#include "runner/job/notes.h"
 #include "runner/job/prepare_job.h"
 #include "runner/report/report.h"
 #include "runner/report/summary.h"
@@ -17,8 +17,6 @@
 
 namespace tributary {
 namespace {
-
-constexpr const char* circuit_sizes[] = {"circuit.counts", "circuit.fractions", "circuit.thresholds", "circuit.mass"};
 
 std::uint64_t expected_bytes(const Job& job) {
   const Architecture& a = job.architecture();
@@ -83,19 +81,7 @@ void Run::note_unused(const std::string& key) const {
 
 /// Numbers of pairs are limits, so fewer are no mistake; but one should know before the run.
 void Run::note_pairs() const {
-  const PairOptions& asked = job_.config.pairs;
-  const auto few = [](const char* key, const std::optional<std::int64_t>& wanted, std::size_t found) {
-    if (!wanted || *wanted <= static_cast<std::int64_t>(found)) return;
-    std::cerr << "tributary: note: " << key << " asks for " << *wanted << " pairs, and there are " << found << '\n';
-  };
-  few("pairs.train", asked.train, job_.pairs.train.size());
-  few("pairs.test", asked.test, job_.pairs.test.size());
-  const bool wants_circuits = std::any_of(std::begin(circuit_sizes), std::end(circuit_sizes),
-                                          [this](const char* key) { return settings_.given(key); });
-  if (job_.pairs.test.empty() && wants_circuits) {
-    std::cerr << "tributary: note: no pairs are held out, so no circuits are evaluated; set pairs.test, or "
-                 "pairs.test_file\n";
-  }
+  for (const std::string& note : notes_on_pairs(job_, settings_)) std::cerr << "tributary: note: " << note << '\n';
 }
 
 void Run::warn() const {

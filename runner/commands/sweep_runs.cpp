@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "runner/commands/sweep_problems.h"
 #include "runner/job/keys.h"
 #include "runner/job/run_config.h"
 
@@ -34,16 +35,15 @@ std::filesystem::path folder_of(const RunArguments& arguments, const Settings& s
 
 std::vector<Settings> checked_runs(const RunArguments& arguments) {
   std::vector<Settings> runs = read_settings(key_table(), arguments.file, arguments.overrides);
-  std::vector<Problem> problems;
+  SweepProblems problems(runs.size());
   for (const Settings& settings : runs) {
     try {
       run_config(settings);
     } catch (const UserError& error) {
-      const std::string run = settings.label().empty() ? "" : " (run " + settings.label() + ")";
-      for (const Problem& problem : error.problems()) problems.push_back({problem.where, problem.text + run});
+      problems.add(error, settings.label());
     }
   }
-  if (!problems.empty()) throw UserError(problems);
+  problems.throw_if_any();
   if (!arguments.only) return runs;
   if (*arguments.only < 0 || *arguments.only >= std::ssize(runs)) {
     throw UserError("--run",

@@ -34,7 +34,8 @@ Identities identities_of(const Job& job, const Settings& settings) {
   identities.performance = hash_of("held-out pairs " + job.pairs.test_hash);
   identities.agreement = hash_of(settings.text_of({"agreement"}));
   identities.circuit = hash_of(settings.text_of({"circuit"}) + all);
-  identities.steering = hash_of(settings.text_of({"steering", "circuit.ranking"}) + all);
+  identities.steering = hash_of(settings.text_of({"steering", "circuit.ranking"}) + all + "\nwith factor 1");
+  identities.top = hash_of(settings.text_of({"top"}));
   return identities;
 }
 

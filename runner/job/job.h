@@ -28,6 +28,7 @@ struct Identities {
   std::string agreement;    //!< what the comparison with exact patching depends on besides the scores
   std::string circuit;      //!< what circuits depend on besides the scores
   std::string steering;     //!< the same of steering
+  std::string top;          //!< the same of what the first nodes' neurons do
 };
 
 struct Job {
@@ -39,7 +40,8 @@ struct Job {
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length
   std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same
   std::shared_ptr<ModelMeasures> measures;                  //!< of those networks
-  std::optional<Checkpoint> checkpoint;                     //!< that their weights lie in or come from
+  std::optional<Checkpoint> checkpoint;                     //!< that their weights lie in or come from; a plan has none
+  std::optional<at::ScalarType> stored_type;                //!< of a plan: the dtype that config.json gives the weights
   at::Device device = at::Device(at::kCPU);
   std::string model_hash;
   Identities identities;          //!< of its numbers

@@ -16,6 +16,24 @@ namespace tributary {
 
 namespace {
 
+/// Prompts of attribution.baseline_file that have the run's token length.
+std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, const Tokenizer& tokenizer,
+                                                     std::int64_t length) {
+  std::vector<std::vector<std::int64_t>> prompts;
+  for (const PromptPair& pair : read_pairs(config.baseline_file)) {
+    const std::string& text = config.unpaired || !pair.patch_prefix ? pair.clean_prefix : *pair.patch_prefix;
+    std::vector<std::int64_t> ids = tokenizer.encode(text, SpecialTokens::add);
+    if (static_cast<std::int64_t>(ids.size()) == length) prompts.push_back(std::move(ids));
+  }
+  if (prompts.empty()) {
+    throw UserError(
+        config.baseline_file.string(),
+        "no prompt has " + std::to_string(length) +
+            " tokens (the mean is taken position by position, so they must be as long as the training pairs)");
+  }
+  return prompts;
+}
+
 /// Means must serve held-out pairs of every length, and be more than a pair's own values.
 void require_ablation_means(const Job& job, const Settings& settings) {
   const std::vector<std::int64_t> lengths = lengths_without_mean(job);
@@ -74,6 +92,13 @@ void settle_sizes(Job& job, const Settings& settings) {
     throw UserError(settings.where("metric_top"),
                     fmt::format("metric_top: {} is more than the {} tokens of the vocabulary; lower it",
                                 config.metric_top, job.architecture().vocabulary));
+  }
+  const auto names = static_cast<std::int64_t>(config.positions_names.size());
+  if (names > 0 && names != job.node_positions()) {
+    throw UserError(settings.where("pairs.positions_names"),
+                    fmt::format("pairs.positions_names: has {} names where prompts have {} tokens, special ones "
+                                "included; give one each ('' for a position without a name)",
+                                names, job.node_positions()));
   }
   require_ablation_means(job, settings);
 }
@@ -136,6 +161,37 @@ void settle_quadrature(Job& job) {
                     "replacement rules have none; take a fixed rule, or dtype float32");
   }
   method.quadrature = Quadrature::pilot;
+}
+
+void settle_job(Job& job, const Settings& settings) {
+  job.config.unpaired = lacks_counterfactuals(job.pairs);
+  const bool kept = job.config.method.positions == Positions::keep;
+  job.train_length = kept ? job.pairs.train.front().length() : 1;
+  if (!job.config.baseline_file.empty()) {
+    if (buckets_of(job.pairs.train).size() > 1) {
+      throw UserError("attribution.baseline_file",
+                      "holds means for one token length, and the training pairs have several; set pairs.length and "
+                      "positions: keep");
+    }
+    job.baseline_prompts = read_baseline(job.config, *job.tokenizer, job.pairs.train.front().length());
+  }
+  settle_sizes(job, settings);
+  check_steering(job, settings);
+  settle_rules(job);
+  settle_quadrature(job);
+}
+
+bool lacks_counterfactuals(const PairSet& pairs) {
+  const auto lacks = [](const TokenPair& pair) { return pair.counterfactual.empty(); };
+  return std::any_of(pairs.train.begin(), pairs.train.end(), lacks) ||
+         std::any_of(pairs.test.begin(), pairs.test.end(), lacks);
+}
+
+PairOptions pair_options_for(const RunConfig& config, const Architecture& architecture) {
+  PairOptions options = config.pairs;
+  options.vocabulary = architecture.vocabulary;
+  options.max_length = architecture.max_positions;
+  return options;
 }
 
 }  // namespace tributary

@@ -24,4 +24,14 @@ void settle_rules(Job& job);
 /// the rules leave a pilot nothing to compare with.
 void settle_quadrature(Job& job);
 
+/// Whether a pair, training or held out, has no counterfactual prompt.
+bool lacks_counterfactuals(const PairSet& pairs);
+
+/// How pairs are chosen for a model of this size.
+PairOptions pair_options_for(const RunConfig& config, const Architecture& architecture);
+
+/// All that is known once the pairs are: everything above, and the prompts of attribution.baseline_file. Throws
+/// UserError.
+void settle_job(Job& job, const Settings& settings);
+
 }  // namespace tributary

@@ -71,6 +71,13 @@ std::vector<Key> make_table() {
        .fallback = "refuse",
        .meaning = "pairs that cannot be used: refuse (listing every reason) or skip (and count)",
        .choices = {"refuse", "skip"}},
+      {.path = "pairs.answer",
+       .kind = Kind::text,
+       .fallback = "whole",
+       .meaning =
+           "what of an answer is compared: whole (answers of several tokens are unfit), or its first-token (pairs "
+           "whose answers begin with the same one are unfit)",
+       .choices = {"whole", "first-token"}},
       {.path = "pairs.correct_only",
        .kind = Kind::boolean,
        .fallback = "false",
@@ -82,6 +89,12 @@ std::vector<Key> make_table() {
        .fallback = "refuse",
        .meaning = "test pairs whose prompts are training prompts",
        .choices = {"refuse", "allow"}},
+      {.path = "pairs.positions_names",
+       .kind = Kind::texts,
+       .meaning =
+           "with positions: keep, names for the positions of the prompts, one each; default: the token that all clean "
+           "prompts have there",
+       .effect = Effect::evaluation},
       {.path = "pairs.length",
        .kind = Kind::integer,
        .fallback = "first",
@@ -213,6 +226,15 @@ std::vector<Key> make_table() {
        .fallback = "keep",
        .meaning = "nodes are (layer, position, neuron), or summed over positions: (layer, neuron)",
        .choices = {"keep", "sum"}},
+      {.path = "top",
+       .kind = Kind::integer,
+       .fallback = "50",
+       .meaning =
+           "the first nodes by |score| that tables list, with the tokens that their neurons promote and suppress and "
+           "their values on the training pairs",
+       .least = 1,
+       .most = 10000,
+       .effect = Effect::evaluation},
       {.path = "circuit.counts",
        .kind = Kind::integers,
        .fallback = "[10, 30, 100, 300, 1000]",
@@ -271,8 +293,9 @@ std::vector<Key> make_table() {
        .effect = Effect::evaluation},
       {.path = "steering.factors",
        .kind = Kind::numbers,
-       .meaning =
-           "on the held-out pairs' clean prompts, multiply neurons by each of these and record what the model says",
+       .meaning = "on the held-out pairs' clean prompts, multiply neurons by each of these, and by 1 for comparison, "
+                  "and record "
+                  "what the model says",
        .effect = Effect::evaluation},
       {.path = "steering.top",
        .kind = Kind::integer,

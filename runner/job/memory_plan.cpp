@@ -85,8 +85,8 @@ struct Longest {
 Longest longest_of(const Job& job) {
   Longest longest;
   for (const Bucket& bucket : buckets_of(job.pairs.train)) {
-    const Prompts prompts = prompts_of(job, job.pairs.train, bucket.members);
-    longest = {bucket.length, bucket.length - prompts.shared};
+    const std::int64_t shared = job.config.unpaired ? 0 : shared_positions(job.pairs.train, bucket.members);
+    longest = {bucket.length, bucket.length - shared};
   }
   return longest;
 }
@@ -100,22 +100,27 @@ bool is_mapped(const at::Tensor& weight, const Checkpoint& checkpoint) {
 }
 
 /// What a network's weights will hold of this process's memory. Of embedding tables that lie in the file, only rows
-/// that are used are read; copies were written whole.
-std::uint64_t weight_bytes(const Transformer& network, const Checkpoint& checkpoint) {
+/// that are used are read; copies were written whole, and so is all that goes to a card.
+std::uint64_t weight_bytes(const Job& job, const Transformer& network) {
   const Weights& w = network.weights();
+  const auto lies_in_file = [&](const at::Tensor& table) {
+    if (!job.device.is_cpu()) return false;
+    return job.checkpoint ? is_mapped(table, *job.checkpoint) : table.scalar_type() == job.stored_type;
+  };
   std::uint64_t bytes = block_bytes(w);
-  if (!is_mapped(w.embedding, checkpoint)) bytes += w.embedding.nbytes();
-  if (!w.unembedding.is_same(w.embedding) && !is_mapped(w.unembedding, checkpoint)) bytes += w.unembedding.nbytes();
+  if (!lies_in_file(w.embedding)) bytes += w.embedding.nbytes();
+  if (!w.unembedding.is_same(w.embedding) && !lies_in_file(w.unembedding)) bytes += w.unembedding.nbytes();
   return bytes;
+}
+
+std::uint64_t weight_bytes(const Job& job) {
+  return weight_bytes(job, *job.working) + (job.exact != job.working ? weight_bytes(job, *job.exact) : 0);
 }
 
 /// Resident memory once all weights have been used.
 std::uint64_t resident_with_weights(const Job& job) {
-  job.checkpoint->release_pages();
-  const std::uint64_t without = resident_bytes();
-  std::uint64_t weights = weight_bytes(*job.working, *job.checkpoint);
-  if (job.exact != job.working) weights += weight_bytes(*job.exact, *job.checkpoint);
-  return without + weights;
+  if (job.checkpoint) job.checkpoint->release_pages();
+  return resident_bytes() + weight_bytes(job);
 }
 
 }  // namespace
@@ -126,11 +131,11 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
   MemoryPlan plan;
   const Longest longest = longest_of(job);
   plan.row = job.measures->row_bytes(*job.working, longest.length);
-  const std::uint64_t held = card ? 0 : resident_with_weights(job);
-  const std::uint64_t free = free_bytes(job.device);
-  plan.budget = job.config.memory != 0
-                    ? job.config.memory
-                    : held + static_cast<std::uint64_t>(share_of_free * static_cast<double>(free) / ranks_here);
+  const std::uint64_t held = card ? weight_bytes(job) : resident_with_weights(job);
+  const auto share_of = [&](std::uint64_t free) {
+    return held + static_cast<std::uint64_t>(share_of_free * static_cast<double>(free) / ranks_here);
+  };
+  plan.budget = job.config.memory != 0 ? job.config.memory : share_of(free_bytes(job.device));
   std::int64_t pairs = 1;
   for (const Chunk& chunk : plan_attribution(runs).chunks) {
     pairs = std::max(pairs, static_cast<std::int64_t>(chunk.members.size()));
@@ -149,11 +154,12 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
   plan.batch_rows = std::max<std::int64_t>(rows, 1);
   plan.expected_peak = peak_with(plan.batch_rows);
   if (job.config.memory != 0 && plan.expected_peak > plan.budget) {
-    throw UserError("memory",
-                    fmt::format("{} are not enough: {} rows in a network call with {} worker threads take {}; "
-                                "raise memory, or lower threads{}",
-                                text_of_bytes(plan.budget), plan.batch_rows, threads, text_of_bytes(plan.expected_peak),
-                                job.config.batch_rows != 0 ? " or batch_rows" : ""));
+    throw UserError(
+        "memory",
+        fmt::format("{} are not enough: {} rows in a network call with {} worker threads take {}, {} of it for "
+                    "weights; raise memory, or lower threads{}",
+                    text_of_bytes(plan.budget), plan.batch_rows, threads, text_of_bytes(plan.expected_peak),
+                    text_of_bytes(weight_bytes(job)), job.config.batch_rows != 0 ? " or batch_rows" : ""));
   }
   return plan;
 }

@@ -64,7 +64,28 @@ WeightStore node_store(const std::shared_ptr<NodeMemory>& memory) {
           memory->writes() ? WeightStore::Role::fill : WeightStore::Role::share};
 }
 
+TensorSource source_of(const Checkpoint& checkpoint) {
+  TensorSource source;
+  source.where = checkpoint.folder().string();
+  source.find = [&checkpoint](const std::string& name) {
+    const StoredTensor* stored = checkpoint.find(name);
+    return stored == nullptr ? at::Tensor() : mapped_tensor(checkpoint, *stored);
+  };
+  for (const auto& [name, stored] : checkpoint.tensors()) source.names.push_back(name);
+  return source;
+}
+
+Architecture architecture_of(const Checkpoint& checkpoint) {
+  return describe_architecture(checkpoint.config(), (checkpoint.folder() / "config.json").string());
+}
+
 }  // namespace
+
+void check_weights(const Checkpoint& checkpoint) {
+  std::size_t bytes = 0;
+  bind_weights(architecture_of(checkpoint), checkpoint.config(), source_of(checkpoint), at::TensorOptions(at::kFloat),
+               measuring_store(bytes));
+}
 
 at::ScalarType dtype_named(const std::string& name) {
   if (name == "float64") return at::kDouble;
@@ -75,19 +96,12 @@ at::ScalarType dtype_named(const std::string& name) {
 
 std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type,
                                                     const at::Device& device, const Communicator& comm) {
-  const std::string config_file = (checkpoint.folder() / "config.json").string();
   Architecture architecture;
-  TensorSource source;
-  source.where = checkpoint.folder().string();
-  source.find = [&checkpoint](const std::string& name) {
-    const StoredTensor* stored = checkpoint.find(name);
-    return stored == nullptr ? at::Tensor() : mapped_tensor(checkpoint, *stored);
-  };
-  for (const auto& [name, stored] : checkpoint.tensors()) source.names.push_back(name);
+  const TensorSource source = source_of(checkpoint);
   const at::TensorOptions options = at::TensorOptions(type).device(device);
   std::size_t bytes = 0;
   agreed(comm, [&] {
-    architecture = describe_architecture(checkpoint.config(), config_file);
+    architecture = architecture_of(checkpoint);
     if (device.is_cpu()) bind_weights(architecture, checkpoint.config(), source, options, measuring_store(bytes));
   });
   Weights weights;

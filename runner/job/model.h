@@ -27,6 +27,10 @@ namespace tributary {
 /// "float32" → at::kFloat; ContractViolation for words the key table does not allow.
 at::ScalarType dtype_named(const std::string& name);
 
+/// Throws UserError unless the stored tensors are those that config.json describes: missing, misshapen or unused ones.
+/// Reads none of them.
+void check_weights(const Checkpoint& checkpoint);
+
 /// The network of a checkpoint. Weights that are stored in `type` stay in the mapping; what must be converted or joined
 /// is written once per node (on the CPU). Collective.
 /// Throws UserError: unknown architecture, missing, misshapen or unused tensors.

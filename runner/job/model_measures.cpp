@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "attribution/methods/attribute.h"
+#include "attribution/model/flops.h"
 
 namespace tributary {
 namespace {
@@ -42,22 +44,48 @@ auto remembered(Memo& memo, const typename Memo::key_type& key, const Find& find
 
 }  // namespace
 
+const StandIn& ModelMeasures::measured(const Transformer& network) {
+  const auto known = stand_ins_.find(&network);
+  if (known != stand_ins_.end()) return known->second;
+  StandIn itself;
+  if (is_without_numbers(network)) {
+    itself = stand_in_for(network);
+  } else {
+    itself.network = std::shared_ptr<const Transformer>(&network, [](const Transformer*) {});  // owned elsewhere
+  }
+  return stand_ins_.emplace(&network, std::move(itself)).first->second;
+}
+
 RowBytes ModelMeasures::row_bytes(const Transformer& network, std::int64_t length) {
-  return remembered(row_bytes_, {&network, length}, [&] { return measure_row_bytes(network, length); });
+  return remembered(row_bytes_, {&network, length}, [&] {
+    const StandIn& small = measured(network);
+    const RowBytes bytes = measure_row_bytes(*small.network, length);
+    return RowBytes{bytes.backward * small.width, bytes.forward * small.width};
+  });
 }
 
 double ModelMeasures::seconds_of_block(const Transformer& network, std::int64_t length) {
-  return remembered(seconds_, {&network, length}, [&] { return time_of_block(network, length); });
+  return remembered(seconds_, {&network, length}, [&] {
+    const StandIn& small = measured(network);
+    return time_of_block(*small.network, length) * block_operations(network.architecture(), length) /
+           block_operations(small.network->architecture(), length);
+  });
 }
 
 const Fired& ModelMeasures::fired(const Transformer& network) {
-  if (!fired_) fired_ = count_fired(network, network.architecture().layers());
+  if (!fired_) fired_ = count_fired(*measured(network).network, network.architecture().layers());
   return *fired_;
 }
 
 const Fired& ModelMeasures::sites(const Transformer& network) {
-  if (!sites_) sites_ = count_fired(network, 1);
+  if (!sites_) sites_ = count_fired(*measured(network).network, 1);
   return *sites_;
+}
+
+double block_operations(const Architecture& architecture, std::int64_t length) {
+  const BlockSpec& block = architecture.blocks.back();
+  const BlockWork work{length, length, attended_pairs(length, length, block.attention.window.value_or(0))};
+  return (forward_flops(architecture, block, work) + backward_flops(architecture, block, work)) / 2;
 }
 
 }  // namespace tributary

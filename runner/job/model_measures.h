@@ -13,10 +13,11 @@
 #include "attribution/methods/footprint.h"
 #include "attribution/model/rules.h"
 #include "attribution/model/transformer.h"
+#include "runner/job/stand_in.h"
 
 namespace tributary {
 
-/// Of the networks of one checkpoint. For one thread.
+/// Of the networks of one checkpoint; of one without numbers by a stand-in (stand_in.h). For one thread.
 class ModelMeasures {
  public:
   /// Bytes a row of a network call takes.
@@ -29,10 +30,17 @@ class ModelMeasures {
   const Fired& sites(const Transformer& network);
 
  private:
+  /// The network that is run in this one's place, and how much wider this one is.
+  const StandIn& measured(const Transformer& network);
+
   using NetworkAndLength = std::pair<const Transformer*, std::int64_t>;
+  std::map<const Transformer*, StandIn> stand_ins_;
   std::map<NetworkAndLength, RowBytes> row_bytes_;
   std::map<NetworkAndLength, double> seconds_;
   std::optional<Fired> fired_, sites_;
 };
+
+/// Floating-point operations of a prompt's pass through one block, forward or backward: the mean of both.
+double block_operations(const Architecture& architecture, std::int64_t length);
 
 }  // namespace tributary

@@ -18,6 +18,16 @@ std::vector<Bucket> buckets_of(const std::vector<TokenPair>& pairs) {
   return buckets;
 }
 
+std::int64_t shared_positions(const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members) {
+  std::int64_t shared = pairs.at(static_cast<std::size_t>(members.front())).length() - 1;
+  for (const std::int64_t member : members) {
+    const TokenPair& pair = pairs[static_cast<std::size_t>(member)];
+    const auto [first, other] = std::mismatch(pair.clean.begin(), pair.clean.end(), pair.counterfactual.begin());
+    shared = std::min(shared, static_cast<std::int64_t>(first - pair.clean.begin()));
+  }
+  return shared;
+}
+
 Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members) {
   const auto count = static_cast<std::int64_t>(members.size());
   const std::int64_t length = pairs.at(static_cast<std::size_t>(members.front())).length();
@@ -38,16 +48,7 @@ Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const st
   prompts.clean = clean.to(job.device);
   if (paired) prompts.counterfactual = counterfactual.to(job.device);
   prompts.top_k = job.config.metric_top;
-  if (paired) {
-    const auto differs = [](const TokenPair& pair) {
-      const auto [first, other] = std::mismatch(pair.clean.begin(), pair.clean.end(), pair.counterfactual.begin());
-      return static_cast<std::int64_t>(first - pair.clean.begin());
-    };
-    prompts.shared = length - 1;
-    for (const std::int64_t member : members) {
-      prompts.shared = std::min(prompts.shared, differs(pairs[static_cast<std::size_t>(member)]));
-    }
-  }
+  if (paired) prompts.shared = shared_positions(pairs, members);
   if (job.config.metric != MetricKind::sum_of_logits) {
     const at::Tensor signs = answers == 2 ? at::tensor({1.0, -1.0}, at::kDouble) : at::ones({1}, at::kDouble);
     prompts.tokens = {tokens.to(job.device), signs.to(job.device)};

@@ -22,6 +22,10 @@ struct Bucket {
 /// By token length, shortest first.
 std::vector<Bucket> buckets_of(const std::vector<TokenPair>& pairs);
 
+/// Positions from the first on at which both prompts of each of these pairs have the same tokens; the last is never one
+/// of them. Of pairs of one length, with counterfactuals.
+std::int64_t shared_positions(const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members);
+
 /// Some pairs of one length as tensors on the job's device.
 Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members);
 

@@ -66,6 +66,8 @@ PairOptions pair_options(const Settings& settings) {
   pairs.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("pairs.seed"));
   pairs.unfit = chosen<Unfit>(settings, "pairs.unfit", {{"refuse", Unfit::refuse}, {"skip", Unfit::skip}});
   pairs.overlap = chosen<Overlap>(settings, "pairs.overlap", {{"refuse", Overlap::refuse}, {"allow", Overlap::allow}});
+  pairs.answer =
+      chosen<Answer>(settings, "pairs.answer", {{"whole", Answer::whole}, {"first-token", Answer::first_token}});
   pairs.length = settings.get<std::int64_t>("pairs.length");
   pairs.one_length = settings.at<std::string>("positions") == "keep";
   return pairs;
@@ -226,11 +228,16 @@ RunConfig run_config(const Settings& settings) {
   if (run.keep.count == 0) {
     run.keep.what = settings.at<std::string>("attribution.keep") == "full" ? Keep::What::all : Keep::What::sums;
   }
+  run.top = settings.at<std::int64_t>("top");
+  run.positions_names =
+      settings.get<std::vector<std::string>>("pairs.positions_names").value_or(std::vector<std::string>());
   run.agreement.sample = settings.at<std::int64_t>("agreement.sample");
   run.agreement.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("agreement.seed"));
   run.steering = steering_config(settings, checks);
   const bool compares = run.method.baseline == Baseline::pair || run.circuit.ablation == Ablation::resample;
   run.pairs.counterfactual = compares ? Needs::it : Needs::nothing;
+  checks.refuse_if(!run.positions_names.empty() && run.method.positions == Positions::sum, "pairs.positions_names",
+                   "'positions: sum' keeps no position apart, so there is nothing to name; remove it");
   check_pairs(run, checks);
   if (!run.method.name.empty()) check_method(run, checks);
   checks.finish();

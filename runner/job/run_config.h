@@ -63,6 +63,8 @@ struct RunConfig {
   std::uint64_t seed = 0;
   std::filesystem::path baseline_file;
   Keep keep;
+  std::int64_t top = 0;                      //!< first nodes whose neurons are described
+  std::vector<std::string> positions_names;  //!< empty: not given
   CircuitConfig circuit;
   AgreementConfig agreement;
   SteeringConfig steering;

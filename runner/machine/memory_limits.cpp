@@ -43,9 +43,20 @@ std::uint64_t resident_bytes() {
 std::uint64_t peak_resident_bytes() { return kib_field("/proc/self/status", "VmHWM"); }
 
 std::uint64_t parse_bytes(const std::string& text) {
-  static const std::map<std::string, double> units = {{"B", 1},         {"kB", 1e3},      {"MB", 1e6},
-                                                      {"GB", 1e9},      {"TB", 1e12},     {"KiB", 1 << 10},
-                                                      {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1099511627776.0}};
+  // A letter alone is Slurm's.
+  static const std::map<std::string, double> units = {{"B", 1},
+                                                      {"kB", 1e3},
+                                                      {"MB", 1e6},
+                                                      {"GB", 1e9},
+                                                      {"TB", 1e12},
+                                                      {"KiB", 1 << 10},
+                                                      {"MiB", 1 << 20},
+                                                      {"GiB", 1 << 30},
+                                                      {"TiB", 1099511627776.0},
+                                                      {"K", 1 << 10},
+                                                      {"M", 1 << 20},
+                                                      {"G", 1 << 30},
+                                                      {"T", 1099511627776.0}};
   std::istringstream fields(text);
   double number = 0;
   std::string unit, rest;

@@ -17,7 +17,7 @@ std::uint64_t resident_bytes();
 /// The most that this process has held so far.
 std::uint64_t peak_resident_bytes();
 
-/// "8 GiB", "500 MB", "2.5 GiB" in bytes. Throws std::invalid_argument saying what is allowed.
+/// "8 GiB", "500 MB", "24G" (as Slurm has it: GiB) in bytes. Throws std::invalid_argument saying what is allowed.
 std::uint64_t parse_bytes(const std::string& text);
 /// "8.2 GiB"
 std::string text_of_bytes(std::uint64_t bytes);

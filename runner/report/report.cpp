@@ -13,6 +13,7 @@
 #include "common/version.h"
 #include "io/atomic_file.h"
 #include "runner/machine/host.h"
+#include "runner/report/detail/named_rows.h"
 #include "runner/report/detail/performance.h"
 #include "runner/report/detail/report_runs.h"
 #include "runner/results/schema.h"
@@ -87,9 +88,12 @@ Findings find_results(const std::filesystem::path& folder) {
   return found;
 }
 
-void write_page(const std::filesystem::path& folder, const Document& document) {
+constexpr const char* script_name = "plotly.min.js";
+
+/// script: the chart script's address, seen from the page; empty: the page holds it.
+void write_page(const std::filesystem::path& folder, const Document& document, const std::string& script) {
   const std::filesystem::path file = (folder / "report.html").lexically_normal();
-  write_atomically(file, page_of(document));
+  write_atomically(file, page_of(document, script));
   std::cout << "report       " << file.string() << '\n';
 }
 
@@ -126,27 +130,34 @@ Document report_document(Document::Kind kind, const std::string& title, const st
                     .notes = std::move(notes)};
   for (std::string& note : performance_notes(all)) document.notes.push_back(std::move(note));
   for (Table (*const table)(const Runs&) :
-       {runs_table, data_table, curve_table, agreement_table, methods_table, top_table, heat_table, layers_table,
-        tokens_table, inputs_table, exact_table, steering_table, steering_tokens_table, steered_table, cases_table,
-        pairs_table, provenance_table}) {
+       {runs_table, data_table, curve_table, agreement_table, methods_table, top_table, values_table, heat_table,
+        layers_table, tokens_table, inputs_table, exact_table, steering_table, steering_tokens_table, steered_table,
+        cases_table, pairs_table, provenance_table}) {
     document.tables.push_back(table(all));
   }
   return document;
 }
 
-void report_command(const std::filesystem::path& folder) {
+void report_command(const std::filesystem::path& folder, ChartScript script) {
   Findings found = find_results(folder);
+  const bool shared = found.kind == Document::Kind::sweep && script == ChartScript::shared;
+  const std::filesystem::path script_file = folder / script_name;
   if (found.kind == Document::Kind::sweep) {
+    if (shared)
+      write_atomically(script_file, chart_script());
+    else
+      std::filesystem::remove(script_file);  // no page asks for it any more
     for (RunResults& run : found.runs) {
       if (run.folder == ".") continue;  // its page would be the sweep's
       std::vector<RunResults> alone;
       alone.push_back(std::move(run));
       write_page(folder / alone.front().folder,
-                 report_document(Document::Kind::run, found.title + ": " + alone.front().folder, alone, {}));
+                 report_document(Document::Kind::run, found.title + ": " + alone.front().folder, alone, {}),
+                 shared ? std::string("../") + script_name : "");
       run = std::move(alone.front());
     }
   }
-  write_page(folder, report_document(found.kind, found.title, found.runs, found.notes));
+  write_page(folder, report_document(found.kind, found.title, found.runs, found.notes), shared ? script_name : "");
   for (const std::string& note : found.notes) std::cout << "  missing: " << note << '\n';
 }
 
@@ -155,7 +166,9 @@ void export_command(const std::filesystem::path& folder, const std::filesystem::
   const Document document = report_document(found.kind, found.title, found.runs, found.notes);
   const std::filesystem::path target = out.empty() ? folder / "export" : out;
   make_folder(target);
-  for (const Table& table : document.tables) write_atomically(target / (table.name + ".csv"), csv_of(table));
+  for (const Table& table : document.tables) {
+    write_atomically(target / (table.name + ".csv"), csv_of(detail::with_names(table, document)));
+  }
   write_atomically(target / "tables.json", json_of(document));
   std::cout << "export       " << document.tables.size() << " tables as CSV, and tables.json, in "
             << target.lexically_normal().string() << '\n';

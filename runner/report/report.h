@@ -28,10 +28,13 @@ ResultsFile read_shown_results(const std::filesystem::path& file);
 Document report_document(Document::Kind kind, const std::string& title, const std::vector<RunResults>& runs,
                          std::vector<std::string> notes);
 
-/// Writes folder/report.html of what lies in a run's or a sweep's folder; of a sweep also one in each folder of a run.
-/// Runs that are not finished are named in the page. Throws UserError: no such folder, no results in it, cannot be
-/// written.
-void report_command(const std::filesystem::path& folder);
+/// Where the script that draws charts is: in every page, or beside the sweep's page, once for all pages of a sweep.
+enum class ChartScript { shared, inside };
+
+/// Writes folder/report.html of what lies in a run's or a sweep's folder; of a sweep also one in each folder of a run,
+/// and with ChartScript::shared folder/plotly.min.js. A page of a run alone holds the script in any case. Runs that are
+/// not finished are named in the page. Throws UserError: no such folder, no results in it, cannot be written.
+void report_command(const std::filesystem::path& folder, ChartScript script = ChartScript::shared);
 
 /// Writes every table as <out>/<table>.csv, and all of them as <out>/tables.json. out empty: folder/export. Throws
 /// UserError.

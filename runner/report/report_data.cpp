@@ -173,12 +173,13 @@ Table pairs_table(const Runs& runs) {
 
 Table tokens_table(const Runs& runs) {
   Table table{.name = "tokens",
-              .meaning = "The tokens of the first training pair: names for positions.",
+              .meaning = "The positions, with names: those of the run, or the tokens that all prompts have there.",
               .columns = {
                   {"data", Type::integer, "1", "data set"},
                   {"position", Type::integer, "1", "position, from 0"},
-                  {"token", Type::text, "", "of the clean prompt"},
-                  {"counterfactual_token", Type::text, "", "of the counterfactual one"},
+                  {"position_name", Type::text, "", "its name, or the token that all clean prompts have there"},
+                  {"token", Type::text, "", "of all clean prompts"},
+                  {"counterfactual_token", Type::text, "", "of all counterfactual ones"},
               }};
   for (const ReportRun* run : first_of_data(runs)) {
     if (!run->keeps_positions()) continue;
@@ -186,8 +187,8 @@ Table tokens_table(const Runs& runs) {
     for (std::int64_t position = 0; position < ids.shape.at(1); ++position) {
       const auto place = static_cast<std::size_t>(position);
       if (values<std::int64_t>(ids).at(place) < 0) break;
-      table.add({run->data, position, run->token(position),
-                 values<std::string>(*run->results, "/pairs/counterfactual_tokens").at(place)});
+      table.add({run->data, position, run->position_name(position), run->shared_token("/pairs/clean_tokens", position),
+                 run->shared_token("/pairs/counterfactual_tokens", position)});
     }
   }
   return table;

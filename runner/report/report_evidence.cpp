@@ -77,7 +77,7 @@ Table agreement_table(const Runs& runs) {
 
 Table exact_table(const Runs& runs) {
   Table table{.name = "exact",
-              .meaning = "The sampled neurons: exact patching and the method's score, means over the training pairs.",
+              .meaning = "The sampled nodes: exact patching and the method's score, means over the training pairs.",
               .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"layer", Type::integer, "1", "layer, from 0"},
@@ -115,7 +115,7 @@ Table cases_table(const Runs& runs) {
   Table table{
       .name = "cases",
       .meaning =
-          "Of the 1000 neurons with the largest mean |score| over the pairs of some case, those whose scores tell the "
+          "Of the 1000 nodes with the largest mean |score| over the pairs of some case, those whose scores tell the "
           "pairs of one case best from the others.",
       .columns = {
           {"run", Type::integer, "1", "run"},

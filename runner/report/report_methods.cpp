@@ -55,7 +55,7 @@ class Comparable {
 Table methods_table(const Runs& runs) {
   Table table{
       .name = "methods",
-      .meaning = "Agreement of the scores of any two runs of one data set, over all neurons that both have scored.",
+      .meaning = "Agreement of the scores of any two runs of one data set, over all nodes that both have scored.",
       .columns = {
           {"data", Type::integer, "1", "data set"},
           {"run_a", Type::integer, "1", "a run"},

@@ -86,10 +86,26 @@ std::vector<std::size_t> ReportRun::pairs_of(const std::string& split) const {
   return places;
 }
 
-std::string ReportRun::token(std::int64_t position) const {
-  const Dataset& tokens = dataset_of(*results, "/pairs/clean_tokens");  // [pair, token]
-  if (position < 0 || position >= tokens.shape.at(1)) return "";
-  return values<std::string>(tokens).at(static_cast<std::size_t>(position));
+Cell ReportRun::position_name(std::int64_t position) const {
+  const auto* names = find_attribute<std::vector<std::string>>(*results, "/pairs", "positions_names");
+  if (names != nullptr && position >= 0 && position < std::ssize(*names)) {
+    const std::string& name = (*names)[static_cast<std::size_t>(position)];
+    if (!name.empty()) return name;
+  }
+  return shared_token("/pairs/clean_tokens", position);
+}
+
+Cell ReportRun::shared_token(const std::string& path, std::int64_t position) const {
+  const Dataset& tokens = dataset_of(*results, path);  // [pair, token]
+  const auto width = static_cast<std::size_t>(tokens.shape.at(1));
+  const auto place = static_cast<std::size_t>(position);
+  if (position < 0 || place >= width || tokens.shape.at(0) == 0) return {};
+  const std::vector<std::string>& texts = values<std::string>(tokens);
+  const std::string& first = texts.at(place);
+  for (std::size_t i = place; i < texts.size(); i += width) {
+    if (texts[i] != first) return {};
+  }
+  return first.empty() ? Cell() : Cell(first);
 }
 
 Neuron listed_neuron(const ReportRun& run, const std::string& group, std::size_t i) {

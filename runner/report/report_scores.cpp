@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "attribution/circuit/ranking.h"
 #include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
 namespace {
 
-constexpr std::size_t shown_neurons = 50;
 constexpr std::size_t shown_pairs = 8;
 
 using Type = Column::Type;
@@ -48,42 +46,6 @@ Cell column_mean(const ReportRun& run, const std::string& path, std::int64_t col
 }
 
 }  // namespace
-
-Table top_table(const Runs& runs) {
-  Table table{.name = "top",
-              .meaning = "The neurons with the largest |score| of each run.",
-              .columns = {
-                  {"run", Type::integer, "1", "run"},
-                  {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
-                  {"layer", Type::integer, "1", "layer, from 0"},
-                  {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
-                  {"token", Type::text, "", "what stands at that position in the first clean training prompt"},
-                  {"neuron", Type::integer, "1", "index in the layer"},
-                  {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
-                  {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
-                  {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
-                  {"share", Type::number, "fraction", "of all |score|"},
-              }};
-  for (const ReportRun& run : runs) {
-    if (!run.has_neurons()) continue;
-    const auto of_node = [&run](const char* path, std::int64_t node) {
-      const Dataset* spread = run.find(path);
-      return spread == nullptr ? Cell() : Cell(values<float>(*spread).at(static_cast<std::size_t>(node)));
-    };
-    const std::vector<float>& scores = run.scores();
-    const double all = sum_of(magnitudes(run));
-    const std::vector<std::int64_t> order = ranked(scores, Ranking::absolute);
-    for (std::size_t i = 0; i < std::min(shown_neurons, order.size()); ++i) {
-      const float score = scores[static_cast<std::size_t>(order[i])];
-      if (std::isnan(score)) break;
-      const Neuron neuron = run.neuron(order[i]);
-      table.add({run.run, static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position, run.token(neuron.position),
-                 neuron.index, score, of_node("/attribution/standard_error", order[i]),
-                 of_node("/attribution/sign_share", order[i]), std::abs(score) / all});
-    }
-  }
-  return table;
-}
 
 Table heat_table(const Runs& runs) {
   Table table{.name = "heat",

@@ -24,10 +24,10 @@ double mean_of_row(const Dataset& table, std::size_t row) {
 
 Table steering_table(const Runs& runs) {
   Table table{.name = "steering",
-              .meaning = "Held-out clean prompts with the steered neurons multiplied by a factor, means over pairs.",
+              .meaning = "Held-out clean prompts with the steered nodes multiplied by a factor, means over pairs.",
               .columns = {
                   {"run", Type::integer, "1", "run"},
-                  {"factor", Type::number, "1", "what the neurons were multiplied by; 1 changes nothing"},
+                  {"factor", Type::number, "1", "what the nodes were multiplied by; 1 changes nothing"},
                   {"metric", Type::number, "logits", "m"},
                   {"metric_low", Type::number, "logits", "lower end of its 95 % bootstrap interval"},
                   {"metric_high", Type::number, "logits", "upper end of its 95 % bootstrap interval"},
@@ -55,7 +55,7 @@ Table steering_tokens_table(const Runs& runs) {
               .meaning = "What the steered model says most often.",
               .columns = {
                   {"run", Type::integer, "1", "run"},
-                  {"factor", Type::number, "1", "what the neurons were multiplied by"},
+                  {"factor", Type::number, "1", "what the nodes were multiplied by"},
                   {"rank", Type::integer, "1", "place by number of pairs, from 1"},
                   {"token", Type::text, "", "a most likely next token"},
                   {"pairs", Type::integer, "1", "held-out pairs in which it is the most likely one"},
@@ -90,7 +90,7 @@ Table steering_tokens_table(const Runs& runs) {
 
 Table steered_table(const Runs& runs) {
   Table table{.name = "steered",
-              .meaning = "The neurons that were steered.",
+              .meaning = "The nodes that were steered.",
               .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"layer", Type::integer, "1", "layer, from 0"},

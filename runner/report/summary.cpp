@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
 #include "runner/report/detail/performance.h"
 #include "runner/report/detail/results_access.h"
+#include "runner/report/detail/token_text.h"
 
 namespace tributary {
 
@@ -20,7 +22,8 @@ using detail::values;
 
 namespace {
 
-constexpr std::size_t top_neurons = 10;
+constexpr std::size_t top_rows = 10;
+constexpr std::size_t top_tokens = 3;
 
 std::string headline(const ResultsFile& results) {
   const auto text = [&](const std::string& name) { return attribute<std::string>(results, "/attribution", name); };
@@ -105,6 +108,40 @@ std::string pilot_line(const ResultsFile& results) {
                      where, worst);
 }
 
+/// What the neurons of the first nodes do, as columns; nothing where the file does not tell.
+class FirstNeurons {
+ public:
+  explicit FirstNeurons(const ResultsFile& results)
+      : promoted_(results.find("/top/promoted")), value_(results.find("/top/value")) {}
+
+  [[nodiscard]] std::string title() const { return there() ? "     clean  counterf.  promotes" : ""; }
+  [[nodiscard]] std::string legend() const {
+    return there()
+               ? "  clean, counterf.: the neuron's mean value on these training prompts; promotes: tokens whose logits "
+                 "its output raises\n  most by itself when the value is positive, and lowers when it is negative\n"
+               : "";
+  }
+  [[nodiscard]] std::string cells(std::size_t rank) const {
+    if (!there() || std::cmp_greater_equal(rank, promoted_->shape.at(0))) return "";
+    const auto places = static_cast<std::size_t>(promoted_->shape.at(1));
+    return fmt::format("  {:>8.3g}  {:>9.3g}  {}", mean(rank, 0), mean(rank, 1),
+                       detail::quoted(values<std::string>(*promoted_), rank * places, std::min(top_tokens, places)));
+  }
+
+ private:
+  [[nodiscard]] bool there() const { return promoted_ != nullptr && value_ != nullptr; }
+  [[nodiscard]] double mean(std::size_t rank, std::size_t prompt) const {  // value [rank, pair, run]
+    const auto pairs = static_cast<std::size_t>(value_->shape.at(1));
+    double sum = 0;
+    for (std::size_t pair = 0; pair < pairs; ++pair)
+      sum += values<float>(*value_).at((rank * pairs + pair) * 2 + prompt);
+    return sum / static_cast<double>(pairs);
+  }
+
+  const Dataset* promoted_;
+  const Dataset* value_;
+};
+
 std::string top_table(const ResultsFile& results) {
   const Dataset& scores = detail::dataset_of(results, "/attribution/scores");
   const std::vector<float>& score = values<float>(scores);
@@ -112,15 +149,16 @@ std::string top_table(const ResultsFile& results) {
   const std::int64_t neurons = scores.shape.at(2);
   auto order = ranked(score, Ranking::absolute);
   order.resize(static_cast<std::size_t>(count_of_scored(score)));
-  std::string text = "\n  rank  layer  position  neuron     score\n";
-  for (std::size_t i = 0; i < std::min(top_neurons, order.size()); ++i) {
+  const FirstNeurons first(results);
+  std::string text = "\n  rank  layer  position  neuron     score" + first.title() + "\n";
+  for (std::size_t i = 0; i < std::min(top_rows, order.size()); ++i) {
     const std::int64_t flat = order[i];
     const std::int64_t position = flat / neurons % positions;
-    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}\n", i + 1, flat / neurons / positions,
+    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}{}\n", i + 1, flat / neurons / positions,
                         positions == 1 ? "all" : std::to_string(position), flat % neurons,
-                        score[static_cast<std::size_t>(flat)]);
+                        score[static_cast<std::size_t>(flat)], first.cells(i));
   }
-  return text;
+  return text + first.legend();
 }
 
 std::string circuit_table(const ResultsFile& results) {

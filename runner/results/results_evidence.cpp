@@ -28,6 +28,38 @@ void add_neurons(ResultsFile& file, const std::string& group, const std::vector<
   file.datasets.push_back(list(group + "/neuron", std::move(index)));
 }
 
+Strings texts_of(const Job& job, const Rows& ids) {
+  Strings texts;
+  for (const std::vector<double>& row : ids) {
+    for (const double id : row) texts.push_back(job.token_text(static_cast<std::int64_t>(id)));
+  }
+  return texts;
+}
+
+/// What the neurons of the first nodes do.
+void add_top(ResultsFile& file, const Job& job, const TopOutcome& outcome) {
+  add_neurons(file, "/top", outcome.neurons);
+  auto& all = file.datasets;
+  all.push_back(list("/top/score", outcome.scores));
+  const std::vector<std::int64_t> places = {size_of(outcome.neurons), outcome.places};
+  all.push_back(dataset("/top/promoted", places, texts_of(job, outcome.promoted)));
+  all.push_back(integer_table("/top/promoted_id", outcome.promoted));
+  all.push_back(dataset("/top/promoted_logit", places, floats_of(outcome.promoted_logit)));
+  all.push_back(dataset("/top/suppressed", places, texts_of(job, outcome.suppressed)));
+  all.push_back(integer_table("/top/suppressed_id", outcome.suppressed));
+  all.push_back(dataset("/top/suppressed_logit", places, floats_of(outcome.suppressed_logit)));
+  const std::vector<std::int64_t> shape = {size_of(outcome.neurons), size_of(job.pairs.train), 2};
+  std::vector<float> values;
+  for (std::size_t rank = 0; rank < outcome.neurons.size(); ++rank) {
+    for (std::size_t pair = 0; pair < job.pairs.train.size(); ++pair) {
+      values.push_back(static_cast<float>(outcome.clean.rows[pair][rank]));
+      values.push_back(outcome.counterfactual.empty() ? missing
+                                                      : static_cast<float>(outcome.counterfactual.rows[pair][rank]));
+    }
+  }
+  all.push_back(dataset("/top/value", shape, std::move(values)));
+}
+
 void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
   add_neurons(file, "/agreement", neurons_of(outcome.sample));
   file.group_attributes["/agreement"] = {{"population", outcome.design.population()},
@@ -66,12 +98,8 @@ void add_steering(ResultsFile& file, const Job& job, const SteeringOutcome& outc
   all.push_back(dataset("/steering/clean_probability", shape, floats_of(outcome.clean_probability)));
   all.push_back(dataset("/steering/patch_probability", shape, floats_of(outcome.patch_probability)));
   all.push_back(dataset("/steering/divergence", shape, floats_of(outcome.divergence)));
-  Strings tokens;
-  for (const std::vector<double>& ids : outcome.tokens) {
-    for (const double id : ids) tokens.push_back(job.token_text(static_cast<std::int64_t>(id)));
-  }
   const std::vector<std::int64_t> places = {shape[0], shape[1], outcome.top};
-  all.push_back(dataset("/steering/token", places, std::move(tokens)));
+  all.push_back(dataset("/steering/token", places, texts_of(job, outcome.tokens)));
   all.push_back(dataset("/steering/token_probability", places, floats_of(outcome.top_probability)));
 }
 
@@ -170,6 +198,7 @@ void add_kept(ResultsFile& file, const Job& job, const AttributionOutcome& attri
 }  // namespace
 
 void add_evidence(ResultsFile& file, const Job& job, const Outcome& outcome) {
+  if (outcome.top) add_top(file, job, *outcome.top);
   if (outcome.agreement) add_agreement(file, *outcome.agreement);
   if (outcome.steering) add_steering(file, job, *outcome.steering);
   add_kept(file, job, *outcome.attribution);

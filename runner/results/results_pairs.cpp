@@ -131,10 +131,17 @@ void add_pairs(ResultsFile& file, const Job& job, const PerformanceOutcome& perf
                       pair.reason);
   }
   file.datasets.push_back(list("/pairs/skipped", std::move(skipped)));
-  file.group_attributes["/pairs"] = {
-      {"train", size_of(job.pairs.train)},      {"test", size_of(job.pairs.test)},
-      {"skipped", size_of(job.pairs.skipped)},  {"overlapping", job.pairs.overlapping},
-      {"test_prompts", job.pairs.test_prompts}, {"shared_prompts", job.pairs.shared_prompts}};
+  const std::string answer = job.config.pairs.answer == Answer::whole ? "whole" : "first-token";
+  file.group_attributes["/pairs"] = {{"answer", answer},
+                                     {"train", size_of(job.pairs.train)},
+                                     {"test", size_of(job.pairs.test)},
+                                     {"skipped", size_of(job.pairs.skipped)},
+                                     {"overlapping", job.pairs.overlapping},
+                                     {"test_prompts", job.pairs.test_prompts},
+                                     {"shared_prompts", job.pairs.shared_prompts}};
+  if (!job.config.positions_names.empty()) {
+    file.group_attributes["/pairs"]["positions_names"] = job.config.positions_names;
+  }
   add_performance(file, job, performance);
 }
 

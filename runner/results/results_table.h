@@ -13,6 +13,7 @@
 #include "runner/stages/circuit_stage.h"
 #include "runner/stages/performance_stage.h"
 #include "runner/stages/steering_stage.h"
+#include "runner/stages/top_stage.h"
 
 namespace tributary {
 
@@ -23,6 +24,7 @@ using Provenance = std::map<std::string, Attribute>;
 struct Outcome {
   const AttributionOutcome* attribution = nullptr;
   const PerformanceOutcome* performance = nullptr;
+  std::optional<TopOutcome> top;
   std::optional<CircuitOutcome> circuit;
   std::optional<AgreementOutcome> agreement;
   std::optional<SteeringOutcome> steering;

@@ -5,6 +5,8 @@
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "runner/job/prompts.h"
 
@@ -13,35 +15,87 @@ namespace {
 
 /// Blocks to compute: the last one, which computes the last position only, and one like all the others.
 constexpr std::int64_t blocks_to_check = 2;
+/// Rows of the largest batch, or two sequences: long prompts are dear.
+constexpr std::int64_t most_rows = 2048;
 
-/// Neurons and their gradients of one sequence, computed in a batch of `copies` of it and as many others.
-at::Tensor first_values(const Job& job, std::int64_t copies) {
-  const Transformer& model = *job.working;
-  const Prompts prompts =
-      prompts_of(job, job.pairs.train, std::vector<std::int64_t>(static_cast<std::size_t>(copies), 0));
-  const at::Tensor e = model.embed(prompts.clean);  // [copies, pos, d_model]
-  Batch batch;
-  batch.length = batch.suffix = prompts.clean.size(1);
+/// One of the ways in which units come to compute the same prompt.
+struct Way {
+  std::int64_t copies = 1;  // of the prompt
+  std::int64_t others = 0;  // sequences beside it
+  std::int64_t shared = 0;  // its leading positions that are computed once for all
+};
+
+/// Neurons and their gradients in each block [copy, pos, neuron], of the positions that are computed: with the shared
+/// positions computed in the same pass, with them given, and (neurons alone) with a last block of all positions.
+using Values = std::vector<at::Tensor>;
+
+/// embeddings [1, pos, d_model] of the prompt.
+Values values_of(const Transformer& model, const at::Tensor& embeddings, const Way& way) {
   const std::int64_t first = std::max<std::int64_t>(0, model.architecture().layers() - blocks_to_check);
-  batch.entries = {{first, at::cat({e, e * 0.5})}};
-  std::vector<at::Tensor> seen;
+  const std::int64_t sequences = way.copies + way.others;
+  Batch batch;
+  batch.length = embeddings.size(1);
+  batch.suffix = batch.length - way.shared;
+  const at::Tensor suffix = embeddings.narrow(1, way.shared, batch.suffix);
+  batch.entries = {{first, at::cat({suffix.repeat({way.copies, 1, 1}), (suffix * 0.5).repeat({way.others, 1, 1})})}};
+  Prefix prefix;
+  Batch given = batch;
+  Values seen;
+  const auto keep = [&](const at::Tensor& all) { seen.push_back(all.narrow(0, 0, way.copies).clone()); };
   ForwardOptions forward;
-  forward.tape = ForwardOptions::Tape::keep;
-  forward.neurons = [&seen](std::int64_t, const at::Tensor& a) { seen.push_back(a[0].flatten().clone()); };
-  const Pass pass = model.forward(batch, forward);
-  BackwardOptions backward;
-  backward.neurons = [&seen](std::int64_t, const at::Tensor&, const at::Tensor& gradient) {
-    seen.push_back(gradient[0].flatten().clone());
+  if (way.shared > 0) {
+    prefix.blocks.resize(static_cast<std::size_t>(first));  // those of the blocks below are not needed
+    batch.pairs = given.pairs = at::zeros({sequences}, embeddings.options().dtype(at::kLong));
+    batch.prefix_embeddings = embeddings.narrow(1, 0, way.shared);
+    forward.prefix = &prefix;
+    given.prefix = &prefix;
+  }
+  const auto both_ways = [&](const Batch& one) {
+    forward.tape = ForwardOptions::Tape::keep;
+    forward.neurons = [&](std::int64_t, const at::Tensor& a) { keep(a); };
+    const Pass pass = model.forward(one, forward);
+    BackwardOptions backward;
+    backward.neurons = [&](std::int64_t, const at::Tensor&, const at::Tensor& gradient) { keep(gradient); };
+    model.backward(pass, {0, sequences}, pass.resid, backward);  // any gradient will do
   };
-  model.backward(pass, {0, 2 * copies}, pass.resid, backward);  // any gradient will do
-  return at::cat(seen);
+  both_ways(batch);
+  forward.prefix = nullptr;
+  both_ways(given);
+  forward.tape = ForwardOptions::Tape::none;
+  forward.last_block = LastBlock::all_positions;
+  model.forward(given, forward);
+  return seen;
+}
+
+/// Whether each copy has the bits of the prompt that was computed alone.
+bool same_bits(const Values& found, const Values& alone) {
+  return std::equal(found.begin(), found.end(), alone.begin(), [](const at::Tensor& some, const at::Tensor& all) {
+    return at::equal(some, all.narrow(1, all.size(1) - some.size(1), some.size(1)).expand_as(some));
+  });
+}
+
+bool bits_hold(const Transformer& model, const at::Tensor& ids) {
+  const at::Tensor embeddings = model.embed(ids);
+  const std::int64_t length = ids.size(1);
+  const Values alone = values_of(model, embeddings, {});
+  // Seven at most: no multiple of 32 rows, so the padding has its part to play.
+  const std::int64_t together = std::clamp<std::int64_t>(most_rows / length, 2, 7);
+  const std::vector<Way> ways{{.copies = together / 2, .others = together - together / 2},
+                              {.copies = 1, .others = 0, .shared = length / 7},
+                              {.copies = 1, .others = 1, .shared = length / 2},
+                              {.copies = together / 2, .others = together - together / 2, .shared = length - 1}};
+  return std::all_of(ways.begin(), ways.end(),
+                     [&](const Way& way) { return same_bits(values_of(model, embeddings, way), alone); });
 }
 
 }  // namespace
 
 bool bits_hold(const Job& job) {
-  // Seven pairs: no multiple of 32 rows, so the padding has its part to play.
-  return at::equal(first_values(job, 1), first_values(job, 7));
+  const std::vector<TokenPair>& pairs = job.pairs.train;
+  const auto longest = std::max_element(pairs.begin(), pairs.end(),
+                                        [](const TokenPair& a, const TokenPair& b) { return a.length() < b.length(); });
+  const at::Tensor ids = prompts_of(job, pairs, {longest - pairs.begin()}).clean;
+  return bits_hold(*job.working, ids) && (job.exact == job.working || bits_hold(*job.exact, ids));
 }
 
 }  // namespace tributary

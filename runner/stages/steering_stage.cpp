@@ -34,6 +34,14 @@ std::vector<Neuron> neurons_to_steer(const Job& job, const AttributionOutcome& a
   return first;
 }
 
+/// The factors, and 1 among them: the unchanged model is what others are compared with.
+std::vector<double> with_reference(std::vector<double> factors) {
+  if (std::find(factors.begin(), factors.end(), 1.0) != factors.end()) return factors;
+  const bool ascending = std::is_sorted(factors.begin(), factors.end());
+  factors.insert(ascending ? std::upper_bound(factors.begin(), factors.end(), 1.0) : factors.end(), 1.0);
+  return factors;
+}
+
 at::Tensor answers_of(const Job& job, const Chunk& chunk) {
   at::Tensor answers = at::empty({std::ssize(chunk.members), 2}, at::kLong);
   auto* next = answers.mutable_data_ptr<std::int64_t>();
@@ -61,7 +69,7 @@ SteeringOutcome run_steering(const Execution& shared, const Job& job, const Attr
   const Execution execution = shared.evaluating(job.identities.steering);
   SteeringInputs inputs;
   inputs.neurons = neurons_to_steer(job, attribution);
-  inputs.factors = job.config.steering.factors;
+  inputs.factors = with_reference(job.config.steering.factors);
   inputs.top = std::min(shown_tokens, job.architecture().vocabulary);
   const StagePlan plan = plan_curve(job);
   const StageResult result = run_plan(execution, "steering", plan, [&](const Chunk& chunk) {

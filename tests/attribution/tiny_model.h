@@ -117,8 +117,10 @@ inline Weights tiny_weights(const Architecture& a, at::ScalarType type = at::kDo
   return w;
 }
 
-inline Transformer tiny_model(Kind kind, at::ScalarType type = at::kDouble) {
+/// For prompts of up to `positions` tokens.
+inline Transformer tiny_model(Kind kind, at::ScalarType type = at::kDouble, std::int64_t positions = 16) {
   Architecture a = tiny_architecture(kind);
+  a.max_positions = positions;
   Weights w = tiny_weights(a, type);
   return {std::move(a), std::move(w)};
 }

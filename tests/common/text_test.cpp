@@ -65,6 +65,12 @@ TEST_F(ReadFile, RefusesAFileWithoutReadPermission) {
   EXPECT_THAT(problem_of(folder_ / "secret"), HasSubstr("Permission denied"));
 }
 
+TEST_F(ReadFile, NamesALinkThatLeadsNowhere) {
+  std::filesystem::create_symlink("../../blobs/1f3a", folder_ / "config.json");
+  EXPECT_THAT(problem_of(folder_ / "config.json"), HasSubstr("it is a link to ../../blobs/1f3a, which is missing"));
+  EXPECT_EQ(about_dangling_link((folder_ / "nothing").string()), "");
+}
+
 TEST_F(ReadFile, RefusesAFileWhoseReadingFails) {
   // Opening this one succeeds, reading address 0 of the process does not.
   if (!std::filesystem::exists("/proc/self/mem")) GTEST_SKIP() << "needs /proc";
@@ -116,6 +122,24 @@ TEST(Nearest, FindsEachKindOfEdit) {
   EXPECT_EQ(nearest("mdoel", kKeys), "model");
   EXPECT_EQ(nearest("ig_acts", kKeys), "ig-acts");
   EXPECT_EQ(nearest("MODEL", kKeys), "model");
+}
+
+TEST(Nearest, HyphensAndUnderscoresAreTheSame) {
+  EXPECT_EQ(nearest_few("ig_acts", {"ig-act", "ig-acts", "ig-actz"}, 3), std::vector<std::string>{"ig-acts"});
+  EXPECT_EQ(nearest("a_b_c_d", {"a-b-c-d"}), "a-b-c-d");
+}
+
+TEST(Nearest, ABeginningIsNear) {
+  EXPECT_EQ(nearest("logit_diff", {"logit-difference", "logit", "sum-of-logits"}), "logit-difference");
+  EXPECT_EQ(nearest("quad", kKeys), "quadrature");
+  EXPECT_EQ(nearest("qua", kKeys), "") << "three letters begin too much";
+  EXPECT_EQ(nearest_few("ig", {"atp", "ig-inputs", "ig-acts"}, 2), (std::vector<std::string>{"ig-inputs", "ig-acts"}));
+}
+
+TEST(Nearest, AFewAreThoseAboutAsNear) {
+  EXPECT_EQ(nearest_few("steps", {"step", "steps"}, 2), std::vector<std::string>{"steps"}) << "nothing is as near";
+  EXPECT_EQ(nearest_few("stepz", {"far", "steps", "stepp", "stepq"}, 2), (std::vector<std::string>{"steps", "stepp"}));
+  EXPECT_EQ(did_you_mean("stepz", {"steps", "stepp"}), " (did you mean 'steps' or 'stepp'?)");
 }
 
 TEST(Nearest, ASwapIsOneEditNotTwo) {

@@ -116,13 +116,15 @@ TEST_F(PreparePairsTest, ATokenizerThatClosesEveryTextIsRefused) {
 
 TEST_F(PreparePairsTest, EveryReasonNamesTheTroubleAndTheWayOut) {
   EXPECT_THAT(reason_for(line("The cat", "The cats by", " is", " are")),
-              HasSubstr("clean has 2 tokens, counterfactual 3"));
+              AllOf(HasSubstr("clean has 2 tokens, counterfactual 3"), HasSubstr("' cat' against ' cats'|' by'")));
+  EXPECT_THAT(reason_for(line("The by cat", "The by by cat", " is", " are")), HasSubstr("nothing against ' by'"));
   EXPECT_THAT(reason_for(line("The cat by", "The cats by", " is", " are")),
               AllOf(HasSubstr("3 tokens where this run takes 2 (positions: keep)"), HasSubstr("positions: sum")));
   EXPECT_THAT(reason_for(line("The cat", "The cats", " seven", " are")),
               HasSubstr("the answer ' seven' is 6 tokens after 'The cat' (one is needed)"));
   EXPECT_THAT(reason_for(line("The cat", "The cats", " is", " are hot")),
-              HasSubstr("the answer ' are hot' is 2 tokens after 'The cat'"));
+              AllOf(HasSubstr("the answer ' are hot' is 2 tokens after 'The cat' (one is needed): ' are'|' hot'"),
+                    HasSubstr("pairs.answer: first-token")));
   EXPECT_THAT(reason_for(line("The ", "The\n", "hot", " cold")),
               AllOf(HasSubstr("the answer 'hot' merges with the end of the prompt 'The '"),
                     HasSubstr("end the prompt without the space and begin the answer with it")));
@@ -172,7 +174,7 @@ TEST_F(PreparePairsTest, UnfitPairsAreRefusedAllAtOnceByDefault) {
       in_order(good_ + line("The dog", "The cats by", " is", " are") + good_ +
                line("The cat", "The cats", " seven", " are") + line("The cat by", "The dog by", " is", " are"));
   options.train = 1;
-  EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("3 pairs cannot be used"), HasSubstr("pairs.unfit: skip"),
+  EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("3 of 5 pairs cannot be used"), HasSubstr("pairs.unfit: skip"),
                                          HasSubstr("train.jsonl:2: clean has"), HasSubstr("train.jsonl:4: the answer"),
                                          HasSubstr("train.jsonl:5: 3 tokens")));
 }
@@ -197,7 +199,7 @@ TEST_F(PreparePairsTest, FewerPairsThanTheLimitAreTakenButNoneIsRefusedWithReaso
   EXPECT_EQ(prepare_pairs(options, tokenizer()).train.size(), 1U);
   options = in_order(line("The dog", "The cats by", " is", " are"));
   options.unfit = Unfit::skip;
-  EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("none is left that fits (1 were skipped)"),
+  EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("pairs.train needs 1 pair, and none fits (1 were skipped)"),
                                          HasSubstr("train.jsonl:1: skipped: clean has")));
 }
 
@@ -324,7 +326,8 @@ TEST_F(PreparePairsTest, OneFileIsShuffledByTheSeed) {
   options.test = 2;
   EXPECT_EQ(prepare_pairs(options, tokenizer()).test.size(), 1U);  // what training left
   options.train = 6;
-  EXPECT_THAT(refusal_of(options), HasSubstr("pairs.test asks for 2 pairs and none is left that fits"));
+  EXPECT_THAT(refusal_of(options),
+              HasSubstr("pairs.test asks for 2 pairs, and all that fit (6) are training pairs"));
 }
 
 TEST_F(PreparePairsTest, PairsThatShareTheirPromptsStayTogether) {

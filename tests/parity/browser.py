@@ -69,12 +69,15 @@ def opened(running: Browser, file: Path, width: int = 1280, **settings: object) 
         page.on("console", lambda message: shown.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: shown.errors.append(str(error)))
         own = file.absolute().as_uri()
+        folder = file.absolute().parent
+        scripts = [place / "plotly.min.js" for place in (folder, folder.parent)]  # the pages of a sweep share one
+        allowed = {own, *(script.as_uri() for script in scripts)}
         own_schemes = ("data:", "blob:")
         page.on(
             "request",
             lambda request: (
                 None
-                if request.url == own or request.url.startswith(own_schemes)
+                if request.url in allowed or request.url.startswith(own_schemes)
                 else shown.requests.append(request.url)
             ),
         )

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import report_document
 import torch
 from browser import Opened, browser, opened
 from reference.pairs import Pair, fitting_pairs
 from reference.tapped import TappedModel
-from report_page import written
+from report_sweep import document_of, make_sweep
 from tiny_models import save_tiny_model
 from tokenizers import Tokenizer
 from workbench import Workbench
@@ -83,16 +82,16 @@ def running() -> Iterator[object]:
         yield one
 
 
-@pytest.fixture(scope="module")
-def sweep() -> dict:
-    """A sweep's report document."""
-    return report_document.sweep_document()
+@pytest.fixture(scope="session")
+def sweep_file(binary: Path, tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a sweep that the program has computed."""
+    return make_sweep(binary, tiny_folder("llama"), tmp_path_factory.mktemp("sweep")) / "report.html"
 
 
-@pytest.fixture(scope="module")
-def sweep_file(sweep: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page made of it."""
-    return written(sweep, tmp_path_factory.mktemp("sweep"))
+@pytest.fixture(scope="session")
+def sweep(sweep_file: Path) -> dict:
+    """The document that it holds."""
+    return document_of(sweep_file)
 
 
 @pytest.fixture()

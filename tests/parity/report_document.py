@@ -12,6 +12,8 @@ import random
 import re
 from pathlib import Path
 
+from report_tables import TABLES
+
 PAGE = Path(__file__).resolve().parents[2] / "io" / "page"
 SCRIPTS = ["document", "tables", "charts", "report"]  # as CMakeLists.txt joins them
 MARKUP = "Is <i>fire</i> hot?\n</script><b>Answer & %{x}</b>: {{script}} fire is"
@@ -24,218 +26,6 @@ STATISTICS = [
     "top-10 overlap in the sample",
 ]
 METHODS = ["relp", "relp without norm", "ig-acts right 10", "atp", "|Δ|"]
-
-# name -> (what a row is, {column: (type, unit)}); the order of the contract.
-TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
-    "runs": (
-        "One row a run.",
-        {
-            "run": ("integer", "1"),
-            "name": ("text", ""),
-            "data": ("integer", "1"),
-            "method": ("text", ""),
-            "baseline": ("text", ""),
-            "rules": ("text", ""),
-            "ablation": ("text", ""),
-            "nodes": ("integer", "1"),
-            "evaluations": ("integer", "1"),
-            "seconds": ("number", "s"),
-            "own_seconds": ("number", "s"),
-            "shared_seconds": ("number", "s"),
-            "together": ("integer", "1"),
-            "faithful_at": ("integer", "nodes"),
-            "complete_at": ("integer", "nodes"),
-            "full": ("number", "logits"),
-            "empty": ("number", "logits"),
-            "cpr": ("number", "fraction"),
-            "cmd": ("number", "fraction"),
-            "residual": ("number", "logits"),
-            "gap": ("number", "logits"),
-            "top_share": ("number", "fraction"),
-        },
-    ),
-    "data": (
-        "One row a model with its training and held-out pairs.",
-        {
-            "data": ("integer", "1"),
-            "name": ("text", ""),
-            "model": ("text", ""),
-            "dtype": ("text", ""),
-            "metric": ("text", ""),
-            "train": ("integer", "1"),
-            "test": ("integer", "1"),
-            "skipped": ("integer", "1"),
-            "overlapping": ("integer", "1"),
-            "test_prompts": ("integer", "1"),
-            "shared_prompts": ("integer", "1"),
-            "nodes": ("integer", "1"),
-            "clean_metric": ("number", "logits"),
-            "counterfactual_metric": ("number", "logits"),
-            "test_metric": ("number", "logits"),
-            "counterfactual_test_metric": ("number", "logits"),
-            "accuracy": ("number", "fraction"),
-            "counterfactual_accuracy": ("number", "fraction"),
-            "test_accuracy": ("number", "fraction"),
-            "counterfactual_test_accuracy": ("number", "fraction"),
-        },
-    ),
-    "curve": (
-        "Circuits of growing size.",
-        {"run": ("integer", "1"), "count": ("integer", "nodes")}
-        | {
-            name + end: ("number", "fraction")
-            for name in ("faithfulness", "completeness")
-            for end in ("", "_low", "_high")
-        },
-    ),
-    "top": (
-        "The strongest neurons.",
-        {
-            "run": ("integer", "1"),
-            "rank": ("integer", "1"),
-            "layer": ("integer", "1"),
-            "position": ("integer", "1"),
-            "token": ("text", ""),
-            "neuron": ("integer", "1"),
-            "score": ("number", "logits"),
-            "standard_error": ("number", "logits"),
-            "sign_share": ("number", "fraction"),
-            "share": ("number", "fraction"),
-        },
-    ),
-    "heat": (
-        "The sum of |score| over neurons.",
-        {
-            "run": ("integer", "1"),
-            "layer": ("integer", "1"),
-            "position": ("integer", "1"),
-            "magnitude": ("number", "logits"),
-        },
-    ),
-    "tokens": (
-        "The tokens of the first training prompt.",
-        {
-            "data": ("integer", "1"),
-            "position": ("integer", "1"),
-            "token": ("text", ""),
-            "counterfactual_token": ("text", ""),
-        },
-    ),
-    "layers": (
-        "Layer by layer.",
-        {
-            "run": ("integer", "1"),
-            "layer": ("integer", "1"),
-            "magnitude": ("number", "logits"),
-            "residual": ("number", "logits"),
-            "gap": ("number", "logits"),
-            "evaluations": ("number", "1"),
-        },
-    ),
-    "inputs": (
-        "What each token adds to the metric.",
-        {
-            "run": ("integer", "1"),
-            "pair": ("integer", "1"),
-            "position": ("integer", "1"),
-            "token": ("text", ""),
-            "score": ("number", "logits"),
-        },
-    ),
-    "agreement": (
-        "Scores against exact patching on sampled neurons.",
-        {
-            "run": ("integer", "1"),
-            "statistic": ("text", ""),
-            "value": ("number", "1"),
-            "low": ("number", "1"),
-            "high": ("number", "1"),
-        },
-    ),
-    "exact": (
-        "Sampled neurons.",
-        {
-            "run": ("integer", "1"),
-            "layer": ("integer", "1"),
-            "position": ("integer", "1"),
-            "neuron": ("integer", "1"),
-            "stratum": ("text", ""),
-            "inclusion": ("number", "1"),
-            "exact": ("number", "logits"),
-            "score": ("number", "logits"),
-        },
-    ),
-    "methods": (
-        "How alike two runs' scores are.",
-        {
-            "data": ("integer", "1"),
-            "run_a": ("integer", "1"),
-            "run_b": ("integer", "1"),
-            "pearson": ("number", "1"),
-            "spearman": ("number", "1"),
-            "overlap": ("number", "fraction"),
-        },
-    ),
-    "steering": (
-        "The chosen neurons' activations times a factor.",
-        {
-            "run": ("integer", "1"),
-            "factor": ("number", "1"),
-            "metric": ("number", "logits"),
-            "metric_low": ("number", "logits"),
-            "metric_high": ("number", "logits"),
-            "clean_probability": ("number", "fraction"),
-            "patch_probability": ("number", "fraction"),
-            "kl": ("number", "nats"),
-        },
-    ),
-    "steering_tokens": (
-        "The most likely next tokens under steering.",
-        {
-            "run": ("integer", "1"),
-            "factor": ("number", "1"),
-            "rank": ("integer", "1"),
-            "token": ("text", ""),
-            "pairs": ("integer", "1"),
-            "probability": ("number", "fraction"),
-        },
-    ),
-    "steered": (
-        "The neurons that steering changes.",
-        {"run": ("integer", "1"), "layer": ("integer", "1"), "position": ("integer", "1"), "neuron": ("integer", "1")},
-    ),
-    "cases": (
-        "Neurons that tell one case from the others.",
-        {
-            "run": ("integer", "1"),
-            "case": ("text", ""),
-            "rank": ("integer", "1"),
-            "layer": ("integer", "1"),
-            "position": ("integer", "1"),
-            "neuron": ("integer", "1"),
-            "auroc": ("number", "fraction"),
-            "score": ("number", "logits"),
-        },
-    ),
-    "pairs": (
-        "The prompts.",
-        {
-            "data": ("integer", "1"),
-            "pair": ("integer", "1"),
-            "split": ("text", ""),
-            "case": ("text", ""),
-            "clean_prefix": ("text", ""),
-            "patch_prefix": ("text", ""),
-            "clean_answer": ("text", ""),
-            "patch_answer": ("text", ""),
-        },
-    ),
-    "provenance": (
-        "Where the numbers come from.",
-        {"run": ("integer", "1"), "key": ("text", ""), "value": ("text", "")},
-    ),
-}
-
 HOT = ["Question", ":", " Is", " fire", " hot", " or", " cold", "?", "\n", "Answer", ":", " fire", " is"]
 ICE = [" ice" if token == " fire" else token for token in HOT]
 KEYS, KEY = ["The", " keys", " near", " the", " box"], ["The", " key", " near", " the", " box"]
@@ -285,14 +75,21 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
     shares = 0.5 - 0.04 * (run % 5)
     rows.add(
         *("runs", run, name, data, method, "pair", rules, "mean", nodes, 24 * (10 if adds_up else 1)),
-        *(4.2 + 13.7 * run, 2.2, 10 + 68.5 * run, 5, faithful, complete, 2.75 + data, 0.125),
+        *(4.2 + 13.7 * run, 2.2, 10 + 68.5 * run, 5, faithful, complete, 2.75 + data, 0.125, 1),
         *(0.97 - 0.02 * (run % 5), 0.04 + 0.015 * (run % 5), residual, gap, shares),
     )
     for rank in range(1, top + 1):
         at = noise.randrange(len(tokens))
         score = noise.choice([-1, 1, 1]) * 0.9 / rank**0.8
         where = (noise.randrange(30), at, tokens[at], noise.randrange(1536))
-        rows.add("top", run, rank, *where, score, 0.1 * abs(score), 1 - 0.01 * rank, abs(score) / 20)
+        says = ("' hot', ' warm', ' heat', '\\n', ' fire'", "' cold', ' ice', ' cool', ' the', '.'")
+        rows.add(
+            *("top", run, rank, *where, score, 2.5 / rank, -0.5 / rank, *says),
+            *(0.1 * abs(score), 1 - 0.01 * rank, abs(score) / 20),
+        )
+        for pair in range(24 if rank <= 10 else 0):
+            value = noise.gauss(0, 1)
+            rows.add("values", run, rank, where[0], at, where[3], pair, value + 2 / rank, value)
     for layer in range(30):
         for position in range(len(tokens)):
             bump = math.exp(-(((layer - 22) / 6) ** 2)) * (position + 1) / len(tokens)
@@ -353,7 +150,7 @@ def _add_data(rows: Rows, data: int, runs: list[int]) -> None:
         *(2.8125 + data, -2.4375 - data, 2.75 + data, -2.5 - data, 23 / 24, 1.0, 0.9375, None),
     )
     for position, (token, counterpart) in enumerate(zip(tokens, other, strict=True)):
-        rows.add("tokens", data, position, token, counterpart)
+        rows.add("tokens", data, position, token, token, counterpart)
     for pair in range(40):
         prefix = MARKUP if pair == 0 else "".join(tokens)
         case = "fire" if pair % 2 else "ice"
@@ -421,9 +218,10 @@ def assemble(document: dict) -> str:
     parts = {
         "title": html.escape(document["title"]),
         "style": (PAGE / "report.css").read_text(encoding="utf-8"),
-        "plotly": plotly_script(),
+        "plotly": f"<script>{plotly_script()}</script>",
+        "script_files": "",
         "data": json.dumps(document, ensure_ascii=False).replace("<", "\\u003c"),
         "script": "".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
     }
     page = (PAGE / "report.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(title|style|plotly|data|script)\}\}", lambda marker: parts[marker[1]], page)
+    return re.sub(r"\{\{(title|style|script_files|plotly|data|script)\}\}", lambda marker: parts[marker[1]], page)

@@ -183,7 +183,7 @@ def test_a_grid_over_evaluations_attributes_once(sweep):
     assert scores_of(found[0]) == scores_of(found[1]) == scores_of(found[2])
     assert found[0]["circuit/faithfulness"] != found[1]["circuit/faithfulness"]
     assert sweep.facts("ablation=mean")["units_restored"] == 0
-    assert sweep.facts("ablation=zero")["units_restored"] == 6 + 1  # the model's performance too
+    assert sweep.facts("ablation=zero")["units_restored"] == 6 + 1 + 3  # performance and first nodes too
 
 
 def test_the_page_says_which_ablation(sweep):

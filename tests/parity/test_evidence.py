@@ -115,7 +115,6 @@ def test_what_else_is_in_the_sweep_changes_nothing(binary, tmp_path, tiny_folder
     company = [{"method": "relp"}, {"method": "atp"}, {"method": "ig-acts", "baseline": "zero"}, {"method": "delta"}]
     company += [{"method": "ig-inputs", "baseline": "mean", "steps": 3}, {"method": "input-ig"}, {"method": "random"}]
     settings = settings_of(tiny_folder("llama"), attribution={"method": "relp"}, agreement={"sample": 40})
-    settings["model"]["dtype"] = "float32"
     together = run_sweep(binary, tmp_path, settings, [{"attribution": one} for one in company])
     random, all_tops = [], []
     for one, results in zip(company, together, strict=True):

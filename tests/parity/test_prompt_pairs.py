@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import h5py
 import numpy as np
+from transformers import AutoTokenizer
 
 
 def test_broken_pairs(bench):
@@ -100,3 +103,94 @@ def test_positions_summed_take_all_lengths(bench):
         assert results["attribution/scores"].shape[1] == 1
         ids = results["pairs/clean_ids"][()]
         assert len({int((row >= 0).sum()) for row in ids}) > 1
+
+
+def test_first_tokens_of_answers(bench):
+    """Answers of several tokens stand for their first ones, as transformers' own tokenizer cuts them."""
+    tokenizer = AutoTokenizer.from_pretrained(bench.model)
+    clean, patch = " is hot or cold", " has nothing"
+
+    def lengthen(lines: list[str]) -> None:
+        for i in (0, 1, 2):
+            pair = json.loads(lines[i]) | {"clean_answer": clean, "patch_answer": patch}
+            lines[i] = json.dumps(pair)
+        alike = json.loads(lines[3]) | {"clean_answer": " is hot", "patch_answer": " is cold"}
+        lines[3] = json.dumps(alike)
+
+    bench.edit_pairs(lengthen)
+
+    def pieces(answer: str) -> str:
+        prompt = json.loads(bench.pairs.read_text().splitlines()[0])["clean_prefix"]
+        before, after = tokenizer.encode(prompt), tokenizer.encode(prompt + answer)
+        assert after[: len(before)] == before
+        return "|".join(f"'{tokenizer.decode([one])}'" for one in after[len(before) :])
+
+    assert pieces(clean).count("|") == 3
+    message = bench.refused("pairs.jsonl:1", pieces(clean), "pairs.answer: first-token")
+    assert "4 of 24 pairs cannot be used" in message
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl", "answer": "first-token"}
+    bench.refused("1 of 24 pairs", "pairs.jsonl:4", f"{pieces(' is hot')} and {pieces(' is cold')}")
+    bench.settings["pairs"] |= {"unfit": "skip", "train": 3}
+    bench.settings["circuit"] = {}
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    with h5py.File(bench.out / "results.h5") as results:
+        pairs = results["pairs"]
+        assert pairs.attrs["answer"] == "first-token"
+        assert "answer: first-token" in results["provenance"].attrs["configuration"]
+        for i in range(3):
+            prompt = pairs["clean_prefix"][i].decode()
+            length = len(tokenizer.encode(prompt))
+            for answer, stored in ((clean, "clean_answer_id"), (patch, "patch_answer_id")):
+                assert pairs[stored][i] == tokenizer.encode(prompt + answer)[length]
+    del bench.settings["pairs"]["answer"]
+    assert bench.run("--fresh").returncode == 0
+    with h5py.File(bench.out / "results.h5") as results:
+        assert results["pairs"].attrs["answer"] == "whole"
+
+
+def test_a_partner_of_equal_length_is_offered(bench):
+    """It is a prompt of the file that makes the pair fit."""
+
+    def spoil(lines: list[str]) -> None:
+        first = json.loads(lines[0])
+        first["patch_prefix"] += " again and again"
+        lines[0] = json.dumps(first)
+
+    bench.edit_pairs(spoil)
+    message = bench.refused("pairs.jsonl:1: clean has", "or compare it with")
+    prompt, answer, line = re.search(
+        r"or compare it with '(.*?)' and '(.*?)' of \S*pairs.jsonl:(\d+)", message
+    ).groups()
+    source = json.loads(bench.pairs.read_text().splitlines()[int(line) - 1])
+    assert (prompt, answer) in {
+        (source["patch_prefix"], source["patch_answer"]),
+        (source["clean_prefix"], source["clean_answer"]),
+    }
+
+    def mend(lines: list[str]) -> None:
+        lines[0] = json.dumps(json.loads(lines[0]) | {"patch_prefix": prompt, "patch_answer": answer})
+
+    bench.edit_pairs(mend)
+    assert bench.run().returncode == 0
+
+
+def test_numbers_of_pairs_are_limits_under_skip(bench):
+    """Fewer than asked for are shared out, and the run says so."""
+
+    def spoil(lines: list[str]) -> None:
+        for i in range(10, 24):
+            lines[i] = json.dumps(json.loads(lines[i]) | {"clean_answer": " nothing at all"})
+
+    bench.edit_pairs(spoil)
+    bench.settings["pairs"] = {"file": "pairs.jsonl", "train": 24, "test": 16, "unfit": "skip"}
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    assert "pairs.train asks for 24 pairs, and there are 6" in done.stderr
+    assert "pairs.test asks for 16 pairs, and there are 4" in done.stderr
+    assert "14 skipped as unfit" in done.stdout
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl", "test_file": "none.jsonl", "test": 9, "unfit": "skip"}
+    (bench.folder / "none.jsonl").write_text("\n".join(bench.pairs.read_text().splitlines()[12:]))
+    shutil.rmtree(bench.out)
+    message = bench.refused("pairs.test asks for 9 pairs, and none fits")
+    assert message.count("skipped: ") == 5 and "… and 21 more" in message

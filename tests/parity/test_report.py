@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from product import Results, read_results
-from report_document import TABLES
+from report_sweep import document_of
+from report_tables import TABLES
 from test_tiny_scores import settings_of
 
 METHODS = ["atp", "relp", "input-ig", "ig-inputs", "random"]
@@ -25,13 +25,6 @@ def tributary(binary: Path, *words: object, code: int = 0) -> subprocess.Complet
     done = subprocess.run([str(w) for w in (binary, *words)], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
-
-
-def document_of(page: Path) -> dict:
-    """The JSON that a page holds."""
-    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
-    assert text is not None
-    return json.loads(text.group(1))
 
 
 def rows_of(document: dict, name: str) -> list[dict]:
@@ -89,7 +82,7 @@ def test_numbers_are_those_of_the_results(sweep):
     stored = results_by_name(sweep / "out")
     runs = {row["run"]: stored[row["name"]] for row in rows_of(document, "runs")}
     scored = len(METHODS) - 1  # input-ig scores tokens
-    sizes = {"curve": 4, "agreement": 6, "steering": 4, "top": 50, "cases": 2 * 20}  # rows a run
+    sizes = {"curve": 4, "agreement": 6, "steering": 4, "top": 50, "values": 10 * 8, "cases": 2 * 20}  # rows a run
     assert {name: len(rows_of(document, name)) for name in sizes} == {name: scored * n for name, n in sizes.items()}
     # A node that is drawn and among the first is in a sample of 40 once.
     samples = [results["/agreement/layer"].size for results in runs.values() if "/agreement/layer" in results]
@@ -123,7 +116,16 @@ def test_numbers_are_those_of_the_results(sweep):
                 row[name], runs[row["run"]][f"/attribution/{name}"][row["layer"], row["position"], row["neuron"]]
             )
         assert row["share"] == pytest.approx(np.abs(score) / np.abs(scores.astype(float)).sum(), rel=1e-6)
-        assert row["token"].encode() == runs[row["run"]]["/pairs/clean_tokens"][0, row["position"]]
+        at = set(runs[row["run"]]["/pairs/clean_tokens"][:, row["position"]].tolist())
+        assert row["position_name"] == (at.pop().decode() if len(at) == 1 else None)
+        for name, column in (("clean_value", 0), ("counterfactual_value", 1)):
+            stored_values = runs[row["run"]]["/top/value"][row["rank"] - 1, :, column].astype(float)
+            assert row[name] == pytest.approx(stored_values.mean(), rel=1e-6, abs=1e-12)
+    for row in rows_of(document, "values"):
+        results = runs[row["run"]]
+        i = results["/top/pair"].tolist().index(row["pair"])
+        for name, column in (("clean", 0), ("counterfactual", 1)):
+            assert same(row[name], results["/top/value"][row["rank"] - 1, i, column])
     for row in rows_of(document, "inputs"):
         assert same(row["score"], runs[row["run"]]["/attribution/inputs"][row["pair"], row["position"]])
     assert {row["run"] for row in rows_of(document, "inputs")} == {METHODS.index("input-ig")}
@@ -219,6 +221,28 @@ def test_made_up_documents_have_the_programs_tables(sweep):
     assert {name: [*columns.items()] for name, (_, columns) in TABLES.items()} == ours
 
 
+def check_names(table: dict, lines: list[list[str]], page: dict) -> None:
+    """Columns that a CSV file has beside its table's say in words what the numbers of runs and data sets mean."""
+    names = {"run": {"run_name": "name", "method": "method"}, "run_a": {"method_a": "method"}}
+    names |= {"run_b": {"method_b": "method"}, "data": {"data_name": "name"}}
+    more = [name for name in lines[0] if name not in [column["name"] for column in table["columns"]]]
+    if table["name"] in ("runs", "data"):
+        assert more == (["data_name"] if table["name"] == "runs" else [])
+    numbered = [column["name"] for column in table["columns"] if column["name"] in names]
+    wanted = [name for number in numbered for name in names[number] if table["name"] not in ("runs", "data")]
+    assert more == wanted or table["name"] in ("runs", "data")
+    for number in numbered:
+        known = {
+            row["data" if number == "data" else "run"]: row
+            for row in rows_of(page, "data" if number == "data" else "runs")
+        }
+        place = lines[0].index(number)
+        for name, key in names[number].items():
+            if name in more:
+                assert lines[0].index(name) - place in (1, 2)
+                assert all(line[lines[0].index(name)] == known[int(line[place])][key] for line in lines[1:])
+
+
 def test_export_is_the_page_as_files(sweep, binary, tmp_path):
     """CSV and JSON hold what the page holds, cell by cell."""
     tributary(binary, "export", sweep / "out", "--to", tmp_path / "tables")
@@ -229,9 +253,11 @@ def test_export_is_the_page_as_files(sweep, binary, tmp_path):
     for table in page["tables"]:
         with (tmp_path / "tables" / f"{table['name']}.csv").open(newline="") as file:
             lines = list(csv.reader(file))
-        assert lines[0] == [column["name"] for column in table["columns"]]
-        for c, column in enumerate(table["columns"]):
-            cells = [line[c] for line in lines[1:]]
+        check_names(table, lines, page)
+        own = [column["name"] for column in table["columns"]]
+        assert [name for name in lines[0] if name in own] == own
+        for column in table["columns"]:
+            cells = [line[lines[0].index(column["name"])] for line in lines[1:]]
             kind = {"text": str, "integer": int, "number": float}[column["type"]]
             empty = "" if column["type"] == "text" else None
             assert [kind(cell) if cell else empty for cell in cells] == [

@@ -57,8 +57,13 @@ def test_data_charts_hold_the_documents_numbers(page: Opened, sweep: dict) -> No
                 assert trace["name"] == run["method"]
                 assert (trace["x"], trace["y"]) == (column(rows, "count"), column(rows, measure))
                 check_intervals(trace, column(rows, measure), intervals(rows, measure))
-        for trace, statistic in zip(chart(page, f"agreement-{data}"), report_document.STATISTICS, strict=True):
-            rows = [row for run in runs for row in of(sweep, "agreement", run=run["run"], statistic=statistic)]
+        statistics = list(
+            dict.fromkeys(row["statistic"] for run in runs for row in of(sweep, "agreement", run=run["run"]))
+        )
+        for trace, statistic in zip(chart(page, f"agreement-{data}"), statistics, strict=True):
+            nothing = {"value": None, "low": None, "high": None}  # a top-k overlap of another k
+            found = (of(sweep, "agreement", run=run["run"], statistic=statistic) for run in runs)
+            rows = [one[0] if one else nothing for one in found]
             assert (trace["name"], trace["x"]) == (statistic, column(rows, "value"))
             assert trace["y"] == list(range(len(runs)))
             check_intervals(trace, column(rows, "value"), intervals(rows))
@@ -76,13 +81,14 @@ def test_a_change_of_run_changes_its_charts(page: Opened, sweep: dict) -> None:
     draw_all(page)
     check_run_charts(page, sweep, 0)
     before = chart(page, "heat")
-    for run in (2, 9):
+    for run in (3, 8):  # those that have input attribution
         page.page.select_option("#run", str(run))
         draw_all(page)
         check_run_charts(page, sweep, run)
         assert chart(page, "heat") != before
         tokens = page.page.locator("#inputs .tokens").first.locator(".token").all_inner_texts()
-        words = column(of(sweep, "inputs", run=run, pair=0), "token")
+        first = of(sweep, "inputs", run=run)[0]["pair"]
+        words = column(of(sweep, "inputs", run=run, pair=first), "token")
         assert tokens == [word.replace(" ", "·").replace("\n", "⏎") for word in words]
         assert "attribution" in page.page.locator("#provenance pre").text_content()
 
@@ -95,7 +101,7 @@ def test_a_single_run_has_no_choice_of_runs(running: object, tmp_path: Path) -> 
         assert shown.page.locator("#run").count() == 0
         assert shown.page.locator(".notes").count() == 0
         assert shown.page.locator("h2").all_inner_texts() == [
-            "How few neurons",
+            "How few nodes",
             "Agreement with exact patching",
             "The run in detail",
             "What was run",
@@ -107,7 +113,7 @@ def test_markup_in_chart_texts_is_shown_as_it_is(running: object, tmp_path: Path
     document = report_document.run_document()
     columns = {one["name"]: {c["name"]: c for c in one["columns"]} for one in document["tables"]}
     columns["runs"]["method"]["values"] = ["<b>relp</b> &amp; %{x}"]
-    columns["tokens"]["token"]["values"][4] = "<i>box</i>"
+    columns["tokens"]["position_name"]["values"][4] = "<i>box</i>"
     columns["exact"]["stratum"]["values"] = ["<a href='x'>", "other"] * 30
     with opened(running, written(document, tmp_path)) as shown:
         draw_all(shown)
@@ -130,7 +136,7 @@ def test_prompts_without_a_counterpart_and_positions_summed(running: object, tmp
         columns[name][key]["values"] = [None] * len(columns[name][key]["values"])
     for name in ("top", "heat", "exact", "steered", "cases"):
         columns[name]["position"]["values"] = [-1] * len(columns[name]["position"]["values"])
-    columns["top"]["token"]["values"] = [None] * len(columns["top"]["token"]["values"])
+    columns["top"]["position_name"]["values"] = [None] * len(columns["top"]["position_name"]["values"])
     with opened(running, written(document, tmp_path)) as shown:
         draw_all(shown)
         (heat,) = chart(shown, "heat")
@@ -138,7 +144,10 @@ def test_prompts_without_a_counterpart_and_positions_summed(running: object, tmp
         assert "all positions" in heat["hover"][0][0]
         assert (
             shown.page.locator("#table-top thead").inner_text().split()
-            == "rank layer position neuron score logits standard error logits sign share share".split()
+            == (
+                "rank layer position neuron score logits clean value counterfactual value promotes suppresses "
+                "standard error logits sign share share"
+            ).split()
         )
         assert shown.page.locator("#table-steered tbody td").nth(1).inner_text() == "all"
         assert shown.page.locator("#inputs small").first.inner_text() == "pair 0: ·are"
@@ -147,15 +156,20 @@ def test_prompts_without_a_counterpart_and_positions_summed(running: object, tmp
 
 def test_hover_tells_values_with_names(page: Opened, sweep: dict) -> None:
     draw_all(page)
-    row = of(sweep, "curve", run=0)[0]
-    point = page.page.locator("#faithfulness-0 .scatterlayer .trace").first.locator(".point").first
+    row = of(sweep, "curve", run=4)[0]  # of the last run, which is drawn above the others
+    point = page.page.locator("#faithfulness-0 .scatterlayer .trace").last.locator(".point").first
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
     page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     label = page.page.locator("#faithfulness-0 .hovertext")
     label.wait_for()
     text = label.text_content()
-    for part in ("relp", "10 neurons", f"faithfulness {row['faithfulness']:.4g}", f"{row['faithfulness_high']:.4g}"):
+    for part in (
+        "|Δ|",
+        "1 node",
+        f"faithfulness {row['faithfulness']:#.4g}".replace("-", "−"),
+        f"{row['faithfulness_high']:.4g}",
+    ):
         assert part in text
 
 

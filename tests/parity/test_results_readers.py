@@ -17,7 +17,7 @@ import xarray
 from product import hashes
 from test_tiny_scores import path, settings_of
 
-GROUPS = ["agreement", "attribution", "cases", "circuit", "pairs", "provenance", "steering"]
+GROUPS = ["agreement", "attribution", "cases", "circuit", "pairs", "provenance", "steering", "top"]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,12 @@ def test_xarray_opens_the_whole_tree(sweep):
             assert sorted(tree.children) == GROUPS
             assert tree.attrs["schema"] == 1 and tree.attrs["Conventions"] == "tributary-1"
             pairs = tree["pairs"].to_dataset()
-            for group, split in (("attribution", b"train"), ("circuit", b"test"), ("steering", b"test")):
+            for group, split in (
+                ("attribution", b"train"),
+                ("top", b"train"),
+                ("circuit", b"test"),
+                ("steering", b"test"),
+            ):
                 joined = pairs.sel(pair=tree[group]["pair"])
                 assert set(joined["split"].values.tolist()) == {split}
             joined = pairs["metric"].sel(run=0, pair=tree["circuit"]["pair"])

@@ -22,7 +22,7 @@ RUNS = {
         "agreement": {"sample": 12},
         "steering": {"factors": [0, 1]},
     },
-    "relp": {"attribution": {"method": "relp", "keep": 5, "spread": "skip"}},
+    "relp": {"attribution": {"method": "relp", "keep": 5, "spread": "skip"}, "top": 7},
     "adaptive": {"attribution": {"method": "ig-acts", "quadrature": "adaptive"}},
     "pilot": {"attribution": {"method": "ig-acts", "quadrature": "pilot", "pilot_pairs": 2}},
     "adaptive ig-inputs": {"attribution": {"method": "ig-inputs", "quadrature": "adaptive"}},
@@ -50,6 +50,8 @@ def files(binary, tiny_folder, tmp_path_factory) -> dict[str, h5py.File]:
     for name, settings in RUNS.items():
         whole = settings_of(tiny_folder("llama"), circuit={"counts": [0, 10]}) | settings
         whole["pairs"] = {"train_file": str(pairs), "test_file": str(pairs), "train": 4, "test": 3, "overlap": "allow"}
+        if name == "relp":
+            whole["pairs"]["positions_names"] = ["The", "who", "where", "", "what"]
         place = folder / name
         place.mkdir()
         run_product(binary, place, whole)

@@ -178,11 +178,13 @@ def _save_shards(tensors: dict[str, Tensor], shards: int, folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(text)
 
 
-def save_tiny_model(name: str, folder: Path, dtype: torch.dtype = torch.float64, seed: int = 0) -> Path:
-    """Write one model of the table to `folder`: config, weights, tokenizer, pairs."""
+def save_tiny_model(
+    name: str, folder: Path, dtype: torch.dtype = torch.float64, seed: int = 0, **changes: object
+) -> Path:
+    """Write one model of the table to `folder`: config (with changes), weights, tokenizer, pairs."""
     row = MODELS[name]
     folder.mkdir(parents=True, exist_ok=True)
-    config = AutoConfig.for_model(row.model_type, **row.config)
+    config = AutoConfig.for_model(row.model_type, **(row.config | changes))
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float64)
     randomise(model, seed)
     _save_shards(_tensors(model, row, dtype), row.shards, folder)

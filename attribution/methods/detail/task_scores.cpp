@@ -32,9 +32,10 @@ bool TaskScores::audited(std::int64_t pair) const {
 }
 
 void TaskScores::add(const at::Tensor& scores) {
-  at::Tensor s = scores.to(at::kDouble);
+  // Where nothing differs, a product with a gradient may be -0, and a shared position has none: + 0 makes both 0.
+  at::Tensor s = scores.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true).add_(0.0);
   if (method().score != ScoreKind::exact) expect_finite(s.sum({2, 3}));
-  if (method().positions == Positions::sum && s.size(2) != 1) s = s.sum(2, true);  // [pair, layer, 1, neuron]
+  if (method().positions == Positions::sum && s.size(2) != 1) s = sum_over_positions(s);  // [pair, layer, 1, neuron]
   if (method().aggregate == Aggregate::mean_abs) s = s.abs();
   for (std::int64_t pair = 0; pair < s.size(0); ++pair) {
     tree_.add(measures_spread() ? spread_parts(s[pair]) : s[pair].clone());

@@ -28,4 +28,10 @@ at::Tensor sum_by_position(const at::Tensor& t) {
   return sum;
 }
 
+at::Tensor sum_over_positions(const at::Tensor& t) {
+  at::Tensor sum = at::zeros_like(t.narrow(-2, 0, 1));
+  for (const at::Tensor& position : t.split(1, -2)) sum.add_(position);
+  return sum;
+}
+
 }  // namespace tributary::detail

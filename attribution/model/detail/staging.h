@@ -18,4 +18,7 @@ at::Tensor staged(const std::vector<T>& numbers, const at::TensorOptions& option
 /// bit, whether they are there or not.
 at::Tensor sum_by_position(const at::Tensor& t);
 
+/// Sums [..., 1, width] over the positions of t [..., pos, width], one after the other in the same way.
+at::Tensor sum_over_positions(const at::Tensor& t);
+
 }  // namespace tributary::detail

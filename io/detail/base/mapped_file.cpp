@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "common/errors.h"
+#include "common/text.h"
 
 namespace tributary::detail {
 namespace {
@@ -43,8 +44,12 @@ void advise(const std::byte* data, std::size_t bytes, int advice) {
 MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string()) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.value < 0) {
+    const int reason = errno;
+    if (const std::string link = about_dangling_link(name_); !link.empty()) {
+      throw UserError(name_, "cannot be opened" + link);
+    }
     throw UserError(name_,
-                    fmt::format("cannot be opened ({}); check the path and its permissions", std::strerror(errno)));
+                    fmt::format("cannot be opened ({}); check the path and its permissions", std::strerror(reason)));
   }
   struct stat info = {};
   if (::fstat(file.value, &info) != 0) {

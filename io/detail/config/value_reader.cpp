@@ -53,6 +53,15 @@ class ValueReader {
     return complain(subject, "must be " + allowed(key) + ", not " + shown(node.text) + hint);
   }
 
+  /// Of many words a reader looks for the nearest ones alone.
+  std::nullopt_t refuse_word(const Subject& subject, const Key& key, const YamlNode& node) {
+    constexpr std::size_t few = 8;
+    const std::string guess = did_you_mean(node.text, key.choices);
+    if (guess.empty() || key.choices.size() <= few) return refuse(subject, key, node, guess);
+    return complain(subject, "knows no " + shown(node.text) + guess + "; `tributary schema` lists its " +
+                                 std::to_string(key.choices.size()) + " words");
+  }
+
   /// A null, a list or a mapping where one value is wanted.
   std::nullopt_t refuse_shape(const Subject& subject, const Key& key, const YamlNode& node) {
     switch (node.type) {
@@ -72,7 +81,7 @@ class ValueReader {
     switch (key.kind) {
       case Kind::text:
         if (key.choices.empty()) return Value{node.text};
-        return refuse(subject, key, node, did_you_mean(node.text, key.choices));
+        return refuse_word(subject, key, node);
       case Kind::path:
         return path(subject, key, node);
       case Kind::boolean:

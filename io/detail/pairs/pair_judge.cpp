@@ -16,21 +16,21 @@ namespace {
 
 using Ids = std::vector<std::int64_t>;
 
-/// The text in quotes on one line; of a long text its end, where the answer goes.
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t longest = 48;
-  std::string shown;
-  if (text.size() > longest) {
-    text.remove_prefix(text.size() - longest);
-    while ((static_cast<unsigned char>(text.front()) & 0xC0U) == 0x80U) text.remove_prefix(1);
-    shown = "…";
-  }
-  for (const char c : text) shown += c == '\n' ? "\\n" : std::string(1, c);
-  return "'" + shown + "'";
-}
-
 bool begins_with(const Ids& ids, const Ids& start) {
   return ids.size() >= start.size() && std::equal(start.begin(), start.end(), ids.begin());
+}
+
+/// What is left of both once the tokens that they begin and end with alike are taken off.
+std::pair<Ids, Ids> differing_tokens(const Ids& a, const Ids& b) {
+  const std::size_t shorter = std::min(a.size(), b.size());
+  std::size_t front = 0;
+  while (front < shorter && a[front] == b[front]) ++front;
+  std::size_t back = 0;
+  while (back < shorter - front && a[a.size() - 1 - back] == b[b.size() - 1 - back]) ++back;
+  const auto middle = [front, back](const Ids& ids) {
+    return Ids(ids.begin() + static_cast<std::ptrdiff_t>(front), ids.end() - static_cast<std::ptrdiff_t>(back));
+  };
+  return {middle(a), middle(b)};
 }
 
 std::string merge_reason(std::string_view prompt, std::string_view answer) {
@@ -44,6 +44,18 @@ std::string merge_reason(std::string_view prompt, std::string_view answer) {
 }
 
 }  // namespace
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t longest = 48;
+  std::string shown;
+  if (text.size() > longest) {
+    text.remove_prefix(text.size() - longest);
+    while ((static_cast<unsigned char>(text.front()) & 0xC0U) == 0x80U) text.remove_prefix(1);
+    shown = "…";
+  }
+  for (const char c : text) shown += c == '\n' ? "\\n" : std::string(1, c);
+  return "'" + shown + "'";
+}
 
 PairJudge::PairJudge(const PairOptions& options, const Tokenizer& tokenizer)
     : options_(options), tokenizer_(tokenizer) {
@@ -60,7 +72,7 @@ Judgement PairJudge::judge(const PromptPair& text) const {
   TokenPair& pair = judgement.pair;
   pair.text = text;
   judgement.reason = missing_part(text);
-  if (judgement.reason.empty()) judgement.reason = encode_prompts(pair);
+  if (judgement.reason.empty()) judgement.reason = encode_prompts(pair, judgement.unequal_lengths);
   if (judgement.reason.empty()) judgement.reason = encode_answers(pair);
   if (judgement.reason.empty()) judgement.reason = outside_vocabulary(pair);
   return judgement;
@@ -80,7 +92,7 @@ std::string PairJudge::missing_part(const PromptPair& text) const {
   return {};
 }
 
-std::string PairJudge::encode_prompts(TokenPair& pair) const {
+std::string PairJudge::encode_prompts(TokenPair& pair, bool& unequal_lengths) const {
   const PromptPair& text = pair.text;
   pair.clean = tokenizer_.encode(text.clean_prefix, SpecialTokens::add);
   refuse_doubled_bos(text, pair.clean);
@@ -93,10 +105,12 @@ std::string PairJudge::encode_prompts(TokenPair& pair) const {
   pair.counterfactual = tokenizer_.encode(*text.patch_prefix, SpecialTokens::add);
   refuse_doubled_bos(text, pair.counterfactual);
   if (pair.clean.size() != pair.counterfactual.size()) {
+    unequal_lengths = true;
+    const auto [clean, counterfactual] = differing_tokens(pair.clean, pair.counterfactual);
     return fmt::format(
-        "clean has {} tokens, counterfactual {} (they are compared position by position); choose words that "
-        "give both the same number",
-        pair.clean.size(), pair.counterfactual.size());
+        "clean has {} tokens, counterfactual {} (they are compared position by position): {} against {}; choose words "
+        "that give both the same number",
+        pair.clean.size(), pair.counterfactual.size(), pieces(clean), pieces(counterfactual));
   }
   if (pair.clean == pair.counterfactual) {
     return "clean and counterfactual prompt have the same tokens (no difference to attribute); change one of them";
@@ -105,44 +119,53 @@ std::string PairJudge::encode_prompts(TokenPair& pair) const {
 }
 
 std::string PairJudge::encode_answers(TokenPair& pair) const {
-  if (std::string reason = encode_answer(pair, pair.text.clean_answer, pair.clean_answer); !reason.empty())
-    return reason;
+  Ids clean, patch;
+  if (std::string reason = encode_answer(pair, pair.text.clean_answer, clean); !reason.empty()) return reason;
+  pair.clean_answer = clean.front();
   if (!pair.text.patch_answer) return {};
-  if (std::string reason = encode_answer(pair, *pair.text.patch_answer, pair.patch_answer); !reason.empty())
-    return reason;
-  if (options_.patch_answer == Needs::it && pair.clean_answer == pair.patch_answer) {
-    return fmt::format("both answers are the token {} (their difference is always 0); give two different answers",
-                       in_quotes(tokenizer_.text_of(pair.clean_answer)));
-  }
+  if (std::string reason = encode_answer(pair, *pair.text.patch_answer, patch); !reason.empty()) return reason;
+  pair.patch_answer = patch.front();
+  if (options_.patch_answer == Needs::it && pair.clean_answer == pair.patch_answer) return equal_answers(clean, patch);
   return {};
 }
 
-std::string PairJudge::encode_answer(const TokenPair& pair, const std::string& answer, std::int64_t& id) const {
+std::string PairJudge::equal_answers(const Ids& clean, const Ids& patch) const {
+  if (clean == patch) {
+    return fmt::format("both answers are the token {} (their difference is always 0); give two different answers",
+                       pieces(clean));
+  }
+  return fmt::format(
+      "both answers begin with the token {}: {} and {} (pairs.answer: first-token compares no other, and their "
+      "difference is always 0); give answers that begin differently",
+      pieces({clean.front()}), pieces(clean), pieces(patch));
+}
+
+/// The tokens of an answer after both prompts.
+std::string PairJudge::encode_answer(const TokenPair& pair, const std::string& answer, Ids& tokens) const {
   const PromptPair& text = pair.text;
-  if (std::string reason = answer_after(text.clean_prefix, pair.clean, answer, id); !reason.empty()) return reason;
+  if (std::string reason = answer_after(text.clean_prefix, pair.clean, answer, tokens); !reason.empty()) return reason;
   if (!text.patch_prefix) return {};
-  std::int64_t other = -1;
-  if (std::string reason = answer_after(*text.patch_prefix, pair.counterfactual, answer, other); !reason.empty()) {
+  Ids others;
+  if (std::string reason = answer_after(*text.patch_prefix, pair.counterfactual, answer, others); !reason.empty()) {
     return reason;
   }
-  if (other == id) return {};
+  if (others.front() == tokens.front()) return {};
   return fmt::format(
       "the answer {} is token {} after the clean prompt but {} after the counterfactual; end both prompts "
       "alike",
-      in_quotes(answer), id, other);
+      in_quotes(answer), tokens.front(), others.front());
 }
 
 std::string PairJudge::answer_after(std::string_view prompt, const Ids& ids, const std::string& answer,
-                                    std::int64_t& id) const {
+                                    Ids& tokens) const {
   const Ids joined = tokenizer_.encode(std::string(prompt) + answer, SpecialTokens::add);
-  if (!begins_with(joined, ids)) return merge_reason(prompt, answer);
-  const std::size_t added = joined.size() - ids.size();
-  if (added != 1) {
-    return fmt::format("the answer {} is {} tokens after {} (one is needed); choose a shorter answer",
-                       in_quotes(answer), added, in_quotes(prompt));
-  }
-  id = joined.back();
-  return {};
+  if (!begins_with(joined, ids) || joined.size() == ids.size()) return merge_reason(prompt, answer);
+  tokens.assign(joined.begin() + static_cast<std::ptrdiff_t>(ids.size()), joined.end());
+  if (tokens.size() == 1 || options_.answer == Answer::first_token) return {};
+  return fmt::format(
+      "the answer {} is {} tokens after {} (one is needed): {}; choose a shorter answer, or compare the first token of "
+      "each answer (pairs.answer: first-token)",
+      in_quotes(answer), tokens.size(), in_quotes(prompt), pieces(tokens));
 }
 
 std::string PairJudge::outside_vocabulary(const TokenPair& pair) const {
@@ -156,6 +179,16 @@ std::string PairJudge::outside_vocabulary(const TokenPair& pair) const {
   return fmt::format(
       "token {} ({}) is outside the model's vocabulary of {}; use the tokenizer.json that belongs to the model",
       largest, in_quotes(tokenizer_.text_of(largest)), options_.vocabulary);
+}
+
+std::string PairJudge::pieces(const Ids& ids) const {
+  constexpr std::size_t most = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(ids.size(), most); ++i) {
+    text += (i == 0 ? "" : "|") + in_quotes(tokenizer_.text_of(ids[i]));
+  }
+  if (ids.size() > most) text += fmt::format("|… ({} more)", ids.size() - most);
+  return text.empty() ? "nothing" : text;
 }
 
 void PairJudge::refuse_doubled_bos(const PromptPair& text, const Ids& ids) const {

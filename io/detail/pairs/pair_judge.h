@@ -16,6 +16,7 @@ namespace tributary::detail::pairs {
 struct Judgement {
   TokenPair pair;
   std::string reason;
+  bool unequal_lengths = false;  //!< why it is unfit: another counterfactual prompt might do
 };
 
 /// Refers to options and tokenizer, which must outlive it.
@@ -29,18 +30,26 @@ class PairJudge {
   [[nodiscard]] Judgement judge(const PromptPair& text) const;
 
  private:
+  using Ids = std::vector<std::int64_t>;
+
   [[nodiscard]] std::string missing_part(const PromptPair& text) const;
-  [[nodiscard]] std::string encode_prompts(TokenPair& pair) const;
+  [[nodiscard]] std::string encode_prompts(TokenPair& pair, bool& unequal_lengths) const;
   [[nodiscard]] std::string encode_answers(TokenPair& pair) const;
-  [[nodiscard]] std::string encode_answer(const TokenPair& pair, const std::string& answer, std::int64_t& id) const;
-  [[nodiscard]] std::string answer_after(std::string_view prompt, const std::vector<std::int64_t>& ids,
-                                         const std::string& answer, std::int64_t& id) const;
+  [[nodiscard]] std::string encode_answer(const TokenPair& pair, const std::string& answer, Ids& tokens) const;
+  [[nodiscard]] std::string answer_after(std::string_view prompt, const Ids& ids, const std::string& answer,
+                                         Ids& tokens) const;
+  [[nodiscard]] std::string equal_answers(const Ids& clean, const Ids& patch) const;
   [[nodiscard]] std::string outside_vocabulary(const TokenPair& pair) const;
-  void refuse_doubled_bos(const PromptPair& text, const std::vector<std::int64_t>& ids) const;
+  void refuse_doubled_bos(const PromptPair& text, const Ids& ids) const;
+  /// Tokens as a reader sees them: ' New'|' York'.
+  [[nodiscard]] std::string pieces(const Ids& ids) const;
 
   const PairOptions& options_;
   const Tokenizer& tokenizer_;
 };
+
+/// The text in quotes on one line; of a long text its end, where the answer goes.
+std::string in_quotes(std::string_view text);
 
 /// Why a fit pair cannot stand beside pairs of `length` tokens, or empty.
 std::string length_reason(const TokenPair& pair, std::int64_t length);

@@ -3,7 +3,8 @@
 //
 // The runs of a report as its tables see them, and the tables by kind: report_overview.cpp (a row a run),
 // report_data.cpp (what they were made on), report_methods.cpp (how they compare), report_scores.cpp (where the scores
-// are), report_evidence.cpp (circuits, agreement, cases), report_steering.cpp. The runs themselves: report_runs.cpp.
+// are), report_top.cpp (the first nodes), report_evidence.cpp (circuits, agreement, cases), report_steering.cpp. The
+// runs themselves: report_runs.cpp.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +48,10 @@ struct ReportRun {
   [[nodiscard]] bool keeps_positions() const;
   /// Places in /pairs of the training (or held-out) pairs.
   [[nodiscard]] std::vector<std::size_t> pairs_of(const std::string& split) const;
-  /// The clean prompt's token at a position of the first training pair; empty for -1, and beyond the prompt.
-  [[nodiscard]] std::string token(std::int64_t position) const;
+  /// What a position is called: as the run names it, or the token that all clean prompts have there. Missing: neither.
+  [[nodiscard]] Cell position_name(std::int64_t position) const;
+  /// The token that all prompts have at a position, of a dataset [pair, token] of texts; missing: they differ there.
+  [[nodiscard]] Cell shared_token(const std::string& path, std::int64_t position) const;
 };
 
 /// Runs are of one data set when model, dtype, pairs, metric and the treatment of positions are the same.
@@ -73,6 +76,7 @@ Table provenance_table(const Runs& runs);
 Table methods_table(const Runs& runs);
 
 Table top_table(const Runs& runs);
+Table values_table(const Runs& runs);
 Table heat_table(const Runs& runs);
 Table layers_table(const Runs& runs);
 Table inputs_table(const Runs& runs);

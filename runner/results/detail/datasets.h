@@ -40,7 +40,7 @@ void add_intervals(ResultsFile& file, const std::string& path, const std::vector
 /// The elements of all rows, one row after the other.
 std::vector<float> floats_of(const Rows& rows);
 
-/// The groups /agreement, /steering and /cases, and the scores of single pairs (results_evidence.cpp).
+/// The groups /top, /agreement, /steering and /cases, and the scores of single pairs (results_evidence.cpp).
 void add_evidence(ResultsFile& file, const Job& job, const Outcome& outcome);
 
 /// The group /pairs (results_pairs.cpp).

@@ -14,6 +14,7 @@ namespace tributary::detail {
 /// What a run computes in any case, or because of a key under `attribution`: /attribution and /cases.
 std::vector<DatasetRow> attribution_rows();
 /// What is done with the scores afterwards.
+std::vector<DatasetRow> top_rows();
 std::vector<DatasetRow> circuit_rows();
 std::vector<DatasetRow> agreement_rows();
 std::vector<DatasetRow> steering_rows();
@@ -32,6 +33,8 @@ inline constexpr const char* spread = "attribution.spread: measure";
 inline constexpr const char* keep_all = "attribution.keep: full";
 inline constexpr const char* keep_largest = "attribution.keep: K";
 inline constexpr const char* cases = "attribution.keep, and pairs of two cases or more";
+inline constexpr const char* neurons = "every method but input-ig";
+inline constexpr const char* names = "pairs.positions_names";
 inline constexpr const char* circuit = "circuits were evaluated";
 inline constexpr const char* held_out = "there are held-out pairs";
 inline constexpr const char* agreement = "agreement.sample";

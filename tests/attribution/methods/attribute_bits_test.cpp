@@ -20,7 +20,9 @@ constexpr std::int64_t length = 5;
 void expect_same_table(const at::Tensor& a, const at::Tensor& b, const std::string& name) {
   SCOPED_TRACE(name);
   ASSERT_EQ(a.defined(), b.defined());
-  if (a.defined()) expect_same_bits(a.nan_to_num(-7.25), b.nan_to_num(-7.25));
+  if (!a.defined()) return;
+  expect_same_bits(a.nan_to_num(-7.25), b.nan_to_num(-7.25));
+  expect_same_bits(a.signbit(), b.signbit());  // no -0 for 0
 }
 
 /// The tables of pairs [first, first + count) of a unit `all` of more pairs; scores only where they are the same pairs.
@@ -34,6 +36,8 @@ void expect_same_unit(const UnitScores& some, const UnitScores& all, std::int64_
   expect_same_table(some.audit, part(all.audit), "audit");
   expect_same_table(some.metric, part(all.metric), "metric");
   expect_same_table(some.inputs, part(all.inputs), "inputs");
+  expect_same_table(some.kept, part(all.kept), "kept");
+  expect_same_table(some.sampled, part(all.sampled), "sampled");
 }
 void expect_same_unit(const UnitScores& a, const UnitScores& b) { expect_same_unit(a, b, 0, b.metric.size(0)); }
 
@@ -59,11 +63,25 @@ std::vector<Task> many_tasks(std::int64_t pairs) {
   requests.back().direction = Direction::denoise;
   requests.push_back(request_of("ig-inputs", Quadrature::right, 4));
   requests.back().rule_preset = "relp";
+  for (const std::string name : {"relp", "exact-patching", "ig-acts", "conductance"}) {
+    requests.push_back(request_of(name));
+    requests.back().positions = Positions::sum;
+    if (name == "relp") requests.back().aggregate = Aggregate::mean_abs;
+    if (name == "relp" || name == "exact-patching") continue;
+    requests.back().quadrature = Quadrature::trapezoid;
+    requests.back().steps = 2;
+  }
   std::vector<Task> tasks;
   for (MethodRequest& request : requests) {
     request.max_points = 17;
     Task task = task_of(request);
     task.options.sample = {{0, 1, 2}, {0, 2, 3}, {2, 4, 4}};
+    task.options.sampled = {{0, 0, 5}, {1, 4, 3}, {2, 4, 4}};
+    if (request.positions == Positions::sum) {
+      for (Neuron& neuron : task.options.sample) neuron.position = -1;
+      for (Neuron& neuron : task.options.sampled) neuron.position = -1;
+    }
+    if (tasks.size() % 3 != 0) task.options.keep = {tasks.size() % 3 == 1 ? Keep::What::all : Keep::What::largest, 9};
     task.options.seed = 5;
     const bool audited = task.method.quadrature.has_value();
     if (audited) task.options.audit.assign(static_cast<std::size_t>(pairs), 1);
@@ -141,6 +159,22 @@ TEST_P(UnitBits, DoNotDependOnSharedPositions) {
     for (const Task& task : many_tasks(3)) {
       SCOPED_TRACE(task.method.name + " shared " + std::to_string(shared));
       expect_same_unit(alone(task, trimmed), alone(task, whole));
+    }
+  }
+}
+
+TEST_P(UnitBits, OfLongPromptsDoNotDependOnSharedPositions) {
+  constexpr std::int64_t many = 300;
+  const Transformer long_model = tiny_model(Kind::llama, GetParam(), many);
+  for (const std::int64_t shared : {40, 299}) {
+    const Prompts whole = tiny_prompts(2, many, stream_type(GetParam()), shared);
+    Prompts trimmed = whole;
+    trimmed.shared = shared;
+    for (Task& task : many_tasks(2)) {
+      if (task.method.quadrature == Quadrature::adaptive || task.method.steps > 3) continue;  // as they are, slower
+      task.options.audit.clear();
+      SCOPED_TRACE(task.method.name + " shared " + std::to_string(shared));
+      expect_same_unit(unit_of(long_model, task, trimmed), unit_of(long_model, task, whole));
     }
   }
 }

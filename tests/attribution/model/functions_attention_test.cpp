@@ -70,7 +70,8 @@ std::vector<Case> cases() {
       }
     }
   }
-  all.push_back({at::kDouble, 2, 100, 200, 200, 0});  // too long for the loops
+  all.push_back({at::kDouble, 2, 100, 200, 200, 0});
+  all.push_back({at::kFloat, 2, 100, 200, 200, 150});
   all.push_back({at::kFloat, 2, 100, 200, 1, 150});
   return all;
 }
@@ -160,6 +161,56 @@ TEST_P(Attentions, BackwardPassIsAutograds) {
     expect_close(q, expected(0, query));
     expect_close(k, expected(1, key));
     expect_close(v, expected(2, value));
+  }
+}
+
+/// z and the gradients of query, key and value of sequences whose first `prefix` positions are given or computed.
+std::vector<at::Tensor> attended(Attention a, std::int64_t prefix, const at::Tensor& rows, const at::Tensor& incoming) {
+  const std::int64_t length = rows.size(1);
+  const auto part = [&](std::int64_t first, std::int64_t count, std::int64_t from, std::int64_t width) {
+    return rows.narrow(1, first, count).narrow(2, from * d, width * d).flatten(0, 1);
+  };
+  a.suffix = a.queries = length - prefix;
+  a.prefix_length = prefix;
+  a.query = part(prefix, a.queries, 0, a.heads);
+  a.key = part(prefix, a.suffix, a.heads, a.kv_heads);
+  a.value = part(prefix, a.suffix, a.heads + a.kv_heads, a.kv_heads);
+  if (prefix > 0) {
+    a.prefix_key = part(0, prefix, a.heads, a.kv_heads);
+    a.prefix_value = part(0, prefix, a.heads + a.kv_heads, a.kv_heads);
+    a.pair = at::arange(a.sequences, at::kLong);
+  }
+  std::vector<at::Tensor> found;
+  for (const at::Tensor& like : {a.query, a.query, a.key, a.value}) found.push_back(at::empty_like(like));
+  attend(a, found[0]);
+  attend_backward(a, incoming.narrow(1, prefix, a.queries).flatten(0, 1), Derivative::plain, found[1], found[2],
+                  found[3]);
+  for (at::Tensor& one : found) one = one.unflatten(0, {a.sequences, a.suffix});
+  return found;
+}
+
+TEST_P(RotationTypes, BitsOfAttentionDoNotDependOnHowManyPositionsAreGiven) {
+  at::manual_seed(7);
+  for (const std::int64_t length : {33, 300}) {
+    Attention a;
+    a.sequences = 2;
+    a.heads = heads;
+    a.kv_heads = 2;
+    a.d_head = d;
+    a.scale = 0.4;
+    const at::Tensor rows = at::randn({2, length, (heads + 4) * d}, at::kDouble).to(GetParam());
+    const at::Tensor incoming = at::randn({2, length, heads * d}, at::kDouble).to(GetParam());
+    for (const std::int64_t window : {0, 20, 270}) {
+      a.window = window;
+      const std::vector<at::Tensor> whole = attended(a, 0, rows, incoming);
+      for (const std::int64_t prefix : {1L, 31L, length / 2, length - 2, length - 1}) {
+        SCOPED_TRACE(std::to_string(prefix) + " of " + std::to_string(length) + ", window " + std::to_string(window));
+        const std::vector<at::Tensor> some = attended(a, prefix, rows, incoming);
+        for (std::size_t i = 0; i < some.size(); ++i) {
+          expect_same_bits(some[i], whole[i].narrow(1, prefix, length - prefix));
+        }
+      }
+    }
   }
 }
 

@@ -15,6 +15,8 @@ TEST(MemoryLimits, ReadsSizesAsPeopleWriteThem) {
   EXPECT_EQ(parse_bytes("2.5 GiB"), 5ULL << 29);
   EXPECT_EQ(parse_bytes("500 MB"), 500'000'000U);
   EXPECT_EQ(parse_bytes("1 TiB"), 1ULL << 40);
+  EXPECT_EQ(parse_bytes("24G"), 24ULL << 30);
+  EXPECT_EQ(parse_bytes("500 M"), 500ULL << 20);
   for (const char* text : {"", "8", "GiB", "8 gib", "-1 GiB", "0 B", "nan B", "8 GiB more"}) {
     EXPECT_THROW((void)parse_bytes(text), std::invalid_argument) << text;
   }

@@ -16,14 +16,35 @@
 namespace tributary {
 
 inline std::int64_t synthetic_length(const std::string& group, const std::string& axis) {
-  static const std::map<std::string, std::int64_t> lengths = {
-      {"/attribution/layer", 2},   {"/attribution/position", 3}, {"/attribution/neuron", 4}, {"/attribution/pair", 3},
-      {"/attribution/run", 2},     {"/attribution/rank", 5},     {"/attribution/path", 1},   {"/cases/case", 2},
-      {"/cases/layer", 2},         {"/cases/position", 3},       {"/cases/neuron", 4},       {"/circuit/point", 4},
-      {"/circuit/pair", 2},        {"/circuit/fraction", 6},     {"/agreement/sample", 7},   {"/agreement/pair", 3},
-      {"/agreement/statistic", 4}, {"/steering/steered", 2},     {"/steering/factor", 3},    {"/steering/pair", 2},
-      {"/steering/place", 5},      {"/pairs/pair", 5},           {"/pairs/run", 2},          {"/pairs/token", 6},
-      {"/pairs/skipped", 1}};
+  static const std::map<std::string, std::int64_t> lengths = {{"/attribution/layer", 2},
+                                                              {"/attribution/position", 3},
+                                                              {"/attribution/neuron", 4},
+                                                              {"/attribution/pair", 3},
+                                                              {"/attribution/run", 2},
+                                                              {"/attribution/rank", 5},
+                                                              {"/attribution/path", 1},
+                                                              {"/cases/case", 2},
+                                                              {"/cases/layer", 2},
+                                                              {"/cases/position", 3},
+                                                              {"/cases/neuron", 4},
+                                                              {"/circuit/point", 4},
+                                                              {"/circuit/pair", 2},
+                                                              {"/circuit/fraction", 6},
+                                                              {"/agreement/sample", 7},
+                                                              {"/agreement/pair", 3},
+                                                              {"/agreement/statistic", 4},
+                                                              {"/steering/steered", 2},
+                                                              {"/steering/factor", 3},
+                                                              {"/steering/pair", 2},
+                                                              {"/steering/place", 5},
+                                                              {"/pairs/pair", 5},
+                                                              {"/pairs/run", 2},
+                                                              {"/pairs/token", 6},
+                                                              {"/pairs/skipped", 1},
+                                                              {"/top/rank", 3},
+                                                              {"/top/place", 5},
+                                                              {"/top/pair", 3},
+                                                              {"/top/run", 2}};
   return lengths.at(group + "/" + axis);
 }
 

@@ -1,0 +1,102 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/job/sketch.h"
+
+#include "attribution/model/tensors.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "attribution/model/families.h"
+#include "io/checkpoint.h"
+#include "runner/job/identity.h"
+#include "runner/job/job_checks.h"
+#include "runner/job/model.h"
+#include "runner/job/stand_in.h"
+
+namespace tributary {
+namespace {
+
+/// Newer files call it dtype.
+std::optional<at::ScalarType> stored_type_of(const nlohmann::json& config) {
+  const std::map<std::string, at::ScalarType> types = {
+      {"float64", at::kDouble}, {"float32", at::kFloat}, {"float16", at::kHalf}, {"bfloat16", at::kBFloat16}};
+  for (const char* const key : {"torch_dtype", "dtype"}) {
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_string()) continue;
+    const auto type = types.find(found->get<std::string>());
+    if (type != types.end()) return type->second;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const SketchShelf::Described& SketchShelf::described(const std::filesystem::path& folder) {
+  std::optional<ReadOnce<Described>>& described = models_[folder].described;
+  if (!described) {
+    described.emplace([&] {
+      const nlohmann::json config = read_model_config(folder);
+      return Described{describe_architecture(config, (folder / "config.json").string()), stored_type_of(config)};
+    });
+  }
+  return described->value();
+}
+
+const Architecture& SketchShelf::architecture(const std::filesystem::path& folder) {
+  return described(folder).architecture;
+}
+
+const Tokenizer& SketchShelf::tokenizer(const std::filesystem::path& folder) {
+  std::optional<ReadOnce<Tokenizer>>& tokenizer = models_[folder].tokenizer;
+  if (!tokenizer) tokenizer.emplace([&] { return Tokenizer::load(folder / "tokenizer.json"); });
+  return tokenizer->value();
+}
+
+const PairSet& SketchShelf::pairs(const std::filesystem::path& folder, const PairOptions& options) {
+  auto& known = models_[folder].pairs;
+  for (const auto& [same, pairs] : known) {
+    if (same == options) return pairs.value();
+  }
+  const Tokenizer& words = tokenizer(folder);
+  return known.emplace_back(options, ReadOnce<PairSet>([&] { return prepare_pairs(options, words); })).second.value();
+}
+
+void SketchShelf::require_weights(const std::filesystem::path& folder) {
+  std::optional<ReadOnce<bool>>& weights = models_[folder].weights;
+  if (!weights) {
+    weights.emplace([&] {
+      check_weights(Checkpoint::open(folder));
+      return true;
+    });
+  }
+  (void)weights->value();
+}
+
+const std::shared_ptr<const Transformer>& SketchShelf::network(const std::filesystem::path& folder,
+                                                               at::ScalarType type) {
+  std::shared_ptr<const Transformer>& network = models_[folder].networks[type];
+  if (!network) network = network_without_numbers(architecture(folder), type);
+  return network;
+}
+
+Job SketchShelf::job(const Settings& settings, const at::Device& device) {
+  Job job;
+  job.config = run_config(settings);
+  job.title = job.config.name + (settings.label().empty() ? "" : " (" + settings.label() + ")");
+  job.resolved = settings.resolved();
+  job.device = device;
+  const std::filesystem::path& folder = job.config.model;
+  const at::ScalarType type = dtype_named(job.config.dtype);
+  job.stored_type = described(folder).stored;
+  job.working = network(folder, type);
+  job.exact = type == at::kBFloat16 ? network(folder, at::kFloat) : job.working;
+  job.measures = models_[folder].measures;
+  job.tokenizer = tokenizer(folder);
+  job.pairs = pairs(folder, pair_options_for(job.config, job.architecture()));
+  settle_job(job, settings);
+  job.group = group_of(job, settings);  // paths stand for models
+  return job;
+}
+
+}  // namespace tributary

@@ -1,0 +1,130 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "attribution/circuit/ranking.h"
+#include "runner/report/detail/report_runs.h"
+#include "runner/report/detail/token_text.h"
+
+namespace tributary::detail {
+namespace {
+
+constexpr std::size_t unasked_nodes = 50;  // of files that do not describe their first nodes
+constexpr std::size_t compared_nodes = 10;
+constexpr std::size_t compared_pairs = 100;
+
+using Type = Column::Type;
+
+/// What a run says of its first nodes: /top.
+class FirstNodes {
+ public:
+  explicit FirstNodes(const ReportRun& run) : results_(*run.results), value_(run.find("/top/value")) {}
+
+  [[nodiscard]] bool there() const { return value_ != nullptr; }
+  [[nodiscard]] std::size_t ranks() const { return size(0); }
+  [[nodiscard]] std::size_t pairs() const { return size(1); }
+
+  /// Tokens of a rank in a line.
+  [[nodiscard]] Cell tokens(const char* path, std::size_t rank) const {
+    if (!there() || rank >= ranks()) return {};
+    const Dataset& tokens = dataset_of(results_, path);
+    const auto places = static_cast<std::size_t>(tokens.shape.at(1));
+    return quoted(values<std::string>(tokens), rank * places, places);
+  }
+
+  /// On a training pair's clean (0) or counterfactual (1) prompt.
+  [[nodiscard]] float value(std::size_t rank, std::size_t pair, std::size_t prompt) const {
+    return values<float>(*value_).at((rank * pairs() + pair) * 2 + prompt);
+  }
+
+  [[nodiscard]] Cell mean(std::size_t rank, std::size_t prompt) const {
+    if (!there() || rank >= ranks()) return {};
+    double sum = 0;
+    for (std::size_t pair = 0; pair < pairs(); ++pair) sum += value(rank, pair, prompt);
+    return sum / static_cast<double>(pairs());
+  }
+
+ private:
+  [[nodiscard]] std::size_t size(std::size_t axis) const { return static_cast<std::size_t>(value_->shape.at(axis)); }
+
+  const ResultsFile& results_;
+  const Dataset* value_;
+};
+
+}  // namespace
+
+Table top_table(const Runs& runs) {
+  Table table{.name = "top",
+              .meaning = "The nodes with the largest |score| of each run, and what their neurons do.",
+              .columns = {
+                  {"run", Type::integer, "1", "run"},
+                  {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
+                  {"layer", Type::integer, "1", "layer, from 0"},
+                  {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
+                  {"position_name", Type::text, "", "its name, or the token that all clean prompts have there"},
+                  {"neuron", Type::integer, "1", "index in the layer"},
+                  {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
+                  {"clean_value", Type::number, "1", "value of the neuron, mean over the clean training prompts"},
+                  {"counterfactual_value", Type::number, "1", "value of the neuron, mean over the counterfactual ones"},
+                  {"promotes", Type::text, "", "tokens whose logits the neuron's output raises most, by itself"},
+                  {"suppresses", Type::text, "", "tokens whose logits it lowers most"},
+                  {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
+                  {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
+                  {"share", Type::number, "fraction", "of all |score|"},
+              }};
+  for (const ReportRun& run : runs) {
+    if (!run.has_neurons()) continue;
+    const auto of_node = [&run](const char* path, std::int64_t node) {
+      const Dataset* spread = run.find(path);
+      return spread == nullptr ? Cell() : Cell(values<float>(*spread).at(static_cast<std::size_t>(node)));
+    };
+    const FirstNodes first(run);
+    const std::vector<float>& scores = run.scores();
+    double all = 0;
+    for (const float score : scores) all += std::isnan(score) ? 0.0 : std::abs(static_cast<double>(score));
+    const std::vector<std::int64_t> order = ranked(scores, Ranking::absolute);
+    for (std::size_t i = 0; i < std::min(first.there() ? first.ranks() : unasked_nodes, order.size()); ++i) {
+      const float score = scores[static_cast<std::size_t>(order[i])];
+      if (std::isnan(score)) break;
+      const Neuron neuron = run.neuron(order[i]);
+      table.add({run.run, static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
+                 run.position_name(neuron.position), neuron.index, score, first.mean(i, 0), first.mean(i, 1),
+                 first.tokens("/top/promoted", i), first.tokens("/top/suppressed", i),
+                 of_node("/attribution/standard_error", order[i]), of_node("/attribution/sign_share", order[i]),
+                 std::abs(score) / all});
+    }
+  }
+  return table;
+}
+
+Table values_table(const Runs& runs) {
+  Table table{.name = "values",
+              .meaning = "The neurons of each run's ten first nodes on single training pairs, at most a hundred.",
+              .columns = {
+                  {"run", Type::integer, "1", "run"},
+                  {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
+                  {"layer", Type::integer, "1", "layer, from 0"},
+                  {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
+                  {"neuron", Type::integer, "1", "index in the layer"},
+                  {"pair", Type::integer, "1", "place in /pairs of results.h5"},
+                  {"clean", Type::number, "1", "value of the neuron on the clean prompt"},
+                  {"counterfactual", Type::number, "1", "the same on the counterfactual one"},
+              }};
+  for (const ReportRun& run : runs) {
+    const FirstNodes first(run);
+    if (!first.there()) continue;
+    const std::vector<std::size_t> pairs = run.pairs_of("train");
+    for (std::size_t rank = 0; rank < std::min(compared_nodes, first.ranks()); ++rank) {
+      const Neuron neuron = listed_neuron(run, "/top", rank);
+      for (std::size_t i = 0; i < std::min({compared_pairs, first.pairs(), pairs.size()}); ++i) {
+        table.add({run.run, static_cast<std::int64_t>(rank) + 1, neuron.layer, neuron.position, neuron.index,
+                   static_cast<std::int64_t>(pairs[i]), first.value(rank, i, 0), first.value(rank, i, 1)});
+      }
+    }
+  }
+  return table;
+}
+
+}  // namespace tributary::detail
