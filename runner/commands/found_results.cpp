@@ -29,7 +29,8 @@ std::string difference_between(const StoredRun& stored, const Job& job) {
   if (stored.model_hash != job.model_hash) others.emplace_back("the model");
   if (!stored.train_hash.empty() && stored.train_hash != job.pairs.train_hash)
     others.emplace_back("the training pairs");
-  if (others.empty() && stored.scores_identity == job.identities.scores) others.emplace_back("the held-out pairs, or the version of this program");
+  if (others.empty() && stored.scores_identity == job.identities.scores)
+    others.emplace_back("the held-out pairs, or the version of this program");
   if (others.empty()) others.emplace_back("the version of this program, or the kind of device");
   if (others.size() == 1) return others.front();
   const std::string last = others.back();

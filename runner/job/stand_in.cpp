@@ -82,7 +82,9 @@ StandIn stand_in_for(const Transformer& network) {
   constexpr double small_number = 0.01;  // of which no pass makes anything too large
   const Architecture& a = network.architecture();
   std::int64_t divisor = 1;
-  const auto fits = [&a, enough](std::int64_t by) { return block_parameters(a) / static_cast<double>(by * by) <= enough; };
+  const auto fits = [&a, enough](std::int64_t by) {
+    return block_parameters(a) / static_cast<double>(by * by) <= enough;
+  };
   for (std::int64_t by = 1; by <= a.heads; ++by) {
     if (a.heads % by != 0) continue;
     divisor = by;

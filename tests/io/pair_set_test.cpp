@@ -326,8 +326,7 @@ TEST_F(PreparePairsTest, OneFileIsShuffledByTheSeed) {
   options.test = 2;
   EXPECT_EQ(prepare_pairs(options, tokenizer()).test.size(), 1U);  // what training left
   options.train = 6;
-  EXPECT_THAT(refusal_of(options),
-              HasSubstr("pairs.test asks for 2 pairs, and all that fit (6) are training pairs"));
+  EXPECT_THAT(refusal_of(options), HasSubstr("pairs.test asks for 2 pairs, and all that fit (6) are training pairs"));
 }
 
 TEST_F(PreparePairsTest, PairsThatShareTheirPromptsStayTogether) {
