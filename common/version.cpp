@@ -7,6 +7,6 @@ namespace tributary {
 const char* const version = TRIBUTARY_VERSION;
 const char* const build_type = TRIBUTARY_BUILD_TYPE;
 const char* const commit = TRIBUTARY_COMMIT;
-const char* const numbers_version = "3";
+const char* const numbers_version = "4";
 
 }  // namespace tributary
