@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "common/errors.h"
+#include "runner/job/answers.h"
 #include "runner/job/prompts.h"
 #include "runner/machine/device.h"
 #include "runner/machine/memory_limits.h"
@@ -99,28 +100,39 @@ bool is_mapped(const at::Tensor& weight, const Checkpoint& checkpoint) {
   });
 }
 
+/// Whether logits of all tokens are computed, so that the unembedding is read whole.
+bool reads_vocabulary(const RunGroup& runs) {
+  return std::any_of(runs.begin(), runs.end(), [](const Job* run) {
+    return (run->config.top > 0 && run->config.method.has_neurons()) || run->has_steering() || !sign_tells(*run);
+  });
+}
+
 /// What a network's weights will hold of this process's memory. Of embedding tables that lie in the file, only rows
 /// that are used are read; copies were written whole, and so is all that goes to a card.
-std::uint64_t weight_bytes(const Job& job, const Transformer& network) {
+std::uint64_t weight_bytes(const RunGroup& runs, const Transformer& network) {
+  const Job& job = *runs.front();
   const Weights& w = network.weights();
+  const bool whole = &network == job.exact.get() && reads_vocabulary(runs);
   const auto lies_in_file = [&](const at::Tensor& table) {
     if (!job.device.is_cpu()) return false;
     return job.checkpoint ? is_mapped(table, *job.checkpoint) : table.scalar_type() == job.stored_type;
   };
   std::uint64_t bytes = block_bytes(w);
-  if (!lies_in_file(w.embedding)) bytes += w.embedding.nbytes();
-  if (!w.unembedding.is_same(w.embedding) && !lies_in_file(w.unembedding)) bytes += w.unembedding.nbytes();
+  const bool tied = w.unembedding.is_same(w.embedding);
+  if (!lies_in_file(w.embedding) || (tied && whole)) bytes += w.embedding.nbytes();
+  if (!tied && (!lies_in_file(w.unembedding) || whole)) bytes += w.unembedding.nbytes();
   return bytes;
 }
 
-std::uint64_t weight_bytes(const Job& job) {
-  return weight_bytes(job, *job.working) + (job.exact != job.working ? weight_bytes(job, *job.exact) : 0);
+std::uint64_t weight_bytes(const RunGroup& runs) {
+  const Job& job = *runs.front();
+  return weight_bytes(runs, *job.working) + (job.exact != job.working ? weight_bytes(runs, *job.exact) : 0);
 }
 
 /// Resident memory once all weights have been used.
-std::uint64_t resident_with_weights(const Job& job) {
-  if (job.checkpoint) job.checkpoint->release_pages();
-  return resident_bytes() + weight_bytes(job);
+std::uint64_t resident_with_weights(const RunGroup& runs) {
+  if (const auto& checkpoint = runs.front()->checkpoint) checkpoint->release_pages();
+  return resident_bytes() + weight_bytes(runs);
 }
 
 }  // namespace
@@ -131,7 +143,7 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
   MemoryPlan plan;
   const Longest longest = longest_of(job);
   plan.row = job.measures->row_bytes(*job.working, longest.length);
-  const std::uint64_t held = card ? weight_bytes(job) : resident_with_weights(job);
+  const std::uint64_t held = card ? weight_bytes(runs) : resident_with_weights(runs);
   const auto share_of = [&](std::uint64_t free) {
     return held + static_cast<std::uint64_t>(share_of_free * static_cast<double>(free) / ranks_here);
   };
@@ -159,7 +171,7 @@ MemoryPlan plan_memory(const RunGroup& runs, int threads, int ranks_here) {
         fmt::format("{} are not enough: {} rows in a network call with {} worker threads take {}, {} of it for "
                     "weights; raise memory, or lower threads{}",
                     text_of_bytes(plan.budget), plan.batch_rows, threads, text_of_bytes(plan.expected_peak),
-                    text_of_bytes(weight_bytes(job)), job.config.batch_rows != 0 ? " or batch_rows" : ""));
+                    text_of_bytes(weight_bytes(runs)), job.config.batch_rows != 0 ? " or batch_rows" : ""));
   }
   return plan;
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-# No run reads these: where a folder is not there its message looks for it in the Hub's cache, and `plan` writes commands.
+# No run reads these: the message of a folder that is not there looks into the Hub's cache, and `plan` writes commands.
 FOR_MESSAGES = {"HOME", "HF_HOME", "HF_HUB_CACHE", "TRIBUTARY"}
 
 
