@@ -28,8 +28,7 @@ std::vector<std::int64_t> solved(const Job& job, const std::vector<TokenPair>& p
   const Batching calls{};  // the same for every run, whatever memory it has
   std::vector<std::int64_t> found(pairs.size(), 0);
   for (const Bucket& bucket : buckets_of(pairs)) {
-    Prompts prompts = prompts_of(job, pairs, bucket.members);
-    prompts.tokens = metric_tokens(*job.exact, prompts, calls);
+    const Prompts prompts = prompts_of(job, pairs, bucket.members);
     const PerformanceUnit unit = measure_performance(*job.exact, prompts, calls);
     for (std::size_t i = 0; i < bucket.members.size(); ++i) {
       const auto pair = static_cast<std::size_t>(bucket.members[i]);

@@ -29,8 +29,7 @@ PerformanceOutcome run_performance(const Execution& shared, const Job& job, cons
 
   const StagePlan plan = plan_lengths(job, pairs);
   const StageResult result = run_plan(execution, "performance", plan, [&](const Chunk& chunk) {
-    Prompts prompts = prompts_of(job, pairs, chunk.members);
-    prompts.tokens = metric_tokens(*job.exact, prompts, execution.batching());  // as in attribution
+    const Prompts prompts = prompts_of(job, pairs, chunk.members);
     const PerformanceUnit unit = measure_performance(*job.exact, prompts, execution.batching());
     RowWriter rows(unit.flops);
     rows.add(unit.metric);
