@@ -1,7 +1,7 @@
 # A room is one static library made of the sources in its folder, and one test binary made of tests/<room>/.
 
-# Warnings and sanitizers of all that we build ourselves.
-function(tributary_flags target)
+# Warnings of all that we build ourselves.
+function(tributary_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
   # gcc 13 takes a reference that a function returns for one into its temporary arguments.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
@@ -10,10 +10,25 @@ function(tributary_flags target)
   if(TRIBUTARY_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
+endfunction()
+
+# What is built for use: with TRIBUTARY_SANITIZE the sanitizers look at it.
+function(tributary_flags target)
+  tributary_warnings(${target})
   if(TRIBUTARY_SANITIZE)
     # No vptr check: it wants type information that the torch wheel does not export.
-    target_compile_options(${target} PRIVATE
+    target_compile_options(${target} PRIVATE -O1 -g1 -UNDEBUG
       -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=address,undefined)
+  endif()
+endfunction()
+
+# What is built for tests only is not optimised, and the sanitizers look at what it calls, not at it: so it is compiled
+# with the same words in every preset of build type Release, and ccache needs to do that once.
+function(tributary_test_flags target)
+  tributary_warnings(${target})
+  target_compile_options(${target} PRIVATE -O0)
+  if(TRIBUTARY_SANITIZE)
     target_link_options(${target} PRIVATE -fsanitize=address,undefined)
   endif()
 endfunction()
@@ -63,8 +78,7 @@ function(tributary_tests room)
   endif()
   add_executable(${room}_tests ${sources})
   target_link_libraries(${room}_tests PRIVATE tributary_${room} GTest::gmock GTest::gtest GTest::gtest_main)
-  tributary_flags(${room}_tests)
-  target_compile_options(${room}_tests PRIVATE -O0)  # what is tested is optimised, the tests themselves need not be
+  tributary_test_flags(${room}_tests)
   tributary_unity(${room}_tests ${sources})
   add_dependencies(unit_tests ${room}_tests)
   # Cut in two, which run side by side: every other test case each.

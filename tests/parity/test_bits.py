@@ -124,8 +124,11 @@ def long_model(tmp_path_factory: pytest.TempPathFactory):
     [("llama", "float32"), ("llama", "bfloat16"), ("gpt2", "float64"), ("mistral", "float32")],
 )
 def test_long_prompts(name, dtype, binary, tmp_path, long_model):
-    """Pairs of 300 tokens that share all but one, many, some, none: who is in a unit changes none of its bits."""
-    pairs = write_pairs(tmp_path / "pairs.jsonl", [(300, 299), (300, 100), (300, 40), (300, 0)])
+    """Pairs of 300 tokens that share all but one, many, some, none: who is in a unit changes none of its bits. Two of
+    them in bfloat16, which many processors compute eight times slower.
+    """
+    cases = [(300, 299), (300, 40)] if dtype == "bfloat16" else [(300, 299), (300, 100), (300, 40), (300, 0)]
+    pairs = write_pairs(tmp_path / "pairs.jsonl", cases)
     assert compare(binary, tmp_path, settings_of(long_model(name), pairs, dtype), METHODS, []) == []
 
 
