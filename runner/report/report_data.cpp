@@ -82,6 +82,7 @@ Table data_table(const Runs& runs) {
                   {"model", Type::text, "", "the checkpoint's folder"},
                   {"dtype", Type::text, "", "number type of the network"},
                   {"metric", Type::text, "", "m"},
+                  {"answer", Type::text, "", "what of an answer is compared: whole (one token), or its first-token"},
                   {"train", Type::integer, "1", "training pairs"},
                   {"test", Type::integer, "1", "held-out pairs"},
                   {"skipped", Type::integer, "1", "pairs that could not be used"},
@@ -120,11 +121,13 @@ Table data_table(const Runs& runs) {
       const auto* found = find_attribute<std::int64_t>(*run.results, "/pairs", name);
       return found == nullptr ? Cell() : Cell(*found);
     };
+    const auto* answer = find_attribute<std::string>(*run.results, "/pairs", "answer");
     table.add({run.data,
                names[i],
                text("model"),
                text("dtype"),
                run.metric(),
+               answer == nullptr ? Cell() : Cell(*answer),
                count("train"),
                count("test"),
                count("skipped"),

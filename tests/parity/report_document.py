@@ -139,6 +139,7 @@ def _add_data(rows: Rows, data: int, runs: list[int]) -> None:
             "smollm2-135m",
             "float32",
             "logit-difference",
+            "whole",
             24,
             16,
             2,

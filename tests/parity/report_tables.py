@@ -42,6 +42,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "model": ("text", ""),
             "dtype": ("text", ""),
             "metric": ("text", ""),
+            "answer": ("text", ""),
             "train": ("integer", "1"),
             "test": ("integer", "1"),
             "skipped": ("integer", "1"),

@@ -134,6 +134,7 @@ def test_first_tokens_of_answers(bench):
     bench.settings["circuit"] = {}
     done = bench.run()
     assert done.returncode == 0, done.stderr
+    assert ", answers compared by their first token" in done.stdout
     with h5py.File(bench.out / "results.h5") as results:
         pairs = results["pairs"]
         assert pairs.attrs["answer"] == "first-token"
