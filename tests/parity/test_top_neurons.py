@@ -79,6 +79,22 @@ def test_tokens_and_values(name, positions, binary, tmp_path, tiny_folder, tiny_
     check_values(results, tiny_model(name))
 
 
+def test_values_stand_at_their_pairs(binary, tmp_path, tiny_folder, tiny_model):
+    """Pairs of two lengths take turns in the file, and those of a length are computed together."""
+    lines = (tiny_folder("llama") / "pairs.jsonl").read_text().splitlines()[:TRAIN]
+    pairs = [json.loads(line) for line in lines]
+    for pair in pairs[::2]:
+        pair |= {key: "Near the box:" + pair[key] for key in ("clean_prefix", "patch_prefix")}
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    settings = settings_of(tiny_folder("llama"), attribution={"method": "atp"}, top=5, positions="sum")
+    settings |= {"pairs": {"train_file": str(file)}, "circuit": {"counts": [10]}}
+    results = run_product(binary, tmp_path, settings)
+    lengths = (results["/pairs/clean_ids"] >= 0).sum(axis=1)
+    assert lengths[0] > lengths[1] and lengths[1] < lengths[2]
+    check_values(results, tiny_model("llama"))
+
+
 def test_a_bfloat16_run_looks_in_float32(binary, tmp_path, tiny_folder, tiny_model):
     """As exact patching does."""
     settings = settings_of(tiny_folder("llama"), attribution={"method": "atp"}, top=5)

@@ -49,6 +49,9 @@ def test_nothing_wrong_and_what_there_is(bench):
     assert "6 runs, nothing wrong" in done.stdout
     assert done.stdout.count("llama, 3 layers of 48 neurons") == 1
     assert done.stdout.count("4 training pairs, 3 held out, 0 skipped") == 1
+    assert done.stdout.count("note: circuit.ablation: mean is over few prompts") == 1
+    many = validate(bench, "pairs.test=50")
+    assert many.stdout.count("note: pairs.test asks for 50 pairs, and there are ") == 1
 
 
 def test_values_of_weights_are_not_read(bench):
