@@ -83,8 +83,11 @@ function runColumns() {
     note: (run) => interval(agreementOf(run, name).low, agreementOf(run, name).high, ", "),
   }));
   const named = (...names) => names.map((name) => known.get(name)).filter(Boolean);
-  return [{ ...known.get("method"), get: label }, ...named("faithful_at", "complete_at", "evaluations", "seconds", "cpr",
-    "cmd"), ...agreement];
+  const beyond = (run) => hasCurve(run) ? // the largest circuit did not reach it
+    `> ${Math.max(...ofRun("curve", run).map(({ count }) => count)).toLocaleString("en-US")}` : null;
+  const reached = named("faithful_at", "complete_at").map((column) => ({ ...column, absent: beyond }));
+  return [{ ...known.get("method"), get: label }, ...reached, ...named("evaluations", "seconds", "cpr", "cmd"),
+    ...agreement];
 }
 
 const share = (part, which) => present(part) && `${number(100 * part)} % of ${which}`;
@@ -96,8 +99,9 @@ function dataSection({ data, name, ...one }) {
   const ablations = new Set(ofData("runs", data).map((run) => run.ablation).filter(Boolean));
   const ablation = ablations.size > 0 && `ablation: ${[...ablations].join(", ")}`;
   const facts = [one.model, one.metric, ...sizes, ablation,
-    right.length && `the model is right on ${right.join(" and ")} pairs`];
-  const table = titledTable("runs", runColumns(), ofData("runs", data));
+    right.length && `the model ${one.metric === "logit-difference" ? "prefers the right one of the two answers" : "says the right answer"} on ${right.join(" and ")} pairs`];
+  const compared = runsWith("agreement", data).length ? text("runs_agreement").caption : "";
+  const table = titledTable("runs", runColumns(), ofData("runs", data), "", compared);
   if (!table) return null;
   const circuits = runsWith("curve", data);
   const measures = circuits.some(hasCurve) ? ["faithfulness", "completeness"] : [];
@@ -124,7 +128,8 @@ function similaritySwitch(id) {
 }
 
 function agreementSection() {
-  return section("agreement", "Agreement with exact patching", ...dataSets.map(({ data, name }) => {
+  const exact = dataSets.some(({ data }) => runsWith("agreement", data).length);
+  return section("agreement", exact ? "Agreement with exact patching" : "Agreement among methods", ...dataSets.map(({ data, name }) => {
     const options = (id) => ({ id: `${id}-${data}`, after: dataSets.length > 1 ? `: ${name}` : "", size: "wide" });
     return grid(
       runsWith("agreement", data).length &&

@@ -11,7 +11,8 @@ const NAMES = {
 };
 const columnName = (name) => NAMES[name] ?? name.replaceAll("_", " ");
 
-// Beside the document's own description a column has a title, get(row) and perhaps note(row).
+// Beside the document's own description a column has a title, get(row) and perhaps note(row), and absent(row): what to
+// say where there is no value.
 function columnsOf(table, without = ["run", "data"]) {
   return (tables.get(table)?.columns ?? []).filter(({ name }) => !without.includes(name)).map((column) => (
     { ...column, title: columnName(column.name), get: (row) => row[column.name] }));
@@ -27,8 +28,9 @@ function cell(column, record, first) {
   const words = column.type === "text";
   const head = first && words;
   const kind = !words ? "number" : value?.length > 30 ? "literal long" : "literal";
+  const absent = present(value) ? null : column.absent?.(record);
   const attributes = { class: kind, title: value ?? "not measured, or not reached" };
-  return element(head ? "th" : "td", head ? { ...attributes, scope: "row" } : attributes, cellText(value, column),
+  return element(head ? "th" : "td", head ? { ...attributes, scope: "row" } : attributes, absent ?? cellText(value, column),
     note && element("span", { class: "muted note" }, ` [${note}]`));
 }
 
@@ -43,7 +45,8 @@ function sort(lines, body, column, sign) {
 
 function dataTable(name, everyColumn, records) {
   if (!records.length) return null;
-  const columns = everyColumn.filter((column) => records.some((record) => present(column.get(record))));
+  const columns = everyColumn.filter((column) =>
+    records.some((record) => present(column.get(record)) || present(column.absent?.(record))));
   const line = (record) => element("tr", {}, ...columns.map((column, i) => cell(column, record, i === 0)));
   const lines = records.map((record) => ({ record, line: line(record) }));
   const body = element("tbody", {}, ...lines.map((one) => one.line));
@@ -69,8 +72,8 @@ function dataTable(name, everyColumn, records) {
 function hint(frame, heads) {
   const line = element("p", { class: "hint", hidden: "" });
   const count = () => {
-    const edge = frame.getBoundingClientRect().right - 1;
-    const beyond = heads.filter((head) => head.getBoundingClientRect().right > edge + 1).length;
+    const edge = frame.getBoundingClientRect().right + 1; // a part of a pixel remains when all is scrolled through
+    const beyond = heads.filter((head) => head.getBoundingClientRect().right > edge).length;
     line.hidden = frame.scrollWidth <= frame.clientWidth + 1;
     line.textContent = beyond ? `${beyond} more ${beyond === 1 ? "column" : "columns"} →` : "← all columns seen";
     frame.classList.toggle("more", beyond > 0 && !line.hidden);
@@ -80,9 +83,9 @@ function hint(frame, heads) {
   return line;
 }
 
-function titledTable(id, columns, records, size = "") {
+function titledTable(id, columns, records, size = "", more = "") {
   const { title, caption } = text(id);
   const table = dataTable(title, columns, records);
-  const about = [element("h3", {}, title), element("p", {}, caption)];
+  const about = [element("h3", {}, title), element("p", {}, caption, more && ` ${more}`)];
   return table && element("div", { class: `block ${size}`, id: `table-${id}` }, ...about, table);
 }

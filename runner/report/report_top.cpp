@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "attribution/circuit/ranking.h"
+#include "runner/report/detail/first_nodes.h"
 #include "runner/report/detail/report_runs.h"
-#include "runner/report/detail/token_text.h"
 
 namespace tributary::detail {
 namespace {
@@ -17,70 +17,44 @@ constexpr std::size_t compared_pairs = 100;
 
 using Type = Column::Type;
 
-/// What a run says of its first nodes: /top.
-class FirstNodes {
- public:
-  explicit FirstNodes(const ReportRun& run) : results_(*run.results), value_(run.find("/top/value")) {}
+constexpr std::size_t all_tokens = 5;
 
-  [[nodiscard]] bool there() const { return value_ != nullptr; }
-  [[nodiscard]] std::size_t ranks() const { return size(0); }
-  [[nodiscard]] std::size_t pairs() const { return size(1); }
-
-  /// Tokens of a rank in a line.
-  [[nodiscard]] Cell tokens(const char* path, std::size_t rank) const {
-    if (!there() || rank >= ranks()) return {};
-    const Dataset& tokens = dataset_of(results_, path);
-    const auto places = static_cast<std::size_t>(tokens.shape.at(1));
-    return quoted(values<std::string>(tokens), rank * places, places);
-  }
-
-  /// On a training pair's clean (0) or counterfactual (1) prompt.
-  [[nodiscard]] float value(std::size_t rank, std::size_t pair, std::size_t prompt) const {
-    return values<float>(*value_).at((rank * pairs() + pair) * 2 + prompt);
-  }
-
-  [[nodiscard]] Cell mean(std::size_t rank, std::size_t prompt) const {
-    if (!there() || rank >= ranks()) return {};
-    double sum = 0;
-    for (std::size_t pair = 0; pair < pairs(); ++pair) sum += value(rank, pair, prompt);
-    return sum / static_cast<double>(pairs());
-  }
-
- private:
-  [[nodiscard]] std::size_t size(std::size_t axis) const { return static_cast<std::size_t>(value_->shape.at(axis)); }
-
-  const ResultsFile& results_;
-  const Dataset* value_;
-};
+/// Missing where there is none.
+template <typename T>
+Cell cell_of(const std::optional<T>& value) {
+  return value ? Cell(*value) : Cell();
+}
 
 }  // namespace
 
 Table top_table(const Runs& runs) {
-  Table table{.name = "top",
-              .meaning = "The nodes with the largest |score| of each run, and what their neurons do.",
-              .columns = {
-                  {"run", Type::integer, "1", "run"},
-                  {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
-                  {"layer", Type::integer, "1", "layer, from 0"},
-                  {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
-                  {"position_name", Type::text, "", "its name, or the token that all clean prompts have there"},
-                  {"neuron", Type::integer, "1", "index in the layer"},
-                  {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
-                  {"clean_value", Type::number, "1", "value of the neuron, mean over the clean training prompts"},
-                  {"counterfactual_value", Type::number, "1", "value of the neuron, mean over the counterfactual ones"},
-                  {"promotes", Type::text, "", "tokens whose logits the neuron's output raises most, by itself"},
-                  {"suppresses", Type::text, "", "tokens whose logits it lowers most"},
-                  {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
-                  {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
-                  {"share", Type::number, "fraction", "of all |score|"},
-              }};
+  Table table{
+      .name = "top",
+      .meaning = "The nodes with the largest |score| of each run, and what their neurons do.",
+      .columns = {
+          {"run", Type::integer, "1", "run"},
+          {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
+          {"layer", Type::integer, "1", "layer, from 0"},
+          {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
+          {"position_name", Type::text, "", "its name, or the token that all clean prompts have there"},
+          {"neuron", Type::integer, "1", "index in the layer"},
+          {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
+          {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
+          {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
+          {"value_change", Type::number, "1", "mean |difference| of the neuron's value between a pair's prompts"},
+          {"promotes", Type::text, "", "tokens whose logits the neuron's output raises most, by itself"},
+          {"suppresses", Type::text, "", "tokens whose logits it lowers most"},
+          {"clean_value", Type::number, "1", "value of the neuron, mean over the clean training prompts"},
+          {"counterfactual_value", Type::number, "1", "value of the neuron, mean over the counterfactual ones"},
+          {"share", Type::number, "fraction", "of all |score|"},
+      }};
   for (const ReportRun& run : runs) {
     if (!run.has_neurons()) continue;
     const auto of_node = [&run](const char* path, std::int64_t node) {
       const Dataset* spread = run.find(path);
       return spread == nullptr ? Cell() : Cell(values<float>(*spread).at(static_cast<std::size_t>(node)));
     };
-    const FirstNodes first(run);
+    const FirstNodes first(*run.results);
     const std::vector<float>& scores = run.scores();
     double all = 0;
     for (const float score : scores) all += std::isnan(score) ? 0.0 : std::abs(static_cast<double>(score));
@@ -90,10 +64,11 @@ Table top_table(const Runs& runs) {
       if (std::isnan(score)) break;
       const Neuron neuron = run.neuron(order[i]);
       table.add({run.run, static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
-                 run.position_name(neuron.position), neuron.index, score, first.mean(i, 0), first.mean(i, 1),
-                 first.tokens("/top/promoted", i), first.tokens("/top/suppressed", i),
+                 run.position_name(neuron.position), neuron.index, score,
                  of_node("/attribution/standard_error", order[i]), of_node("/attribution/sign_share", order[i]),
-                 std::abs(score) / all});
+                 cell_of(first.mean_change(i)), cell_of(first.tokens("/top/promoted", i, all_tokens)),
+                 cell_of(first.tokens("/top/suppressed", i, all_tokens)), cell_of(first.mean(i, 0)),
+                 cell_of(first.mean(i, 1)), std::abs(score) / all});
     }
   }
   return table;
@@ -113,7 +88,7 @@ Table values_table(const Runs& runs) {
                   {"counterfactual", Type::number, "1", "the same on the counterfactual one"},
               }};
   for (const ReportRun& run : runs) {
-    const FirstNodes first(run);
+    const FirstNodes first(*run.results);
     if (!first.there()) continue;
     const std::vector<std::size_t> pairs = run.pairs_of("train");
     for (std::size_t rank = 0; rank < std::min(compared_nodes, first.ranks()); ++rank) {

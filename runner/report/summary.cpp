@@ -7,13 +7,15 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
+#include "runner/report/detail/first_nodes.h"
 #include "runner/report/detail/performance.h"
 #include "runner/report/detail/results_access.h"
-#include "runner/report/detail/token_text.h"
 
 namespace tributary {
 
@@ -60,10 +62,19 @@ std::string error_line(const ResultsFile& results) {
   for (const auto& [name, label] : {std::pair{"residual", "residual     "}, {"linearisation_gap", "gap          "}}) {
     const Dataset* table = results.find(std::string("/attribution/") + name);
     if (table == nullptr) continue;
-    double sum = 0;
-    for (const float value : values<float>(*table)) sum += std::abs(static_cast<double>(value));
-    return fmt::format("{}mean |sum of scores − true difference| {:.4g} logits\n", label,
-                       sum / static_cast<double>(values<float>(*table).size()));
+    const auto layers = static_cast<std::size_t>(table->shape.back());
+    std::vector<double> of_layer(layers, 0.0);  // sums over pairs
+    const std::vector<float>& all = values<float>(*table);
+    for (std::size_t i = 0; i < all.size(); ++i) of_layer[i % layers] += std::abs(static_cast<double>(all[i]));
+    const auto worst = std::max_element(of_layer.begin(), of_layer.end());
+    std::string line =
+        fmt::format("{}mean |sum of scores − true difference| {:.4g} logits", label,
+                    std::accumulate(of_layer.begin(), of_layer.end(), 0.0) / static_cast<double>(all.size()));
+    if (layers > 1) {
+      line += fmt::format(", most in layer {}: {:.4g}", worst - of_layer.begin(),
+                          *worst * static_cast<double>(layers) / static_cast<double>(all.size()));
+    }
+    return line + "\n";
   }
   return "";
 }
@@ -110,38 +121,47 @@ std::string pilot_line(const ResultsFile& results) {
                      where, worst);
 }
 
-/// What the neurons of the first nodes do, as columns; nothing where the file does not tell.
-class FirstNeurons {
+/// What tells whether a score holds and what its neuron does, as columns; nothing where the file does not tell.
+class MoreOfNodes {
  public:
-  explicit FirstNeurons(const ResultsFile& results)
-      : promoted_(results.find("/top/promoted")), value_(results.find("/top/value")) {}
+  explicit MoreOfNodes(const ResultsFile& results)
+      : first_(results),
+        error_(results.find("/attribution/standard_error")),
+        sign_(results.find("/attribution/sign_share")) {}
 
-  [[nodiscard]] std::string title() const { return there() ? "     clean  counterf.  promotes" : ""; }
-  [[nodiscard]] std::string legend() const {
-    return there()
-               ? "  clean, counterf.: the neuron's mean value on these training prompts; promotes: tokens whose logits "
-                 "its output raises\n  most by itself when the value is positive, and lowers when it is negative\n"
-               : "";
+  [[nodiscard]] std::string title() const {
+    return std::string(spread() ? "    s.e.  sign" : "") + (first_.there() ? "  mean |Δ|  promotes" : "");
   }
-  [[nodiscard]] std::string cells(std::size_t rank) const {
-    if (!there() || std::cmp_greater_equal(rank, promoted_->shape.at(0))) return "";
-    const auto places = static_cast<std::size_t>(promoted_->shape.at(1));
-    return fmt::format("  {:>8.3g}  {:>9.3g}  {}", mean(rank, 0), mean(rank, 1),
-                       detail::quoted(values<std::string>(*promoted_), rank * places, std::min(top_tokens, places)));
+
+  [[nodiscard]] std::string legend() const {
+    std::string text;
+    if (spread())
+      text += "  s.e.: standard error of the score over pairs; sign: share of the pairs whose own score has its sign\n";
+    if (first_.there()) {
+      text +=
+          "  mean |Δ|: how far apart the neuron's values on a pair's two prompts are; promotes: tokens whose logits "
+          "its "
+          "output raises\n  most by itself when the value is positive, and lowers when it is negative\n";
+    }
+    return text;
+  }
+
+  [[nodiscard]] std::string cells(std::size_t rank, std::int64_t node) const {
+    const auto place = static_cast<std::size_t>(node);
+    std::string text;
+    if (spread()) {
+      text += fmt::format("  {:>6.2g}  {:>4.2f}", values<float>(*error_).at(place), values<float>(*sign_).at(place));
+    }
+    const std::optional<std::string> tokens = first_.tokens("/top/promoted", rank, top_tokens);
+    return tokens ? text + fmt::format("  {:>8.3g}  {}", first_.mean_change(rank).value_or(0), *tokens) : text;
   }
 
  private:
-  [[nodiscard]] bool there() const { return promoted_ != nullptr && value_ != nullptr; }
-  [[nodiscard]] double mean(std::size_t rank, std::size_t prompt) const {  // value [rank, pair, run]
-    const auto pairs = static_cast<std::size_t>(value_->shape.at(1));
-    double sum = 0;
-    for (std::size_t pair = 0; pair < pairs; ++pair)
-      sum += values<float>(*value_).at((rank * pairs + pair) * 2 + prompt);
-    return sum / static_cast<double>(pairs);
-  }
+  [[nodiscard]] bool spread() const { return error_ != nullptr && sign_ != nullptr; }
 
-  const Dataset* promoted_;
-  const Dataset* value_;
+  detail::FirstNodes first_;
+  const Dataset* error_;
+  const Dataset* sign_;
 };
 
 std::string top_table(const ResultsFile& results) {
@@ -151,27 +171,38 @@ std::string top_table(const ResultsFile& results) {
   const std::int64_t neurons = scores.shape.at(2);
   auto order = ranked(score, Ranking::absolute);
   order.resize(static_cast<std::size_t>(count_of_scored(score)));
-  const FirstNeurons first(results);
-  std::string text = "\n  rank  layer  position  neuron     score" + first.title() + "\n";
+  const MoreOfNodes more(results);
+  std::string text = "\n  rank  layer  position  neuron     score" + more.title() + "\n";
   for (std::size_t i = 0; i < std::min(top_rows, order.size()); ++i) {
     const std::int64_t flat = order[i];
     const std::int64_t position = flat / neurons % positions;
     text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}{}\n", i + 1, flat / neurons / positions,
                         positions == 1 ? "all" : std::to_string(position), flat % neurons,
-                        score[static_cast<std::size_t>(flat)], first.cells(i));
+                        score[static_cast<std::size_t>(flat)], more.cells(i, flat));
   }
-  return text + first.legend();
+  return text + more.legend();
+}
+
+/// A number with so many decimals, without the sign that rounding would leave before zeros.
+std::string decimals(double value, int count) {
+  const std::string text = fmt::format("{:.{}f}", value, count);
+  return text.find_first_not_of("-0.") == std::string::npos && text.front() == '-' ? text.substr(1) : text;
+}
+
+/// "         0.300  −0.61 to 0.86 ", of a circuit.
+std::string with_interval(const ResultsFile& results, const std::string& name, std::size_t circuit) {
+  const auto of = [&](const char* which) { return values<double>(results, "/circuit/" + name + which).at(circuit); };
+  return fmt::format("  {:>12}  {:<15}", decimals(of(""), 3),
+                     decimals(of("_low"), 2) + " to " + decimals(of("_high"), 2));
 }
 
 std::string circuit_table(const ResultsFile& results) {
   const Dataset* count = results.find("/circuit/count");
   if (count == nullptr) return "";
-  std::string text = "\n       k  faithfulness  completeness\n";
-  const auto& faithfulness = values<double>(results, "/circuit/faithfulness");
-  const auto& completeness = values<double>(results, "/circuit/completeness");
-  for (std::size_t i = 0; i < faithfulness.size(); ++i) {
-    text += fmt::format("  {:>6}  {:>12.3f}  {:>12.3f}\n", values<std::int64_t>(*count).at(i), faithfulness[i],
-                        completeness.at(i));
+  std::string text = "\n       k  faithfulness  95 % interval    completeness  95 % interval\n";
+  for (std::size_t i = 0; i < values<std::int64_t>(*count).size(); ++i) {
+    text += fmt::format("  {:>6}{}{}\n", values<std::int64_t>(*count)[i], with_interval(results, "faithfulness", i),
+                        with_interval(results, "completeness", i));
   }
   const auto* scored = detail::find_attribute<std::int64_t>(results, "/circuit", "scored");
   const auto* nodes = detail::find_attribute<std::int64_t>(results, "/circuit", "nodes");
@@ -182,10 +213,10 @@ std::string circuit_table(const ResultsFile& results) {
     return text +
            "  ablating every neuron changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
   }
-  return text + fmt::format("  CPR {:.3f}, CMD {:.3f} (ideal 0); ablation {}\n",
-                            attribute<double>(results, "/circuit", "cpr"),
-                            attribute<double>(results, "/circuit", "cmd"),
-                            attribute<std::string>(results, "/circuit", "ablation"));
+  return text +
+         fmt::format("  CPR {:.3f} (overshooting raises it, so none is best), CMD {:.3f} (ideal 0); ablation {}\n",
+                     attribute<double>(results, "/circuit", "cpr"), attribute<double>(results, "/circuit", "cmd"),
+                     attribute<std::string>(results, "/circuit", "ablation"));
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runner/results/detail/datasets.h"
@@ -99,6 +101,13 @@ void add_performance(ResultsFile& file, const Job& job, const PerformanceOutcome
   file.datasets.push_back(list("/pairs/correct", std::move(clean)));
   file.datasets.push_back(list("/pairs/correct_counterfactual", std::move(counterfactual)));
   file.datasets.push_back(table("/pairs/metric", performance.metric.rows));
+  for (const auto& [name, column] : {std::pair{"likeliest_id", 0}, std::pair{"likeliest_counterfactual_id", 1}}) {
+    std::vector<std::int64_t> ids;
+    for (const std::vector<double>& row : performance.likeliest.rows) {
+      ids.push_back(static_cast<std::int64_t>(row[static_cast<std::size_t>(column)]));
+    }
+    file.datasets.push_back(list(std::string("/pairs/") + name, std::move(ids)));
+  }
   auto& attributes = file.group_attributes["/pairs"];
   const std::int64_t train = size_of(job.pairs.train);
   attributes["accuracy_train"] = column_means(performance.correct, 0, train);
@@ -106,6 +115,18 @@ void add_performance(ResultsFile& file, const Job& job, const PerformanceOutcome
   if (job.pairs.test.empty()) return;
   attributes["accuracy_test"] = column_means(performance.correct, train, size_of(job.pairs.test));
   attributes["metric_test"] = column_means(performance.metric, train, size_of(job.pairs.test));
+  PairTable said;  // 1: the right answer is what the model says, of all tokens
+  for (std::size_t i = 0; i < job.pairs.test.size(); ++i) {
+    const std::vector<double>& likeliest = performance.likeliest.rows[static_cast<std::size_t>(train) + i];
+    const TokenPair& pair = job.pairs.test[i];
+    const auto says = [&likeliest](std::size_t prompt, std::int64_t answer) {
+      return static_cast<std::int64_t>(likeliest[prompt]) == answer ? 1.0 : 0.0;
+    };
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    said.rows.push_back(
+        {says(0, pair.clean_answer), likeliest[1] < 0 || pair.patch_answer < 0 ? none : says(1, pair.patch_answer)});
+  }
+  attributes["said_test"] = column_means(said, 0, size_of(job.pairs.test));
 }
 
 }  // namespace

@@ -188,6 +188,13 @@ std::vector<AttributeRow> attribute_rows() {
        .when = when::held_out,
        .need = Need::optional},
       {.owner = "/pairs",
+       .name = "said_test",
+       .type = AttributeType::numbers,
+       .meaning = "share of the held-out prompts whose right answer is, of all tokens, the most likely next one: clean "
+                  "prompts, counterfactual prompts",
+       .when = when::held_out,
+       .need = Need::optional},
+      {.owner = "/pairs",
        .name = "metric_train",
        .type = AttributeType::numbers,
        .meaning = "mean m of the training pairs: clean prompts, counterfactual prompts",

@@ -23,6 +23,7 @@ PerformanceOutcome run_performance(const Execution& shared, const Job& job, cons
     outcome.metric = training_metric;
     for (std::size_t i = 0; i < training_metric.rows.size(); ++i) {
       outcome.correct.rows.push_back(correct_answers(job, job.pairs.train[i], training_metric.rows[i], {}));
+      outcome.likeliest.rows.push_back({-1, -1});
     }
   }
   if (pairs.empty()) return outcome;
@@ -40,6 +41,7 @@ PerformanceOutcome run_performance(const Execution& shared, const Job& job, cons
   const std::size_t first = outcome.metric.rows.size();
   outcome.metric.rows.resize(first + pairs.size());
   outcome.correct.rows.resize(first + pairs.size());
+  outcome.likeliest.rows.resize(first + pairs.size());
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const std::vector<std::int64_t>& members = plan.chunks[unit].members;
     execution.timings.count(result.rows[unit].front());
@@ -50,6 +52,7 @@ PerformanceOutcome run_performance(const Execution& shared, const Job& job, cons
       const auto pair = static_cast<std::size_t>(members[i]);
       outcome.metric.rows[first + pair] = metric[i];
       outcome.correct.rows[first + pair] = correct_answers(job, pairs[pair], metric[i], likeliest[i]);
+      outcome.likeliest.rows[first + pair] = likeliest[i];
     }
   }
   return outcome;

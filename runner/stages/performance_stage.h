@@ -17,6 +17,7 @@ struct PerformanceOutcome {
   /// [pair, 2] 1: the model gives the prompt's own answer, 0: it does not. With metric: logit-difference its logit is
   /// larger than the other answer's, else it is the most likely next token.
   PairTable correct;
+  PairTable likeliest;  //!< [pair, 2] token ids of the most likely next token; −1: not asked, or no such prompt
 };
 
 /// training_metric: [pair, 2] of the training pairs, as attribution has computed it (rank 0): where the metric is a

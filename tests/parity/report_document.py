@@ -84,8 +84,8 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         where = (noise.randrange(30), at, tokens[at], noise.randrange(1536))
         says = ("' hot', ' warm', ' heat', '\\n', ' fire'", "' cold', ' ice', ' cool', ' the', '.'")
         rows.add(
-            *("top", run, rank, *where, score, 2.5 / rank, -0.5 / rank, *says),
-            *(0.1 * abs(score), 1 - 0.01 * rank, abs(score) / 20),
+            *("top", run, rank, *where, score, 0.1 * abs(score), 1 - 0.01 * rank, 3.0 / rank, *says),
+            *(2.5 / rank, -0.5 / rank, abs(score) / 20),
         )
         for pair in range(24 if rank <= 10 else 0):
             value = noise.gauss(0, 1)

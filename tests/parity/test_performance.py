@@ -66,11 +66,19 @@ def test_who_is_right(metric, binary, tmp_path, tiny_folder, said):
             right = [clean.argmax() == y, other.argmax() == z]
         np.testing.assert_allclose(results["/pairs/metric"][i], wanted, rtol=1e-5)
         assert [results["/pairs/correct"][i], results["/pairs/correct_counterfactual"][i]] == right
+        likeliest = [results[f"/pairs/{name}_id"][i] for name in ("likeliest", "likeliest_counterfactual")]
+        asked = i >= TRAIN or metric != "logit-difference"
+        assert likeliest == ([clean.argmax(), other.argmax()] if asked else [-1, -1])
     of = results.attributes["/pairs"]
     for split, rows in (("train", slice(0, TRAIN)), ("test", slice(TRAIN, None))):
         columns = [results["/pairs/correct"][rows].mean(), results["/pairs/correct_counterfactual"][rows].mean()]
         assert of[f"accuracy_{split}"].tolist() == columns
         np.testing.assert_allclose(of[f"metric_{split}"], results["/pairs/metric"][rows].mean(0), rtol=1e-5)
+    says = [
+        [clean.argmax() == answers(results, i)[0], other.argmax() == answers(results, i)[1]]
+        for i, (clean, other) in enumerate(said)
+    ]
+    assert of["said_test"].tolist() == np.mean(says[TRAIN:], axis=0).tolist()
     ends = results.attributes["/circuit"]
     np.testing.assert_allclose(ends["mean_full"], results["/pairs/metric"][TRAIN:, 0].mean(), rtol=1e-5)
     np.testing.assert_allclose(ends["mean_empty"], results["/circuit/metric_empty"].mean(), rtol=1e-5)
@@ -153,7 +161,9 @@ def test_a_model_that_fails_is_spoken_of_first(binary, tmp_path, tiny_folder):
     words = [binary, "run", sweep, "--out", tmp_path / "out"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert lines[0] == "wrong" and lines[1].startswith("model        right on 0.0 % of 8 training pairs")
+    assert lines[0] == "wrong" and lines[1].startswith(
+        "model        prefers the right one of the two answers on 0.0 % of 8 training pairs"
+    )
     assert lines[3].startswith("  warning: the model is right on only 0.0 % of the training clean prompts")
     assert "no pairs are held out, so no circuits are evaluated" in done.stderr
     assert (

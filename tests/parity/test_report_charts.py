@@ -145,8 +145,8 @@ def test_prompts_without_a_counterpart_and_positions_summed(running: object, tmp
         assert (
             shown.page.locator("#table-top thead").inner_text().split()
             == (
-                "rank layer position neuron score logits clean value counterfactual value promotes suppresses "
-                "standard error logits sign share share"
+                "rank layer position neuron score logits standard error logits sign share value change promotes "
+                "suppresses clean value counterfactual value share"
             ).split()
         )
         assert shown.page.locator("#table-steered tbody td").nth(1).inner_text() == "all"

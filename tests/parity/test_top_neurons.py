@@ -10,6 +10,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -176,9 +177,17 @@ def test_tables_and_terminal_show_them(binary, tmp_path, tiny_folder):
     assert all(names[int(position)] in ("", name) for position, name in named.items())
     line = next(line for line in said.splitlines() if line.startswith("     1  "))
     shown = re.findall(r"'(?:\\.|[^'\\])*'", line)
-    numbers = [float(word) for word in line.split()[5:7]]
-    wanted = [float(rows[0][name]) for name in ("clean_value", "counterfactual_value")]
-    assert numbers == pytest.approx(wanted, rel=6e-3)
+    numbers = [float(word) for word in line.split()[5:8]]
+    with h5py.File(tmp_path / "out/results.h5") as results:
+        values = results["top/value"][0]  # [pair, run]
+        node = tuple(results[f"top/{part}"][0] for part in ("layer", "position", "neuron"))
+        spread = [results[f"attribution/{name}"][node] for name in ("standard_error", "sign_share")]
+    wanted = [*spread, np.abs(values[:, 0] - values[:, 1]).mean()]
+    assert numbers == pytest.approx(wanted, rel=6e-2)
+    exact = [float(rows[0][name]) for name in ("standard_error", "sign_share", "value_change")]
+    assert exact == pytest.approx(wanted, rel=1e-5)
+    means = [float(rows[0][name]) for name in ("clean_value", "counterfactual_value")]
+    assert means == pytest.approx(values.mean(0).tolist(), rel=1e-5)
     assert len(shown) == 3 and rows[0]["promotes"].startswith(", ".join(shown))
     assert len(re.findall(r"'(?:\\.|[^'\\])*'", rows[0]["suppresses"])) == 5
     refused = subprocess.run(

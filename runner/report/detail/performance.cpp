@@ -58,7 +58,17 @@ std::string performance_lines(const ResultsFile& results) {
     if (!std::isnan(other_metric)) means.back() += fmt::format(" (counterfactual {:.3f})", other_metric);
   }
   if (right.empty()) return "";
-  std::string text = "model        right on " + join(right) + "\nmean m       " + join(means) + " logits";
+  const bool of_two = attribute<std::string>(results, "/attribution", "metric") == "logit-difference";
+  std::string text = std::string("model        ") +
+                     (of_two ? "prefers the right one of the two answers on " : "right on ") + join(right);
+  const double said = value_of(results, "said_test", Role::clean);
+  if (of_two && !std::isnan(said)) {
+    text +=
+        fmt::format("\n             of all tokens it says the right one on {:.1f} % of the held-out pairs", 100 * said);
+    const double other = value_of(results, "said_test", Role::counterfactual);
+    if (!std::isnan(other)) text += fmt::format(" (counterfactual prompts {:.1f} %)", 100 * other);
+  }
+  text += "\nmean m       " + join(means) + " logits";
   const auto* full = find_attribute<double>(results, "/circuit", "mean_full");
   const auto* empty = find_attribute<double>(results, "/circuit", "mean_empty");
   if (full != nullptr && empty != nullptr) {
@@ -80,7 +90,8 @@ std::string performance_warning(const ResultsFile& results) {
   }
   if (low.empty()) return "";
   return "the model is right on only " + join(low) +
-         " (below 80 %): scores explain answers that it often does not give; take other pairs, or only those that it "
+         " (below 80 %): scores explain a preference that it often does not have; take other pairs, or only those that "
+         "it "
          "solves with pairs.correct_only: true";
 }
 
