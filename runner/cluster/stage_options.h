@@ -47,6 +47,7 @@ struct StageResult {
   std::vector<FailedUnit> failed;         //!< by unit id; their lanes are folded without them
   std::int64_t restored = 0;              //!< units that an earlier start had stored
   double computing = 0;                   //!< seconds that all worker threads spent in units
+  double earlier_seconds = 0;             //!< wall time that earlier starts spent on this stage
 
   // The same on all ranks.
   bool any_failed = false;

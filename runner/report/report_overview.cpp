@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
@@ -53,15 +54,17 @@ double share_of_top(std::vector<float> scores, std::size_t top) {
   return held / all;
 }
 
-/// Seconds of all stages of an attribute of /provenance; NaN where the file does not say it in our way.
-double total_seconds(const ReportRun& run, const std::string& name) {
+/// Seconds by stage, of an attribute of /provenance; nothing where the file does not say it in our way.
+std::map<std::string, double> seconds_by_stage(const ReportRun& run, const std::string& name) {
+  std::map<std::string, double> seconds;
   const auto* text = find_attribute<std::string>(*run.results, "/provenance", name);
-  if (text == nullptr) return std::nan("");
+  if (text == nullptr) return seconds;
   const nlohmann::json stages = nlohmann::json::parse(*text, nullptr, false);
-  if (!stages.is_object()) return std::nan("");
-  double sum = 0;
-  for (const auto& [stage, seconds] : stages.items()) sum += seconds.is_number() ? seconds.get<double>() : std::nan("");
-  return sum;
+  if (!stages.is_object()) return seconds;
+  for (const auto& [stage, spent] : stages.items()) {
+    seconds[stage] = spent.is_number() ? spent.get<double>() : std::nan("");
+  }
+  return seconds;
 }
 
 /// What a run has taken.
@@ -78,8 +81,14 @@ Cost cost_of(const ReportRun& run) {
   Cost cost;
   const auto* together = find_attribute<std::int64_t>(*run.results, "/provenance", "runs_computed_together");
   if (together != nullptr) cost.together = std::max<std::int64_t>(*together, 1);
-  cost.shared = total_seconds(run, "seconds_shared");
-  cost.own = total_seconds(run, "seconds") - cost.shared;
+  const std::map<std::string, double> here = seconds_by_stage(run, "seconds");
+  if (here.empty()) return cost;
+  const std::map<std::string, double> shared = seconds_by_stage(run, "seconds_shared");
+  const std::map<std::string, double> earlier = seconds_by_stage(run, "seconds_earlier");
+  cost.own = cost.shared = 0;
+  for (const auto* starts : {&here, &earlier}) {
+    for (const auto& [stage, spent] : *starts) (shared.contains(stage) ? cost.shared : cost.own) += spent;
+  }
   return cost;
 }
 

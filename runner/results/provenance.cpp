@@ -131,6 +131,7 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
       {"started", facts.started},
       {"finished", facts.finished},
       {"seconds", json_of(facts.timings.seconds())},
+      {"seconds_earlier", json_of(facts.timings.earlier())},
       {"seconds_shared", json_of(facts.shared.seconds())},
       {"worker_seconds", json_of(facts.timings.computing())},
       {"units_computed", facts.timings.units_computed()},

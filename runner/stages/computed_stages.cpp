@@ -6,6 +6,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Exception.h>
 
+#include <chrono>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -14,6 +15,7 @@
 
 #include "runner/cluster/stage.h"
 #include "runner/cluster/stopping.h"
+#include "runner/journal/spent_time.h"
 #include "runner/stages/stage_store.h"
 
 namespace tributary {
@@ -70,10 +72,17 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
   options.write = [&store](const BlockResult& block) { store.write(block); };
   options.restore = [&store, &warn = options.on_warning] { return store.next(warn); };
   store.begin();
+  const double earlier_seconds = comm_.rank() == 0 ? spent_seconds(store.folder()) : 0;
+  const auto start = std::chrono::steady_clock::now();
   StageResult result = run_stage(
       comm_, stage.units, [&](std::int64_t unit, int worker) { return with_less_memory(stage.compute, unit, worker); },
       options);
   store.end(result);
+  result.earlier_seconds = earlier_seconds;
+  if (comm_.rank() == 0) {
+    const std::chrono::duration<double> here = std::chrono::steady_clock::now() - start;
+    keep_spent_seconds(store.folder(), earlier_seconds + here.count());
+  }
   if (result.stopped) throw Stopped();
   if (result.any_failed) throw UnitsFailed(text_of(stage.name, result.failed));
   return result;

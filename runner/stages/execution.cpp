@@ -31,6 +31,7 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
   if (execution.comm.rank() == 0) {
     execution.timings.add_units(std::ssize(plan.units), result.restored);
     execution.timings.add_computing(name, result.computing);
+    execution.timings.add_earlier(name, result.earlier_seconds);
   }
   return result;
 }

@@ -7,6 +7,7 @@
 #include "common/errors.h"
 #include "runner/cluster/fold_sink.h"
 #include "runner/cluster/units.h"
+#include "runner/journal/spent_time.h"
 
 namespace tributary {
 
@@ -34,6 +35,7 @@ StageResult JournalledStages::read(const Stage& stage) const {
     throw UserError(
         "", "the journal misses units of stage '" + stage.name + "'; the command that began the run computes them");
   }
+  result.earlier_seconds = spent_seconds(journal.folder());
   result.sums = sink.take_sums();
   result.rows = sink.take_rows();
   return result;

@@ -5,6 +5,7 @@
 // when all is there.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 
 #include "runner/cluster/comm.h"
@@ -20,6 +21,8 @@ class StageStore {
  public:
   /// Communicator and journal must outlive the store.
   StageStore(const Communicator& comm, const GroupJournal& journal, const Stage& stage);
+
+  [[nodiscard]] const std::filesystem::path& folder() const { return stage_.folder(); }
 
   /// Makes the stage's folder. Collective; throws on every rank.
   void begin() const;

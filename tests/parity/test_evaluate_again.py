@@ -98,6 +98,33 @@ def test_an_evaluation_costs_its_own_stages(change, sweep):
     assert int(sweep.facts()["units_computed"]) == int(facts["units_computed"]) + int(facts["units_restored"])
 
 
+def seconds(facts: dict[str, object], *names: str) -> float:
+    return sum(json.loads(str(facts[name])).get("attribution", 0) for name in names)
+
+
+def test_time_of_earlier_starts_is_kept(sweep):
+    """What the scores took stays with them, beside what this start took; so costs add up after a stop, too."""
+    sweep.run()
+    first = sweep.facts()
+    assert seconds(first, "seconds_earlier") == 0 < seconds(first, "seconds")
+    for counts in ([5], [6]):
+        before = sweep.facts()
+        sweep.settings["circuit"] = {"counts": counts}
+        sweep.run()
+        again = sweep.facts()
+        spent = seconds(before, "seconds", "seconds_earlier")
+        assert seconds(again, "seconds_earlier") == pytest.approx(spent, rel=0.5) and spent > 0
+        assert seconds(again, "seconds_earlier") > seconds(before, "seconds_earlier")
+        assert "circuits" in json.loads(again["seconds"])
+    words = [str(sweep.binary), "export", str(sweep.out), "--to", str(sweep.folder / "tables")]
+    subprocess.run(words, check=True, capture_output=True)
+    tables = json.loads((sweep.folder / "tables" / "tables.json").read_text())["tables"]
+    columns = next(table for table in tables if table["name"] == "runs")["columns"]
+    (told,) = next(column["values"] for column in columns if column["name"] == "seconds")
+    every = [json.loads(str(again[name])).values() for name in ("seconds", "seconds_earlier")]
+    assert told == pytest.approx(sum(sum(one) for one in every))
+
+
 def test_a_circuit_is_not_evaluated_again_for_steering(sweep):
     """Stages know what they depend on."""
     sweep.run()
