@@ -71,8 +71,8 @@ std::string format_duration(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::max(0.0, std::ceil(seconds)));
   const std::int64_t hours = whole / 3600;
   const std::int64_t minutes = whole / 60 % 60;
-  if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60);
-  return fmt::format("{}:{:02}", minutes, whole % 60);
+  if (hours > 0) return fmt::format("{} h {:02} min", hours, minutes);
+  return minutes > 0 ? fmt::format("{} min {:02} s", minutes, whole % 60) : fmt::format("{} s", whole);
 }
 
 std::chrono::seconds time_to_work(std::chrono::seconds limit) {

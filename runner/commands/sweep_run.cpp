@@ -86,8 +86,8 @@ void Run::note_pairs() const {
 
 void Run::warn() const {
   if (!evaluates_again_.empty()) {
-    std::cerr << "tributary: note: " << results_path(output()).string() << " is replaced: evaluated again with other "
-              << evaluates_again_ << ", the same scores\n";
+    std::cerr << "tributary: note: " << results_path(output()).string() << " is evaluated again, with other "
+              << evaluates_again_ << " and the same scores: until that is done the file stays as it was\n";
   }
   const Method& method = job_.config.method;
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {

@@ -201,8 +201,9 @@ std::string circuit_table(const ResultsFile& results) {
   if (count == nullptr) return "";
   std::string text = "\n       k  faithfulness  95 % interval    completeness  95 % interval\n";
   for (std::size_t i = 0; i < values<std::int64_t>(*count).size(); ++i) {
-    text += fmt::format("  {:>6}{}{}\n", values<std::int64_t>(*count)[i], with_interval(results, "faithfulness", i),
-                        with_interval(results, "completeness", i));
+    std::string line = fmt::format("  {:>6}", values<std::int64_t>(*count)[i]);
+    for (const char* const name : {"faithfulness", "completeness"}) line += with_interval(results, name, i);
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
   const auto* scored = detail::find_attribute<std::int64_t>(results, "/circuit", "scored");
   const auto* nodes = detail::find_attribute<std::int64_t>(results, "/circuit", "nodes");

@@ -33,10 +33,10 @@ TEST(Duration, LeavesTimeToStop) {
 }
 
 TEST(FormatDuration, ReadsLikeAClock) {
-  EXPECT_EQ(format_duration(0), "0:00");
-  EXPECT_EQ(format_duration(6.2), "0:07");
-  EXPECT_EQ(format_duration(245), "4:05");
-  EXPECT_EQ(format_duration(3723), "1:02:03");
+  EXPECT_EQ(format_duration(0), "0 s");
+  EXPECT_EQ(format_duration(6.2), "7 s");
+  EXPECT_EQ(format_duration(245), "4 min 05 s");
+  EXPECT_EQ(format_duration(3723), "1 h 02 min");
   EXPECT_EQ(format_duration(std::numeric_limits<double>::infinity()), "?");
 }
 
