@@ -127,6 +127,37 @@ def test_more_nodes_are_quicker_and_share_nothing(bench):
     assert "on 3 ranks" in plan(bench, "--nodes", "3").stdout
 
 
+def expected_seconds(done: subprocess.CompletedProcess[str]) -> int:
+    """Of the whole sweep."""
+    assert done.returncode == 0, done.stderr
+    text = re.search(r"on \d+ ranks? [^\n]*?: about ([^,(]+)", done.stdout).group(1)
+    units = {"h": 3600, "min": 60, "s": 1}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+) (h|min|s)\b", text))
+
+
+def test_cards_share_the_work(bench):
+    """Four times the cards take about a quarter of the time, as long as there is work for all."""
+    bench.edit_config(**LARGE)
+    bench.settings["model"] = {"path": "model", "dtype": "bfloat16", "device": "cuda"}
+    bench.settings["attribution"] = {"method": "ig-acts", "quadrature": "midpoint", "steps": 200}
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl"}
+    bench.settings["unit"] = {"pairs": 1}
+    del bench.settings["circuit"]
+    few, many = (plan(bench, "--cards", cards, "--memory", "80G") for cards in ("2", "8"))
+    assert 0.2 < expected_seconds(many) / expected_seconds(few) < 0.4
+
+
+def test_ranks_of_a_node_share_its_memory(bench):
+    """So that calls get smaller; ranks on nodes of their own have all of it."""
+
+    def rows(*machines: str) -> int:
+        return int(
+            re.search(r"\((\d+) rows in a network call\)", plan(bench, *machines, "memory=auto").stdout).group(1)
+        )
+
+    assert rows("--nodes", "1", "--ranks", "100000") < rows("--nodes", "100000") == rows()
+
+
 def submitted(line: str, folder: Path) -> list[str]:
     """The words that sbatch would get from a shell in this folder, and whether its script is there."""
     tools = folder / "tools"
