@@ -13,6 +13,7 @@ import pytest
 import torch
 from product import mpi_environment, run_product
 from test_tiny_scores import settings_of
+from tokenizers import Tokenizer
 
 TRAIN, TEST = 8, 6
 
@@ -102,6 +103,32 @@ def test_prompts_without_a_counterfactual_have_one_answer(binary, tmp_path, tiny
     assert np.isnan(results["/pairs/metric"][:, 1]).all() and np.isfinite(results["/pairs/metric"][:, 0]).all()
     assert np.isnan(results.attributes["/pairs"]["accuracy_train"]).tolist() == [False, True]
     assert "accuracy_test" not in results.attributes["/pairs"]
+
+
+def test_prompts_alone_are_solved_by_their_one_answer(binary, tmp_path, tiny_folder, said):
+    """pairs.correct_only asks nothing of a counterfactual prompt that is not there."""
+    tokenizer = Tokenizer.from_file(str(tiny_folder("llama") / "tokenizer.json"))
+    lines = (tiny_folder("llama") / "pairs.jsonl").read_text().splitlines()[:TRAIN]
+    records = []
+    for line, (clean, _) in zip(lines, said, strict=False):
+        prompt = json.loads(line)["clean_prefix"]
+        order = np.argsort(-clean).tolist()
+        answers = [tokenizer.decode([order[0]], skip_special_tokens=False), json.loads(line)["clean_answer"]]
+        ids = tokenizer.encode(prompt).ids
+        if tokenizer.encode(prompt + answers[0]).ids == [*ids, order[0]] and answers[0] != answers[1]:
+            records += [{"clean_prefix": prompt, "clean_answer": answer} for answer in answers]
+    assert records
+    file = tmp_path / "prompts.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    settings = settings_of(tiny_folder("llama"), metric="logit")
+    settings |= {
+        "attribution": {"method": "gradient-x-activation", "baseline": "zero"},
+        "circuit": {"ablation": "zero"},
+    }
+    settings["pairs"] = {"train_file": str(file), "correct_only": True}
+    results = run_product(binary, tmp_path, settings)
+    wanted = [record["clean_answer"].encode() for record in records[::2]]
+    assert results["/pairs/clean_answer"].tolist() == wanted
 
 
 def test_only_pairs_that_are_solved(binary, tmp_path, tiny_folder, said):
