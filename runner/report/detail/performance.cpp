@@ -58,11 +58,15 @@ std::string performance_lines(const ResultsFile& results) {
     if (!std::isnan(other_metric)) means.back() += fmt::format(" (counterfactual {:.3f})", other_metric);
   }
   if (right.empty()) return "";
-  std::string text = "model        right on " + join(right) + "\nmean m       " + join(means) + " logits";
+  // A bfloat16 run measures the model itself in float32, and circuits with the network that it attributes.
+  const auto* dtype = find_attribute<std::string>(results, "/provenance", "dtype");
+  const bool rounded = dtype != nullptr && *dtype == "bfloat16";
+  std::string text = "model        right on " + join(right) + "\nmean m       " + join(means) + " logits" +
+                     (rounded ? " in float32" : "");
   const auto* full = find_attribute<double>(results, "/circuit", "mean_full");
   const auto* empty = find_attribute<double>(results, "/circuit", "mean_empty");
   if (full != nullptr && empty != nullptr) {
-    text += fmt::format("; F(M) {:.3f}, F(∅) {:.3f} with {} ablation", *full, *empty,
+    text += fmt::format("; {}F(M) {:.3f}, F(∅) {:.3f} with {} ablation", rounded ? "in bfloat16 " : "", *full, *empty,
                         attribute<std::string>(results, "/circuit", "ablation"));
   }
   return text + "\n";
