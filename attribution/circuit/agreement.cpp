@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 #include <numeric>
+#include <set>
 
 #include "common/errors.h"
 
@@ -39,23 +40,49 @@ std::vector<std::size_t> ascending(std::span<const double> values) {
   return order;
 }
 
-}  // namespace
+/// Whether two of the values that count differ. The values themselves tell: squared distances from a mean that was
+/// rounded are seldom 0.
+template <typename Weight>
+bool varies(std::span<const double> values, const Weight& weight) {
+  std::size_t first = 0;
+  while (first < values.size() && weight(first) == 0) ++first;
+  for (std::size_t i = first; i < values.size(); ++i) {
+    if (weight(i) != 0 && values[i] != values[first]) return true;
+  }
+  return false;
+}
 
-double pearson(std::span<const double> x, std::span<const double> y) {
+/// Σ w (x − x̄)(y − ȳ) / √(Σ w (x − x̄)² · Σ w (y − ȳ)²).
+template <typename Weight>
+double correlation(std::span<const double> x, std::span<const double> y, const Weight& weight) {
   TRIBUTARY_EXPECT(x.size() == y.size(), "scores of the same neurons");
-  if (x.size() < 2) return undefined;
-  const auto n = static_cast<double>(x.size());
-  const double mean_x = std::accumulate(x.begin(), x.end(), 0.0) / n;
-  const double mean_y = std::accumulate(y.begin(), y.end(), 0.0) / n;
+  if (!varies(x, weight) || !varies(y, weight)) return undefined;
+  double all = 0;
+  double mean_x = 0;
+  double mean_y = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    all += weight(i);
+    mean_x += weight(i) * x[i];
+    mean_y += weight(i) * y[i];
+  }
+  mean_x /= all;
+  mean_y /= all;
   double xx = 0;
   double yy = 0;
   double xy = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    xx += (x[i] - mean_x) * (x[i] - mean_x);
-    yy += (y[i] - mean_y) * (y[i] - mean_y);
-    xy += (x[i] - mean_x) * (y[i] - mean_y);
+    xx += weight(i) * (x[i] - mean_x) * (x[i] - mean_x);
+    yy += weight(i) * (y[i] - mean_y) * (y[i] - mean_y);
+    xy += weight(i) * (x[i] - mean_x) * (y[i] - mean_y);
   }
-  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : undefined;
+  const double scale = std::sqrt(xx * yy);
+  return scale > 0 ? std::clamp(xy / scale, -1.0, 1.0) : undefined;  // rounding may lead beyond the ends
+}
+
+}  // namespace
+
+double pearson(std::span<const double> x, std::span<const double> y) {
+  return correlation(x, y, [](std::size_t) { return 1.0; });
 }
 
 double pearson_without_largest(std::span<const double> x, std::span<const double> y) {
@@ -80,27 +107,8 @@ std::vector<double> mean_ranks(std::span<const double> values) {
 double spearman(std::span<const double> x, std::span<const double> y) { return pearson(mean_ranks(x), mean_ranks(y)); }
 
 double weighted_pearson(std::span<const double> x, std::span<const double> y, std::span<const double> weight) {
-  TRIBUTARY_EXPECT(x.size() == y.size() && x.size() == weight.size(), "scores and weights of the same neurons");
-  if (x.size() < 2) return undefined;
-  double all = 0;
-  double mean_x = 0;
-  double mean_y = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    all += weight[i];
-    mean_x += weight[i] * x[i];
-    mean_y += weight[i] * y[i];
-  }
-  mean_x /= all;
-  mean_y /= all;
-  double xx = 0;
-  double yy = 0;
-  double xy = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    xx += weight[i] * (x[i] - mean_x) * (x[i] - mean_x);
-    yy += weight[i] * (y[i] - mean_y) * (y[i] - mean_y);
-    xy += weight[i] * (x[i] - mean_x) * (y[i] - mean_y);
-  }
-  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : undefined;
+  TRIBUTARY_EXPECT(x.size() == weight.size(), "scores and weights of the same neurons");
+  return correlation(x, y, [weight](std::size_t i) { return weight[i]; });
 }
 
 double weighted_pearson_without_largest(std::span<const double> x, std::span<const double> y,
@@ -130,6 +138,10 @@ double weighted_spearman(std::span<const double> x, std::span<const double> y, s
   return weighted_pearson(weighted_ranks(x, weight), weighted_ranks(y, weight), weight);
 }
 
+bool magnitudes_differ(std::span<const double> x) {
+  return std::any_of(x.begin(), x.end(), [&x](double value) { return std::abs(value) != std::abs(x.front()); });
+}
+
 std::vector<std::size_t> largest(std::span<const double> x, std::size_t k) {
   require_order(x);
   std::vector<std::size_t> order(x.size());
@@ -153,8 +165,13 @@ double share_in_common(const std::vector<std::size_t>& a, const std::vector<std:
 
 double overlap(std::span<const double> x, std::span<const double> y, std::size_t k) {
   TRIBUTARY_EXPECT(x.size() == y.size(), "scores of the same neurons");
-  if (k == 0 || k > x.size()) return undefined;
+  if (k == 0 || k > x.size() || !magnitudes_differ(x) || !magnitudes_differ(y)) return undefined;
   return share_in_common(largest(x, k), largest(y, k));
+}
+
+std::size_t different_values(std::span<const double> values) {
+  require_order(values);
+  return std::set<double>(values.begin(), values.end()).size();
 }
 
 double auroc(std::span<const double> inside, std::span<const double> outside) {

@@ -16,8 +16,6 @@
 namespace tributary {
 namespace {
 
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
 double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
 
 /// Sorted values' quantile, linear between neighbours.
@@ -47,10 +45,13 @@ std::vector<double> draw_with_replacement(std::size_t n, std::size_t draws, std:
   return drawn;
 }
 
-/// Sorts resampled values; undefined ones go.
-void keep_defined(std::vector<double>& values) {
+/// Sorts resampled values; undefined ones go. False where more of them go than an interval leaves out: its ends could
+/// then lie anywhere.
+bool keep_defined(std::vector<double>& values, double level) {
+  const auto all = static_cast<double>(values.size());
   std::erase_if(values, [](double value) { return std::isnan(value); });
   std::sort(values.begin(), values.end());
+  return !values.empty() && static_cast<double>(values.size()) >= level * all;
 }
 
 /// Skewness of the statistic in its clusters, by leaving each out once (Efron 1987, eq. 6.6 with jackknife values).
@@ -131,15 +132,15 @@ std::vector<std::int64_t> clusters_of(const std::vector<std::string>& keys) {
 Interval bootstrap(const std::vector<std::int64_t>& cluster, const WeightedStatistic& statistic,
                    const BootstrapOptions& options) {
   const std::size_t clusters = count_of(cluster);
-  const double observed = clusters < 2 ? not_a_number : statistic(std::vector<double>(cluster.size(), 1));
-  if (std::isnan(observed)) return {not_a_number, not_a_number};
+  if (clusters < 2) return no_interval;
+  const double observed = statistic(std::vector<double>(cluster.size(), 1));
+  if (std::isnan(observed)) return no_interval;
   std::mt19937_64 random(mixed(options.seed));
   std::vector<double> values;
   for (int resample = 0; resample < options.resamples; ++resample) {
     values.push_back(statistic(weights_of(cluster, draw_with_replacement(clusters, clusters, random))));
   }
-  keep_defined(values);
-  if (2 * values.size() < static_cast<std::size_t>(options.resamples)) return {not_a_number, not_a_number};
+  if (!keep_defined(values, options.level)) return no_interval;
   const double bias = bias_of(values, observed);
   const double a = acceleration(cluster, clusters, statistic);
   const auto end = [&](double z) {
@@ -177,11 +178,12 @@ std::vector<Interval> bootstrap_sample(const std::vector<std::int64_t>& cluster,
   }
   std::vector<Interval> intervals;
   for (std::vector<double>& of_one : values) {
-    keep_defined(of_one);
-    const bool enough = !of_one.empty() && 2 * of_one.size() >= static_cast<std::size_t>(options.resamples);
-    const double width = enough ? width_of(clusters, options.level) : 0;
-    intervals.push_back(enough ? Interval{quantile(of_one, normal_cdf(-width)), quantile(of_one, normal_cdf(width))}
-                               : Interval{not_a_number, not_a_number});
+    if (!keep_defined(of_one, options.level)) {
+      intervals.push_back(no_interval);
+      continue;
+    }
+    const double width = width_of(clusters, options.level);
+    intervals.push_back({quantile(of_one, normal_cdf(-width)), quantile(of_one, normal_cdf(width))});
   }
   return intervals;
 }

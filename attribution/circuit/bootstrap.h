@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ namespace tributary {
 struct Interval {
   double low = 0, high = 0;  //!< NaN when the statistic is undefined
 };
+constexpr Interval no_interval{std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
 
 struct BootstrapOptions {
   double level = 0.95;  //!< share of cases in which the interval should hold the truth
@@ -30,7 +32,8 @@ using WeightedStatistic = std::function<double(std::span<const double> weight)>;
 /// intervals"): for means and their ratios. Normal quantiles are widened for small samples as Hesterberg (2015, "What
 /// teachers should know about the bootstrap") does for percentile intervals: z becomes t(n - 1) · sqrt(n / (n - 1)).
 /// Pairs of one `cluster` (the same prompts) are drawn together. Resamples for which the statistic is NaN are left out.
-/// NaN with fewer than two clusters, or when more than half of the resamples are undefined.
+/// NaN with fewer than two clusters, or when more of the resamples are undefined than the interval leaves out: one in
+/// twenty at a level of 0.95.
 Interval bootstrap(const std::vector<std::int64_t>& cluster, const WeightedStatistic& statistic,
                    const BootstrapOptions& options);
 

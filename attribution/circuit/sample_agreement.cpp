@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -16,6 +17,11 @@ namespace {
 
 using Numbers = std::span<const double>;
 using Rows = std::vector<std::vector<double>>;
+
+/// Random neurons tell how sure a statistic is by how much it varies with them. Of fewer than seven different values
+/// more than one resample in twenty draws two at the most, and those say nothing: whatever they are, a line goes
+/// through two points. But one in twenty is all that a 95 % interval leaves out.
+constexpr std::size_t enough_values = 7;
 
 struct Statistic {
   std::string name;
@@ -42,6 +48,25 @@ std::vector<double> column_means(const Rows& rows, const Part& part, Numbers wei
   return means;
 }
 
+/// Whether the neurons of a part that are there by chance, if any are, have enough different values.
+bool tells_how_sure(const Part& part, Numbers exact, Numbers score) {
+  std::vector<double> x, y;
+  for (std::size_t i = 0; i < part.nodes.size(); ++i) {
+    if (part.nodes[i].inclusion >= 1) continue;
+    x.push_back(exact[i]);
+    y.push_back(score[i]);
+  }
+  return x.empty() || std::min(different_values(x), different_values(y)) >= enough_values;
+}
+
+/// An interval within what a statistic can be that holds its value: percentiles of a statistic that resampling shifts
+/// may leave it outside. NaN where either is.
+Interval widened(const Interval& interval, double value, double least) {
+  if (std::isnan(value) || std::isnan(interval.low)) return no_interval;
+  return {std::clamp(std::min(interval.low, value), least, 1.0),
+          std::clamp(std::max(interval.high, value), least, 1.0)};
+}
+
 void add_statistics(const std::vector<Statistic>& statistics, const Part& part, const Rows& exact, const Rows& score,
                     const std::vector<std::int64_t>& cluster, const BootstrapOptions& options,
                     std::vector<AgreementStatistic>& found) {
@@ -54,15 +79,13 @@ void add_statistics(const std::vector<Statistic>& statistics, const Part& part, 
   };
   std::vector<double> weight;
   for (const SampledNode& node : part.nodes) weight.push_back(node.weight);
-  const std::vector<double> values = of_weights(std::vector<double>(cluster.size(), 1), weight);
-  const std::vector<Interval> intervals = bootstrap_sample(cluster, part.nodes, of_weights, options);
+  const std::vector<double> once(cluster.size(), 1);
+  const std::vector<double> values = of_weights(once, weight);
+  const bool sure = tells_how_sure(part, column_means(exact, part, once), column_means(score, part, once));
+  const std::vector<Interval> intervals = sure ? bootstrap_sample(cluster, part.nodes, of_weights, options)
+                                               : std::vector<Interval>(values.size(), no_interval);
   for (std::size_t i = 0; i < statistics.size(); ++i) {
-    const auto clamped = [least = statistics[i].least](double end) { return std::clamp(end, least, 1.0); };
-    // Percentiles of a statistic that resampling shifts may leave the value itself outside.
-    found.push_back(
-        {statistics[i].name,
-         values[i],
-         {clamped(std::min(intervals[i].low, values[i])), clamped(std::max(intervals[i].high, values[i]))}});
+    found.push_back({statistics[i].name, values[i], widened(intervals[i], values[i], statistics[i].least)});
   }
 }
 

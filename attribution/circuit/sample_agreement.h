@@ -24,11 +24,12 @@ struct AgreementStatistic {
 /// - "pearson", "pearson without the largest", "spearman": estimates for all nodes of the population, a sampled one
 ///   counting 1 / inclusion times; intervals over pairs (by cluster) and nodes;
 /// - "pearson of the random nodes", "spearman of the random nodes": of the drawn ones alone, each counting once,
-/// whatever
-///   is judged; intervals over pairs and nodes;
+///   whatever is judged; intervals over pairs and nodes;
 /// - "top-k overlap in the sample", k a tenth of it: share of the k largest exact effects there that are among the k
 ///   largest scores there; an interval over pairs.
-/// Intervals are clamped to what the statistic can be, and hold its value.
+/// A statistic is NaN where all effects or all scores that it compares are equal. Intervals are clamped to what it can
+/// be, and hold its value; NaN where it is, and where the effects or the scores of the random ones have fewer than
+/// seven different values (docs/results.md says why).
 std::vector<AgreementStatistic> sample_agreement(const std::vector<SampledNeuron>& sample,
                                                  const std::vector<std::vector<double>>& exact,
                                                  const std::vector<std::vector<double>>& score,

@@ -29,6 +29,13 @@ std::uint64_t expected_bytes(const Job& job) {
   return 4 * nodes * static_cast<std::uint64_t>(sums_of(job.config)) + kept + (1 << 20);
 }
 
+/// This path, or with the first number from 2 on that no other file there has.
+std::filesystem::path free_place(const std::filesystem::path& wanted) {
+  std::filesystem::path place = wanted;
+  for (int i = 2; std::filesystem::exists(place); ++i) place = wanted.string() + "." + std::to_string(i);
+  return place;
+}
+
 }  // namespace
 
 Run::Run(const RunArguments& arguments, SweepFolder& sweep, const Communicator& comm, const Settings& settings,
@@ -74,14 +81,27 @@ FoundResults Run::look_under_other_names() {
   return look_for_results(sweep_.out() / folder_, job_);
 }
 
-void Run::note_unused(const std::string& key) const {
-  std::cerr << "tributary: note: " << key << " is not used by '" << job_.config.method.name
-            << "', which scores tokens, not neurons\n";
+/// Keys that other runs of the sweep may need, so that they are no mistake.
+void Run::note_unused() const {
+  const RunConfig& config = job_.config;
+  const bool scores_tokens = !config.method.has_neurons();
+  const auto note_if = [&](bool unused, const char* key) {
+    if (!unused) return;
+    std::cerr << "tributary: note: " << key << " is not used by '" << config.method.name << "', "
+              << (scores_tokens ? "which scores tokens, not neurons"
+                                : "the exact effects that scores are compared with")
+              << '\n';
+  };
+  note_if(config.agreement.sample > 0 && !job_.has_agreement(), "agreement");
+  note_if(scores_tokens && config.keep.what != Keep::What::sums, "attribution.keep");
+  note_if(scores_tokens && settings_.given("top"), "top");
+  note_if(scores_tokens && wants_circuits(settings_), "circuit");
+  note_if(!job_.has_steering() && !config.steering.factors.empty(), "steering.top");
 }
 
-/// Numbers of pairs are limits, so fewer are no mistake; but one should know before the run.
-void Run::note_pairs() const {
-  for (const std::string& note : notes_on_pairs(job_, settings_)) std::cerr << "tributary: note: " << note << '\n';
+/// Numbers are limits, so fewer are no mistake; but one should know before the run.
+void Run::note_numbers() const {
+  for (const std::string& note : notes_on_numbers(job_, settings_)) std::cerr << "tributary: note: " << note << '\n';
 }
 
 void Run::warn() const {
@@ -98,12 +118,9 @@ void Run::warn() const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
-  note_pairs();
+  note_numbers();
   for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
-  const bool scores_tokens = !method.has_neurons();
-  if (scores_tokens && job_.config.agreement.sample > 0) note_unused("agreement");
-  if (scores_tokens && job_.config.keep.what != Keep::What::sums) note_unused("attribution.keep");
-  if (!job_.has_steering() && !job_.config.steering.factors.empty()) note_unused("steering.top");
+  note_unused();
   const SteeringConfig& steering = job_.config.steering;
   const bool steers_first = job_.has_steering() && steering.neurons.empty();
   if (steers_first && method.score == ScoreKind::exact && job_.config.sample < steering.top) {
@@ -129,9 +146,10 @@ Outcome Run::named_in_failures(const std::function<Outcome()>& compute) const {
 void Run::write(const Outcome& outcome, const Provenance& provenance) const {
   const ResultsFile results = results_of(job_, outcome, provenance);
   if (aside_) {
-    std::filesystem::rename(results_path(output()), aside_path(output()));
-    warn_user(results_path(output()).string() + " was damaged or changed; it is kept as " +
-              aside_path(output()).string() + ", and written again from the journal");
+    const std::filesystem::path kept = free_place(aside_path(output()));
+    std::filesystem::rename(results_path(output()), kept);
+    warn_user(results_path(output()).string() + " was damaged or changed; it is kept as " + kept.string() +
+              ", and written again from the journal");
   }
   write_results(results_path(output()), results);
   show(results);

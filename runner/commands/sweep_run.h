@@ -52,8 +52,8 @@ class Run {
   /// The run's results, moved here, where an earlier form of the sweep called it otherwise. Rank 0.
   FoundResults look_under_other_names();
   [[nodiscard]] std::filesystem::path output() const;
-  void note_unused(const std::string& key) const;
-  void note_pairs() const;
+  void note_unused() const;
+  void note_numbers() const;
   void show(const ResultsFile& results) const;
 
   const RunArguments& arguments_;

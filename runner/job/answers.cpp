@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "attribution/circuit/performance.h"
-#include "common/errors.h"
+#include "runner/job/key_checks.h"
 #include "runner/job/prompts.h"
 
 namespace tributary {
@@ -58,7 +58,7 @@ std::vector<double> correct_answers(const Job& job, const TokenPair& pair, const
   return {as_number(said(0) == pair.clean_answer), has_other ? as_number(said(1) == pair.patch_answer) : none};
 }
 
-void keep_solved_pairs(Job& job, LoadedModel& model, const Communicator& comm) {
+void keep_solved_pairs(Job& job, const Settings& settings, LoadedModel& model, const Communicator& comm) {
   std::vector<std::int64_t>& choice = model.choice_of_pairs(choice_key(job));
   if (choice.empty()) {
     std::vector<std::int64_t> found;
@@ -72,13 +72,18 @@ void keep_solved_pairs(Job& job, LoadedModel& model, const Communicator& comm) {
     choice = std::move(found);
   }
   agreed(comm, [&] {
-    const std::size_t pairs = job.pairs.train.size();
-    job.pairs = chosen_pairs(job.pairs, choice, "the model does not solve it (pairs.correct_only)");
-    if (!job.pairs.train.empty()) return;
-    throw UserError("pairs.correct_only",
-                    fmt::format("the model solves none of the {} training pairs, so none is left; take other pairs, "
-                                "or another model",
-                                pairs));
+    const PairSet all = std::exchange(job.pairs, chosen_pairs(job.pairs, choice, unsolved_pair));
+    KeyChecks checks(settings);
+    checks.refuse_if(
+        job.pairs.train.empty(), "pairs.correct_only",
+        fmt::format("the model solves none of the {} training pairs, so none is left; take other pairs, or "
+                    "another model",
+                    all.train.size()));
+    checks.refuse_if(job.pairs.test.empty() && !all.test.empty(), "pairs.correct_only",
+                     fmt::format("the model solves none of the {} held-out pairs, so none is left to evaluate circuits "
+                                 "on; take other pairs, another model, or with pairs.test: 0 scores alone",
+                                 all.test.size()));
+    checks.finish();
   });
 }
 

@@ -7,10 +7,14 @@
 #include <limits>
 #include <vector>
 
+#include "io/config.h"
 #include "runner/job/job.h"
 #include "runner/job/model.h"
 
 namespace tributary {
+
+/// The reason that SkippedPair gives of pairs that pairs.correct_only leaves out.
+inline constexpr const char* unsolved_pair = "the model does not solve it (pairs.correct_only)";
 
 /// Whether m tells the answers of both prompts apart by its sign, so that nothing else need be known.
 inline bool sign_tells(const Job& job) { return job.config.metric == MetricKind::logit_difference; }
@@ -24,7 +28,7 @@ std::vector<double> correct_answers(const Job& job, const TokenPair& pair, const
 /// pairs.correct_only: keeps the pairs of a job whose own answers the model gives on both prompts, and lists the others
 /// as skipped. Rank 0 chooses for all, in calls of one size, so that the choice is the same for any ranks, threads and
 /// batches. Runs of one sweep with the same pairs share it. Collective; throws UserError where no training pair is
-/// left.
-void keep_solved_pairs(Job& job, LoadedModel& model, const Communicator& comm);
+/// left, or none of those held out.
+void keep_solved_pairs(Job& job, const Settings& settings, LoadedModel& model, const Communicator& comm);
 
 }  // namespace tributary

@@ -4,6 +4,11 @@
 
 namespace tributary {
 
+std::int64_t Job::scored_nodes() const {
+  if (!config.method.has_neurons()) return 0;
+  return config.method.score == ScoreKind::exact ? config.sample : nodes();
+}
+
 bool Job::has_circuit() const { return !pairs.test.empty() && config.method.has_neurons(); }
 
 std::string Job::token_text(std::int64_t id) const {

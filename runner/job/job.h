@@ -54,6 +54,11 @@ struct Job {
   [[nodiscard]] Networks networks() const { return {working.get(), exact.get()}; }
   /// Positions of a node: the prompts' length, or 1 when summed.
   [[nodiscard]] std::int64_t node_positions() const { return train_length; }
+  [[nodiscard]] std::int64_t nodes() const {
+    return architecture().layers() * node_positions() * architecture().neurons;
+  }
+  /// Nodes that get a score: with exact patching those sampled, of tokens none.
+  [[nodiscard]] std::int64_t scored_nodes() const;
   [[nodiscard]] bool has_circuit() const;
   [[nodiscard]] bool has_steering() const;
   /// A token as text that a results file can hold: the character NUL as U+2400.

@@ -9,6 +9,7 @@
 #include "common/errors.h"
 #include "common/text.h"
 #include "runner/job/averaged_prompts.h"
+#include "runner/job/key_checks.h"
 #include "runner/job/model.h"
 #include "runner/job/prompts.h"
 
@@ -57,77 +58,58 @@ void require_ablation_means(const Job& job, const Settings& settings) {
 
 void settle_sizes(Job& job, const Settings& settings) {
   RunConfig& config = job.config;
-  const std::int64_t nodes = job.architecture().layers() * job.node_positions() * job.architecture().neurons;
+  KeyChecks checks(settings);
+  const std::int64_t nodes = job.nodes();
   std::vector<std::int64_t>& counts = config.circuit.counts;
   for (const std::int64_t count : counts) {
-    if (count > nodes && settings.given("circuit.counts")) {
-      throw UserError(
-          settings.where("circuit.counts"),
-          fmt::format("circuit.counts: asks for {} nodes where there are {} (layers × positions × neurons); lower it",
-                      count, nodes));
-    }
+    checks.refuse_if(
+        count > nodes && settings.given("circuit.counts"), "circuit.counts",
+        fmt::format("asks for {} nodes where there are {} (layers × positions × neurons); lower it", count, nodes));
   }
   std::erase_if(counts, [nodes](std::int64_t count) { return count > nodes; });
   if (config.method.score == ScoreKind::exact && config.sample > nodes) {
-    if (settings.given("attribution.sample")) {
-      throw UserError(
-          settings.where("attribution.sample"),
-          fmt::format("attribution.sample: asks for {} neurons where there are {}; lower it", config.sample, nodes));
-    }
+    checks.refuse_if(settings.given("attribution.sample"), "attribution.sample",
+                     fmt::format("asks for {} neurons where there are {}; lower it", config.sample, nodes));
     config.sample = nodes;
   }
-  if (config.keep.count > nodes && config.method.has_neurons()) {
-    throw UserError(
-        settings.where("attribution.keep"),
-        fmt::format("attribution.keep: asks for {} scores of each pair where there are {}; lower it, or take "
-                    "full",
-                    config.keep.count, nodes));
-  }
-  if (job.has_agreement() && config.agreement.sample > nodes) {
-    throw UserError(settings.where("agreement.sample"),
-                    fmt::format("agreement.sample: asks for {} neurons where there are {}; lower it",
-                                config.agreement.sample, nodes));
-  }
-  if (config.metric == MetricKind::sum_of_logits && config.metric_top > job.architecture().vocabulary) {
-    throw UserError(settings.where("metric_top"),
-                    fmt::format("metric_top: {} is more than the {} tokens of the vocabulary; lower it",
-                                config.metric_top, job.architecture().vocabulary));
-  }
+  checks.refuse_if(config.keep.count > nodes && config.method.has_neurons(), "attribution.keep",
+                   fmt::format("asks for {} scores of each pair where there are {}; lower it, or take full",
+                               config.keep.count, nodes));
+  checks.refuse_if(job.has_agreement() && config.agreement.sample > nodes, "agreement.sample",
+                   fmt::format("asks for {} neurons where there are {}; lower it", config.agreement.sample, nodes));
+  const std::int64_t vocabulary = job.architecture().vocabulary;
+  checks.refuse_if(
+      config.metric == MetricKind::sum_of_logits && config.metric_top > vocabulary, "metric_top",
+      fmt::format("{} is more than the {} tokens of the vocabulary; lower it", config.metric_top, vocabulary));
   const auto names = static_cast<std::int64_t>(config.positions_names.size());
-  if (names > 0 && names != job.node_positions()) {
-    throw UserError(settings.where("pairs.positions_names"),
-                    fmt::format("pairs.positions_names: has {} names where prompts have {} tokens, special ones "
-                                "included; give one each ('' for a position without a name)",
-                                names, job.node_positions()));
-  }
+  checks.refuse_if(names > 0 && names != job.node_positions(), "pairs.positions_names",
+                   fmt::format("has {} names where prompts have {} tokens, special ones included; give one each ('' "
+                               "for a position without a name)",
+                               names, job.node_positions()));
+  checks.finish();
   require_ablation_means(job, settings);
 }
 
 void check_steering(const Job& job, const Settings& settings) {
   if (!job.has_steering()) return;
-  if (job.pairs.test.empty()) {
-    throw UserError(settings.where("steering.factors"),
-                    "steering.factors: there are no held-out pairs to steer; give pairs.test_file or pairs.test");
-  }
+  KeyChecks checks(settings);
+  checks.refuse_if(job.pairs.test.empty(), "steering.factors",
+                   "there are no held-out pairs to steer; give pairs.test_file or pairs.test");
+  checks.finish();
   const Architecture& a = job.architecture();
   std::int64_t positions = job.pairs.test.front().length();
   for (const TokenPair& pair : job.pairs.test) positions = std::min(positions, pair.length());
-  const auto require = [&](const char* what, std::int64_t number, std::int64_t count) {
-    if (number < count) return;
-    throw UserError(
-        settings.where("steering.neurons"),
-        fmt::format("steering.neurons: there is no {} {} (the model has {}, counted from 0)", what, number, count));
+  const auto require = [&](const char* what, std::int64_t number, std::int64_t count, const std::string& why) {
+    checks.refuse_if(number >= count, "steering.neurons",
+                     fmt::format("there is no {} {} ({}, counted from 0)", what, number, why));
   };
   for (const Neuron& neuron : job.config.steering.neurons) {
-    require("layer", neuron.layer, a.layers());
-    require("neuron", neuron.index, a.neurons);
-    if (neuron.position >= positions) {
-      throw UserError(settings.where("steering.neurons"),
-                      fmt::format("steering.neurons: there is no position {} (held-out prompts have as few as {} "
-                                  "tokens, counted from 0)",
-                                  neuron.position, positions));
-    }
+    require("layer", neuron.layer, a.layers(), fmt::format("the model has {}", a.layers()));
+    require("neuron", neuron.index, a.neurons, fmt::format("the model has {}", a.neurons));
+    require("position", neuron.position, positions,
+            fmt::format("held-out prompts have as few as {} tokens", positions));
   }
+  checks.finish();
 }
 
 void settle_rules(Job& job) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "runner/job/answers.h"
 #include "runner/job/averaged_prompts.h"
 
 namespace tributary {
@@ -19,24 +20,34 @@ constexpr std::array<const char*, 4> circuit_sizes = {"circuit.counts", "circuit
 
 }  // namespace
 
-std::vector<std::string> notes_on_pairs(const Job& job, const Settings& settings) {
+bool wants_circuits(const Settings& settings) {
+  return std::any_of(circuit_sizes.begin(), circuit_sizes.end(),
+                     [&settings](const char* key) { return settings.given(key); });
+}
+
+std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settings) {
   std::vector<std::string> notes;
-  const auto few = [&notes](const char* key, const std::optional<std::int64_t>& wanted, std::size_t found) {
+  const bool unsolved = std::any_of(job.pairs.skipped.begin(), job.pairs.skipped.end(),
+                                    [](const SkippedPair& pair) { return pair.reason == unsolved_pair; });
+  const auto few = [&](const char* key, const std::optional<std::int64_t>& wanted, std::size_t found) {
     if (!wanted || *wanted <= static_cast<std::int64_t>(found)) return;
-    notes.push_back(fmt::format("{} asks for {} pairs, and there are {}", key, *wanted, found));
+    notes.push_back(fmt::format("{} asks for {} pairs, and there are {}{}", key, *wanted, found,
+                                unsolved ? " that the model solves (pairs.correct_only)" : ""));
   };
   few("pairs.train", job.config.pairs.train, job.pairs.train.size());
   few("pairs.test", job.config.pairs.test, job.pairs.test.size());
-  const bool wants_circuits = std::any_of(circuit_sizes.begin(), circuit_sizes.end(),
-                                          [&settings](const char* key) { return settings.given(key); });
-  if (job.pairs.test.empty() && wants_circuits) {
+  if (job.pairs.test.empty() && wants_circuits(settings)) {
     notes.emplace_back("no pairs are held out, so no circuits are evaluated; set pairs.test, or pairs.test_file");
+  }
+  const std::int64_t scored = job.scored_nodes();
+  if (settings.given("top") && scored > 0 && job.config.top > scored) {
+    notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));
   }
   return notes;
 }
 
 std::vector<std::string> notes_on(const Job& job, const Settings& settings) {
-  std::vector<std::string> notes = notes_on_pairs(job, settings);
+  std::vector<std::string> notes = notes_on_numbers(job, settings);
   for (std::string& note : notes_on_means(job)) notes.push_back(std::move(note));
   return notes;
 }

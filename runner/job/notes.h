@@ -12,8 +12,11 @@
 
 namespace tributary {
 
-/// Fewer pairs than asked for, circuits without pairs: a line each.
-std::vector<std::string> notes_on_pairs(const Job& job, const Settings& settings);
+/// Whether sizes of circuits are given, so that circuits are not those of the defaults.
+bool wants_circuits(const Settings& settings);
+
+/// Fewer pairs or nodes than asked for, circuits without pairs: a line each.
+std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settings);
 
 /// Those, and notes_on_means (averaged_prompts.h).
 std::vector<std::string> notes_on(const Job& job, const Settings& settings);

@@ -51,7 +51,7 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   job.working = model.network(type, job.device, comm);
   job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm) : job.working;
   agreed(comm, [&] { read_pairs_of(job, model); });
-  if (job.config.correct_only) keep_solved_pairs(job, model, comm);
+  if (job.config.correct_only) keep_solved_pairs(job, settings, model, comm);
   agreed(comm, [&] {
     settle_job(job, settings);
     job.checkpoint = model.checkpoint();

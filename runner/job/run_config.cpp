@@ -10,6 +10,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
+#include "runner/job/key_checks.h"
 #include "runner/machine/memory_limits.h"
 
 namespace tributary {
@@ -73,27 +74,7 @@ PairOptions pair_options(const Settings& settings) {
   return pairs;
 }
 
-/// Collects what does not fit, each with the place of the key to change.
-class Checks {
- public:
-  explicit Checks(const Settings& settings) : settings_(settings) {}
-  void refuse_if(bool wrong, const std::string& path, const std::string& text) {
-    if (wrong) problems_.push_back({settings_.where(path), path + ": " + text});
-  }
-  /// Problems whose `where` is a key's path.
-  void add(const UserError& error) {
-    for (const Problem& problem : error.problems()) refuse_if(true, problem.where, problem.text);
-  }
-  void finish() const {
-    if (!problems_.empty()) throw UserError(problems_);
-  }
-
- private:
-  const Settings& settings_;
-  std::vector<Problem> problems_;
-};
-
-void check_pairs(const RunConfig& run, Checks& checks) {
+void check_pairs(const RunConfig& run, KeyChecks& checks) {
   const PairOptions& pairs = run.pairs;
   const bool one = !pairs.file.empty();
   checks.refuse_if(
@@ -107,7 +88,7 @@ void check_pairs(const RunConfig& run, Checks& checks) {
 }
 
 /// Keys that only some methods read.
-void check_method(const RunConfig& run, Checks& checks) {
+void check_method(const RunConfig& run, KeyChecks& checks) {
   checks.refuse_if(!run.baseline_file.empty() && run.method.baseline != Baseline::mean, "attribution.baseline_file",
                    "is read for 'baseline: mean' only");
   checks.refuse_if(run.store_inputs && run.method.path != PathKind::embeddings, "attribution.inputs",
@@ -133,7 +114,7 @@ std::optional<Neuron> neuron_named(const std::string& text) {
   return std::nullopt;
 }
 
-SteeringConfig steering_config(const Settings& settings, Checks& checks) {
+SteeringConfig steering_config(const Settings& settings, KeyChecks& checks) {
   SteeringConfig steering;
   steering.factors = settings.get<std::vector<double>>("steering.factors").value_or(std::vector<double>());
   steering.top = settings.at<std::int64_t>("steering.top");
@@ -163,7 +144,7 @@ SteeringConfig steering_config(const Settings& settings, Checks& checks) {
 }  // namespace
 
 RunConfig run_config(const Settings& settings) {
-  Checks checks(settings);
+  KeyChecks checks(settings);
   RunConfig run;
   run.name = settings.at<std::string>("name");
   run.model = settings.at<std::filesystem::path>("model.path");

@@ -25,7 +25,7 @@ class Comparable {
     const std::vector<double> all(scores_.begin(), scores_.end());
     const std::vector<double> ranks = mean_ranks(all);
     ranks_.assign(ranks.begin(), ranks.end());
-    top_ = largest(all, top_nodes);
+    if (magnitudes_differ(all)) top_ = largest(all, top_nodes);
   }
 
   [[nodiscard]] Agreement with(const Comparable& other) const {
@@ -40,14 +40,15 @@ class Comparable {
     }
     const std::vector<double> of_x(ranks_.begin(), ranks_.end());
     const std::vector<double> of_y(other.ranks_.begin(), other.ranks_.end());
-    return {pearson(x, y), pearson(of_x, of_y), share_in_common(top_, other.top_)};
+    const bool have_tops = !top_.empty() && !other.top_.empty();
+    return {pearson(x, y), pearson(of_x, of_y), have_tops ? share_in_common(top_, other.top_) : std::nan("")};
   }
 
  private:
   const std::vector<float>& scores_;
-  bool whole_ = true;         // no neuron is without a score
-  std::vector<float> ranks_;  // to 24 bits
-  std::vector<std::size_t> top_;
+  bool whole_ = true;             // no neuron is without a score
+  std::vector<float> ranks_;      // to 24 bits
+  std::vector<std::size_t> top_;  // none where all |score| are equal
 };
 
 }  // namespace

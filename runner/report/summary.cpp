@@ -171,6 +171,9 @@ std::string top_table(const ResultsFile& results) {
   const std::int64_t neurons = scores.shape.at(2);
   auto order = ranked(score, Ranking::absolute);
   order.resize(static_cast<std::size_t>(count_of_scored(score)));
+  if (std::all_of(order.begin(), order.end(),
+                  [&](std::int64_t node) { return score[static_cast<std::size_t>(node)] == 0; }))
+    return fmt::format("\n  all {} scores are 0: none of these nodes comes first\n", order.size());
   const MoreOfNodes more(results);
   std::string text = "\n  rank  layer  position  neuron     score" + more.title() + "\n";
   for (std::size_t i = 0; i < std::min(top_rows, order.size()); ++i) {

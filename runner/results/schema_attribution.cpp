@@ -53,7 +53,7 @@ std::vector<DatasetRow> attribution_rows() {
       {.path = "/attribution/metric",
        .axes = {"pair", "run"},
        .units = "logits",
-       .long_name = "m on the clean (0) and the counterfactual (1) prompt"},
+       .long_name = "m on the clean (0) and the counterfactual (1) prompt, in float32 or better"},
       {.path = "/attribution/inputs",
        .axes = {"pair", "position"},
        .other_axes = {"pair", "token"},
@@ -161,7 +161,7 @@ std::vector<DatasetRow> pair_rows() {
        .units = "1",
        .long_name =
            "1: the model answers the clean prompt with y (metric: logit-difference: m > 0; other metrics: y is "
-           "the most likely next token), 0: it does not",
+           "the most likely next token), 0: it does not; in float32 or better",
        .need = Need::optional},
       {.path = "/pairs/correct_counterfactual",
        .axes = {"pair"},
@@ -183,7 +183,7 @@ std::vector<DatasetRow> pair_rows() {
       {.path = "/pairs/metric",
        .axes = {"pair", "run"},
        .units = "logits",
-       .long_name = "m on the clean (0) and the counterfactual (1) prompt, nothing ablated",
+       .long_name = "m on the clean (0) and the counterfactual (1) prompt, nothing ablated, in float32 or better",
        .need = Need::optional},
       {.path = "/pairs/skipped",
        .axes = {"skipped"},

@@ -8,9 +8,9 @@ namespace {
 constexpr const char* lower_end = "lower end of the 95 % bootstrap interval over unique prompt pairs";
 constexpr const char* upper_end = "upper end of the 95 % bootstrap interval over unique prompt pairs";
 constexpr const char* lower_end_of_sample =
-    "lower end of the 95 % bootstrap interval over unique prompt pairs and sampled neurons";
+    "lower end of the 95 % bootstrap interval over unique prompt pairs and sampled neurons; NaN where they are too few";
 constexpr const char* upper_end_of_sample =
-    "upper end of the 95 % bootstrap interval over unique prompt pairs and sampled neurons";
+    "upper end of the 95 % bootstrap interval over unique prompt pairs and sampled neurons; NaN where they are too few";
 
 }  // namespace
 
@@ -67,22 +67,22 @@ std::vector<DatasetRow> circuit_rows() {
       {.path = "/circuit/metric_circuit",
        .axes = {"point", "pair"},
        .units = "logits",
-       .long_name = "m with only the circuit's neurons kept",
+       .long_name = "m with only the circuit's neurons kept, in the run's dtype",
        .when = when::circuit},
       {.path = "/circuit/metric_complement",
        .axes = {"point", "pair"},
        .units = "logits",
-       .long_name = "m with the circuit's neurons ablated",
+       .long_name = "m with the circuit's neurons ablated, in the run's dtype",
        .when = when::circuit},
       {.path = "/circuit/metric_full",
        .axes = {"pair"},
        .units = "logits",
-       .long_name = "m with nothing ablated",
+       .long_name = "m with nothing ablated, in the run's dtype: with bfloat16 not quite /pairs/metric",
        .when = when::circuit},
       {.path = "/circuit/metric_empty",
        .axes = {"pair"},
        .units = "logits",
-       .long_name = "m with every MLP neuron ablated",
+       .long_name = "m with every MLP neuron ablated, in the run's dtype",
        .when = when::circuit},
       {.path = "/circuit/cpr_fraction",
        .axes = {"fraction"},
@@ -176,7 +176,7 @@ std::vector<DatasetRow> agreement_rows() {
        .axes = {"statistic"},
        .type = ValueType::float64,
        .units = "1",
-       .long_name = "its value",
+       .long_name = "its value; NaN where all effects or all scores are equal",
        .when = when::agreement},
       {.path = "/agreement/value_low",
        .axes = {"statistic"},
@@ -223,7 +223,7 @@ std::vector<DatasetRow> steering_rows() {
       {.path = "/steering/metric",
        .axes = {"factor", "pair"},
        .units = "logits",
-       .long_name = "m of each held-out pair's clean prompt",
+       .long_name = "m of each held-out pair's clean prompt, in the run's dtype",
        .when = when::steering},
       {.path = "/steering/metric_low",
        .axes = {"factor"},

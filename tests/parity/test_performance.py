@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from product import mpi_environment, run_product
+from product import mpi_environment, read_results, run_product
 from test_tiny_scores import settings_of
 from tokenizers import Tokenizer
 
@@ -199,3 +200,62 @@ def test_a_model_that_fails_is_spoken_of_first(binary, tmp_path, tiny_folder):
     none = subprocess.run([*words, "pairs.correct_only=true", "--fresh"], capture_output=True, text=True, check=False)
     assert none.returncode == 2
     assert "solves none of the 8 training pairs" in none.stderr
+
+
+def write_pairs(file: Path, records: list[dict]) -> str:
+    """A file of prompt pairs."""
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(file)
+
+
+def test_no_held_out_pair_that_is_solved(bench):
+    """A run whose circuits were asked for is refused as one without training pairs is, and says why; both at once."""
+    records = [json.loads(line) for line in bench.pairs.read_text().splitlines()]
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl"}
+    assert bench.run().returncode == 0
+    stored = read_results(bench.out / "results.h5")
+    shutil.rmtree(bench.out)
+    right = (stored["/pairs/correct"] == 1) & (stored["/pairs/correct_counterfactual"] == 1)
+    solved = [record for record, keep in zip(records, right, strict=True) if keep]
+    failed = [record for record, keep in zip(records, right, strict=True) if not keep]
+    assert len(solved) >= 2 and len(failed) >= 6
+    bench.settings["pairs"] = {
+        "train_file": write_pairs(bench.folder / "train.jsonl", solved[:1]),
+        "test_file": write_pairs(bench.folder / "test.jsonl", failed[:4]),
+        "correct_only": True,
+        "overlap": "allow",
+    }
+    said = bench.refused("sweep.yaml:1:", "pairs.correct_only: the model solves none of the 4 held-out pairs")
+    assert "training pairs" not in said
+    assert bench.run("pairs.test=0").returncode == 0
+    shutil.rmtree(bench.out)
+    write_pairs(bench.folder / "train.jsonl", failed[4:6])
+    bench.refused("solves none of the 2 training pairs", "solves none of the 4 held-out pairs")
+    write_pairs(bench.folder / "train.jsonl", solved[:1])
+    write_pairs(bench.folder / "test.jsonl", [*failed[:3], solved[1]])
+    done = bench.run("pairs.test=4")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "note: pairs.test asks for 4 pairs, and there are 1 that the model solves (pairs.correct_only)" in done.stderr
+    )
+
+
+def test_a_bfloat16_run_says_which_m_is_whose(bench, tmp_path):
+    """m of the model itself is float32's, F(M) the bfloat16 network's; the terminal says so beside each."""
+    bench.settings["model"]["dtype"] = "bfloat16"
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("mean m ")]
+    in_float32, circuits = line.split(" logits in float32; in bfloat16 F(M) ")
+    rounded = read_results(bench.out / "results.h5")
+    bench.settings["model"]["dtype"] = "float32"
+    bench.out = tmp_path / "float32"
+    done = bench.run()
+    assert done.returncode == 0 and "bfloat16" not in done.stdout and "in float32" not in done.stdout
+    whole = read_results(bench.out / "results.h5")
+    np.testing.assert_array_equal(rounded["/pairs/metric"], whole["/pairs/metric"])
+    np.testing.assert_array_equal(rounded["/attribution/metric"], whole["/attribution/metric"])
+    held_out = whole["/pairs/split"] == b"test"
+    assert f"held-out {whole['/pairs/metric'][held_out, 0].mean():.3f}" in in_float32
+    assert circuits.startswith(f"{rounded['/circuit/metric_full'].mean():.3f},")
+    assert not np.array_equal(rounded["/circuit/metric_full"], whole["/circuit/metric_full"])

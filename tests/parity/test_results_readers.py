@@ -122,4 +122,12 @@ def test_a_file_that_was_opened_for_writing_is_not_lost(note, sweep, binary, tmp
     assert "is kept as" in done.stderr
     assert hashes(file) == before
     assert file.with_suffix(".h5.changed").read_bytes() == edited
+    with h5py.File(file, "r+") as opened:  # once more: the first one stays what it was
+        opened.attrs["note"] = "another"
+    again = file.read_bytes()
+    done = run(binary, folder, "finalize", folder / "out")
+    assert f"is kept as {file}.changed.2" in done.stderr
+    assert hashes(file) == before
+    assert file.with_suffix(".h5.changed").read_bytes() == edited
+    assert file.with_suffix(".h5.changed.2").read_bytes() == again
     assert "complete already" in run(binary, folder, "run", folder / "sweep.yaml", "--out", folder / "out").stdout

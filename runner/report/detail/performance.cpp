@@ -58,6 +58,9 @@ std::string performance_lines(const ResultsFile& results) {
     if (!std::isnan(other_metric)) means.back() += fmt::format(" (counterfactual {:.3f})", other_metric);
   }
   if (right.empty()) return "";
+  // A bfloat16 run measures the model itself in float32, and circuits with the network that it attributes.
+  const auto* dtype = find_attribute<std::string>(results, "/provenance", "dtype");
+  const bool rounded = dtype != nullptr && *dtype == "bfloat16";
   const bool of_two = attribute<std::string>(results, "/attribution", "metric") == "logit-difference";
   std::string text = std::string("model        ") +
                      (of_two ? "prefers the right one of the two answers on " : "right on ") + join(right);
@@ -68,11 +71,11 @@ std::string performance_lines(const ResultsFile& results) {
     const double other = value_of(results, "said_test", Role::counterfactual);
     if (!std::isnan(other)) text += fmt::format(" (counterfactual prompts {:.1f} %)", 100 * other);
   }
-  text += "\nmean m       " + join(means) + " logits";
+  text += "\nmean m       " + join(means) + " logits" + (rounded ? " in float32" : "");
   const auto* full = find_attribute<double>(results, "/circuit", "mean_full");
   const auto* empty = find_attribute<double>(results, "/circuit", "mean_empty");
   if (full != nullptr && empty != nullptr) {
-    text += fmt::format("; F(M) {:.3f}, F(∅) {:.3f} with {} ablation", *full, *empty,
+    text += fmt::format("; {}F(M) {:.3f}, F(∅) {:.3f} with {} ablation", rounded ? "in bfloat16 " : "", *full, *empty,
                         attribute<std::string>(results, "/circuit", "ablation"));
   }
   return text + "\n";

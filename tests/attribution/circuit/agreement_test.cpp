@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 #include "common/errors.h"
 
@@ -32,6 +33,37 @@ TEST(Pearson, OfAnscombesFirstSetIsTheBooks) {
 TEST(Pearson, IsUndefinedWhereNothingVaries) {
   EXPECT_TRUE(std::isnan(pearson(Numbers{1, 1, 1}, Numbers{1, 2, 3})));
   EXPECT_TRUE(std::isnan(pearson(Numbers{1}, Numbers{1})));
+}
+
+TEST(Pearson, OfEqualValuesIsUndefinedWhateverTheirMeanIsRoundedTo) {
+  const Numbers y{1, 2, 4};
+  for (double value = 0.1; value < 3; value += 0.1) {
+    const Numbers x(3, value);
+    EXPECT_TRUE(std::isnan(pearson(x, y)) && std::isnan(pearson(y, x))) << value;
+    for (const Numbers& weight : {Numbers{1, 1, 1}, Numbers{1, 36.7, 36.7}, Numbers{0.3, 1.1, 7}}) {
+      EXPECT_TRUE(std::isnan(weighted_pearson(x, y, weight)) && std::isnan(weighted_pearson(y, x, weight))) << value;
+      EXPECT_TRUE(std::isnan(weighted_spearman(x, y, weight)) && std::isnan(weighted_spearman(y, x, weight))) << value;
+      EXPECT_TRUE(std::isnan(weighted_spearman(x, x, weight))) << value;
+    }
+  }
+}
+
+TEST(Pearson, StaysBetweenItsEnds) {
+  std::mt19937_64 random(3);
+  std::normal_distribution<double> normal;
+  for (int i = 0; i < 1000; ++i) {
+    Numbers x, y, weight;
+    for (int k = 0; k < 5; ++k) {
+      x.push_back(normal(random));
+      y.push_back(-3 * x.back() + 0.1);
+      weight.push_back(std::abs(normal(random)));
+    }
+    ASSERT_LE(pearson(x, x), 1);
+    ASSERT_GE(pearson(x, y), -1);
+    ASSERT_LE(weighted_pearson(x, x, weight), 1);
+    ASSERT_GE(weighted_pearson(x, y, weight), -1);
+    ASSERT_LE(weighted_spearman(x, x, weight), 1);
+  }
 }
 
 TEST(Pearson, WithoutTheLargestCellForgetsIt) {
@@ -89,6 +121,18 @@ TEST(Overlap, CountsSharedPlacesOfTheLargestMagnitudes) {
   EXPECT_DOUBLE_EQ(overlap(x, x, 5), 1);
   EXPECT_TRUE(std::isnan(overlap(x, x, 0)));
   EXPECT_TRUE(std::isnan(overlap(x, x, 6)));
+}
+
+TEST(Overlap, IsUndefinedWhereNoneIsLarger) {
+  EXPECT_TRUE(std::isnan(overlap(Numbers{0, 0, 0}, Numbers{0, 0, 0}, 1)));
+  EXPECT_TRUE(std::isnan(overlap(Numbers{2, -2, 2}, Numbers{1, 2, 3}, 2)));
+  EXPECT_TRUE(std::isnan(overlap(Numbers{1, 2, 3}, Numbers{2, -2, 2}, 2)));
+}
+
+TEST(DifferentValues, CountEachOnce) {
+  EXPECT_EQ(different_values(Numbers{0, 3, 0, -3, 3}), 3U);
+  EXPECT_EQ(different_values(Numbers{0.0, -0.0}), 1U);
+  EXPECT_EQ(different_values(Numbers{}), 0U);
 }
 
 TEST(Overlap, TiesGoToTheEarlierPlace) { EXPECT_THAT(largest(Numbers{1, -1, 1, 2}, 2), ElementsAre(0, 3)); }

@@ -193,5 +193,66 @@ TEST(SampleAgreement, ComparesTheRandomNodesAloneByThemselves) {
   EXPECT_LT(found[0].value, 0);
 }
 
+/// A sample of one stratum: `tops` first ones, and random ones that stand for ten nodes each.
+std::vector<SampledNeuron> sample_of(std::size_t tops, std::size_t random) {
+  std::vector<SampledNeuron> sample(tops + random);
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    sample[i] = {{0, 0, static_cast<std::int64_t>(i)}, i < tops, 0, i >= tops, 0.1};
+  }
+  return sample;
+}
+
+/// Values of three pairs that differ, each a multiple of the same row.
+Rows three_pairs(const Numbers& row) {
+  Rows rows;
+  for (const double factor : {0.7, 1.1, 1.3}) {
+    Numbers& one = rows.emplace_back(row);
+    for (double& value : one) value *= factor;
+  }
+  return rows;
+}
+
+TEST(SampleAgreement, OfAModelWithoutEffectsIsUndefinedAndHasNoInterval) {
+  const std::vector<SampledNeuron> sample = sample_of(10, 30);
+  Numbers score;
+  for (int i = 0; i < 40; ++i) score.push_back(0.3 * i - 1);
+  for (const double effect : {0.0, 0.1}) {
+    const Rows equal = three_pairs(Numbers(40, effect));  // on each pair
+    for (const auto& [x, y] : {std::pair{equal, three_pairs(score)}, {three_pairs(score), equal}, {equal, equal}}) {
+      for (const AgreementStatistic& found : sample_agreement(sample, x, y, {0, 1, 2}, {})) {
+        EXPECT_TRUE(std::isnan(found.value)) << found.name << ' ' << found.value;
+        EXPECT_TRUE(std::isnan(found.interval.low) && std::isnan(found.interval.high)) << found.name;
+      }
+    }
+  }
+}
+
+TEST(SampleAgreement, HasNoIntervalWhereFewRandomNeuronsTellHowSureItIs) {
+  // Three random ones, two of which do nothing: whatever is drawn of them lies on a line.
+  for (const AgreementStatistic& found :
+       sample_agreement(sample_of(0, 3), three_pairs({0, 0, 2}), three_pairs({0, 0, 3}), {0, 1, 2}, {})) {
+    if (found.name == "pearson" || found.name == "pearson of the random nodes") EXPECT_DOUBLE_EQ(found.value, 1);
+    if (found.name.find("pearson") == 0) EXPECT_TRUE(std::isnan(found.interval.low)) << found.name;
+    if (found.name.find("spearman") == 0) EXPECT_TRUE(std::isnan(found.interval.high)) << found.name;
+  }
+  // Neither do first ones make up for them, nor many that do nothing; seven different ones are enough.
+  for (const std::size_t different : {6U, 7U}) {
+    Numbers exact, score;
+    for (std::size_t i = 0; i < 60; ++i) {  // 20 first ones, and the others
+      const bool acts = i < 20 + different - 1;
+      exact.push_back(acts ? std::sin(static_cast<double>(i)) : 0);
+      score.push_back(std::sin(static_cast<double>(i)) + 0.2 * std::cos(static_cast<double>(3 * i)));
+    }
+    for (const auto& [x, y] : {std::pair{exact, score}, std::pair{score, exact}}) {
+      for (const AgreementStatistic& found :
+           sample_agreement(sample_of(20, 40), three_pairs(x), three_pairs(y), {0, 1, 2}, {})) {
+        EXPECT_FALSE(std::isnan(found.value)) << found.name;
+        const bool over_nodes = found.name.find("overlap") == std::string::npos;
+        EXPECT_EQ(std::isnan(found.interval.low), over_nodes && different < 7) << found.name << ' ' << different;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tributary
