@@ -80,11 +80,13 @@ void Run::note_unused(const std::string& key) const {
 }
 
 /// Numbers of pairs are limits, so fewer are no mistake; but one should know before the run.
-void Run::note_pairs() const {
-  for (const std::string& note : notes_on_pairs(job_, settings_)) std::cerr << "tributary: note: " << note << '\n';
+void Run::note_pairs(std::set<std::string>& said) const {
+  for (const std::string& note : notes_on_pairs(job_, settings_)) {
+    if (said.insert(note).second) std::cerr << "tributary: note: " << note << '\n';
+  }
 }
 
-void Run::warn() const {
+void Run::warn(std::set<std::string>& said) const {
   if (!evaluates_again_.empty()) {
     std::cerr << "tributary: note: " << results_path(output()).string() << " is replaced: evaluated again with other "
               << evaluates_again_ << ", the same scores\n";
@@ -98,7 +100,7 @@ void Run::warn() const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
-  note_pairs();
+  note_pairs(said);
   for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
   const bool scores_tokens = !method.has_neurons();
   if (scores_tokens && job_.config.agreement.sample > 0) note_unused("agreement");

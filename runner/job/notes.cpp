@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "io/pair_notes.h"
 #include "runner/job/averaged_prompts.h"
 
 namespace tributary {
@@ -32,6 +33,7 @@ std::vector<std::string> notes_on_pairs(const Job& job, const Settings& settings
   if (job.pairs.test.empty() && wants_circuits) {
     notes.emplace_back("no pairs are held out, so no circuits are evaluated; set pairs.test, or pairs.test_file");
   }
+  for (std::string& note : notes_on_texts(job.pairs)) notes.push_back(std::move(note));
   return notes;
 }
 
