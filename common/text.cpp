@@ -128,7 +128,25 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
-  const std::vector<std::string> guesses = nearest_few(word, candidates, 2);
+  return did_you_mean(word, candidates, {});
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
+                         const std::vector<Synonym>& synonyms) {
+  constexpr std::size_t few = 2;
+  std::vector<std::string> names = candidates;
+  for (const Synonym& synonym : synonyms) names.push_back(synonym.word);
+  std::vector<std::string> guesses;
+  const auto guess = [&guesses](const std::string& name) {
+    const bool is_new = std::find(guesses.begin(), guesses.end(), name) == guesses.end();
+    if (is_new && guesses.size() < few) guesses.push_back(name);
+  };
+  for (const std::string& name : nearest_few(word, names, names.size())) {
+    if (std::find(candidates.begin(), candidates.end(), name) != candidates.end()) guess(name);
+    for (const Synonym& synonym : synonyms) {
+      if (synonym.word == name) guess(synonym.meant);
+    }
+  }
   return guesses.empty() ? "" : " (did you mean '" + join(guesses, "' or '") + "'?)";
 }
 

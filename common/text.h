@@ -29,6 +29,14 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 /// " (did you mean 'ig-acts' or 'ig-inputs'?)", or empty when nothing is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 
+/// Another name that people give to something, and ours. A word that means several things has as many rows.
+struct Synonym {
+  std::string word, meant;
+};
+/// The same, where the word may be near a synonym of a candidate as well: the candidate is suggested.
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
+                         const std::vector<Synonym>& synonyms);
+
 /// "a, b, c"
 std::string join(const std::vector<std::string>& words, std::string_view separator = ", ");
 

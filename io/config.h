@@ -16,6 +16,8 @@
 #include <variant>
 #include <vector>
 
+#include "common/text.h"
+
 namespace tributary {
 
 enum class Kind { text, path, integer, number, boolean, integers, numbers, texts };
@@ -33,6 +35,7 @@ struct Key {
   /// Words it may hold. For text and the items of texts: the only ones; for the other kinds: instead of such a value
   /// ("auto"). Not for paths, which cannot be told from words.
   std::vector<std::string> choices{};
+  std::vector<Synonym> synonyms{};  //!< other names of choices; not taken, but known in "did you mean"
   double least = -std::numeric_limits<double>::infinity();  //!< bound of numbers, and of every number in a list
   double most = std::numeric_limits<double>::infinity();
   Effect effect = Effect::numbers;

@@ -61,16 +61,6 @@ void refuse_overlap(const PairSet& set) {
   problems.throw_if_any();
 }
 
-/// The different prompts of some pairs, of either role.
-std::set<std::string> prompts_of(const std::vector<TokenPair>& pairs) {
-  std::set<std::string> prompts;
-  for (const TokenPair& pair : pairs) {
-    prompts.insert(pair.text.clean_prefix);
-    if (pair.text.patch_prefix) prompts.insert(*pair.text.patch_prefix);
-  }
-  return prompts;
-}
-
 void add_text(detail::ContentHash& hash, const std::optional<std::string>& text) {
   hash.add(static_cast<std::int64_t>(text.has_value()));
   if (text) hash.add(*text);
@@ -106,8 +96,8 @@ void describe(PairSet& set) {
   set.overlapping = std::count_if(set.test.begin(), set.test.end(), [&trained](const TokenPair& pair) {
     return trained.contains(detail::pairs::key_of(pair.text));
   });
-  const std::set<std::string> known = prompts_of(set.train);
-  const std::set<std::string> tested = prompts_of(set.test);
+  const std::set<std::string> known = detail::pairs::different_prompts(set.train);
+  const std::set<std::string> tested = detail::pairs::different_prompts(set.test);
   set.test_prompts = std::ssize(tested);
   set.shared_prompts = std::count_if(tested.begin(), tested.end(),
                                      [&known](const std::string& prompt) { return known.contains(prompt); });

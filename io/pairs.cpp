@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +16,7 @@
 #include "common/text.h"
 #include "io/detail/base/json_text.h"
 #include "io/detail/base/problem_list.h"
+#include "io/detail/pairs/file_form.h"
 
 namespace tributary {
 namespace {
@@ -66,7 +69,38 @@ std::string value_problem(const Field& field, const nlohmann::json& value) {
   return {};
 }
 
-PromptPair parse_pair(const detail::JsonSource& line, detail::ProblemList& problems) {
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+
+/// The problems of a file's lines, few of each kind: most files have the same mistake on every line.
+class LineProblems {
+ public:
+  void add(std::string where, std::string text) {
+    constexpr std::size_t few = 5;
+    if (++met_[kind_of(text)] <= few) {
+      shown_.add(std::move(where), std::move(text));
+    } else {
+      ++more_[kind_of(text)];
+    }
+  }
+  void add_all(const UserError& error) {
+    for (const Problem& problem : error.problems()) add(problem.where, problem.text);
+  }
+  void throw_if_any() {
+    for (const auto& [kind, count] : more_) shown_.add("", fmt::format("… and {} more: {}", count, kind));
+    shown_.throw_if_any();
+  }
+
+ private:
+  /// A message without its reason and advice: "this is not valid JSON".
+  static std::string kind_of(const std::string& text) {
+    return text.substr(0, std::min(text.find(" ("), text.find(';')));
+  }
+
+  std::map<std::string, std::size_t> met_, more_;
+  detail::ProblemList shown_;
+};
+
+PromptPair parse_pair(const detail::JsonSource& line, LineProblems& problems) {
   PromptPair pair;
   const detail::JsonDocument document = detail::parse_json(line);
   if (!document.root.is_object()) {
@@ -74,6 +108,7 @@ PromptPair parse_pair(const detail::JsonSource& line, detail::ProblemList& probl
                                             document.root.type_name()));
     return pair;
   }
+  std::set<std::string> meant;  // keys that are there under a wrong name
   // Keys are taken in the order of the line, so that messages come in the order in which a reader meets their causes.
   std::vector<std::pair<std::size_t, std::string>> keys;
   for (const auto& [key, byte] : document.key_bytes) keys.emplace_back(byte, key);
@@ -85,6 +120,7 @@ PromptPair parse_pair(const detail::JsonSource& line, detail::ProblemList& probl
     if (field == fields.end()) {
       problems.add(line.where(byte), fmt::format("unknown key \"{}\"{}; known are {}", key,
                                                  did_you_mean(key, known_keys()), join(known_keys())));
+      meant.insert(nearest(key, known_keys()));
     } else if (std::string problem = value_problem(*field, value); !problem.empty()) {
       problems.add(line.where(byte), std::move(problem));
     } else {
@@ -92,14 +128,13 @@ PromptPair parse_pair(const detail::JsonSource& line, detail::ProblemList& probl
     }
   }
   for (const Field& field : fields) {
-    if (field.presence == Presence::required && !document.root.contains(field.key)) {
+    const bool is_there = document.root.contains(field.key) || meant.contains(field.key);
+    if (field.presence == Presence::required && !is_there) {
       problems.add(line.where(0), fmt::format("\"{}\" is missing; add it", field.key));
     }
   }
   return pair;
 }
-
-bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
 }  // namespace
 
@@ -109,8 +144,10 @@ std::vector<PromptPair> read_pairs(const std::filesystem::path& file) {
   std::string_view rest = content;
   if (rest.starts_with(byte_order_mark)) rest.remove_prefix(byte_order_mark.size());
 
+  if (std::string form = detail::pairs::other_form(rest); !form.empty())
+    throw UserError(file.string(), std::move(form));
   std::vector<PromptPair> pairs;
-  detail::ProblemList problems;
+  LineProblems problems;
   for (int number = 1; !rest.empty(); ++number) {
     const std::string_view text = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(text.size() + 1, rest.size()));
@@ -127,9 +164,7 @@ std::vector<PromptPair> read_pairs(const std::filesystem::path& file) {
   }
   problems.throw_if_any();
   if (pairs.empty()) {
-    throw UserError(file.string(),
-                    "holds no pairs; give one JSON object a line: {\"clean_prefix\": …, \"patch_prefix\": …, "
-                    "\"clean_answer\": …, \"patch_answer\": …}");
+    throw UserError(file.string(), std::string("holds no pairs; ") + detail::pairs::wanted_form);
   }
   return pairs;
 }

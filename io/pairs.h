@@ -28,8 +28,9 @@ struct PromptPair {
 };
 
 /// Reads one JSON object a line; blank lines, CRLF and a UTF-8 byte order mark at the start are tolerated. Throws
-/// UserError with every broken line (file:line:column; the first 50, then "… and N more"): JSON errors, invalid UTF-8,
-/// missing, unknown, duplicate or non-string keys, an empty prompt or answer, the character U+0000, an empty file.
+/// UserError with every broken line (file:line:column; the first 5 of a kind of mistake and 50 in all, then "… and N
+/// more"): JSON errors, invalid UTF-8, missing, unknown, duplicate or non-string keys, an empty prompt or answer, the
+/// character U+0000. A file that is empty or has another form (CSV, a JSON array, objects over several lines) gets one.
 std::vector<PromptPair> read_pairs(const std::filesystem::path& file);
 
 /// A pair ready for the network.

@@ -183,6 +183,32 @@ std::vector<std::string> method_names() {
   return names;
 }
 
+const std::vector<Synonym>& method_synonyms() {
+  static const std::vector<Synonym> rows = {
+      {"ig-activations", "ig-acts"},
+      {"integrated-gradients-activations", "ig-acts"},
+      {"eap-ig-activations", "ig-acts"},
+      {"eap-ig", "eap-ig-inputs"},
+      {"ig-input", "ig-inputs"},
+      {"ig-embeddings", "ig-inputs"},
+      {"integrated-gradients", "ig-inputs"},
+      {"integrated-gradients", "ig-acts"},
+      {"integrated-gradients-inputs", "ig-inputs"},
+      {"attribution-patching", "atp"},
+      {"activation-patching", "exact-patching"},
+      {"exact", "exact-patching"},
+      {"layer-conductance", "conductance"},
+      {"neuron-conductance", "conductance"},
+      {"captum-layer-conductance", "captum-conductance"},
+      {"captum-integrated-gradients", "captum-ig"},
+      {"input-x-gradient", "gradient-x-activation"},
+      {"relevance-patching", "relp"},
+      {"lrp", "relp"},
+      {"layer-wise-relevance-propagation", "relp"},
+  };
+  return rows;
+}
+
 const std::vector<RulePreset>& rule_presets() { return presets(); }
 
 Method resolve_method(const MethodRequest& request, const std::string& prefix) {
@@ -191,7 +217,7 @@ Method resolve_method(const MethodRequest& request, const std::string& prefix) {
       std::find_if(table.begin(), table.end(), [&](const MethodRow& r) { return r.name == request.method; });
   if (row == table.end()) {
     throw UserError(prefix + "method", "unknown method '" + request.method + "'" +
-                                           did_you_mean(request.method, method_names()) +
+                                           did_you_mean(request.method, method_names(), method_synonyms()) +
                                            "; known ones: " + join(method_names()));
   }
   Method method;

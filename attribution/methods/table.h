@@ -14,6 +14,7 @@
 #include "attribution/methods/quadrature.h"
 #include "attribution/model/rules.h"
 #include "attribution/nodes/neuron.h"
+#include "common/text.h"
 
 namespace tributary {
 
@@ -50,6 +51,8 @@ struct MethodRow {
 
 const std::vector<MethodRow>& method_table();
 std::vector<std::string> method_names();
+/// Names that the literature and other programs give to methods of the table.
+const std::vector<Synonym>& method_synonyms();
 
 /// A named set of rules, for `rules: relp` on any path.
 struct RulePreset {

@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <iostream>
+#include <set>
+#include <string>
 
 #include "runner/commands/endings.h"
 #include "runner/commands/exit_codes.h"
@@ -32,8 +34,9 @@ GroupRun::GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunA
 
 int GroupRun::compute(double seconds_before) {
   const auto begin = std::chrono::steady_clock::now();
+  std::set<std::string> said;
   for (const Run* run : runs_) {
-    if (first_rank() && !run->complete()) run->warn();
+    if (first_rank() && !run->complete()) run->warn(said);
   }
   check_machine();
   open_journal();

@@ -100,11 +100,13 @@ void Run::note_unused() const {
 }
 
 /// Numbers are limits, so fewer are no mistake; but one should know before the run.
-void Run::note_numbers() const {
-  for (const std::string& note : notes_on_numbers(job_, settings_)) std::cerr << "tributary: note: " << note << '\n';
+void Run::note_numbers(std::set<std::string>& said) const {
+  for (const std::string& note : notes_on_numbers(job_, settings_)) {
+    if (said.insert(note).second) std::cerr << "tributary: note: " << note << '\n';
+  }
 }
 
-void Run::warn() const {
+void Run::warn(std::set<std::string>& said) const {
   if (!evaluates_again_.empty()) {
     std::cerr << "tributary: note: " << results_path(output()).string() << " is evaluated again, with other "
               << evaluates_again_ << " and the same scores: until that is done the file stays as it was\n";
@@ -118,7 +120,7 @@ void Run::warn() const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
-  note_numbers();
+  note_numbers(said);
   for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
   note_unused();
   const SteeringConfig& steering = job_.config.steering;

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 
 #include "io/config.h"
@@ -36,8 +37,9 @@ class Run {
   /// Whether the folder holds these very results already; on every rank.
   [[nodiscard]] bool complete() const { return complete_; }
 
-  /// Prints what the user should know before the run starts. Rank 0.
-  void warn() const;
+  /// Prints what the user should know before the run starts; notes on pairs only where they are not `said`, as runs
+  /// have them in common. Rank 0.
+  void warn(std::set<std::string>& said) const;
   /// Calls a function that computes the run's outcome. Throws RunFailed with the run's folder where that does.
   [[nodiscard]] Outcome named_in_failures(const std::function<Outcome()>& compute) const;
   /// Rank 0.
@@ -53,7 +55,7 @@ class Run {
   FoundResults look_under_other_names();
   [[nodiscard]] std::filesystem::path output() const;
   void note_unused() const;
-  void note_numbers() const;
+  void note_numbers(std::set<std::string>& said) const;
   void show(const ResultsFile& results) const;
 
   const RunArguments& arguments_;

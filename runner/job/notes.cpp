@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "io/pair_notes.h"
 #include "runner/job/answers.h"
 #include "runner/job/averaged_prompts.h"
 
@@ -43,6 +44,7 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
   if (settings.given("top") && scored > 0 && job.config.top > scored) {
     notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));
   }
+  for (std::string& note : notes_on_texts(job.pairs)) notes.push_back(std::move(note));
   return notes;
 }
 

@@ -178,5 +178,17 @@ TEST(Join, PutsSeparatorsOnlyBetween) {
   EXPECT_EQ(join({"a", "b"}, "|"), "a|b");
 }
 
+TEST(DidYouMean, SynonymsLeadToWhatTheyMean) {
+  const std::vector<std::string> names = {"ig-acts", "ig-inputs", "no-activation"};
+  const std::vector<Synonym> synonyms = {
+      {"ig-activations", "ig-acts"}, {"integrated-gradients", "ig-inputs"}, {"integrated-gradients", "ig-acts"}};
+  EXPECT_EQ(did_you_mean("ig-activations", names, synonyms), " (did you mean 'ig-acts'?)");
+  EXPECT_EQ(did_you_mean("IG_activation", names, synonyms), " (did you mean 'ig-acts'?)");
+  EXPECT_EQ(did_you_mean("integrated_gradients", names, synonyms), " (did you mean 'ig-inputs' or 'ig-acts'?)");
+  EXPECT_EQ(did_you_mean("no-activatoin", names, synonyms), " (did you mean 'no-activation'?)");
+  EXPECT_EQ(did_you_mean("ig-act", names, synonyms), " (did you mean 'ig-acts'?)");
+  EXPECT_EQ(did_you_mean("quite else", names, synonyms), "");
+}
+
 }  // namespace
 }  // namespace tributary

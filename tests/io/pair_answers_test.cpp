@@ -3,7 +3,9 @@
 //
 // Ways out for pairs that do not fit as they are: the first token of an answer, another prompt of the same length, and
 // fewer pairs than were asked for.
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -78,6 +80,52 @@ TEST_F(PairWaysOutTest, TheFirstTokenOfAnAnswerStandsForIt) {
   EXPECT_EQ(prepared(whole).hash, hash);
 }
 
+TEST_F(PairWaysOutTest, AnAnswerThatIsOneTokenWithASpaceIsToldSoFirst) {
+  const std::string message = refusal_of(in_order(pair_line("The cat", "The cats", "dogs", " are")));
+  EXPECT_THAT(message, HasSubstr("the answer 'dogs' is 4 tokens after 'The cat' (one is needed): 'd'|'o'|'g'|'s'; with "
+                                 "a space in front, ' dogs', it is one token; or else choose a shorter answer"));
+  // Where it is not, or the space is there, or two would be, nothing is said of it.
+  for (const auto& [prompt, answer] : std::vector<std::pair<const char*, const char*>>{
+           {"The cat", "seven"}, {"The cat", " hotdogs"}, {"The\n", "dogs"}}) {
+    EXPECT_THAT(refusal_of(in_order(pair_line(prompt, std::string("hot") + prompt, answer, " are"))),
+                Not(HasSubstr("with a space in front")))
+        << answer;
+  }
+}
+
+TEST_F(PairWaysOutTest, EqualReasonsAreOneLine) {
+  std::string content;
+  for (const char* const other : {"0", "1", "2", "3"}) {
+    const std::string prompt(other);
+    content += pair_line(prompt + " cat", prompt + " cats", " seven", " are");
+    content += pair_line(prompt + " dog", prompt + " cats", " is hot", " are");
+  }
+  content += pair_line("The cat", "The cats", " is", " is");
+  const std::string message = refusal_of(in_order(content));
+  EXPECT_THAT(message, AllOf(HasSubstr("9 of 9 pairs cannot be used"),
+                             HasSubstr("train.jsonl:1: the answer ' seven' is 6 tokens after '0 cat'"),
+                             HasSubstr("train.jsonl:2: the answer ' is hot' is 2 tokens after '0 dog'"),
+                             HasSubstr("train.jsonl:9: both answers"), Not(HasSubstr("train.jsonl:3"))));
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 3);
+  const std::string more = "(the same in 3 more pairs)";
+  const auto found = message.find(more);
+  ASSERT_NE(found, std::string::npos);
+  EXPECT_NE(message.find(more, found + 1), std::string::npos);
+}
+
+TEST_F(PairWaysOutTest, ReasonsBeyondFortyNineAreCountedByTheirPairs) {
+  std::string content;
+  for (int i = 0; i < 60; ++i) {
+    for (const char* const prompt : {"The cat", "The dog"}) {
+      content += pair_line(prompt, "The cats", " is" + std::to_string(100 + i), " are");
+    }
+  }
+  const std::string message = refusal_of(in_order(content));
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 50);
+  EXPECT_THAT(message, AllOf(HasSubstr("120 of 120 pairs"), HasSubstr("' is148'"), Not(HasSubstr("' is149'")),
+                             HasSubstr("… and 22 more")));
+}
+
 TEST_F(PairWaysOutTest, AnswersThatBeginAlikeCannotBeToldApartByTheirFirstTokens) {
   PairOptions options = in_order(pair_line("The cat", "The cats", " is hot", " is cold"));
   options.answer = Answer::first_token;
@@ -143,7 +191,7 @@ TEST_F(PairWaysOutTest, LengthsAreCountedAndTheRestOfTheReasonsToo) {
       refusal_of(options),
       AllOf(HasSubstr("pairs.test asks for 4 pairs, and none fits (16 were skipped)"),
             HasSubstr("here 2 (that of the first one that fits); by themselves there are 1 of 2, 16 of 3 tokens"),
-            HasSubstr("pairs.length: 3 takes most of them"), HasSubstr("… and 11 more")));
+            HasSubstr("pairs.length: 3 takes most of them"), HasSubstr("(the same in 15 more pairs)")));
   options.length = 3;
   options.overlap = Overlap::allow;
   EXPECT_EQ(prepared(options).test.size(), 4U);

@@ -105,16 +105,55 @@ TEST_F(ReadPairsTest, MistakesAreFoundAtLineAndColumn) {
 TEST_F(ReadPairsTest, AllMistakesAreReportedTogether) {
   const std::string message = refusal_of("{\n" + good + "\n" + R"({"clean_prefx": "a", "clean_answer": 1})" + "\n7\n");
   EXPECT_THAT(message, AllOf(HasSubstr(":1:2: "), HasSubstr(":3:2: unknown key"), HasSubstr(":3:22: \"clean_answer\""),
-                             HasSubstr(":3:1: \"clean_prefix\" is missing"), HasSubstr(":4:1: is number")));
-  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 4);
+                             Not(HasSubstr("is missing")), HasSubstr(":4:1: is number")));
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 3);
 }
 
-TEST_F(ReadPairsTest, AFileOfTheWrongKindGetsFiftyMessagesNotThousands) {
+TEST_F(ReadPairsTest, FewLinesOfEachKindOfMistakeAreShown) {
   std::string content;
   for (int i = 0; i < 130; ++i) content += "not json\n";
-  const std::string message = refusal_of(content);
+  std::string message = refusal_of(content);
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 5);
+  EXPECT_THAT(message,
+              AllOf(HasSubstr(":5:"), Not(HasSubstr(":6:")), HasSubstr("… and 125 more: this is not valid JSON")));
+
+  content = good + "\n";
+  for (int i = 0; i < 20; ++i)
+    content += R"({"clean_prefx": "a", "clean_answer": "b"})"
+               "\n";
+  message = refusal_of(content + "7\n");
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 6);
+  EXPECT_THAT(message, AllOf(HasSubstr(":6:2: unknown key"), Not(HasSubstr(":7:")), HasSubstr(":22:1: is number"),
+                             HasSubstr("… and 15 more: unknown key \"clean_prefx\"")));
+
+  content.clear();  // kinds without end
+  for (int i = 0; i < 130; ++i) content += "{\"" + std::string(static_cast<std::size_t>(i) + 20, 'x') + "\": 1}\n";
+  message = refusal_of(content);
   EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 50);
-  EXPECT_THAT(message, AllOf(HasSubstr(":50:"), Not(HasSubstr(":51:")), HasSubstr("… and 80 more")));
+  EXPECT_THAT(message, HasSubstr("more"));
+}
+
+TEST_F(ReadPairsTest, AFileOfAnotherFormIsToldOnceWhatIsWanted) {
+  const std::string form = R"(give one JSON object a line: {"clean_prefix": …, "patch_prefix": …, )";
+  std::string csv = "\nclean_prefix,patch_prefix,clean_answer,patch_answer\r\n";
+  for (int i = 0; i < 40; ++i) csv += "The capital of France is,The capital of Japan is, Paris, Tokyo\r\n";
+  const std::string semicolons = "\xEF\xBB\xBF\"clean_prefix\";\"clean_answer\"\na;b\n";
+  const std::string array = "[" + good + ",\n " + good + "]\n";
+  const std::string indented = "[\n  {\n    \"clean_prefix\": \"a\",\n    \"clean_answer\": \"b\"\n  }\n]\n";
+  const std::string objects = "{\n  \"clean_prefix\": \"a\",\n  \"clean_answer\": \"b\"\n}\n{\n}\n";
+  struct Case {
+    std::string content;
+    const char* says;
+  };
+  for (const Case& c : {Case{csv, "p.jsonl: looks like a CSV file"}, Case{semicolons, "p.jsonl: looks like a CSV file"},
+                        Case{"clean_prefix\tclean_answer\na\tb\n", "looks like a CSV file"},
+                        Case{array, "p.jsonl: is a JSON array"}, Case{indented, "p.jsonl: is a JSON array"},
+                        Case{objects, "p.jsonl: has JSON objects that go over several lines"}}) {
+    EXPECT_THAT(refusal_of(c.content), AllOf(HasSubstr(c.says), HasSubstr(form), Not(HasSubstr("\n")))) << c.content;
+  }
+  // A stray first line, before objects, is that line's mistake.
+  EXPECT_THAT(refusal_of("a,b\n" + good), HasSubstr("p.jsonl:1:1: this is not valid JSON"));
+  EXPECT_THAT(refusal_of(""), HasSubstr(form));
 }
 
 TEST_F(ReadPairsTest, EmptyAndMissingFilesAreRefused) {

@@ -193,6 +193,8 @@ def test_a_model_that_fails_is_spoken_of_first(binary, tmp_path, tiny_folder):
         "model        prefers the right one of the two answers on 0.0 % of 8 training pairs"
     )
     assert lines[3].startswith("  warning: the model is right on only 0.0 % of the training clean prompts")
+    # On both prompts worse than guessing: nobody is sent to correct_only, which would leave nothing.
+    assert "are the answers swapped?" in lines[3] and "correct_only" not in done.stdout
     assert "no pairs are held out, so no circuits are evaluated" in done.stderr
     assert (
         "the model is right on only 0.0 % of the training clean prompts" in (tmp_path / "out/report.html").read_text()

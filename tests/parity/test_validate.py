@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
 
 import pytest
 from tiny_models import save_tiny_model
+from transformers import AutoTokenizer
 from workbench import Workbench
 
 METHODS = {"grid": {"attribution.method": ["atp", "relp", "ig-acts"], "pairs.seed": [0, 1]}}
@@ -162,6 +165,19 @@ def test_a_name_of_the_hub(bench):
             "attribution.method=ig_act",
             ("knows no 'ig_act' (did you mean 'ig-acts'?)", "`tributary schema` lists its 24"),
         ),
+        ("attribution.method=ig-activations", ("did you mean 'ig-acts'?",)),
+        ("attribution.method=IG_Activation", ("did you mean 'ig-acts'?",)),
+        ("attribution.method=integrated-gradients", ("did you mean 'ig-inputs' or 'ig-acts'?",)),
+        ("attribution.method=ig-input", ("did you mean 'ig-inputs'?",)),
+        ("attribution.method=attribution-patching", ("did you mean 'atp'?",)),
+        ("attribution.method=activation_patching", ("did you mean 'exact-patching'?",)),
+        ("attribution.method=LayerConductance", ("did you mean 'conductance'?",)),
+        ("attribution.method=layer-conductance", ("did you mean 'conductance'?",)),
+        ("model.dtype=fp32", ("did you mean 'float32'?",)),
+        ("model.dtype=float", ("did you mean 'float32'?",)),
+        ("model.dtype=bf16", ("did you mean 'bfloat16'?",)),
+        ("model.dtype=half", ("did you mean 'bfloat16'?",)),
+        ("model.dtype=fp16", ("did you mean 'bfloat16'?",)),
         ("metric=logit_diff", ("did you mean 'logit-difference'?",)),
         ("attribution.quadrature=gauss_legendre", ("did you mean 'gauss-legendre'?",)),
         ("pairs.answer=first_token", ("did you mean 'first-token'?",)),
@@ -174,3 +190,107 @@ def test_words_that_are_nearly_right(override, words, bench):
     for word in words:
         assert word in done.stderr, done.stderr
     assert "transluce" not in done.stderr
+
+
+def notes_of(done: subprocess.CompletedProcess) -> list[str]:
+    """What follows "note: " on either stream."""
+    lines = (done.stdout + done.stderr).splitlines()
+    return [line.split("note: ", 1)[1] for line in lines if "note: " in line]
+
+
+def everywhere(bench: Workbench) -> list[str]:
+    """The notes on pairs of validate, plan and run, which are the same ones, each once a command."""
+    said = []
+    for command in ("validate", "plan", "run"):
+        if command == "validate":
+            done = validate(bench)
+        else:
+            out = ["--out", str(bench.out)] if command == "run" else []
+            done = subprocess.run(
+                [str(bench.binary), command, "sweep.yaml", *out],
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=bench.folder,
+                timeout=300,
+            )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        said.append([note for note in notes_of(done) if "pairs" in note and "circuit.ablation" not in note])
+    assert said[0] == said[1] == said[2]
+    return said[0]
+
+
+def change_pairs(bench: Workbench, change) -> None:
+    """Each pair of the file as the function makes it."""
+    bench.edit_pairs(
+        lambda lines: lines.__setitem__(
+            slice(None), [json.dumps(change(i, json.loads(s))) for i, s in enumerate(lines)]
+        )
+    )
+
+
+def test_answers_without_their_space(bench):
+    """What one token would be with a space is told; what is one without is noted, in every command."""
+    tokenizer = AutoTokenizer.from_pretrained(bench.model)
+    bench.settings["circuit"] = {"ablation": "zero", "counts": [10]}
+    assert everywhere(bench) == []
+    first = json.loads(bench.pairs.read_text().splitlines()[0])
+    prompt, answers = first["clean_prefix"], (first["clean_answer"], first["patch_answer"])
+    cut = [tokenizer.encode(prompt + a.strip())[len(tokenizer.encode(prompt)) :] for a in answers]
+    assert any(len(tokens) > 1 for tokens in cut) and all(a.startswith(" ") for a in answers)
+
+    def bare(i: int, pair: dict) -> dict:
+        return pair | {k: pair[k].strip() for k in ("clean_answer", "patch_answer")}
+
+    change_pairs(bench, bare)
+    message = refused(bench, "with a space in front, ")
+    lengthy = next(a for a, tokens in zip(answers, cut, strict=True) if len(tokens) > 1)
+    assert f"with a space in front, '{lengthy}', it is one token; or else" in message
+    # Their first tokens are compared: nothing is unfit any more, so a note has to say it.
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl", "answer": "first-token", "unfit": "skip"}
+    (note,) = everywhere(bench)
+    assert "is a space missing?" in note and " + " in note and "reads" in note
+
+    def doubled(i: int, pair: dict) -> dict:
+        return (
+            pair
+            | {k: pair[k] + "\n" for k in ("clean_prefix", "patch_prefix")}
+            | {k: " " + pair[k].strip() for k in ("clean_answer", "patch_answer")}
+        )
+
+    change_pairs(bench, doubled)
+    (note,) = everywhere(bench)
+    assert "ends in white space and an answer begins with a space" in note
+
+
+def test_pairs_that_repeat_and_prompts_that_are_shared(bench):
+    """Counted on both sides."""
+    bench.settings["circuit"] = {"ablation": "zero", "counts": [10]}
+    lines = bench.pairs.read_text().splitlines()
+    (bench.folder / "train.jsonl").write_text("\n".join([*lines[:4], lines[0], lines[2]]) + "\n")
+    records = [json.loads(line) for line in lines[4:]]
+    wide = [one | {"patch_prefix": other["patch_prefix"]} for one in records[:4] for other in records[:4]]
+    (bench.folder / "test.jsonl").write_text("".join(json.dumps(record) + "\n" for record in wide))
+    bench.settings["pairs"] = {"train_file": "train.jsonl", "test_file": "test.jsonl", "overlap": "allow"}
+    repeated, shared = everywhere(bench)
+    assert "2 of 6 training pairs repeat" in repeated and "train.jsonl:5 repeats train.jsonl:1" in repeated
+    prompts = {record[key] for record in wide for key in ("clean_prefix", "patch_prefix")}
+    assert f"16 held-out pairs are made of {len(prompts)} prompts" in shared and "too narrow" in shared
+
+
+def test_a_file_of_another_form(bench):
+    """Told once, with the form that is wanted."""
+    records = [json.loads(line) for line in bench.pairs.read_text().splitlines()]
+    rows = io.StringIO()
+    writer = csv.DictWriter(rows, fieldnames=["clean_prefix", "patch_prefix", "clean_answer", "patch_answer"])
+    writer.writeheader()
+    writer.writerows({key: record[key] for key in writer.fieldnames} for record in records)
+    for text, words in (
+        (rows.getvalue(), "looks like a CSV file"),
+        (json.dumps(records), "is a JSON array"),
+        (json.dumps(records, indent=2), "is a JSON array"),
+        ("\n".join(json.dumps(record, indent=1) for record in records), "go over several lines"),
+    ):
+        bench.pairs.write_text(text)
+        message = refused(bench, words, 'give one JSON object a line: {"clean_prefix"')
+        assert len(message.splitlines()) == 1, message

@@ -56,7 +56,7 @@ class ValueReader {
   /// Of many words a reader looks for the nearest ones alone.
   std::nullopt_t refuse_word(const Subject& subject, const Key& key, const YamlNode& node) {
     constexpr std::size_t few = 8;
-    const std::string guess = did_you_mean(node.text, key.choices);
+    const std::string guess = did_you_mean(node.text, key.choices, key.synonyms);
     if (guess.empty() || key.choices.size() <= few) return refuse(subject, key, node, guess);
     return complain(subject, "knows no " + shown(node.text) + guess + "; `tributary schema` lists its " +
                                  std::to_string(key.choices.size()) + " words");
@@ -107,7 +107,7 @@ class ValueReader {
       if (quoted) return refuse(subject, key, node, " in quotes; drop the quotes");
       return Value{node.text == "true"};
     }
-    std::string hint = did_you_mean(node.text, key.choices);
+    std::string hint = did_you_mean(node.text, key.choices, key.synonyms);
     if (is_one_of(node.text, {"true", "yes", "on", "y", "1"})) hint = "; write true";
     if (is_one_of(node.text, {"false", "no", "off", "n", "0"})) hint = "; write false";
     return refuse(subject, key, node, hint);
@@ -122,7 +122,8 @@ class ValueReader {
   std::optional<Value> number(const Subject& subject, const Key& key, const YamlNode& node,
                               const std::variant<T, NotANumber>& parsed) {
     if (const auto* reason = std::get_if<NotANumber>(&parsed)) {
-      return refuse(subject, key, node, reason->hint.empty() ? did_you_mean(node.text, key.choices) : reason->hint);
+      return refuse(subject, key, node,
+                    reason->hint.empty() ? did_you_mean(node.text, key.choices, key.synonyms) : reason->hint);
     }
     if (node.style == YamlNode::Style::quoted) return refuse(subject, key, node, " in quotes; drop the quotes");
     const T value = std::get<T>(parsed);

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "common/errors.h"
+#include "io/detail/pairs/spacing.h"
 
 namespace tributary::detail::pairs {
 namespace {
@@ -163,9 +164,18 @@ std::string PairJudge::answer_after(std::string_view prompt, const Ids& ids, con
   tokens.assign(joined.begin() + static_cast<std::ptrdiff_t>(ids.size()), joined.end());
   if (tokens.size() == 1 || options_.answer == Answer::first_token) return {};
   return fmt::format(
-      "the answer {} is {} tokens after {} (one is needed): {}; choose a shorter answer, or compare the first token of "
+      "the answer {} is {} tokens after {} (one is needed): {}; {}choose a shorter answer, or compare the first token "
+      "of "
       "each answer (pairs.answer: first-token)",
-      in_quotes(answer), tokens.size(), in_quotes(prompt), pieces(tokens));
+      in_quotes(answer), tokens.size(), in_quotes(prompt), pieces(tokens), with_space(prompt, ids, answer));
+}
+
+std::string PairJudge::with_space(std::string_view prompt, const Ids& ids, const std::string& answer) const {
+  const std::string spaced = " " + answer;
+  if (spacing_between(prompt, spaced) == Spacing::doubled || answer.starts_with(' ')) return {};
+  const Ids joined = tokenizer_.encode(std::string(prompt) + spaced, SpecialTokens::add);
+  if (!begins_with(joined, ids) || joined.size() != ids.size() + 1) return {};
+  return fmt::format("with a space in front, {}, it is one token; or else ", in_quotes(spaced));
 }
 
 std::string PairJudge::outside_vocabulary(const TokenPair& pair) const {

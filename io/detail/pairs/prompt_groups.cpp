@@ -24,4 +24,13 @@ std::vector<Pairs> group_by_prompts(const Pairs& pairs) {
   return groups;
 }
 
+std::set<std::string> different_prompts(const std::vector<TokenPair>& pairs) {
+  std::set<std::string> prompts;
+  for (const TokenPair& pair : pairs) {
+    prompts.insert(pair.text.clean_prefix);
+    if (pair.text.patch_prefix) prompts.insert(*pair.text.patch_prefix);
+  }
+  return prompts;
+}
+
 }  // namespace tributary::detail::pairs

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,5 +22,8 @@ PromptKey key_of(const PromptPair& pair);
 
 /// Pairs with the same key, keys in the order of their first pair.
 std::vector<Pairs> group_by_prompts(const Pairs& pairs);
+
+/// The different prompts of some pairs, of either role.
+std::set<std::string> different_prompts(const std::vector<TokenPair>& pairs);
 
 }  // namespace tributary::detail::pairs

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,6 +20,15 @@ namespace tributary::detail::pairs {
 namespace {
 
 std::string count_of(std::int64_t pairs) { return fmt::format("{} pair{}", pairs, pairs == 1 ? "" : "s"); }
+
+/// A reason without the prompts that it quotes: what is left tells whether two pairs are unfit for the same one.
+std::string without_prompts(std::string reason, const PromptPair& pair) {
+  for (const std::optional<std::string>& prompt : {std::optional(pair.clean_prefix), pair.patch_prefix}) {
+    const std::string quoted = in_quotes(prompt.value_or(""));
+    if (const std::size_t at = reason.find(quoted); prompt && at != std::string::npos) reason.erase(at, quoted.size());
+  }
+  return reason;
+}
 
 /// `train` is given: training first; test takes from the groups left.
 void split_forwards(const std::vector<Pairs>& groups, Sieve& sieve, Split& split) {
@@ -102,15 +114,31 @@ std::vector<SkippedPair> Sieve::unfit(Files files) const {
 }
 
 std::vector<Problem> Sieve::reasons(std::size_t most, const std::string& before, Files files) const {
+  struct Line {
+    const Misfit* first;
+    std::size_t pairs;
+  };
   const std::vector<Misfit> list = misfits(files);
+  std::vector<Line> lines;
+  std::map<std::string, std::size_t> line_of;
+  for (const Misfit& misfit : list) {
+    const auto [found, is_new] = line_of.emplace(without_prompts(misfit.reason, misfit.text), lines.size());
+    if (is_new) lines.push_back({&misfit, 0});
+    ++lines[found->second].pairs;
+  }
   const Partners partners(met_, judge_, tokenizer_);
   std::vector<Problem> problems;
-  for (std::size_t i = 0; i < std::min(most, list.size()); ++i) {
-    const Misfit& misfit = list[i];
-    const std::string way_out = misfit.unequal_lengths ? partners.suggestion(misfit.text) : "";
-    problems.push_back({fmt::format("{}:{}", misfit.text.file, misfit.text.line), before + misfit.reason + way_out});
+  std::size_t unlisted = list.size();
+  for (std::size_t i = 0; i < std::min(most, lines.size()); ++i) {
+    const auto& [misfit, pairs] = lines[i];
+    const std::string way_out = misfit->unequal_lengths ? partners.suggestion(misfit->text) : "";
+    const std::string others =
+        pairs == 1 ? "" : fmt::format(" (the same in {} more pair{})", pairs - 1, pairs == 2 ? "" : "s");
+    problems.push_back(
+        {fmt::format("{}:{}", misfit->text.file, misfit->text.line), before + misfit->reason + way_out + others});
+    unlisted -= pairs;
   }
-  if (list.size() > most) problems.push_back({"", fmt::format("… and {} more", list.size() - most)});
+  if (unlisted > 0) problems.push_back({"", fmt::format("… and {} more", unlisted)});
   return problems;
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/errors.h"
 #include "io/detail/pairs/pair_judge.h"
 #include "io/detail/pairs/prompt_groups.h"
 #include "io/pairs.h"
@@ -60,7 +61,8 @@ class Sieve {
   };
   std::optional<TokenPair> pass(const PromptPair& text);
   [[nodiscard]] std::vector<Misfit> misfits(Files files) const;
-  /// The first `most` unfit pairs, each with its reason and a way out, and how many more there are.
+  /// The first `most` reasons why pairs are unfit, each with the first pair that has it, how many more have, and a way
+  /// out; and how many pairs have others.
   [[nodiscard]] std::vector<Problem> reasons(std::size_t most, const std::string& before, Files files) const;
   /// "3 of the pairs that fit have 14 tokens, …": which lengths there are, where one was wanted; empty: one only.
   [[nodiscard]] std::string other_lengths() const;

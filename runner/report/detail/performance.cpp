@@ -19,6 +19,9 @@ namespace {
 /// Below this share of right answers, scores explain answers that the model often does not give.
 constexpr double enough_right = 0.8;
 
+/// At most this share on both prompts of training pairs is worse than guessing: the answers may be swapped.
+constexpr double worse_than_guessing = 0.2;
+
 struct Split {
   const char* name;
   const char* words;
@@ -92,7 +95,15 @@ std::string performance_warning(const ResultsFile& results) {
     }
   }
   if (low.empty()) return "";
-  return "the model is right on only " + join(low) +
+  const std::string problem = "the model is right on only " + join(low);
+  if (accuracy(results, "train", Role::clean) <= worse_than_guessing &&
+      accuracy(results, "train", Role::counterfactual) <= worse_than_guessing) {
+    return problem +
+           ": are the answers swapped? clean_answer is the one that clean_prefix asks for, patch_answer that of "
+           "patch_prefix. If they are not, take other pairs or another model: scores explain answers that this one "
+           "hardly ever gives";
+  }
+  return problem +
          " (below 80 %): scores explain a preference that it often does not have; take other pairs, or only those that "
          "it "
          "solves with pairs.correct_only: true";

@@ -1,0 +1,124 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "io/pair_notes.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "io/detail/pairs/pair_judge.h"
+#include "io/detail/pairs/prompt_groups.h"
+#include "io/detail/pairs/spacing.h"
+
+namespace tributary {
+namespace {
+
+using detail::pairs::Spacing;
+
+/// Pairs of which something odd is true, and the first of them.
+struct Odd {
+  std::size_t pairs = 0;
+  std::string example;
+
+  void add(const std::string& shown) {
+    if (pairs++ == 0) example = shown;
+  }
+};
+
+std::string place_in_file(const PromptPair& pair) { return fmt::format("{}:{}", pair.file, pair.line); }
+
+/// The end of a prompt, from its last word on, with what follows it.
+std::string_view last_word(std::string_view prompt) {
+  const std::size_t end = prompt.find_last_not_of(" \t\r\n");
+  if (end == std::string_view::npos) return prompt;
+  const std::size_t space = prompt.find_last_of(" \t\r\n", end);
+  return space == std::string_view::npos ? prompt : prompt.substr(space + 1);
+}
+
+/// "'is' + 'Paris' reads 'isParis'" for the first prompt and answer of a pair that lie so; nothing: none does.
+std::optional<std::string> found_spacing(const PromptPair& pair, Spacing wanted) {
+  using detail::pairs::in_quotes;
+  for (const auto& prompt : {std::optional(pair.clean_prefix), pair.patch_prefix}) {
+    for (const auto& answer : {std::optional(pair.clean_answer), pair.patch_answer}) {
+      if (!prompt || !answer || detail::pairs::spacing_between(*prompt, *answer) != wanted) continue;
+      const std::string word(last_word(*prompt));
+      return fmt::format("{}: {} + {} reads {}", place_in_file(pair), in_quotes(word), in_quotes(*answer),
+                         in_quotes(word + *answer));
+    }
+  }
+  return std::nullopt;
+}
+
+void note_spacing(const PairSet& set, std::vector<std::string>& notes) {
+  Odd missing, doubled;
+  for (const auto* side : {&set.train, &set.test}) {
+    for (const TokenPair& pair : *side) {
+      if (const auto shown = found_spacing(pair.text, Spacing::missing)) missing.add(*shown);
+      if (const auto shown = found_spacing(pair.text, Spacing::doubled)) doubled.add(*shown);
+    }
+  }
+  const std::size_t all = set.train.size() + set.test.size();
+  if (missing.pairs > 0) {
+    notes.push_back(
+        fmt::format("in {} of {} pairs an answer follows a word without a space ({}): is a space missing? "
+                    "An answer that is a new word begins with one",
+                    missing.pairs, all, missing.example));
+  }
+  if (doubled.pairs > 0) {
+    notes.push_back(
+        fmt::format("in {} of {} pairs the prompt ends in white space and an answer begins with a space "
+                    "({}): is one too many? End the prompt without it",
+                    doubled.pairs, all, doubled.example));
+  }
+}
+
+void note_repeated(const std::vector<TokenPair>& pairs, const char* which, std::vector<std::string>& notes) {
+  std::map<std::tuple<std::string, std::optional<std::string>, std::string, std::optional<std::string>>,
+           const PromptPair*>
+      met;
+  Odd again;
+  for (const TokenPair& pair : pairs) {
+    const PromptPair& text = pair.text;
+    const auto [first, is_new] =
+        met.try_emplace({text.clean_prefix, text.patch_prefix, text.clean_answer, text.patch_answer}, &text);
+    if (!is_new) again.add(fmt::format("{} repeats {}", place_in_file(text), place_in_file(*first->second)));
+  }
+  if (again.pairs == 0) return;
+  notes.push_back(
+      fmt::format("{} of {} {} pairs repeat another one ({}), which so weighs more than the others; leave "
+                  "them out if that is not meant",
+                  again.pairs, pairs.size(), which, again.example));
+}
+
+/// Intervals draw pairs with the same two prompts together (docs/results.md), so prompts are compared with what is
+/// drawn.
+void note_shared(const std::vector<TokenPair>& pairs, const char* which, std::vector<std::string>& notes) {
+  std::set<detail::pairs::PromptKey> drawn;
+  for (const TokenPair& pair : pairs) drawn.insert(detail::pairs::key_of(pair.text));
+  const std::size_t prompts = detail::pairs::different_prompts(pairs).size();
+  if (prompts >= drawn.size()) return;
+  notes.push_back(
+      fmt::format("{} {} pairs are made of {} prompts, and intervals and standard errors over pairs take "
+                  "pairs for independent: they are too narrow",
+                  pairs.size(), which, prompts));
+}
+
+}  // namespace
+
+std::vector<std::string> notes_on_texts(const PairSet& pairs) {
+  std::vector<std::string> notes;
+  note_spacing(pairs, notes);
+  note_repeated(pairs.train, "training", notes);
+  note_repeated(pairs.test, "held-out", notes);
+  note_shared(pairs.train, "training", notes);
+  note_shared(pairs.test, "held-out", notes);
+  return notes;
+}
+
+}  // namespace tributary

@@ -1,0 +1,20 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is odd about pairs that a run can use all the same: mostly a slip of whoever wrote the file. It looks at texts
+// alone; pairs that cannot be used are refused elsewhere.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/pairs.h"
+
+namespace tributary {
+
+/// Sentences for people, each about a whole set, with a number and an example: answers that follow a word without a
+/// space, or a space with one more; pairs that occur again on their side; pairs on one side that share prompts so much
+/// that intervals over pairs are too narrow. Empty: nothing is odd.
+std::vector<std::string> notes_on_texts(const PairSet& pairs);
+
+}  // namespace tributary
