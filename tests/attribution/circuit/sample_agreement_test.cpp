@@ -231,9 +231,15 @@ TEST(SampleAgreement, HasNoIntervalWhereFewRandomNeuronsTellHowSureItIs) {
   // Three random ones, two of which do nothing: whatever is drawn of them lies on a line.
   for (const AgreementStatistic& found :
        sample_agreement(sample_of(0, 3), three_pairs({0, 0, 2}), three_pairs({0, 0, 3}), {0, 1, 2}, {})) {
-    if (found.name == "pearson" || found.name == "pearson of the random nodes") EXPECT_DOUBLE_EQ(found.value, 1);
-    if (found.name.find("pearson") == 0) EXPECT_TRUE(std::isnan(found.interval.low)) << found.name;
-    if (found.name.find("spearman") == 0) EXPECT_TRUE(std::isnan(found.interval.high)) << found.name;
+    if (found.name == "pearson" || found.name == "pearson of the random nodes") {
+      EXPECT_DOUBLE_EQ(found.value, 1);
+    }
+    if (found.name.find("pearson") == 0) {
+      EXPECT_TRUE(std::isnan(found.interval.low)) << found.name;
+    }
+    if (found.name.find("spearman") == 0) {
+      EXPECT_TRUE(std::isnan(found.interval.high)) << found.name;
+    }
   }
   // Neither do first ones make up for them, nor many that do nothing; seven different ones are enough.
   for (const std::size_t different : {6U, 7U}) {
