@@ -15,7 +15,6 @@
 #include "common/errors.h"
 #include "common/text.h"
 #include "io/detail/base/json_text.h"
-#include "io/detail/base/problem_list.h"
 #include "io/detail/pairs/file_form.h"
 
 namespace tributary {
@@ -76,18 +75,26 @@ class LineProblems {
  public:
   void add(std::string where, std::string text) {
     constexpr std::size_t few = 5;
-    if (++met_[kind_of(text)] <= few) {
-      shown_.add(std::move(where), std::move(text));
-    } else {
+    constexpr std::size_t most = 50;
+    std::size_t& met = met_[kind_of(text)];
+    ++met;
+    if (met > few) {
       ++more_[kind_of(text)];
+    } else if (shown_.size() < most) {
+      shown_.push_back({std::move(where), std::move(text)});
+    } else {
+      ++other_;
     }
   }
   void add_all(const UserError& error) {
     for (const Problem& problem : error.problems()) add(problem.where, problem.text);
   }
-  void throw_if_any() {
-    for (const auto& [kind, count] : more_) shown_.add("", fmt::format("… and {} more: {}", count, kind));
-    shown_.throw_if_any();
+  void throw_if_any() const {
+    if (shown_.empty()) return;
+    std::vector<Problem> problems = shown_;
+    for (const auto& [kind, count] : more_) problems.push_back({"", fmt::format("… and {} more: {}", count, kind)});
+    if (other_ > 0) problems.push_back({"", fmt::format("… and {} more", other_)});
+    throw UserError(std::move(problems));
   }
 
  private:
@@ -96,8 +103,9 @@ class LineProblems {
     return text.substr(0, std::min(text.find(" ("), text.find(';')));
   }
 
-  std::map<std::string, std::size_t> met_, more_;
-  detail::ProblemList shown_;
+  std::map<std::string, std::size_t> met_, more_;  // more_: of kinds of which few are shown
+  std::vector<Problem> shown_;
+  std::size_t other_ = 0;  // of kinds of which none is shown
 };
 
 PromptPair parse_pair(const detail::JsonSource& line, LineProblems& problems) {

@@ -183,7 +183,7 @@ TEST(DidYouMean, SynonymsLeadToWhatTheyMean) {
   const std::vector<Synonym> synonyms = {
       {"ig-activations", "ig-acts"}, {"integrated-gradients", "ig-inputs"}, {"integrated-gradients", "ig-acts"}};
   EXPECT_EQ(did_you_mean("ig-activations", names, synonyms), " (did you mean 'ig-acts'?)");
-  EXPECT_EQ(did_you_mean("IG_activation", names, synonyms), " (did you mean 'ig-acts'?)");
+  EXPECT_EQ(did_you_mean("IG_activation", names, synonyms), " (did you mean 'ig-acts' or 'no-activation'?)");
   EXPECT_EQ(did_you_mean("integrated_gradients", names, synonyms), " (did you mean 'ig-inputs' or 'ig-acts'?)");
   EXPECT_EQ(did_you_mean("no-activatoin", names, synonyms), " (did you mean 'no-activation'?)");
   EXPECT_EQ(did_you_mean("ig-act", names, synonyms), " (did you mean 'ig-acts'?)");

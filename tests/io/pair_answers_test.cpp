@@ -85,10 +85,10 @@ TEST_F(PairWaysOutTest, AnAnswerThatIsOneTokenWithASpaceIsToldSoFirst) {
   EXPECT_THAT(message, HasSubstr("the answer 'dogs' is 4 tokens after 'The cat' (one is needed): 'd'|'o'|'g'|'s'; with "
                                  "a space in front, ' dogs', it is one token; or else choose a shorter answer"));
   // Where it is not, or the space is there, or two would be, nothing is said of it.
-  for (const auto& [prompt, answer] : std::vector<std::pair<const char*, const char*>>{
-           {"The cat", "seven"}, {"The cat", " hotdogs"}, {"The\n", "dogs"}}) {
-    EXPECT_THAT(refusal_of(in_order(pair_line(prompt, std::string("hot") + prompt, answer, " are"))),
-                Not(HasSubstr("with a space in front")))
+  for (const auto& [end, answer] :
+       std::vector<std::pair<std::string, std::string>>{{"", "seven"}, {"", " dogshot"}, {"\n", "dogs"}}) {
+    EXPECT_THAT(refusal_of(in_order(pair_line("The cat" + end, "The cats" + end, answer, " are"))),
+                AllOf(HasSubstr(" tokens after "), HasSubstr("; choose a shorter answer"), Not(HasSubstr("in front"))))
         << answer;
   }
 }

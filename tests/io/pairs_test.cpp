@@ -126,11 +126,14 @@ TEST_F(ReadPairsTest, FewLinesOfEachKindOfMistakeAreShown) {
   EXPECT_THAT(message, AllOf(HasSubstr(":6:2: unknown key"), Not(HasSubstr(":7:")), HasSubstr(":22:1: is number"),
                              HasSubstr("… and 15 more: unknown key \"clean_prefx\"")));
 
-  content.clear();  // kinds without end
-  for (int i = 0; i < 130; ++i) content += "{\"" + std::string(static_cast<std::size_t>(i) + 20, 'x') + "\": 1}\n";
+  content = good + "\n";  // kinds without end
+  for (int i = 0; i < 130; ++i) {
+    content += R"({"clean_prefix": "a", "clean_answer": "b", ")" + std::string(static_cast<std::size_t>(i) + 20, 'x') +
+               "\": \"c\"}\n";
+  }
   message = refusal_of(content);
   EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 50);
-  EXPECT_THAT(message, HasSubstr("more"));
+  EXPECT_THAT(message, AllOf(HasSubstr(":51:"), Not(HasSubstr(":52:")), HasSubstr("… and 80 more")));
 }
 
 TEST_F(ReadPairsTest, AFileOfAnotherFormIsToldOnceWhatIsWanted) {

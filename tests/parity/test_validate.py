@@ -166,7 +166,7 @@ def test_a_name_of_the_hub(bench):
             ("knows no 'ig_act' (did you mean 'ig-acts'?)", "`tributary schema` lists its 24"),
         ),
         ("attribution.method=ig-activations", ("did you mean 'ig-acts'?",)),
-        ("attribution.method=IG_Activation", ("did you mean 'ig-acts'?",)),
+        ("attribution.method=IG_Activation", ("did you mean 'ig-acts' or 'no-activation'?",)),
         ("attribution.method=integrated-gradients", ("did you mean 'ig-inputs' or 'ig-acts'?",)),
         ("attribution.method=ig-input", ("did you mean 'ig-inputs'?",)),
         ("attribution.method=attribution-patching", ("did you mean 'atp'?",)),
@@ -215,18 +215,14 @@ def everywhere(bench: Workbench) -> list[str]:
                 timeout=300,
             )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        said.append([note for note in notes_of(done) if "pairs" in note and "circuit.ablation" not in note])
+        said.append(sorted(note for note in notes_of(done) if "circuit.ablation" not in note))
     assert said[0] == said[1] == said[2]
     return said[0]
 
 
-def change_pairs(bench: Workbench, change) -> None:
-    """Each pair of the file as the function makes it."""
-    bench.edit_pairs(
-        lambda lines: lines.__setitem__(
-            slice(None), [json.dumps(change(i, json.loads(s))) for i, s in enumerate(lines)]
-        )
-    )
+def write_pairs(bench: Workbench, records: list[dict]) -> None:
+    """As the pairs file."""
+    bench.pairs.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
 def test_answers_without_their_space(bench):
@@ -234,33 +230,38 @@ def test_answers_without_their_space(bench):
     tokenizer = AutoTokenizer.from_pretrained(bench.model)
     bench.settings["circuit"] = {"ablation": "zero", "counts": [10]}
     assert everywhere(bench) == []
-    first = json.loads(bench.pairs.read_text().splitlines()[0])
-    prompt, answers = first["clean_prefix"], (first["clean_answer"], first["patch_answer"])
-    cut = [tokenizer.encode(prompt + a.strip())[len(tokenizer.encode(prompt)) :] for a in answers]
-    assert any(len(tokens) > 1 for tokens in cut) and all(a.startswith(" ") for a in answers)
+    records = [json.loads(line) for line in bench.pairs.read_text().splitlines()]
+    keys = ("clean_answer", "patch_answer")
 
-    def bare(i: int, pair: dict) -> dict:
-        return pair | {k: pair[k].strip() for k in ("clean_answer", "patch_answer")}
+    def tokens_after(record: dict, answer: str) -> list[str]:
+        before, after = (tokenizer.encode(record["clean_prefix"] + more) for more in ("", answer))
+        assert after[: len(before)] == before
+        return [tokenizer.decode([one]) for one in after[len(before) :]]
 
-    change_pairs(bench, bare)
-    message = refused(bench, "with a space in front, ")
-    lengthy = next(a for a, tokens in zip(answers, cut, strict=True) if len(tokens) > 1)
-    assert f"with a space in front, '{lengthy}', it is one token; or else" in message
-    # Their first tokens are compared: nothing is unfit any more, so a note has to say it.
+    bare = [record | {key: record[key].strip() for key in keys} for record in records]
+    write_pairs(bench, bare)
+    message = refused(bench, "24 of 24 pairs cannot be used")
+    for record in records:
+        spaced = record["clean_answer"]
+        pieces = tokens_after(record, spaced.strip())
+        assert tokens_after(record, spaced) == [spaced] and len(pieces) > 1
+        told = "|".join(f"'{one}'" for one in pieces) + f"; with a space in front, '{spaced}', it is one token; or else"
+        assert told in message
+    # One line for each of the six answers, and not one for each pair.
+    assert len(message.splitlines()) == 1 + 6 and message.count("(the same in 3 more pairs)") == 6
+    # Compared by their first tokens they fit, some of them: a note has to say it.
+    fit = sum(len({tokens_after(record, record[key])[0] for key in keys}) == 2 for record in bare)
+    del bench.settings["circuit"]
     bench.settings["pairs"] = {"train_file": "pairs.jsonl", "answer": "first-token", "unfit": "skip"}
     (note,) = everywhere(bench)
-    assert "is a space missing?" in note and " + " in note and "reads" in note
+    assert note.startswith(f"in {fit} of {fit} pairs an answer follows a word without a space") and fit == 8
+    assert "pairs.jsonl:1: 'dogs' + 'is' reads 'dogsis'): is a space missing?" in note
 
-    def doubled(i: int, pair: dict) -> dict:
-        return (
-            pair
-            | {k: pair[k] + "\n" for k in ("clean_prefix", "patch_prefix")}
-            | {k: " " + pair[k].strip() for k in ("clean_answer", "patch_answer")}
-        )
-
-    change_pairs(bench, doubled)
+    write_pairs(
+        bench, [record | {key: record[key] + "\n" for key in ("clean_prefix", "patch_prefix")} for record in records]
+    )
     (note,) = everywhere(bench)
-    assert "ends in white space and an answer begins with a space" in note
+    assert note.startswith("in 24 of 24 pairs the prompt ends in white space and an answer begins with a space")
 
 
 def test_pairs_that_repeat_and_prompts_that_are_shared(bench):
@@ -272,7 +273,7 @@ def test_pairs_that_repeat_and_prompts_that_are_shared(bench):
     wide = [one | {"patch_prefix": other["patch_prefix"]} for one in records[:4] for other in records[:4]]
     (bench.folder / "test.jsonl").write_text("".join(json.dumps(record) + "\n" for record in wide))
     bench.settings["pairs"] = {"train_file": "train.jsonl", "test_file": "test.jsonl", "overlap": "allow"}
-    repeated, shared = everywhere(bench)
+    shared, repeated = everywhere(bench)
     assert "2 of 6 training pairs repeat" in repeated and "train.jsonl:5 repeats train.jsonl:1" in repeated
     prompts = {record[key] for record in wide for key in ("clean_prefix", "patch_prefix")}
     assert f"16 held-out pairs are made of {len(prompts)} prompts" in shared and "too narrow" in shared
