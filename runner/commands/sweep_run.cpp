@@ -98,6 +98,7 @@ void Run::warn() const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
+  for (const std::string& note : notes_on_model(job_)) std::cerr << "tributary: note: " << note << '\n';
   note_pairs();
   for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
   const bool scores_tokens = !method.has_neurons();

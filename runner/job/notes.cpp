@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runner/job/averaged_prompts.h"
+#include "runner/job/model.h"
 
 namespace tributary {
 namespace {
@@ -18,6 +19,21 @@ constexpr std::array<const char*, 4> circuit_sizes = {"circuit.counts", "circuit
                                                       "circuit.mass"};
 
 }  // namespace
+
+std::vector<std::string> notes_on_model(const Job& job) {
+  std::vector<std::string> notes;
+  if (job.checkpoint && has_untied_head(*job.checkpoint, job.architecture())) notes.emplace_back(untied_head_note);
+  for (std::string& note : job.tokenizer->notes()) notes.push_back(std::move(note));
+  return notes;
+}
+
+std::string text_of_prefix(const Tokenizer& tokenizer) {
+  std::string text;
+  for (const std::int64_t id : tokenizer.prefix_ids()) {
+    text += fmt::format("{}'{}' ({})", text.empty() ? "" : " ", tokenizer.text_of(id), id);
+  }
+  return text.empty() ? "nothing" : text;
+}
 
 std::vector<std::string> notes_on_pairs(const Job& job, const Settings& settings) {
   std::vector<std::string> notes;
@@ -36,7 +52,11 @@ std::vector<std::string> notes_on_pairs(const Job& job, const Settings& settings
 }
 
 std::vector<std::string> notes_on(const Job& job, const Settings& settings) {
-  std::vector<std::string> notes = notes_on_pairs(job, settings);
+  std::vector<std::string> notes = notes_on_model(job);
+  if (!job.tokenizer->prefix_ids().empty()) {
+    notes.push_back("every prompt begins with " + text_of_prefix(*job.tokenizer) + ", which the tokenizer puts there");
+  }
+  for (std::string& note : notes_on_pairs(job, settings)) notes.push_back(std::move(note));
   for (std::string& note : notes_on_means(job)) notes.push_back(std::move(note));
   return notes;
 }
