@@ -304,6 +304,7 @@ def all_configs():
         "o200k": other_splits(fresh(), split(O200K), byte_level(prefix=True)),
         "deepseek3": other_splits(fresh(), split(r"\p{N}{1,3}"), split(CJK), split(DEEPSEEK3), byte_level()),
         "punctuation": punctuation(fresh()),
+        "punctuation-removed": other_splits(fresh(), pre_tokenizers.Punctuation("removed"), byte_level(regex=True)),
         "falcon": falcon(fresh()),
         "misnumbered": misnumbered(fresh()),
         "many-tokens": many_tokens(fresh()),
