@@ -98,6 +98,8 @@ def test_plain_folders_have_no_notes(tmp_path):
     """A note that everybody gets is none."""
     for home in ("fast", "qwen2", "gpt2"):
         assert ours(write(tmp_path / home, FOLDERS["plain"], home))[1] == []
+    # transformers 4 makes no tokenizer of this one.
+    assert ours(write(tmp_path / "null", FOLDERS["bos_null"], "llama"))[1] == []
 
 
 @pytest.mark.parametrize(

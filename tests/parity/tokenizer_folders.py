@@ -222,6 +222,7 @@ FOLDERS: dict[str, Folder] = {
     "bos_new": Folder(config={"bos_token": NEW}),
     "bos_new_dict": Folder(config={"bos_token": typed(NEW, lstrip=True)}),
     "bos_in_vocabulary": Folder(config={"bos_token": "dogs"}),
+    "bos_null": Folder(config={"bos_token": None}),
     "bos_empty": Folder(config={"bos_token": ""}),
     "decoder_same": decoder(),
     "decoder_new": decoder(**{"_" + NEXT: added(NEW)}),

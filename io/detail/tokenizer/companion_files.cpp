@@ -164,7 +164,7 @@ bool CompanionFiles::is_in_map(const std::string& key) const {
 }
 
 std::optional<JsonView> CompanionFiles::find(const std::string& key) const {
-  return JsonView(is_in_map(key) ? special_map_ : config_).find(key);
+  return JsonView(source_of(key)).find(key);
 }
 
 std::optional<std::string> CompanionFiles::content_of(const std::string& key) const {

@@ -36,6 +36,8 @@ class CompanionFiles {
   /// The value of a key of tokenizer_config.json, or of special_tokens_map.json where that counts and has it; nothing
   /// for null.
   [[nodiscard]] std::optional<JsonView> find(const std::string& key) const;
+  /// Whether the key is there, be its value null.
+  [[nodiscard]] bool has(const std::string& key) const { return source_of(key).root.contains(key); }
   /// config.json's model_type.
   [[nodiscard]] const std::string& model_type() const { return model_type_; }
   /// The class that either config names, without "Fast" at its end; empty: none.
@@ -57,6 +59,10 @@ class CompanionFiles {
   [[nodiscard]] bool has_decoder() const;
   [[nodiscard]] bool names_itself() const;
   [[nodiscard]] bool is_in_map(const std::string& key) const;
+  /// The file that a key counts in.
+  [[nodiscard]] const JsonDocument& source_of(const std::string& key) const {
+    return is_in_map(key) ? special_map_ : config_;
+  }
   [[nodiscard]] std::vector<std::string> own_token_keys() const;
   [[nodiscard]] Extras extras() const;
   [[nodiscard]] std::vector<DeclaredToken> declared(const std::vector<DeclaredToken>& own, const Extras& extras) const;

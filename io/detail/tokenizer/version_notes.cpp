@@ -101,8 +101,10 @@ std::vector<std::string> left_out_of_decoder(const CompanionFiles& files, const 
 std::string note_on_bos(const CompanionFiles& files, const std::vector<std::string>& prefix) {
   if (!files.has_config()) return "";
   const std::optional<bool> adds = files.flag("add_bos_token");
-  const std::string bos = files.content_of("bos_token").value_or("<s>");
+  const auto named = files.content_of("bos_token");
+  const std::string bos = named.value_or("<s>");
   if (replaces_template(files)) {
+    if (adds.value_or(true) && !named && files.has("bos_token")) return "";  // transformers 4 refuses such a folder
     const std::vector<std::string> theirs = adds.value_or(true) ? std::vector{bos} : std::vector<std::string>();
     if (theirs == prefix) return "";
     return "the tokenizer puts " + quoted(prefix) +
