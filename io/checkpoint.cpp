@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/checkpoint.h"
 
-#include <algorithm>
-#include <array>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -17,6 +15,7 @@
 #include "io/detail/base/json_text.h"
 #include "io/detail/base/mapped_file.h"
 #include "io/detail/checkpoint/model_folder.h"
+#include "io/detail/checkpoint/other_formats.h"
 #include "io/detail/checkpoint/safetensors.h"
 
 namespace tributary {
@@ -36,41 +35,9 @@ namespace fs = std::filesystem;
 constexpr const char* single_file = "model.safetensors";
 constexpr const char* index_file = "model.safetensors.index.json";
 
-struct ForeignWeights {
-  std::string_view suffix;
-  std::string_view advice;
-};
-
-/// What people have when they have no safetensors, and the way out.
-constexpr std::array<ForeignWeights, 8> foreign_weights{{
-    {".safetensors", "rename it to model.safetensors if it holds the whole model"},
-    {".gguf", "load it with transformers (gguf_file=…) and write the float weights with the safetensors package"},
-    {".bin", "convert it: load the folder with transformers and call save_pretrained, which writes safetensors"},
-    {".bin.index.json",
-     "convert it: load the folder with transformers and call save_pretrained, which writes safetensors"},
-    {".pt", "convert it: load it with torch and write the state_dict with the safetensors package"},
-    {".pth", "convert it: load it with torch and write the state_dict with the safetensors package"},
-    {".h5", "convert it: load the folder with transformers (from_tf=True) and call save_pretrained"},
-    {".msgpack", "convert it: load the folder with transformers (from_flax=True) and call save_pretrained"},
-}};
-
 bool present(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
-}
-
-std::string advice_on_missing_weights(const fs::path& folder) {
-  std::set<std::string> names;
-  std::error_code ignored;
-  for (fs::directory_iterator it(folder, ignored), end; it != end; it.increment(ignored)) {
-    names.insert(it->path().filename().string());
-  }
-  for (const ForeignWeights& foreign : foreign_weights) {
-    for (const std::string& name : names) {
-      if (name.ends_with(foreign.suffix)) return fmt::format("it has {}: {}", name, foreign.advice);
-    }
-  }
-  return "give the folder of a Hugging Face checkpoint";
 }
 
 nlohmann::json parse_object(const std::string& text, const std::string& file) {
@@ -121,8 +88,11 @@ WeightFiles find_weights(const fs::path& folder) {
     if (const std::string link = about_dangling_link(file); !link.empty()) throw UserError(file, "is missing" + link);
   }
   if (!present(folder / index_file)) {
+    if (const std::string adapter = detail::checkpoint::about_adapter(folder); !adapter.empty()) {
+      throw UserError(folder.string(), adapter);
+    }
     throw UserError(folder.string(), fmt::format("has neither {} nor {}; {}", single_file, index_file,
-                                                 advice_on_missing_weights(folder)));
+                                                 detail::checkpoint::about_other_weights(folder)));
   }
   weights.shard_of = read_index(folder / index_file);
   for (const auto& [tensor, shard] : weights.shard_of) weights.names.insert(shard);

@@ -62,6 +62,7 @@ struct PairOptions {
   Unfit unfit = Unfit::refuse;
   Overlap overlap = Overlap::refuse;
   Answer answer = Answer::whole;
+  Bos bos = Bos::file;                 //!< what the tokenizer that is given with these options puts before every prompt
   bool one_length = true;              //!< positions: keep. All pairs must have one token length
   std::optional<std::int64_t> length;  //!< with one_length: that length; nothing: the first fitting pair's
   Needs counterfactual = Needs::it;    //!< whether a pair without patch_prefix is unfit

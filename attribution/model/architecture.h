@@ -26,6 +26,8 @@ struct Rotary {
   double low_frequency_factor = 1.0;    //!< llama3
   double high_frequency_factor = 4.0;   //!< llama3
   std::int64_t original_positions = 0;  //!< llama3: positions the model was first trained on
+
+  friend bool operator==(const Rotary&, const Rotary&) = default;
 };
 
 struct NormSpec {

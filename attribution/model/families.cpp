@@ -7,13 +7,16 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
+#include "attribution/model/detail/config_reader.h"
 #include "common/errors.h"
 #include "common/text.h"
 
 namespace tributary {
 namespace {
 
+using detail::ConfigReader;
 using nlohmann::json;
 
 /// The config keys of the sizes; empty: the family has none.
@@ -32,6 +35,13 @@ struct RequiredValue {
   bool value;
 };
 
+/// Which blocks see only the latest positions.
+enum class Windows {
+  none,         //!< no block, whatever the config holds
+  every_block,  //!< all of them, `sliding_window` positions
+  upper_blocks  //!< with `use_sliding_window`, those from `max_window_layers` on
+};
+
 /// A row of the table: where a family's weights lie, and what all of its blocks are made of.
 struct FamilyRow {
   Family family;
@@ -44,7 +54,7 @@ struct FamilyRow {
   std::string activation_key = "hidden_act";
   std::string default_activation = "silu";
   bool learned_positions = false;  //!< else rotary ones
-  std::string window_key{};        //!< the number of positions that attention sees; empty: always all
+  Windows windows = Windows::none;
   bool tied_by_default = false;
   std::vector<RequiredValue> required_values{};
 };
@@ -55,18 +65,18 @@ struct LlamaBiases {
 };
 
 std::vector<TensorRow> llama_tensors(const LlamaBiases& biases) {
-  const std::string attention = "model.layers.{}.self_attn.";
-  const std::string mlp = "model.layers.{}.mlp.";
+  const std::string attention = "layers.{}.self_attn.";
+  const std::string mlp = "layers.{}.mlp.";
   std::vector<TensorRow> rows = {
-      {"model.embed_tokens.weight", {Slot::embedding}},
-      {"model.norm.weight", {Slot::final_norm_weight}},
+      {"embed_tokens.weight", {Slot::embedding}},
+      {"norm.weight", {Slot::final_norm_weight}},
       {"lm_head.weight", {Slot::unembedding}},
-      {"model.layers.{}.input_layernorm.weight", {Slot::attention_norm_weight}},
+      {"layers.{}.input_layernorm.weight", {Slot::attention_norm_weight}},
       {attention + "q_proj.weight", {Slot::query_weight}},
       {attention + "k_proj.weight", {Slot::key_weight}},
       {attention + "v_proj.weight", {Slot::value_weight}},
       {attention + "o_proj.weight", {Slot::output_weight}},
-      {"model.layers.{}.post_attention_layernorm.weight", {Slot::mlp_norm_weight}},
+      {"layers.{}.post_attention_layernorm.weight", {Slot::mlp_norm_weight}},
       {mlp + "gate_proj.weight", {Slot::gate_weight}},
       {mlp + "up_proj.weight", {Slot::up_weight}},
       {mlp + "down_proj.weight", {Slot::down_weight}},
@@ -108,16 +118,21 @@ std::vector<TensorRow> gpt2_tensors() {
 
 std::vector<FamilyRow> make_family_rows() {
   const std::vector<std::string> rotary_table = {"rotary_emb.inv_freq"};  // older checkpoints store it
+  const std::vector<std::string> trunk = {"model."};                      // a trunk saved alone lacks it
   return {
       {.family = {.model_type = "llama",
                   .tensors = llama_tensors({.qkv = Presence{"attention_bias"},
                                             .output = Presence{"attention_bias"},
                                             .mlp = Presence{"mlp_bias"}}),
+                  .prefixes = trunk,
                   .ignored = rotary_table}},
-      {.family = {.model_type = "mistral", .tensors = llama_tensors({}), .ignored = rotary_table},
-       .window_key = "sliding_window"},
-      {.family = {.model_type = "qwen2", .tensors = llama_tensors({.qkv = Presence{}}), .ignored = rotary_table},
-       .required_values = {{"use_sliding_window", false}}},
+      {.family = {.model_type = "mistral", .tensors = llama_tensors({}), .prefixes = trunk, .ignored = rotary_table},
+       .windows = Windows::every_block},
+      {.family = {.model_type = "qwen2",
+                  .tensors = llama_tensors({.qkv = Presence{}}),
+                  .prefixes = trunk,
+                  .ignored = rotary_table},
+       .windows = Windows::upper_blocks},
       {.family = {.model_type = "gpt2",
                   .tensors = gpt2_tensors(),
                   .prefixes = {"transformer."},
@@ -158,54 +173,6 @@ const FamilyRow& row_of(const json& config, const std::string& where) {
                              "' (its blocks are not described here); known ones: " + join(known_families()));
 }
 
-/// Typed look-ups in a config.json that name the file and key when something is wrong.
-class ConfigReader {
- public:
-  ConfigReader(const json& config, std::string where) : config_(config), where_(std::move(where)) {}
-
-  [[nodiscard]] const json* find(const std::string& key) const {
-    const auto found = config_.find(key);
-    return found == config_.end() || found->is_null() ? nullptr : &*found;
-  }
-  [[nodiscard]] std::int64_t size(const std::string& key) const {
-    const json* value = find(key);
-    if (value == nullptr) fail(key, "is missing (the model's shape needs it)");
-    if (!value->is_number_integer() || value->get<std::int64_t>() <= 0 || value->get<std::int64_t>() > (1LL << 31)) {
-      fail(key, "must be a positive whole number, not " + value->dump());
-    }
-    return value->get<std::int64_t>();
-  }
-  [[nodiscard]] std::int64_t size_or(const std::string& key, std::int64_t fallback) const {
-    return key.empty() || find(key) == nullptr ? fallback : size(key);
-  }
-  [[nodiscard]] double number_or(const std::string& key, double fallback) const {
-    const json* value = find(key);
-    if (value == nullptr) return fallback;
-    if (!value->is_number()) fail(key, "must be a number, not " + value->dump());
-    return value->get<double>();
-  }
-  [[nodiscard]] bool boolean_or(const std::string& key, bool fallback) const {
-    const json* value = find(key);
-    if (value == nullptr) return fallback;
-    if (!value->is_boolean()) fail(key, "must be true or false, not " + value->dump());
-    return value->get<bool>();
-  }
-  [[nodiscard]] std::string word_or(const std::string& key, const std::string& fallback) const {
-    const json* value = find(key);
-    if (value == nullptr) return fallback;
-    if (!value->is_string()) fail(key, "must be a string, not " + value->dump());
-    return value->get<std::string>();
-  }
-  [[noreturn]] void fail(const std::string& key, const std::string& text) const {
-    throw UserError(where_, "'" + key + "' " + text);
-  }
-  [[nodiscard]] const std::string& where() const { return where_; }
-
- private:
-  const json& config_;
-  std::string where_;
-};
-
 Activation activation_named(const ConfigReader& config, const std::string& key, const std::string& fallback) {
   static const std::map<std::string, Activation> names = {
       {"silu", Activation::silu},
@@ -225,36 +192,53 @@ Activation activation_named(const ConfigReader& config, const std::string& key, 
   return found->second;
 }
 
-/// transformers 5 writes rope_parameters {rope_theta, rope_type, …}; older folders rope_theta and rope_scaling.
-Rotary rotary_of(const ConfigReader& config) {
-  Rotary rotary;
-  rotary.theta = config.number_or("rope_theta", 10000.0);
-  for (const std::string key : {"rope_scaling", "rope_parameters"}) {
+/// Weights that are stored in a packed form have other names, shapes and dtypes than those described here.
+void refuse_quantised(const ConfigReader& config) {
+  for (const std::string key : {"quantization_config", "compression_config"}) {
     const json* block = config.find(key);
     if (block == nullptr) continue;
-    if (!block->is_object()) config.fail(key, "must be an object, not " + block->dump());
-    const ConfigReader inner(*block, config.where() + ": " + key);
-    rotary.theta = inner.number_or("rope_theta", rotary.theta);
-    const std::string type = inner.word_or("rope_type", inner.word_or("type", "default"));
-    if (type == "default") continue;
-    if (type != "linear" && type != "llama3") {
-      inner.fail("rope_type",
-                 "is '" + type + "', a rotary scaling we do not compute; known ones: default, linear, llama3");
-    }
-    rotary.scaling = type == "linear" ? RotaryScaling::linear : RotaryScaling::llama3;
-    rotary.factor = inner.number_or("factor", 1.0);
-    if (!(rotary.factor > 0)) inner.fail("factor", "must be above 0");
-    if (rotary.scaling == RotaryScaling::llama3) {
-      rotary.low_frequency_factor = inner.number_or("low_freq_factor", 1.0);
-      rotary.high_frequency_factor = inner.number_or("high_freq_factor", 4.0);
-      rotary.original_positions = inner.size("original_max_position_embeddings");
-      if (!(rotary.high_frequency_factor > rotary.low_frequency_factor)) {
-        inner.fail("high_freq_factor", "must be above low_freq_factor");
-      }
-    }
+    const json method = block->is_object() ? block->value("quant_method", json()) : json();
+    config.fail(key, (method.is_string() ? "says that the weights are quantised by " + method.get<std::string>()
+                                         : std::string("says that the weights are quantised")) +
+                         ", and only floating-point ones can be read; take the model that it was made from, or load "
+                         "this one with transformers, call dequantize() and save_pretrained");
   }
-  if (!(rotary.theta > 0)) config.fail("rope_theta", "must be above 0");
-  return rotary;
+}
+
+/// `layer_types` must say what the family does with all of its blocks alike.
+void require_layer_types(const ConfigReader& config, const std::string& type) {
+  const json* types = config.find("layer_types");
+  if (types == nullptr) return;
+  const bool alike = types->is_array() && std::all_of(types->begin(), types->end(), [&type](const json& one) {
+                       return one.is_string() && one == type;
+                     });
+  if (!alike) {
+    config.fail("layer_types", "does not say " + type +
+                                   " of every layer, and blocks that differ in their attention "
+                                   "are not described here");
+  }
+}
+
+/// The positions that a query sees, its own included; nothing: all before it.
+std::optional<std::int64_t> window_of(const FamilyRow& row, const ConfigReader& config, const Architecture& a) {
+  constexpr std::int64_t default_window = 4096;  // transformers' own for these families
+  const bool is_null = config.is_null("sliding_window");
+  const std::int64_t size = is_null ? a.max_positions : config.size_or("sliding_window", default_window);
+  const std::optional<std::int64_t> window = size < a.max_positions ? std::optional(size) : std::nullopt;
+  if (row.windows == Windows::every_block) {
+    require_layer_types(config, window ? "sliding_attention" : "full_attention");
+    return window;
+  }
+  require_layer_types(config, "full_attention");
+  if (row.windows == Windows::none || config.find("layer_types") != nullptr) return std::nullopt;
+  constexpr std::int64_t default_layers = 28;
+  if (config.boolean_or("use_sliding_window", false) && window &&
+      config.count_or("max_window_layers", default_layers) < a.layers()) {
+    config.fail("use_sliding_window",
+                "is true, and 'max_window_layers' leaves blocks that see no further than 'sliding_window' while others "
+                "see all; blocks that differ in their attention are not described here");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -302,6 +286,10 @@ Architecture describe_architecture(const json& json_config, const std::string& w
   const FamilyRow& row = row_of(json_config, where);
   const ConfigReader config(json_config, where);
 
+  refuse_quantised(config);
+  for (const TensorRow& tensor : row.family.tensors) {
+    if (!tensor.presence.key.empty()) (void)config.boolean_or(tensor.presence.key, false);  // a word is no boolean
+  }
   for (const auto& [key, value] : row.required_values) {
     if (config.boolean_or(key, value) != value) {
       config.fail(key, std::string("is ") + (value ? "false" : "true") + ", which we do not compute (only " +
@@ -317,12 +305,10 @@ Architecture describe_architecture(const json& json_config, const std::string& w
   a.learned_positions = row.learned_positions;
   if (!row.learned_positions) {
     if (a.d_head % 2 != 0) config.fail("head_dim", "must be even for rotary positions");
-    a.rotaries = {rotary_of(config)};
+    a.rotaries = {detail::rotary_of(config)};
     block.attention.rotary = 0;
   }
-  if (!row.window_key.empty() && config.find(row.window_key) != nullptr) {
-    block.attention.window = config.size(row.window_key);
-  }
+  block.attention.window = window_of(row, config, a);
   std::fill(a.blocks.begin(), a.blocks.end(), block);  // these families' blocks are all alike
   a.tied_embeddings = config.boolean_or("tie_word_embeddings", row.tied_by_default);
   return a;

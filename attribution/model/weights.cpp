@@ -6,8 +6,11 @@
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "common/errors.h"
@@ -17,6 +20,8 @@ namespace tributary {
 namespace {
 
 using Shape = std::vector<std::int64_t>;
+
+constexpr const char* head_name = "lm_head.weight";
 
 /// The shape a slot must have, as the forward pass uses it.
 Shape shape_of(Slot slot, const Architecture& a) {
@@ -140,28 +145,44 @@ at::Tensor assemble(const std::vector<at::Tensor>& pieces, const at::TensorOptio
 /// What is stored for each slot of one layer (of the model as a whole: layer -1), as views of the source.
 using Pieces = std::map<std::pair<Slot, std::int64_t>, at::Tensor>;
 
+/// What wrappers put into the names of a model's tensors, and how it is saved without them.
+struct Wrapper {
+  std::string_view part;
+  std::string_view advice;
+};
+constexpr std::array<Wrapper, 4> wrappers{{
+    {"_orig_mod.", "torch.compile puts it there: save the model that was compiled"},
+    {"_fsdp_wrapped_module.", "FSDP puts it there: save with a full state dict"},
+    {"base_model.model.", "PEFT puts it there: call merge_and_unload and save what it returns"},
+    {"module.", "DataParallel puts it there: save model.module"},
+}};
+
+std::string without(std::string name, std::string_view part) {
+  for (auto at = name.find(part); at != std::string::npos; at = name.find(part)) name.erase(at, part.size());
+  return name;
+}
+
 /// Takes tensors out of the source, remembering which names were used.
 class Binder {
  public:
   Binder(const Architecture& architecture, const Family& family, const TensorSource& source)
-      : architecture_(architecture), source_(source) {
-    const std::set<std::string> names(source.names.begin(), source.names.end());
+      : architecture_(architecture), source_(source), names_(source.names.begin(), source.names.end()) {
+    const std::string& first = family.tensors.front().name;
+    const bool bare = names_.count(first) != 0;
+    if (!bare && !family.prefixes.empty()) prefix_ = family.prefixes.front();  // the name that messages give
     for (const std::string& prefix : family.prefixes) {
-      if (names.count(prefix + family.tensors.front().name) != 0) prefix_ = prefix;
+      const auto at = names_.lower_bound(prefix);
+      if (at != names_.end() && at->starts_with(prefix)) prefix_ = prefix;
     }
   }
 
+  [[nodiscard]] bool has(const TensorRow& row) const { return names_.count(name_of(row, -1)) != 0; }
+
   /// Adds the pieces of one stored tensor.
   void take(const TensorRow& row, std::int64_t layer, Pieces& pieces) {
-    std::string name = row.name;
-    if (const auto hole = name.find("{}"); hole != std::string::npos) name.replace(hole, 2, std::to_string(layer));
-    // The unembedding stands outside the prefixed trunk.
-    if (row.slots.front() != Slot::unembedding) name.insert(0, prefix_);
+    const std::string name = name_of(row, layer);
     at::Tensor stored = source_.find(name);
-    if (!stored.defined()) {
-      throw UserError(source_.where, "tensor '" + name + "' is missing (a " + architecture_.family +
-                                         " model needs it); is the download complete?");
-    }
+    if (!stored.defined()) throw UserError(source_.where, about_missing(name));
     used_.insert(name);
     const at::Tensor weight = fit(stored, row, name);
     std::int64_t first = 0;
@@ -175,7 +196,7 @@ class Binder {
   /// Every stored tensor must have been used, or be known to carry no weight.
   void require_all_used(const Family& family, bool tied) const {
     for (const std::string& name : source_.names) {
-      bool known = used_.count(name) != 0 || (tied && name == "lm_head.weight");
+      bool known = used_.count(name) != 0 || (tied && name == head_name);
       for (const std::string& ending : family.ignored) known = known || name.ends_with(ending);
       if (!known) {
         throw UserError(source_.where, "tensor '" + name + "' is stored, but a " + architecture_.family +
@@ -186,6 +207,37 @@ class Binder {
   }
 
  private:
+  [[nodiscard]] std::string name_of(const TensorRow& row, std::int64_t layer) const {
+    std::string name = row.name;
+    if (const auto hole = name.find("{}"); hole != std::string::npos) name.replace(hole, 2, std::to_string(layer));
+    // The unembedding stands outside the prefixed trunk.
+    if (row.slots.front() != Slot::unembedding) name.insert(0, prefix_);
+    return name;
+  }
+
+  /// Why a tensor may be missing, and what to do.
+  [[nodiscard]] std::string about_missing(const std::string& name) const {
+    const std::string missing = "tensor '" + name + "' is missing (a " + architecture_.family + " model needs it); ";
+    for (const Wrapper& wrapper : wrappers) {
+      for (const std::string& stored : names_) {
+        if (stored.find(wrapper.part) == std::string::npos || without(stored, wrapper.part) != name) continue;
+        return fmt::format("{}it is stored as '{}', and '{}' is no part of a model's names ({})", missing, stored,
+                           wrapper.part, wrapper.advice);
+      }
+    }
+    const auto ends_alike = [&name](const std::string& stored) { return stored.ends_with("." + name); };
+    if (const auto other = std::find_if(names_.begin(), names_.end(), ends_alike); other != names_.end()) {
+      return fmt::format("{}there is '{}': take '{}' off the names", missing, *other,
+                         other->substr(0, other->size() - name.size()));
+    }
+    if (name == head_name) {
+      return missing +
+             "it turns the last block's output into logits, and models saved without it are no language models: save "
+             "the …ForCausalLM, or, if its embedding is its unembedding, say tie_word_embeddings: true in config.json";
+    }
+    return missing + "is the download complete?";
+  }
+
   /// The tensor as [out, in], if its shape is that of its slots one above the other.
   [[nodiscard]] at::Tensor fit(const at::Tensor& stored, const TensorRow& row, const std::string& name) const {
     Shape expected = shape_of(row.slots.front(), architecture_);
@@ -204,9 +256,23 @@ class Binder {
 
   const Architecture& architecture_;
   const TensorSource& source_;
+  std::set<std::string> names_;
   std::string prefix_;
   std::set<std::string> used_;
 };
+
+const TensorRow& row_of(const Family& family, Slot slot) {
+  const auto row = std::find_if(family.tensors.begin(), family.tensors.end(),
+                                [slot](const TensorRow& one) { return one.slots.front() == slot; });
+  TRIBUTARY_EXPECT(row != family.tensors.end(), "every family has an embedding and an unembedding");
+  return *row;
+}
+
+/// Whether two tensors have the same dtype, shape and bytes. NaN counts as itself, 0 and −0 as different.
+bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.is_contiguous() && b.is_contiguous() &&
+         std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
+}
 
 /// Rows that are looked at together: the sum's copy in float64 stays small.
 constexpr std::int64_t rows_at_once = 1024;
@@ -250,9 +316,16 @@ Weights bind_weights(const Architecture& architecture, const nlohmann::json& con
                                 architecture.layers(), source.names.size()));
   }
   Pieces pieces;
+  const TensorRow& head = row_of(family, Slot::unembedding);
   for (const TensorRow& row : family.tensors) {
     if (!wants_tensor(row, config)) continue;
     if (row.slots.front() == Slot::unembedding && architecture.tied_embeddings) continue;
+    if (row.slots.front() == Slot::embedding && architecture.tied_embeddings && !binder.has(row) && binder.has(head)) {
+      // Writers that store shared memory once may keep either of its two names.
+      binder.take(head, -1, pieces);
+      pieces[{Slot::embedding, -1}] = pieces.extract({Slot::unembedding, -1}).mapped();
+      continue;
+    }
     if (row.slots.front() < layer_slots_begin) {
       binder.take(row, -1, pieces);
       continue;
@@ -268,6 +341,18 @@ Weights bind_weights(const Architecture& architecture, const nlohmann::json& con
     fill_members(weights.layers[static_cast<std::size_t>(layer)], layer_members(), pieces, layer, options, store);
   }
   return weights;
+}
+
+bool has_own_head(const nlohmann::json& config, const TensorSource& source) {
+  const Family& family = family_of(config, source.where);
+  const at::Tensor head = source.find(row_of(family, Slot::unembedding).name);
+  if (!head.defined()) return false;
+  const std::string& embedding = row_of(family, Slot::embedding).name;
+  for (const std::string& prefix : family.prefixes) {
+    if (const at::Tensor stored = source.find(prefix + embedding); stored.defined()) return !same_bytes(head, stored);
+  }
+  const at::Tensor stored = source.find(embedding);
+  return stored.defined() && !same_bytes(head, stored);
 }
 
 void require_finite(const Weights& weights, const std::string& where) {

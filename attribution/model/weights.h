@@ -73,11 +73,16 @@ struct WeightStore {
 /// A store of this process's own.
 WeightStore private_store();
 
-/// Binds all weights in `options` (dtype, device); those already so stay views of the source. Throws UserError: a
-/// tensor missing or of the wrong shape, a stored tensor that the description does not use (the model would silently be
-/// another one).
+/// Binds all weights in `options` (dtype, device); those already so stay views of the source. Tied embeddings may be
+/// stored by either name. Throws UserError: a tensor missing or of the wrong shape, a stored tensor that the
+/// description does not use (the model would silently be another one).
 Weights bind_weights(const Architecture& architecture, const nlohmann::json& config, const TensorSource& source,
                      const at::TensorOptions& options, const WeightStore& store);
+
+/// Whether an unembedding is stored that is not the stored embedding, byte for byte. Where config.json ties the two
+/// nonetheless (an adapter on the head was merged in), the stored one is the model's, as transformers 5 has it. Reads
+/// both.
+bool has_own_head(const nlohmann::json& config, const TensorSource& source);
 
 /// Bytes of all blocks' weights together, without the embeddings.
 std::uint64_t block_bytes(const Weights& weights);

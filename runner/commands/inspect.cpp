@@ -11,7 +11,9 @@
 #include "common/errors.h"
 #include "io/results.h"
 #include "io/tokenizer.h"
+#include "runner/job/job_checks.h"
 #include "runner/job/model.h"
+#include "runner/job/notes.h"
 #include "runner/stages/numbers.h"
 
 namespace tributary {
@@ -28,6 +30,12 @@ void describe_model(const Architecture& a, const Checkpoint& checkpoint) {
       a.layers() * a.neurons, a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
 }
 
+/// What stands before every prompt, and what the model's owners should know.
+void describe_tokenizer(const Tokenizer& tokenizer) {
+  std::cout << fmt::format("  before text {}\n", text_of_prefix(tokenizer));
+  for (const std::string& note : tokenizer.notes()) std::cout << "note: " << note << '\n';
+}
+
 }  // namespace
 
 void inspect_command(const InspectArguments& arguments) {
@@ -35,15 +43,20 @@ void inspect_command(const InspectArguments& arguments) {
   const Checkpoint checkpoint = Checkpoint::open(arguments.model);
   const auto model = load_transformer(checkpoint, dtype_named(arguments.dtype), at::Device(at::kCPU), Communicator());
   describe_model(model->architecture(), checkpoint);
+  if (has_untied_head(checkpoint, model->architecture())) std::cout << "note: " << untied_head_note << '\n';
+  // A folder without a tokenizer can be looked at, too.
+  if (arguments.prompt.empty() && !std::filesystem::exists(arguments.model / "tokenizer.json")) return;
+  const Tokenizer tokenizer = Tokenizer::of_model(arguments.model);
+  describe_tokenizer(tokenizer);
   if (arguments.prompt.empty()) return;
 
-  const Tokenizer tokenizer = Tokenizer::load(arguments.model / "tokenizer.json");
   const std::vector<std::int64_t> ids = tokenizer.encode(arguments.prompt, SpecialTokens::add);
   const auto length = static_cast<std::int64_t>(ids.size());
   if (length == 0 || length > model->architecture().max_positions) {
     throw UserError("--prompt", fmt::format("has {} tokens (the model takes 1 to {})", length,
                                             model->architecture().max_positions));
   }
+  require_in_vocabulary(ids, tokenizer, model->architecture().vocabulary, "--prompt");
   ForwardOptions options;
   options.last_block = LastBlock::all_positions;
   const Pass pass = model->forward(whole_batch(model->embed(at::tensor(ids).unsqueeze(0))), options);

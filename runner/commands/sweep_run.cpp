@@ -120,6 +120,9 @@ void Run::warn(std::set<std::string>& said) const {
     std::cerr << "tributary: note: '" << method.name << "' drops the rule " << name_of(rule)
               << ", which has no place to act in a " << job_.architecture().family << " model\n";
   }
+  for (const std::string& note : notes_on_model(job_)) {
+    if (said.insert(note).second) std::cerr << "tributary: note: " << note << '\n';
+  }
   note_numbers(said);
   for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
   note_unused();

@@ -19,12 +19,14 @@ namespace {
 
 /// Prompts of attribution.baseline_file that have the run's token length.
 std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, const Tokenizer& tokenizer,
-                                                     std::int64_t length) {
+                                                     std::int64_t length, std::int64_t vocabulary) {
   std::vector<std::vector<std::int64_t>> prompts;
   for (const PromptPair& pair : read_pairs(config.baseline_file)) {
     const std::string& text = config.unpaired || !pair.patch_prefix ? pair.clean_prefix : *pair.patch_prefix;
     std::vector<std::int64_t> ids = tokenizer.encode(text, SpecialTokens::add);
-    if (static_cast<std::int64_t>(ids.size()) == length) prompts.push_back(std::move(ids));
+    if (static_cast<std::int64_t>(ids.size()) != length) continue;
+    require_in_vocabulary(ids, tokenizer, vocabulary, fmt::format("{}:{}", pair.file, pair.line));
+    prompts.push_back(std::move(ids));
   }
   if (prompts.empty()) {
     throw UserError(
@@ -155,12 +157,22 @@ void settle_job(Job& job, const Settings& settings) {
                       "holds means for one token length, and the training pairs have several; set pairs.length and "
                       "positions: keep");
     }
-    job.baseline_prompts = read_baseline(job.config, *job.tokenizer, job.pairs.train.front().length());
+    job.baseline_prompts =
+        read_baseline(job.config, *job.tokenizer, job.pairs.train.front().length(), job.architecture().vocabulary);
   }
   settle_sizes(job, settings);
   check_steering(job, settings);
   settle_rules(job);
   settle_quadrature(job);
+}
+
+void require_in_vocabulary(const std::vector<std::int64_t>& ids, const Tokenizer& tokenizer, std::int64_t vocabulary,
+                           const std::string& where) {
+  const std::int64_t largest = ids.empty() ? -1 : *std::max_element(ids.begin(), ids.end());
+  if (largest < vocabulary) return;
+  throw UserError(where, fmt::format("token {} ('{}') is outside the model's vocabulary of {}; use the tokenizer.json "
+                                     "that belongs to the model",
+                                     largest, tokenizer.text_of(largest), vocabulary));
 }
 
 bool lacks_counterfactuals(const PairSet& pairs) {

@@ -4,7 +4,12 @@
 // What of a run's configuration can only be settled beside its model and its pairs.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "io/config.h"
+#include "io/tokenizer.h"
 #include "runner/job/job.h"
 
 namespace tributary {
@@ -23,6 +28,10 @@ void settle_rules(Job& job);
 /// In bfloat16 residuals are rounding noise, so adaptive takes its points from a float32 pilot. Throws UserError where
 /// the rules leave a pilot nothing to compare with.
 void settle_quadrature(Job& job);
+
+/// Throws UserError where a prompt holds a token that the model's embedding has no row for.
+void require_in_vocabulary(const std::vector<std::int64_t>& ids, const Tokenizer& tokenizer, std::int64_t vocabulary,
+                           const std::string& where);
 
 /// Whether a pair, training or held out, has no counterfactual prompt.
 bool lacks_counterfactuals(const PairSet& pairs);

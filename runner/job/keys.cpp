@@ -91,6 +91,12 @@ std::vector<Key> make_table() {
            "what of an answer is compared: whole (answers of several tokens are unfit), or its first-token (pairs "
            "whose answers begin with the same one are unfit)",
        .choices = {"whole", "first-token"}},
+      {.path = "pairs.bos",
+       .kind = Kind::text,
+       .meaning = "what stands before every prompt: what tokenizer.json puts there (file, the default), the folder's "
+                  "bos_token "
+                  "too (add), or nothing (omit)",
+       .choices = {"file", "add", "omit"}},
       {.path = "pairs.correct_only",
        .kind = Kind::boolean,
        .fallback = "false",

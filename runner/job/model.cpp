@@ -64,6 +64,10 @@ WeightStore node_store(const std::shared_ptr<NodeMemory>& memory) {
           memory->writes() ? WeightStore::Role::fill : WeightStore::Role::share};
 }
 
+Architecture described(const Checkpoint& checkpoint) {
+  return describe_architecture(checkpoint.config(), (checkpoint.folder() / "config.json").string());
+}
+
 TensorSource source_of(const Checkpoint& checkpoint) {
   TensorSource source;
   source.where = checkpoint.folder().string();
@@ -75,8 +79,13 @@ TensorSource source_of(const Checkpoint& checkpoint) {
   return source;
 }
 
+/// What config.json says, but for embeddings that it ties and that are stored apart.
 Architecture architecture_of(const Checkpoint& checkpoint) {
-  return describe_architecture(checkpoint.config(), (checkpoint.folder() / "config.json").string());
+  Architecture architecture = described(checkpoint);
+  if (architecture.tied_embeddings) {
+    architecture.tied_embeddings = !has_own_head(checkpoint.config(), source_of(checkpoint));
+  }
+  return architecture;
 }
 
 }  // namespace
@@ -116,13 +125,17 @@ std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint
   return std::make_shared<const Transformer>(std::move(architecture), std::move(weights));
 }
 
+bool has_untied_head(const Checkpoint& checkpoint, const Architecture& architecture) {
+  return described(checkpoint).tied_embeddings && !architecture.tied_embeddings;
+}
+
 const std::string& LoadedModel::hash() {
   if (!hash_) hash_ = checkpoint_.hash();
   return *hash_;
 }
 
 const Tokenizer& LoadedModel::tokenizer() {
-  if (!tokenizer_) tokenizer_ = Tokenizer::load(checkpoint_.folder() / "tokenizer.json");
+  if (!tokenizer_) tokenizer_ = Tokenizer::of_model(checkpoint_.folder());
   return *tokenizer_;
 }
 
@@ -130,7 +143,7 @@ const PairSet& LoadedModel::pairs(const PairOptions& options) {
   for (const auto& [known, pairs] : pairs_) {
     if (known == options) return pairs;
   }
-  return pairs_.emplace_back(options, prepare_pairs(options, tokenizer())).second;
+  return pairs_.emplace_back(options, prepare_pairs(options, tokenizer().with_bos(options.bos))).second;
 }
 
 void LoadedModel::require_finite(const Transformer& network) {

@@ -28,7 +28,7 @@ namespace tributary {
 at::ScalarType dtype_named(const std::string& name);
 
 /// Throws UserError unless the stored tensors are those that config.json describes: missing, misshapen or unused ones.
-/// Reads none of them.
+/// Reads none of them, but for an unembedding that is stored beside the embedding that config.json ties it to.
 void check_weights(const Checkpoint& checkpoint);
 
 /// The network of a checkpoint. Weights that are stored in `type` stay in the mapping; what must be converted or joined
@@ -36,6 +36,15 @@ void check_weights(const Checkpoint& checkpoint);
 /// Throws UserError: unknown architecture, missing, misshapen or unused tensors.
 std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type,
                                                     const at::Device& device, const Communicator& comm);
+
+/// Whether a network has an unembedding of its own although config.json ties it to the embedding: both are stored, and
+/// they differ.
+bool has_untied_head(const Checkpoint& checkpoint, const Architecture& architecture);
+
+/// What to tell people of such a network.
+inline constexpr const char* untied_head_note =
+    "config.json says tie_word_embeddings: true, but the stored lm_head.weight differs from the embedding: it is used, "
+    "as in transformers 5 (4 ties the two)";
 
 /// A checkpoint with what has been made of it.
 class LoadedModel {
@@ -47,7 +56,7 @@ class LoadedModel {
   [[nodiscard]] const std::string& hash();
   /// What running a little of its networks has told.
   [[nodiscard]] const std::shared_ptr<ModelMeasures>& measures() const { return measures_; }
-  /// Its tokenizer.json, read once. Throws UserError.
+  /// Its tokenizer, read once. Throws UserError.
   const Tokenizer& tokenizer();
   /// Prompt pairs for it, read and checked once for equal options. Throws UserError.
   const PairSet& pairs(const PairOptions& options);

@@ -12,6 +12,7 @@
 #include "io/pair_notes.h"
 #include "runner/job/answers.h"
 #include "runner/job/averaged_prompts.h"
+#include "runner/job/model.h"
 
 namespace tributary {
 namespace {
@@ -20,6 +21,21 @@ constexpr std::array<const char*, 4> circuit_sizes = {"circuit.counts", "circuit
                                                       "circuit.mass"};
 
 }  // namespace
+
+std::vector<std::string> notes_on_model(const Job& job) {
+  std::vector<std::string> notes;
+  if (job.checkpoint && has_untied_head(*job.checkpoint, job.architecture())) notes.emplace_back(untied_head_note);
+  for (std::string& note : job.tokenizer->notes()) notes.push_back(std::move(note));
+  return notes;
+}
+
+std::string text_of_prefix(const Tokenizer& tokenizer) {
+  std::string text;
+  for (const std::int64_t id : tokenizer.prefix_ids()) {
+    text += fmt::format("{}'{}' ({})", text.empty() ? "" : " ", tokenizer.text_of(id), id);
+  }
+  return text.empty() ? "nothing" : text;
+}
 
 bool wants_circuits(const Settings& settings) {
   return std::any_of(circuit_sizes.begin(), circuit_sizes.end(),
@@ -49,7 +65,11 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
 }
 
 std::vector<std::string> notes_on(const Job& job, const Settings& settings) {
-  std::vector<std::string> notes = notes_on_numbers(job, settings);
+  std::vector<std::string> notes = notes_on_model(job);
+  if (!job.tokenizer->prefix_ids().empty()) {
+    notes.push_back("every prompt begins with " + text_of_prefix(*job.tokenizer) + ", which the tokenizer puts there");
+  }
+  for (std::string& note : notes_on_numbers(job, settings)) notes.push_back(std::move(note));
   for (std::string& note : notes_on_means(job)) notes.push_back(std::move(note));
   return notes;
 }

@@ -8,9 +8,16 @@
 #include <vector>
 
 #include "io/config.h"
+#include "io/tokenizer.h"
 #include "runner/job/job.h"
 
 namespace tributary {
+
+/// Where versions of transformers make other ids or other weights of the model's folder, a line each.
+std::vector<std::string> notes_on_model(const Job& job);
+
+/// What a tokenizer puts before every prompt: "'<s>' (1)", or "nothing".
+std::string text_of_prefix(const Tokenizer& tokenizer);
 
 /// Whether sizes of circuits are given, so that circuits are not those of the defaults.
 bool wants_circuits(const Settings& settings);
@@ -18,7 +25,7 @@ bool wants_circuits(const Settings& settings);
 /// Fewer pairs or nodes than asked for, circuits without pairs: a line each.
 std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settings);
 
-/// Those, and notes_on_means (averaged_prompts.h).
+/// All of those, and notes_on_means (averaged_prompts.h).
 std::vector<std::string> notes_on(const Job& job, const Settings& settings);
 
 }  // namespace tributary

@@ -45,7 +45,7 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   });
   require_one_kind(job.device, comm);
   LoadedModel& model = shelf.model(job.config.model);
-  agreed(comm, [&] { job.tokenizer = model.tokenizer(); });
+  agreed(comm, [&] { job.tokenizer = model.tokenizer().with_bos(job.config.pairs.bos); });
   job.measures = model.measures();
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.working = model.network(type, job.device, comm);

@@ -69,6 +69,9 @@ PairOptions pair_options(const Settings& settings) {
   pairs.overlap = chosen<Overlap>(settings, "pairs.overlap", {{"refuse", Overlap::refuse}, {"allow", Overlap::allow}});
   pairs.answer =
       chosen<Answer>(settings, "pairs.answer", {{"whole", Answer::whole}, {"first-token", Answer::first_token}});
+  if (settings.has("pairs.bos")) {
+    pairs.bos = chosen<Bos>(settings, "pairs.bos", {{"file", Bos::file}, {"add", Bos::add}, {"omit", Bos::omit}});
+  }
   pairs.length = settings.get<std::int64_t>("pairs.length");
   pairs.one_length = settings.at<std::string>("positions") == "keep";
   return pairs;

@@ -49,7 +49,7 @@ const Architecture& SketchShelf::architecture(const std::filesystem::path& folde
 
 const Tokenizer& SketchShelf::tokenizer(const std::filesystem::path& folder) {
   std::optional<ReadOnce<Tokenizer>>& tokenizer = models_[folder].tokenizer;
-  if (!tokenizer) tokenizer.emplace([&] { return Tokenizer::load(folder / "tokenizer.json"); });
+  if (!tokenizer) tokenizer.emplace([&] { return Tokenizer::of_model(folder); });
   return tokenizer->value();
 }
 
@@ -59,7 +59,8 @@ const PairSet& SketchShelf::pairs(const std::filesystem::path& folder, const Pai
     if (same == options) return pairs.value();
   }
   const Tokenizer& words = tokenizer(folder);
-  return known.emplace_back(options, ReadOnce<PairSet>([&] { return prepare_pairs(options, words); })).second.value();
+  const auto read = [&] { return prepare_pairs(options, words.with_bos(options.bos)); };
+  return known.emplace_back(options, ReadOnce<PairSet>(read)).second.value();
 }
 
 void SketchShelf::require_weights(const std::filesystem::path& folder) {
@@ -92,7 +93,7 @@ Job SketchShelf::job(const Settings& settings, const at::Device& device) {
   job.working = network(folder, type);
   job.exact = type == at::kBFloat16 ? network(folder, at::kFloat) : job.working;
   job.measures = models_[folder].measures;
-  job.tokenizer = tokenizer(folder);
+  job.tokenizer = tokenizer(folder).with_bos(job.config.pairs.bos);
   job.pairs = pairs(folder, pair_options_for(job.config, job.architecture()));
   settle_job(job, settings);
   job.group = group_of(job, settings);  // paths stand for models

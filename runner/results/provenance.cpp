@@ -18,6 +18,7 @@
 #include "common/hash.h"
 #include "common/text.h"
 #include "common/version.h"
+#include "runner/job/notes.h"
 #include "runner/machine/host.h"
 #include "runner/machine/memory_limits.h"
 #include "runner/machine/processor.h"
@@ -69,8 +70,17 @@ std::vector<std::string> prefix_texts(const Job& job) {
   return texts;
 }
 
-std::string tokenizer_hash(const Job& job) {
-  return hash_of(read_file((job.checkpoint->folder() / "tokenizer.json").string()));
+std::string hash_of_file(const Job& job, const std::string& name) {
+  return hash_of(read_file((job.checkpoint->folder() / name).string()));
+}
+
+/// "name hash" of the files beside tokenizer.json that say which tokens there are.
+std::vector<std::string> tokenizer_files(const Job& job) {
+  std::vector<std::string> files;
+  for (const std::string& name : job.tokenizer->companion_files()) {
+    files.push_back(name + " " + hash_of_file(job, name));
+  }
+  return files;
 }
 
 }  // namespace
@@ -102,7 +112,9 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
       {"model", job.config.model.filename().string()},
       {"model_hash", job.model_hash},
       {"config_json", job.checkpoint->config().dump()},
-      {"tokenizer_hash", tokenizer_hash(job)},
+      {"tokenizer_hash", hash_of_file(job, "tokenizer.json")},
+      {"tokenizer_files", tokenizer_files(job)},
+      {"model_notes", notes_on_model(job)},
       {"prefix_ids", job.tokenizer->prefix_ids()},
       {"prefix_tokens", prefix_texts(job)},
       {"overrides", facts.overrides},

@@ -143,6 +143,38 @@ TEST_F(TokenizerTest, PutsSpecialTokensAroundTheText) {
   EXPECT_THAT(load(small_model()).prefix_ids(), ElementsAre());
 }
 
+TEST_F(TokenizerTest, OneTokenBeforeAndOneBehindAsRobertaHasThem) {
+  json model = small_model();
+  for (const char* const type : {"RobertaProcessing", "BertProcessing"}) {
+    model["post_processor"] = {{"type", type}, {"cls", {"t", 2}}, {"sep", {"c", 3}}};
+    EXPECT_THAT(ids(model, "hot"), ElementsAre(2, 8, 3));
+    EXPECT_THAT(load(model).prefix_ids(), ElementsAre(2));
+  }
+}
+
+// As the `tokenizers` package has it.
+TEST_F(TokenizerTest, AnAddedTokensIdComesFromTheVocabularyNotFromItsDescription) {
+  json model = small_model();
+  model["added_tokens"] = {added(20, "<a>"), added(3, "hot"), added(13, "<b>")};
+  const Tokenizer tokenizer = load(model);
+  EXPECT_THAT(tokenizer.encode("<a>hot<b>", SpecialTokens::omit), ElementsAre(13, 8, 14));
+  EXPECT_THAT(tokenizer.notes(), ElementsAre(AllOf(HasSubstr("'<a>' is 13, not 20"), HasSubstr("'hot' is 8, not 3"),
+                                                   HasSubstr("'<b>' is 14, not 13"))));
+  model["added_tokens"] = {added(13, "<a>"), added(8, "hot")};
+  EXPECT_THAT(load(model).notes(), ElementsAre());
+}
+
+TEST_F(TokenizerTest, ManyAddedTokensAreReadAndFoundInMoments) {
+  json model = small_model();
+  json& tokens = model["added_tokens"];
+  for (int i = 0; i < 200'000; ++i) tokens.push_back(added(13 + i, "h" + std::to_string(i) + "x"));
+  // Comparing each with each would take minutes, and so would trying each at every place of a text.
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += "h1";
+  text += "h7x";
+  EXPECT_EQ(load(model).encode(text, SpecialTokens::omit).size(), 100'001U);  // this vocabulary has no 1
+}
+
 TEST_F(TokenizerTest, FindsTheLongestAddedToken) {
   json model = small_model();
   model["added_tokens"] = {added(13, "<a"), added(14, "<a><"), added(7, "ot")};
@@ -254,14 +286,12 @@ TEST_F(TokenizerTest, RefusesByNameWhatItDoesNotKnow) {
       {"/pre_tokenizer", R"({"type": "Metaspace"})", "'Metaspace' is not supported; this program knows ByteLevel"},
       {"/pre_tokenizer", R"({"type": "Digits", "individual_digits": true})", "only byte-level BPE is supported"},
       {"/pre_tokenizer", "null", "'pre_tokenizer' is missing"},
-      {"/post_processor", R"({"type": "RobertaProcessing"})", "the post-processor 'RobertaProcessing'"},
+      {"/post_processor", R"({"type": "PairProcessing"})", "the post-processor 'PairProcessing'"},
+      {"/post_processor", R"({"type": "BertProcessing", "cls": ["<s>"], "sep": ["</s>", 2]})", "a token and its id"},
       {"/post_processor", R"({"type": "TemplateProcessing", "special_tokens": {}, "single": []})", "exactly once"},
       {"/post_processor",
        R"({"type": "TemplateProcessing", "special_tokens": {}, "single": [{"SpecialToken": {"id": "<s>"}}]})",
        "no token '<s>'"},
-      {"/added_tokens", R"([{"id": 20, "content": "x", "single_word": false, "lstrip": false, "rstrip": false,
-                            "normalized": false}])",
-       "has the id 20 here, but by the vocabulary it is 13"},
       {"/added_tokens", "{}", "added_tokens: expected a list, found object"},
   };
   for (const auto& test : cases) {

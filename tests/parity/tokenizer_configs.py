@@ -196,6 +196,43 @@ def behaviors(config):
     return other_splits(config, *steps, pre_tokenizers.Digits(False), byte_level())
 
 
+def punctuation(config):
+    """Every behaviour, and one token before and behind, as RoBERTa has them."""
+    names = ("merged_with_previous", "merged_with_next", "contiguous", "isolated")
+    splits = [split(r"\s+(?=[^\s])"), *map(pre_tokenizers.Punctuation, names)]
+    other_splits(config, *splits, byte_level(regex=True))
+    add_tokens(config, {"<s>": SPECIAL, "</s>": SPECIAL})
+    ids = {token["content"]: token["id"] for token in config["added_tokens"]}
+    config["post_processor"] = {
+        "type": "RobertaProcessing",
+        "sep": ["</s>", ids["</s>"]],
+        "cls": ["<s>", ids["<s>"]],
+        "trim_offsets": True,
+        "add_prefix_space": True,
+    }
+    return config
+
+
+def falcon(config):
+    """Steps behind ByteLevel, as Falcon has them."""
+    digits = pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")
+    steps = pre_tokenizers.Punctuation("contiguous"), byte_level(regex=True), pre_tokenizers.Digits(False), digits
+    return other_splits(config, *steps)
+
+
+def misnumbered(config):
+    """Added tokens whose declared ids are not those that the vocabulary gives them."""
+    add_tokens(config, {"<a>": SPECIAL, "<b>": {}, "hot": {"normalized": True}})
+    for token, wrong in zip(config["added_tokens"], (90001, 7, 90000, 3), strict=True):
+        token["id"] = wrong
+    return config
+
+
+def many_tokens(config):
+    """Tokens that share beginnings, in no order of their lengths."""
+    return add_tokens(config, {f"<{'x' * (i * 7 % 40)}{i}>"[: 3 + i % 45]: {"lstrip": i % 3 == 0} for i in range(400)})
+
+
 def normalizing(config, *steps):
     config["normalizer"] = {"type": "Sequence", "normalizers": list(steps)}
     return config
@@ -266,6 +303,11 @@ def all_configs():
         "cl100k": other_splits(fresh(), split(CL100K), byte_level()),
         "o200k": other_splits(fresh(), split(O200K), byte_level(prefix=True)),
         "deepseek3": other_splits(fresh(), split(r"\p{N}{1,3}"), split(CJK), split(DEEPSEEK3), byte_level()),
+        "punctuation": punctuation(fresh()),
+        "punctuation-removed": other_splits(fresh(), pre_tokenizers.Punctuation("removed"), byte_level(regex=True)),
+        "falcon": falcon(fresh()),
+        "misnumbered": misnumbered(fresh()),
+        "many-tokens": many_tokens(fresh()),
         "unknown": few_bytes(fuse=False),
         "unknown-fused": few_bytes(fuse=True),
         "unknown-dropped": few_bytes(fuse=None),

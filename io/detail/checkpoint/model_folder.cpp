@@ -12,6 +12,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
+#include "io/detail/checkpoint/other_formats.h"
 
 namespace tributary::detail::checkpoint {
 namespace {
@@ -130,6 +131,7 @@ void require_model_folder(const fs::path& given) {
                     fmt::format("is where the Hugging Face Hub's cache keeps {}, not a checkpoint; {}",
                                 repository_of(root.filename().string()), advice_of(snapshots_of(root))));
   }
+  if (const std::string adapter = about_adapter(folder); !adapter.empty()) throw UserError(folder.string(), adapter);
   throw UserError(folder.string(),
                   fmt::format("has no config.json (it says what kind of model this is); {}", checkpoint_wanted));
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 
 #include "io/detail/base/utf8.h"
 #include "io/detail/tokenizer/unicode_additions.h"
@@ -42,22 +43,45 @@ std::string_view without_spaces_at_end(std::string_view text) {
   return text;
 }
 
-}  // namespace
-
-void TokenFinder::add(std::string form, const AddedToken& token) {
-  if (form.empty()) return;
-  std::vector<Entry>& entries = by_first_byte_[form.front()];
-  const auto place = std::find_if(entries.begin(), entries.end(),
-                                  [&form](const Entry& entry) { return entry.form.size() < form.size(); });
-  entries.insert(place, {std::move(form), token});
+AddedToken read_added_token(const JsonView& description) {
+  return {.content = description.at("content").text(),
+          .single_word = description.at("single_word").flag(),
+          .lstrip = description.at("lstrip").flag(),
+          .rstrip = description.at("rstrip").flag(),
+          .normalized = description.at("normalized").flag(),
+          .special = description.flag("special", false)};
 }
 
-const TokenFinder::Entry* TokenFinder::longest_at_front(std::string_view text) const {
-  const auto entries = by_first_byte_.find(text.front());
-  if (entries == by_first_byte_.end()) return nullptr;
-  const auto entry = std::find_if(entries->second.begin(), entries->second.end(),
-                                  [text](const Entry& candidate) { return text.starts_with(candidate.form); });
-  return entry == entries->second.end() ? nullptr : &*entry;
+}  // namespace
+
+std::vector<DeclaredToken> read_added_tokens(const std::optional<JsonView>& description) {
+  std::vector<DeclaredToken> tokens;
+  if (!description) return tokens;
+  for (const JsonView& token : description->elements()) {
+    tokens.push_back({token.at("id").id(), read_added_token(token)});
+  }
+  return tokens;
+}
+
+void TokenFinder::add(const std::string& form, const AddedToken& token, std::int64_t id, FindSpecial special) {
+  if (form.empty()) return;
+  const bool never = special == FindSpecial::no && token.special;
+  if (!entries_.emplace(form, Entry{id, token.single_word, token.lstrip, token.rstrip, never}).second) return;
+  std::vector<std::size_t>& lengths = lengths_[form.front()];
+  const auto place = std::lower_bound(lengths.begin(), lengths.end(), form.size(), std::greater<>());
+  if (place == lengths.end() || *place != form.size()) lengths.insert(place, form.size());
+}
+
+std::optional<TokenFinder::Found> TokenFinder::longest_at_front(std::string_view text) const {
+  const auto lengths = lengths_.find(text.front());
+  if (lengths == lengths_.end()) return std::nullopt;
+  for (const std::size_t length : lengths->second) {
+    if (length > text.size()) continue;
+    if (const auto entry = entries_.find(text.substr(0, length)); entry != entries_.end()) {
+      return Found{length, &entry->second};
+    }
+  }
+  return std::nullopt;
 }
 
 std::vector<TextOrToken> TokenFinder::split(std::string_view text) const {
@@ -67,17 +91,18 @@ std::vector<TextOrToken> TokenFinder::split(std::string_view text) const {
     if (done < end) pieces.push_back({text.substr(done, end - done), std::nullopt});
   };
   for (std::size_t at = 0; at < text.size();) {
-    const Entry* found = longest_at_front(text.substr(at));
-    if (found == nullptr) {
+    const auto found = longest_at_front(text.substr(at));
+    if (!found) {
       ++at;
       continue;
     }
-    const AddedToken& token = found->token;
+    const Entry& token = *found->entry;
     const std::size_t begin = at;
-    const std::size_t end = at + found->form.size();
+    const std::size_t end = at + found->length;
     // The `tokenizers` package goes on behind the match even when it then discards it, but not behind the spaces that
     // rstrip swallows: a token that begins with these spaces is still found.
     at = end;
+    if (token.never) continue;
     if (token.single_word && is_inside_word(text.substr(0, begin), text.substr(end))) continue;
     add_text_until(token.lstrip ? without_spaces_at_end(text.substr(0, begin)).size() : begin);
     pieces.push_back({{}, token.id});
@@ -87,40 +112,29 @@ std::vector<TextOrToken> TokenFinder::split(std::string_view text) const {
   return pieces;
 }
 
-AddedTokens::AddedTokens(const std::optional<JsonView>& description, const BpeModel& model,
-                         const Normalizer& normalizer) {
-  if (description) read(description->elements(), model);
-  for (const AddedToken& token : tokens_) {
-    contents_.emplace(token.id, token.content);
-    if (token.normalized) {
-      in_normalized_text_.add(normalizer.normalize(token.content), token);
-    } else {
-      in_raw_text_.add(token.content, token);
-    }
-  }
-}
-
-void AddedTokens::read(const std::vector<JsonView>& descriptions, const BpeModel& model) {
+AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const BpeModel& model, const Normalizer& normalizer,
+                         FindSpecial special) {
   std::int64_t next_id = model.size();
-  std::unordered_map<std::string, std::size_t> places;
-  for (const JsonView& description : descriptions) {
-    AddedToken token{description.at("content").text(),     description.at("id").id(),
-                     description.at("single_word").flag(), description.at("lstrip").flag(),
-                     description.at("rstrip").flag(),      description.at("normalized").flag()};
+  for (const AddedToken& token : tokens) {
     if (token.content.empty()) continue;
-    const auto [place, is_new] = places.emplace(token.content, tokens_.size());
+    const auto [place, is_new] = places_.emplace(token.content, tokens_.size());
+    if (!is_new) {
+      AddedToken& known = tokens_[place->second].token;
+      const bool was_special = known.special;
+      known = token;
+      known.special = known.special || was_special;
+      continue;
+    }
     const auto in_vocabulary = model.id_of(token.content);
-    if (is_new && !in_vocabulary) ++beyond_vocabulary_;
-    const std::int64_t expected = in_vocabulary ? *in_vocabulary : is_new ? next_id++ : tokens_[place->second].id;
-    if (token.id != expected) {
-      description.refuse("the token '" + token.content + "' has the id " + std::to_string(token.id) +
-                         " here, but by the vocabulary it is " + std::to_string(expected) + "; correct the file");
-    }
-    if (is_new) {
-      tokens_.push_back(std::move(token));
-    } else {
-      tokens_[place->second] = std::move(token);  // the last description of a token counts
-    }
+    const std::int64_t id = in_vocabulary ? *in_vocabulary : next_id;
+    if (!in_vocabulary) ++beyond_vocabulary_;
+    next_id = std::max(next_id, id + 1);
+    tokens_.push_back({id, token});
+  }
+  for (const auto& [id, token] : tokens_) {
+    contents_.emplace(id, token.content);
+    TokenFinder& finder = token.normalized ? in_normalized_text_ : in_raw_text_;
+    finder.add(token.normalized ? normalizer.normalize(token.content) : token.content, token, id, special);
   }
 }
 
@@ -128,6 +142,12 @@ std::optional<std::string_view> AddedTokens::content_of(std::int64_t id) const {
   const auto entry = contents_.find(id);
   if (entry == contents_.end()) return std::nullopt;
   return entry->second;
+}
+
+std::optional<std::int64_t> AddedTokens::id_of(const std::string& content) const {
+  const auto place = places_.find(content);
+  if (place == places_.end()) return std::nullopt;
+  return tokens_[place->second].id;
 }
 
 }  // namespace tributary::detail::tokenizer

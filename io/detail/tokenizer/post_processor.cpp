@@ -32,6 +32,18 @@ PostProcessor read_template(const JsonView& description) {
   return processor;
 }
 
+/// ["<s>", 0]
+std::int64_t read_pair(const JsonView& pair) {
+  const std::vector<JsonView> parts = pair.elements();
+  if (parts.size() != 2) pair.refuse("expected a token and its id; correct the file");
+  return parts[1].id();
+}
+
+/// One token before and one behind every text (BERT, RoBERTa).
+PostProcessor read_surrounding(const JsonView& description) {
+  return {{read_pair(description.at("cls"))}, {read_pair(description.at("sep"))}};
+}
+
 std::optional<PostProcessor> read(const JsonView& description);
 
 std::optional<PostProcessor> read_sequence(const JsonView& description) {
@@ -49,8 +61,10 @@ std::optional<PostProcessor> read(const JsonView& description) {
   const std::string type = description.at("type").text();
   if (type == "ByteLevel") return std::nullopt;  // it changes character offsets only, not ids
   if (type == "TemplateProcessing") return read_template(description);
+  if (type == "RobertaProcessing" || type == "BertProcessing") return read_surrounding(description);
   if (type == "Sequence") return read_sequence(description);
-  description.refuse_unknown("post-processor", type, {"ByteLevel", "Sequence", "TemplateProcessing"});
+  description.refuse_unknown("post-processor", type,
+                             {"BertProcessing", "ByteLevel", "RobertaProcessing", "Sequence", "TemplateProcessing"});
 }
 
 }  // namespace

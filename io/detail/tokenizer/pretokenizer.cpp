@@ -71,13 +71,21 @@ void PreTokenizer::add_steps(const JsonView& description) {
     steps_.emplace_back(split_rule_of(description));
   } else if (type == "Digits") {
     steps_.emplace_back(digits_rule_of(description));
+  } else if (type == "Punctuation") {
+    const auto behavior = description.find("behavior");
+    steps_.emplace_back(Punctuation{find_punctuation(), behavior ? behavior_of(*behavior) : SplitBehavior::isolated});
   } else {
-    description.refuse_unknown("pre-tokeniser", type, {"ByteLevel", "Digits", "Sequence", "Split"});
+    description.refuse_unknown("pre-tokeniser", type, {"ByteLevel", "Digits", "Punctuation", "Sequence", "Split"});
   }
 }
 
 std::vector<std::string> PreTokenizer::apply(const SplitRule& rule, const std::string& piece) {
   const std::vector<std::string_view> pieces = rule.pieces(piece);
+  return {pieces.begin(), pieces.end()};
+}
+
+std::vector<std::string> PreTokenizer::apply(const Punctuation& rule, const std::string& piece) {
+  const std::vector<std::string_view> pieces = pieces_of(piece, rule.find(piece), rule.behavior);
   return {pieces.begin(), pieces.end()};
 }
 

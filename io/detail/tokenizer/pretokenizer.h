@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "io/detail/base/json_view.h"
+#include "io/detail/tokenizer/punctuation.h"
 #include "io/detail/tokenizer/split_rule.h"
 
 namespace tributary::detail::tokenizer {
@@ -30,9 +31,14 @@ class PreTokenizer {
     Prefix prefix;
     std::optional<SplitRule> rule;
   };
-  using Step = std::variant<SplitRule, ByteLevel>;
+  struct Punctuation {
+    FindSpans find;
+    SplitBehavior behavior;
+  };
+  using Step = std::variant<SplitRule, Punctuation, ByteLevel>;
 
   static std::vector<std::string> apply(const SplitRule& rule, const std::string& piece);
+  static std::vector<std::string> apply(const Punctuation& rule, const std::string& piece);
   static std::vector<std::string> apply(const ByteLevel& step, const std::string& piece);
   void add_steps(const JsonView& description);
 

@@ -58,6 +58,14 @@ std::vector<Span> apply(SplitBehavior behavior, std::vector<Span> spans) {
 
 }  // namespace
 
+std::vector<std::string_view> pieces_of(std::string_view text, std::vector<Span> spans, SplitBehavior behavior) {
+  std::vector<std::string_view> pieces;
+  for (const Span& span : apply(behavior, std::move(spans))) {
+    if (span.begin < span.end) pieces.push_back(text.substr(span.begin, span.end - span.begin));
+  }
+  return pieces;
+}
+
 Pattern pattern_of(const JsonView& description) {
   if (const auto regex = description.find("Regex")) return Pattern::from_regex(regex->text(), regex->file());
   if (const auto text = description.find("String")) return Pattern::from_text(text->text(), text->file());
@@ -69,11 +77,7 @@ std::vector<std::string_view> SplitRule::pieces(std::string_view text) const {
   if (on == SplitOn::gaps) {
     for (Span& span : spans) span.kind = span.kind == Span::Kind::match ? Span::Kind::gap : Span::Kind::match;
   }
-  std::vector<std::string_view> pieces;
-  for (const Span& span : apply(behavior, std::move(spans))) {
-    if (span.begin < span.end) pieces.push_back(text.substr(span.begin, span.end - span.begin));
-  }
-  return pieces;
+  return pieces_of(text, std::move(spans), behavior);
 }
 
 }  // namespace tributary::detail::tokenizer

@@ -27,6 +27,9 @@ enum class SplitBehavior {
 /// Whether the pattern describes the separators or what lies between them.
 enum class SplitOn { matches, gaps };
 
+/// Pieces of a text that these stretches cover, in order; none is empty, and they point into `text`.
+std::vector<std::string_view> pieces_of(std::string_view text, std::vector<Span> spans, SplitBehavior behavior);
+
 struct SplitRule {
   Pattern pattern;
   SplitBehavior behavior;

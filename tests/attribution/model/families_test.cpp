@@ -189,12 +189,59 @@ TEST(Families, EveryActivationByEachOfItsNames) {
 
 TEST(Families, AWindowIsMistralsAlone) {
   EXPECT_EQ(window_of(described(llama_form("mistral", {{"sliding_window", 7}}))), 7);
-  EXPECT_EQ(window_of(described(llama_form("mistral"))), std::nullopt);
   EXPECT_EQ(window_of(described(llama_form("mistral", {{"sliding_window", nullptr}}))), std::nullopt);
   EXPECT_EQ(window_of(described(llama_form("llama", {{"sliding_window", 7}}))), std::nullopt);
   // Qwen2 stores a window that it does not use unless told to.
   EXPECT_EQ(window_of(described(llama_form("qwen2", {{"sliding_window", 7}, {"use_sliding_window", false}}))),
             std::nullopt);
+  // An absent key is transformers' default; what is no shorter than the longest prompt is no window.
+  EXPECT_EQ(window_of(described(llama_form("mistral", {{"max_position_embeddings", 8192}}))), 4096);
+  EXPECT_EQ(window_of(described(llama_form("mistral"))), std::nullopt);
+  EXPECT_EQ(window_of(described(llama_form("mistral", {{"sliding_window", 64}}))), std::nullopt);
+}
+
+TEST(Families, Qwen2sWindowMayBeThatOfNoBlock) {
+  const auto qwen2 = [](const json& more) {
+    json config = llama_form("qwen2", {{"use_sliding_window", true}, {"sliding_window", 7}, {"max_window_layers", 2}});
+    config.update(more);
+    return config;
+  };
+  EXPECT_EQ(window_of(described(qwen2(json::object()))), std::nullopt);
+  EXPECT_EQ(window_of(described(qwen2({{"max_window_layers", nullptr}}))), std::nullopt);  // 28
+  EXPECT_EQ(window_of(described(qwen2({{"max_window_layers", 0}, {"sliding_window", nullptr}}))), std::nullopt);
+  EXPECT_EQ(window_of(described(qwen2({{"max_window_layers", 0}, {"sliding_window", 64}}))), std::nullopt);
+  const json full = json::array({"full_attention", "full_attention"});
+  EXPECT_EQ(window_of(described(qwen2({{"max_window_layers", 0}, {"layer_types", full}}))), std::nullopt);
+  for (const int layers : {0, 1}) {
+    EXPECT_THAT(refusal(qwen2({{"max_window_layers", layers}})),
+                AllOf(HasSubstr("'use_sliding_window' is true"), HasSubstr("'max_window_layers'")));
+  }
+}
+
+TEST(Families, LayerTypesMustSayOfEveryLayerWhatTheFamilyDoes) {
+  const json full = json::array({"full_attention", "full_attention"});
+  const json mixed = json::array({"full_attention", "sliding_attention"});
+  const json sliding = json::array({"sliding_attention", "sliding_attention"});
+  for (const char* const family : {"llama", "qwen2", "mistral"}) {
+    EXPECT_EQ(window_of(described(llama_form(family, {{"layer_types", full}, {"sliding_window", nullptr}}))),
+              std::nullopt);
+    for (const json& types : {mixed, json(3), json::array({"full_attention", 3})}) {
+      EXPECT_THAT(refusal(llama_form(family, {{"layer_types", types}})), HasSubstr("'layer_types' does not say"));
+    }
+  }
+  EXPECT_THAT(refusal(llama_form("llama", {{"layer_types", sliding}})), HasSubstr("say full_attention of every layer"));
+  EXPECT_EQ(window_of(described(llama_form("mistral", {{"layer_types", sliding}, {"sliding_window", 7}}))), 7);
+  EXPECT_THAT(refusal(llama_form("mistral", {{"layer_types", full}, {"sliding_window", 7}})),
+              HasSubstr("say sliding_attention of every layer"));
+}
+
+TEST(Families, QuantisedWeightsAreNamedFirst) {
+  json config = llama_form("llama", {{"quantization_config", {{"quant_method", "gptq"}, {"bits", 4}}}});
+  config.erase("num_hidden_layers");
+  EXPECT_THAT(refusal(config), AllOf(HasSubstr("'quantization_config' says that the weights are quantised by gptq"),
+                                     HasSubstr("dequantize()")));
+  EXPECT_THAT(refusal(gpt2_form({{"compression_config", "?"}})), HasSubstr("'compression_config' says"));
+  EXPECT_EQ(refusal(llama_form("llama", {{"quantization_config", nullptr}})), "not refused");
 }
 
 // The spelling of transformers 5, and that of nearly every folder on the Hub: the same models.
@@ -257,6 +304,32 @@ TEST(Families, RotarySettingsThatAreRefused) {
                               {"original_max_position_embeddings", 16}})),
               HasSubstr("'high_freq_factor' must be above low_freq_factor"));
   EXPECT_THAT(refusal(llama_form("llama", {{"rope_theta", 0}})), HasSubstr("'rope_theta' must be above 0"));
+  EXPECT_THAT(refusal(llama_form("llama", {{"rope_parameters", {{"full_attention", {{"rope_theta", 1e6}}}}}})),
+              HasSubstr("settings for each kind of layer"));
+}
+
+TEST(Families, HeadsOfWhichAPartTurnsAreRefused) {
+  EXPECT_EQ(refusal(llama_form("llama", {{"partial_rotary_factor", 1.0}})), "not refused");
+  EXPECT_THAT(refusal(llama_form("llama", {{"partial_rotary_factor", 0.5}})),
+              HasSubstr("'partial_rotary_factor' is 0.5"));
+  for (const char* const block : {"rope_parameters", "rope_scaling"}) {
+    const json inner = {{"rope_type", "default"}, {"partial_rotary_factor", 0.25}};
+    EXPECT_THAT(refusal(llama_form("qwen2", {{block, inner}})), HasSubstr("'partial_rotary_factor' is 0.25"));
+  }
+}
+
+TEST(Families, BothSpellingsOfRotarySettingsMustAgree) {
+  const json linear = {{"rope_type", "linear"}, {"factor", 4.0}};
+  json parameters = linear;
+  parameters["rope_theta"] = 5e5;
+  const json both = {{"rope_theta", 5e5}, {"rope_scaling", linear}, {"rope_parameters", parameters}};
+  EXPECT_EQ(rotary_of(described(llama_form("llama", both))).factor, 4);
+  json differ = both;
+  differ["rope_scaling"]["factor"] = 8.0;
+  EXPECT_THAT(refusal(llama_form("llama", differ)), HasSubstr("'rope_parameters' say different things"));
+  differ = both;
+  differ.erase("rope_theta");
+  EXPECT_THAT(refusal(llama_form("llama", differ)), HasSubstr("say different things"));
 }
 
 TEST(Families, BiasesThatAConfigSwitchesOn) {
@@ -277,6 +350,9 @@ TEST(Families, BiasesThatAConfigSwitchesOn) {
   EXPECT_FALSE(wants_any(mistral, qkv_biases) || wants_any(mistral, mlp_biases));
   EXPECT_TRUE(wants_all(gpt2_form(), qkv_biases) && wants_all(gpt2_form(), output));
   EXPECT_TRUE(wants_all(gpt2_form(), {Slot::up_bias, Slot::down_bias}));
+  EXPECT_THAT(refusal(llama_form("llama", {{"attention_bias", "true"}})),
+              HasSubstr("'attention_bias' must be true or"));
+  EXPECT_THAT(refusal(llama_form("llama", {{"mlp_bias", 1}})), HasSubstr("'mlp_bias' must be true or false"));
 }
 
 TEST(Families, ModelsThatAreNotDescribedHere) {
@@ -289,8 +365,6 @@ TEST(Families, ModelsThatAreNotDescribedHere) {
 }
 
 TEST(Families, OptionsThatWeComputeWithOneValueOnly) {
-  EXPECT_THAT(refusal(llama_form("qwen2", {{"use_sliding_window", true}})),
-              AllOf(HasSubstr("'use_sliding_window' is true"), HasSubstr("only false")));
   EXPECT_THAT(refusal(gpt2_form({{"scale_attn_weights", false}})),
               AllOf(HasSubstr("'scale_attn_weights' is false"), HasSubstr("only true")));
   EXPECT_THAT(refusal(gpt2_form({{"scale_attn_by_inverse_layer_idx", true}})),

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include "attribution/model/tensors.h"
 
+#include <functional>
 #include <limits>
+#include <string>
 
 #include "common/errors.h"
 #include "tests/attribution/stored_llama.h"
@@ -16,7 +18,9 @@ namespace {
 
 using nlohmann::json;
 using namespace stored;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string refusal(const json& config, const Stored& stored) {
   try {
@@ -37,6 +41,44 @@ TEST(Weights, ATensorMissingMisshapenOrLeftOverIsRefused) {
   Stored extra = llama_tensors();
   extra.tensors[layer + "self_attn.q_norm.weight"] = at::zeros({2}, at::kFloat);
   EXPECT_THAT(refusal(llama_config(), extra), HasSubstr("q_norm"));
+}
+
+/// The checkpoint with other names.
+Stored renamed(const Stored& stored, const std::function<std::string(const std::string&)>& name_of) {
+  Stored other;
+  for (const auto& [name, tensor] : stored.tensors) other.tensors[name_of(name)] = tensor;
+  return other;
+}
+
+TEST(Weights, NamesOfAWrapperAreExplained) {
+  const auto refusal_of = [](const std::function<std::string(const std::string&)>& name_of) {
+    return refusal(llama_config(), renamed(llama_tensors(), name_of));
+  };
+  EXPECT_THAT(refusal_of([](const std::string& name) { return "_orig_mod." + name; }),
+              AllOf(HasSubstr("'model.embed_tokens.weight' is missing"), HasSubstr("torch.compile puts it there"),
+                    Not(HasSubstr("download"))));
+  EXPECT_THAT(refusal_of([](const std::string& name) {
+                return name.starts_with("model.layers.0.") ? "model.layers.0._orig_mod." + name.substr(15) : name;
+              }),
+              HasSubstr("torch.compile"));
+  EXPECT_THAT(refusal_of([](const std::string& name) { return "module." + name; }), HasSubstr("DataParallel"));
+  EXPECT_THAT(refusal_of([](const std::string& name) { return "base_model.model." + name; }), HasSubstr("PEFT"));
+  EXPECT_THAT(refusal_of([](const std::string& name) { return "net." + name; }),
+              HasSubstr("there is 'net.model.embed_tokens.weight': take 'net.' off the names"));
+}
+
+TEST(Weights, ATrunkSavedAloneIsAModelWhereItsUnembeddingIsItsEmbedding) {
+  const Stored whole = llama_tensors();
+  Stored trunk = renamed(whole, [](const std::string& name) {
+    return name.starts_with("model.") ? name.substr(std::string("model.").size()) : name;
+  });
+  trunk.tensors.erase("lm_head.weight");
+  json config = llama_config();
+  EXPECT_THAT(refusal(config, trunk), HasSubstr("'lm_head.weight' is missing"));
+  EXPECT_THAT(refusal(config, trunk), HasSubstr("ForCausalLM"));
+  config["tie_word_embeddings"] = true;
+  const Weights weights = bound(config, trunk, at::kFloat, private_store());
+  EXPECT_EQ(weights.embedding.data_ptr(), whole.tensors.at("model.embed_tokens.weight").data_ptr());
 }
 
 TEST(Weights, NumbersThatAreNotFiniteAreNamed) {

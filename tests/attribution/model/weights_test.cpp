@@ -119,6 +119,35 @@ TEST(Weights, TiedEmbeddingsAreOneTensor) {
   EXPECT_EQ(weights.unembedding.data_ptr(), weights.embedding.data_ptr());
 }
 
+TEST(Weights, TiedEmbeddingsMayBeStoredByEitherName) {
+  json config = llama_config();
+  config["tie_word_embeddings"] = true;
+  Stored stored = llama_tensors();
+  const at::Tensor shared = stored.tensors.at("lm_head.weight");
+  stored.tensors.erase("model.embed_tokens.weight");
+  const Weights weights = bound(config, stored, at::kFloat, private_store());
+  EXPECT_EQ(weights.embedding.data_ptr(), shared.data_ptr());
+  EXPECT_EQ(weights.unembedding.data_ptr(), shared.data_ptr());
+}
+
+TEST(Weights, AnUnembeddingThatIsNotTheEmbeddingIsAModelsOwn) {
+  json config = llama_config();
+  Stored stored = llama_tensors();
+  EXPECT_TRUE(has_own_head(config, stored.source()));
+  at::Tensor& head = stored.tensors["lm_head.weight"];
+  head = stored.tensors["model.embed_tokens.weight"].clone();
+  EXPECT_FALSE(has_own_head(config, stored.source()));
+  head[vocabulary - 1][d - 1] += 1;
+  EXPECT_TRUE(has_own_head(config, stored.source()));
+  head = stored.tensors["model.embed_tokens.weight"].to(at::kDouble);
+  EXPECT_TRUE(has_own_head(config, stored.source()));
+  stored.tensors["embed_tokens.weight"] = stored.tensors["model.embed_tokens.weight"];
+  stored.tensors.erase("model.embed_tokens.weight");
+  EXPECT_TRUE(has_own_head(config, stored.source()));
+  stored.tensors.erase("lm_head.weight");
+  EXPECT_FALSE(has_own_head(config, stored.source()));
+}
+
 TEST(Weights, Gpt2sJoinedAndTransposedMatricesAreViewed) {
   const json config = {{"model_type", "gpt2"},
                        {"n_embd", d},
