@@ -63,10 +63,10 @@ def test_bad_neurons_to_steer_are_named_together(bench):
 
 def test_sizes_that_do_not_fit_are_named_together(bench):
     """Each with its key."""
-    bench.settings |= {"circuit": {"counts": [10, 99999]}, "agreement": {"sample": 99998}}
+    bench.settings |= {"circuit": {"counts": [10, 99999]}, "agreement": {"sample": 9998}}
     bench.settings["attribution"]["keep"] = 99997
     bench.refused(
-        "circuit.counts: asks for 99999 nodes", "agreement.sample: asks for 99998", "attribution.keep: asks for 99997"
+        "circuit.counts: asks for 99999 nodes", "agreement.sample: asks for 9998", "attribution.keep: asks for 99997"
     )
 
 

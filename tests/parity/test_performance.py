@@ -235,7 +235,7 @@ def test_no_held_out_pair_that_is_solved(bench):
     bench.refused("solves none of the 2 training pairs", "solves none of the 4 held-out pairs")
     write_pairs(bench.folder / "train.jsonl", solved[:1])
     write_pairs(bench.folder / "test.jsonl", [*failed[:3], solved[1]])
-    done = bench.run("pairs.test=4")
+    done = bench.run("pairs.test=4", "circuit.ablation=zero")
     assert done.returncode == 0, done.stderr
     assert (
         "note: pairs.test asks for 4 pairs, and there are 1 that the model solves (pairs.correct_only)" in done.stderr
@@ -253,7 +253,7 @@ def test_a_bfloat16_run_says_which_m_is_whose(bench, tmp_path):
     bench.settings["model"]["dtype"] = "float32"
     bench.out = tmp_path / "float32"
     done = bench.run()
-    assert done.returncode == 0 and "bfloat16" not in done.stdout and "in float32" not in done.stdout
+    assert done.returncode == 0 and "in bfloat16" not in done.stdout and "in float32" not in done.stdout
     whole = read_results(bench.out / "results.h5")
     np.testing.assert_array_equal(rounded["/pairs/metric"], whole["/pairs/metric"])
     np.testing.assert_array_equal(rounded["/attribution/metric"], whole["/attribution/metric"])
