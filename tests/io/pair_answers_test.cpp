@@ -86,7 +86,7 @@ TEST_F(PairWaysOutTest, AnAnswerThatIsOneTokenWithASpaceIsToldSoFirst) {
                                  "a space in front, ' dogs', it is one token; or else choose a shorter answer"));
   // Where it is not, or the space is there, or two would be, nothing is said of it.
   for (const auto& [end, answer] :
-       std::vector<std::pair<std::string, std::string>>{{"", "seven"}, {"", " dogshot"}, {"\n", "dogs"}}) {
+       std::vector<std::pair<std::string, std::string>>{{"", "fox"}, {"", " dogshot"}, {"\n", "dogs"}}) {
     EXPECT_THAT(refusal_of(in_order(pair_line("The cat" + end, "The cats" + end, answer, " are"))),
                 AllOf(HasSubstr(" tokens after "), HasSubstr("; choose a shorter answer"), Not(HasSubstr("in front"))))
         << answer;
