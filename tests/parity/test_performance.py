@@ -193,8 +193,7 @@ def test_a_model_that_fails_is_spoken_of_first(binary, tmp_path, tiny_folder):
         "model        prefers the right one of the two answers on 0.0 % of 8 training pairs"
     )
     assert lines[3].startswith("  warning: the model is right on only 0.0 % of the training clean prompts")
-    # On both prompts worse than guessing: nobody is sent to correct_only, which would leave nothing.
-    assert "are the answers swapped?" in lines[3] and "correct_only" not in done.stdout
+    assert "are the answers swapped?" not in done.stdout  # counterfactual prompts are answered rightly
     assert "no pairs are held out, so no circuits are evaluated" in done.stderr
     assert (
         "the model is right on only 0.0 % of the training clean prompts" in (tmp_path / "out/report.html").read_text()
@@ -202,6 +201,12 @@ def test_a_model_that_fails_is_spoken_of_first(binary, tmp_path, tiny_folder):
     none = subprocess.run([*words, "pairs.correct_only=true", "--fresh"], capture_output=True, text=True, check=False)
     assert none.returncode == 2
     assert "solves none of the 8 training pairs" in none.stderr
+    # On both prompts worse than guessing: nobody is sent to correct_only, which would leave nothing.
+    solved = (straight["/pairs/correct"][:TRAIN] == 1) & (straight["/pairs/correct_counterfactual"][:TRAIN] == 1)
+    assert solved.any()
+    file.write_text("".join(json.dumps(wrong[i]) + "\n" for i in np.flatnonzero(solved)))
+    done = subprocess.run([*words, "--fresh"], capture_output=True, text=True, check=True)
+    assert "are the answers swapped?" in done.stdout and "correct_only" not in done.stdout
 
 
 def write_pairs(file: Path, records: list[dict]) -> str:

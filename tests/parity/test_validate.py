@@ -205,7 +205,7 @@ def everywhere(bench: Workbench) -> list[str]:
         if command == "validate":
             done = validate(bench)
         else:
-            out = ["--out", str(bench.out)] if command == "run" else []
+            out = ["--fresh", "--out", str(bench.out)] if command == "run" else []
             done = subprocess.run(
                 [str(bench.binary), command, "sweep.yaml", *out],
                 capture_output=True,
@@ -274,7 +274,11 @@ def test_pairs_that_repeat_and_prompts_that_are_shared(bench):
     (bench.folder / "test.jsonl").write_text("".join(json.dumps(record) + "\n" for record in wide))
     bench.settings["pairs"] = {"train_file": "train.jsonl", "test_file": "test.jsonl", "overlap": "allow"}
     shared, repeated = everywhere(bench)
-    assert "2 of 6 training pairs repeat" in repeated and "train.jsonl:5 repeats train.jsonl:1" in repeated
+    assert (
+        "2 of 6 training pairs repeat" in repeated
+        and "train.jsonl:5 repeats " in repeated
+        and "train.jsonl:1)" in repeated
+    )
     prompts = {record[key] for record in wide for key in ("clean_prefix", "patch_prefix")}
     assert f"16 held-out pairs are made of {len(prompts)} prompts" in shared and "too narrow" in shared
 

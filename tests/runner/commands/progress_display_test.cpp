@@ -49,7 +49,7 @@ TEST_F(ProgressDisplayTest, WritesPlainLinesNowAndThen) {
   EXPECT_EQ(out_.str(), "");
   run(display, 0.25, 0.125, 10);
   EXPECT_EQ(lines(), 1);
-  EXPECT_THAT(out_.str(), StartsWith("attribution 20/1000 2% · 10 units/s · 1:38 left\n"));
+  EXPECT_THAT(out_.str(), StartsWith("attribution 20/1000 2% · 10 units/s · 1 min 38 s left\n"));
   run(display, 20, 0.125, 10);
   EXPECT_EQ(lines(), 5);
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
@@ -74,7 +74,7 @@ TEST_F(ProgressDisplayTest, RedrawsABarAndWipesIt) {
     EXPECT_LE(redraws, 102);
     EXPECT_GE(redraws, 90);
     EXPECT_EQ(lines(), 0);
-    EXPECT_THAT(text, HasSubstr("attribution [#############...........] 550/1000 55% · 50 units/s · 0:09 left"));
+    EXPECT_THAT(text, HasSubstr("attribution [#############...........] 550/1000 55% · 50 units/s · 9 s left"));
   }
   EXPECT_THAT(out_.str(), EndsWith("\r\x1b[K"));
 }
