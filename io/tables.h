@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Tables with named, described columns, and a document made of them: what a report shows and an export holds. One
-// document gives CSV, JSON and the page, so that they cannot differ. docs/results.md has the JSON's schema.
+// document gives CSV, JSON and the page, so that they cannot differ. docs/tables.md has the JSON's schema.
 #pragma once
 
 #include <cstdint>

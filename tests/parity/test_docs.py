@@ -96,11 +96,11 @@ def test_commands(workplace):
         done = subprocess.run(words, cwd=workplace, env=os.environ, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{page}:\n{program}\n{done.stderr}"
         assert done.stdout.strip(), f"{page}: prints nothing"
-    schema = next(json.loads(block) for block in blocks(ROOT / "docs" / "results.md", "json"))
+    schema = next(json.loads(block) for block in blocks(ROOT / "docs" / "tables.md", "json"))
     validate = fastjsonschema.compile(schema)
     document = json.loads((workplace / "results" / "tables" / "tables.json").read_text())
     validate(document)
-    described = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", (ROOT / "docs" / "results.md").read_text(), re.MULTILINE)
+    described = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", (ROOT / "docs" / "tables.md").read_text(), re.MULTILINE)
     names = {name for cell in described for name in re.findall(r"`(\w+)`", cell)}
     assert {table["name"] for table in document["tables"]} == names
 
