@@ -151,6 +151,11 @@ TEST_F(PreparePairsTest, TheModelBoundsVocabularyAndLength) {
   options.vocabulary = vocabulary_.id("hot") + 1;
   EXPECT_EQ(reason_for(line("hot cat", "hot cats", " is", " are"), options), "not skipped");
 
+  // Where the largest token is in the counterfactual prompt alone, and where it is an answer.
+  options.vocabulary = vocabulary_.id("Ġfire");
+  EXPECT_THAT(reason_for(line("The cold", "The fire", " cat", " cats"), options), HasSubstr("(' fire') is outside"));
+  EXPECT_THAT(reason_for(line("The cat", "The cats", " is", " fire"), options), HasSubstr("(' fire') is outside"));
+
   PairOptions longest;
   longest.one_length = false;
   longest.max_length = 2;
