@@ -68,12 +68,16 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
   StageOptions options = options_.stage;
   options.name = stage.name;
   options.write = [&store](const BlockResult& block) { store.write(block); };
-  options.restore = [&store, &warn = options.on_warning] { return store.next(warn); };
+  options.restore = [&] {
+    std::optional<BlockResult> block = store.next(options.on_warning);
+    if (!block && options_.on_processors) options_.on_processors(store.processors());
+    return block;
+  };
   store.begin();
   StageResult result = run_stage(
       comm_, stage.units, [&](std::int64_t unit, int worker) { return with_less_memory(stage.compute, unit, worker); },
       options);
-  store.end(result);
+  store.end(result, options.on_warning);
   if (result.stopped) throw Stopped();
   if (result.any_failed) throw UnitsFailed(text_of(stage.name, result.failed));
   return result;
