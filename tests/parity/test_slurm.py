@@ -167,6 +167,20 @@ def test_a_job_out_of_time_is_requeued_and_finishes(cluster, binary, sweep, tmp_
     assert hashes(tmp_path / "out" / "results.h5") == alone(binary, tmp_path)
 
 
+def test_starts_that_finish_nothing_end(cluster, sweep, tmp_path):
+    """A unit that takes longer than any start: put back once, in case the start was slow, and not for ever."""
+    sweep["attribution"]["steps"] = 10**5
+    sweep["unit"]["pairs"] = 16
+    write(tmp_path, sweep)
+    more = ("sweep.yaml", "--out", "out", "--time", "3s")
+    job = cluster.submit(tmp_path, "sweep.sbatch", *more, options=("--ntasks=1", "--time=10:00"))
+    cluster.hurry(job)
+    facts = cluster.wait_end(job)
+    assert (facts["ExitCode"], facts["Restarts"]) == ("76:0", "1"), log_of(tmp_path)
+    assert "two starts in a row have finished nothing" in log_of(tmp_path)
+    assert not list(tmp_path.glob(".tributary-*"))
+
+
 def test_an_array_with_an_element_that_fails(cluster, sweep, tmp_path):
     """One element a run; what is wrong with one leaves the others whole."""
     sweep["sweep"] = {"grid": {"circuit.counts": [[3], [10**9], [7]]}}
