@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 
 namespace tributary {
 namespace {
@@ -59,7 +60,14 @@ bool RankHealth::may_compute(int rank, std::int64_t unit, Elsewhere elsewhere) c
   if (found == failed_on_.end() || found->second.empty()) return true;
   const std::vector<int>& failed_on = found->second;
   const bool last_attempt = failed_on.size() + 1 >= attempts();
-  if (last_attempt && !state(rank).proved && elsewhere == Elsewhere::work) return false;
+  if (last_attempt && !state(rank).proved) {
+    const auto fits_better = [&failed_on, this](int one) {
+      return state(one).proved && std::find(failed_on.begin(), failed_on.end(), one) == failed_on.end();
+    };
+    std::vector<int> all(ranks_.size());
+    std::iota(all.begin(), all.end(), 0);
+    if (elsewhere == Elsewhere::work || std::any_of(all.begin(), all.end(), fits_better)) return false;
+  }
   return fits_best(rank, failed_on);
 }
 
