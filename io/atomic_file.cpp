@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "common/errors.h"
 
@@ -35,6 +36,10 @@ constexpr std::array kCures{
     Cure{EISDIR, "a folder has this name", "remove that folder, or choose another file name"},
     Cure{ENAMETOOLONG, "the file system does not take names this long", "choose a shorter name or path"},
 };
+
+constexpr std::string_view kTemporaryBegin = ".tributary-", kTemporaryEnd = ".part";
+
+enum class Durable { yes, no };
 
 using Pieces = std::function<void(const std::function<void(std::string_view)>& put)>;
 
@@ -67,7 +72,7 @@ class TemporaryFile {
   }
 
   /// Small pieces are gathered, so that not every number costs a call of the system.
-  void fill(const Pieces& pieces) {
+  void fill(const Pieces& pieces, Durable durable) {
     constexpr std::size_t gathered = std::size_t{1} << 16;
     std::string waiting;
     std::size_t size = 0;
@@ -85,7 +90,7 @@ class TemporaryFile {
     });
     write(waiting);
     const std::string doing = "write " + std::to_string(size) + " bytes";
-    require(::fsync(file_.get()) == 0 ? 0 : errno, doing);
+    if (durable == Durable::yes) require(::fsync(file_.get()) == 0 ? 0 : errno, doing);
     require(file_.close(), doing);
   }
 
@@ -98,7 +103,8 @@ class TemporaryFile {
   // O_EXCL and not the counter is what makes the name ours: on a shared disk another node may have our process id.
   Descriptor create() {
     for (unsigned counter = 0;; ++counter) {
-      name_ = ".tributary-" + std::to_string(::getpid()) + "-" + std::to_string(counter) + ".part";
+      name_ = std::string(kTemporaryBegin) + std::to_string(::getpid()) + "-" + std::to_string(counter);
+      name_ += kTemporaryEnd;
       const int number = ::openat(folder_, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (number >= 0) return Descriptor(number);
       if (errno != EEXIST && errno != EINTR) throw_write_error(path_, "create a file", errno);
@@ -156,18 +162,42 @@ void make_folder(const std::filesystem::path& folder) {
   }
 }
 
+namespace {
+
+void write_and_rename(const std::filesystem::path& path, const Pieces& pieces, Durable durable) {
+  if (!path.has_filename()) throw_write_error(path, "write a file", EISDIR);
+  const Descriptor folder = open_folder(path);
+  TemporaryFile temporary(folder.get(), path);
+  temporary.fill(pieces, durable);
+  temporary.rename_to(path.filename());
+  if (durable == Durable::no) return;
+  // Some network file systems cannot sync a folder and say EINVAL: the rename is as durable there as it gets.
+  if (::fsync(folder.get()) != 0 && errno != EINVAL) throw_write_error(path, "make the new name durable", errno);
+}
+
+}  // namespace
+
 void write_atomically(const std::filesystem::path& path, std::string_view bytes) {
   write_atomically(path, [bytes](const auto& put) { put(bytes); });
 }
 
 void write_atomically(const std::filesystem::path& path, const Pieces& pieces) {
-  if (!path.has_filename()) throw_write_error(path, "write a file", EISDIR);
-  const Descriptor folder = open_folder(path);
-  TemporaryFile temporary(folder.get(), path);
-  temporary.fill(pieces);
-  temporary.rename_to(path.filename());
-  // Some network file systems cannot sync a folder and say EINVAL: the rename is as durable there as it gets.
-  if (::fsync(folder.get()) != 0 && errno != EINVAL) throw_write_error(path, "make the new name durable", errno);
+  write_and_rename(path, pieces, Durable::yes);
+}
+
+void replace_file(const std::filesystem::path& path, std::string_view bytes) {
+  write_and_rename(
+      path, [bytes](const auto& put) { put(bytes); }, Durable::no);
+}
+
+void remove_unfinished_files(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(kTemporaryBegin) && name.ends_with(kTemporaryEnd)) found.push_back(entry.path());
+  }
+  for (const std::filesystem::path& file : found) std::filesystem::remove(file, error);
 }
 
 }  // namespace tributary

@@ -22,6 +22,14 @@ void write_atomically(const std::filesystem::path& path, std::string_view bytes)
 void write_atomically(const std::filesystem::path& path,
                       const std::function<void(const std::function<void(std::string_view)>& put)>& pieces);
 
+/// The same of what need not outlive the machine: readers see the old file or the new one, but nothing is waited for
+/// until it is on the disk.
+void replace_file(const std::filesystem::path& path, std::string_view bytes);
+
+/// Removes what killed writers have left in a folder: their temporary files. For whoever knows that nobody writes there
+/// now. What cannot be removed stays.
+void remove_unfinished_files(const std::filesystem::path& folder);
+
 /// Makes a folder and those above it. Throws UserError.
 void make_folder(const std::filesystem::path& folder);
 

@@ -39,7 +39,7 @@ Scheduler::Scheduler(const UnitTable& table, const SchedulerOptions& options)
       largest_block_(power_of_two_down(
           std::max<std::int64_t>(1, table.size() / std::max<std::int64_t>(1, options.workers * kBlocksPerWorker)))),
       done_before_(table.lanes()),
-      health_(options.ranks),
+      health_(options.ranks, options.nodes),
       units_left_(table.size()) {
   TRIBUTARY_EXPECT(options.ranks > 0 && options.workers > 0, "a stage needs ranks and workers");
   TRIBUTARY_EXPECT(options.block_seconds > 0, "blocks need some time");
@@ -113,7 +113,7 @@ bool Scheduler::fits(const Run& run, int rank) const {
 
 std::optional<Block> Scheduler::next(int rank, Demand demand) {
   TRIBUTARY_EXPECT(rank >= 0 && rank < options_.ranks, "no such rank");
-  if (stopped_) return std::nullopt;
+  if (stopped_ || health_.benched(rank)) return std::nullopt;
   if (!started_) free_pending_units();
   if (demand == Demand::Prefetch && free_units_ + std::ssize(retries_) < options_.workers) return std::nullopt;
   if (std::optional<Block> retry = next_retry(rank)) return retry;
@@ -132,11 +132,14 @@ std::optional<Block> Scheduler::next(int rank, Demand demand) {
 }
 
 std::optional<Block> Scheduler::next_retry(int rank) {
-  const auto unit =
-      std::find_if(retries_.begin(), retries_.end(), [&](auto u) { return health_.may_compute(rank, u); });
-  if (unit == retries_.end()) return std::nullopt;
-  const UnitSpec& spec = table_.spec(*unit);
-  retries_.erase(unit);
+  const bool nothing_else = free_.empty() && out_.empty();
+  const auto elsewhere = nothing_else ? RankHealth::Elsewhere::none : RankHealth::Elsewhere::work;
+  const auto found = std::find_if(retries_.begin(), retries_.end(), [&](const FailedUnit& failed) {
+    return health_.may_compute(rank, failed.unit, elsewhere);
+  });
+  if (found == retries_.end()) return std::nullopt;
+  const UnitSpec& spec = table_.spec(found->unit);
+  retries_.erase(found);
   return hand_out(rank, spec.lane, spec.index, 1);
 }
 
@@ -155,19 +158,31 @@ std::vector<FailedUnit> Scheduler::finish(int rank, const BlockResult& result) {
   TRIBUTARY_EXPECT(computed >= 0, "a block came back with more units than it had");
   out_.erase(handed);
   units_left_ -= computed;
-  health_.computed(rank, computed_cost(block, result), result.seconds);
+  judge(rank, block, result);
 
   for (const std::int64_t unit : result.unstarted) free_run(block.lane, table_.spec(unit).index, 1);
   std::vector<FailedUnit> given_up;
   for (const FailedUnit& failure : result.failed) {
-    if (health_.may_try_again(rank, failure.unit)) {
-      retries_.push_back(failure.unit);
-    } else {
-      given_up.push_back(failure);
-      --units_left_;
-    }
+    (health_.may_try_again(rank, failure.unit) ? retries_ : given_up).push_back(failure);
   }
+  if (hopeless_) given_up.insert(given_up.end(), retries_.begin(), retries_.end());
+  if (hopeless_) retries_.clear();
+  units_left_ -= std::ssize(given_up);
   return given_up;
+}
+
+/// What a block that came back says of the rank.
+void Scheduler::judge(int rank, const Block& block, const BlockResult& result) {
+  health_.computed(rank, computed_cost(block, result), result.seconds);
+  newly_benched_.reset();
+  const std::int64_t begun = block.count - std::ssize(result.unstarted);
+  if (std::ssize(result.failed) < begun) health_.went_well(rank);
+  if (result.failed.empty()) return;
+  // Units are computed in their order: what counts is how the rank was in the end.
+  if (result.failed.back().unit != table_.unit_at(block.lane, block.first + begun - 1)) return;
+  if (health_.went_wrong(rank)) newly_benched_ = rank;
+  hopeless_ = health_.all_benched();
+  stopped_ = stopped_ || hopeless_;
 }
 
 /// Units that failed are left out: a rank that fails at once is not fast.

@@ -33,7 +33,8 @@ struct SchedulerOptions {
   int ranks = 1;
   std::int64_t workers = 1;  //!< worker threads of all ranks together
   Order order = Order::Planned;
-  std::uint64_t seed = 0;  //!< for Order::Shuffled
+  std::uint64_t seed = 0;    //!< for Order::Shuffled
+  std::vector<int> nodes{};  //!< by rank, equal for ranks of one machine; empty: each has its own
   /// Longest block in seconds, so a kill loses little. Until a rank's speed is known it gets single
   /// units. Infinity: block sizes follow the number of workers alone.
   double block_seconds = std::numeric_limits<double>::infinity();
@@ -51,8 +52,14 @@ class Scheduler {
   std::optional<Block> next(int rank, Demand demand = Demand::Idle);
 
   /// Takes back a block that next() gave to `rank`. Failed units are queued again or given up; units
-  /// left unstarted are pending again. Returns the units given up for good.
+  /// left unstarted are pending again. Returns the units given up for good: those that wait for another attempt as
+  /// well once hopeless().
   std::vector<FailedUnit> finish(int rank, const BlockResult& result);
+
+  /// A rank that the last finish() has benched: it gets nothing more (rank_health.h).
+  [[nodiscard]] std::optional<int> newly_benched() const { return newly_benched_; }
+  /// Every rank is benched: nothing more is handed out, though units may be left.
+  [[nodiscard]] bool hopeless() const { return hopeless_; }
 
   /// Hands out nothing from now on.
   void stop() { stopped_ = true; }
@@ -60,6 +67,7 @@ class Scheduler {
   /// True when no block is out and none will be handed out any more.
   [[nodiscard]] bool finished() const;
 
+  [[nodiscard]] bool any_waits_for_another_attempt() const { return !retries_.empty(); }
   [[nodiscard]] std::int64_t units_left() const { return units_left_; }  //!< not done, not given up
   [[nodiscard]] std::int64_t blocks_out() const { return static_cast<std::int64_t>(out_.size()); }
 
@@ -86,6 +94,7 @@ class Scheduler {
   [[nodiscard]] bool fits(const Run& run, int rank) const;
   [[nodiscard]] std::uint64_t hash(const Run& run) const;
   std::optional<Block> next_retry(int rank);
+  void judge(int rank, const Block& block, const BlockResult& result);
   Block hand_out(int rank, std::int64_t lane, std::int64_t first, std::int64_t count);
   [[nodiscard]] double computed_cost(const Block& block, const BlockResult& result) const;
 
@@ -96,13 +105,15 @@ class Scheduler {
   std::set<Run, GoesFirst> free_;
   std::int64_t free_units_ = 0;
   double free_cost_ = 0;
-  std::vector<std::int64_t> retries_;   // units that failed and may be tried again
+  std::vector<FailedUnit> retries_;     // units that failed and may be tried again
   std::map<std::int64_t, Handed> out_;  // by block id
   RankHealth health_;
   std::int64_t next_id_ = 0;
   std::int64_t units_left_;
   bool started_ = false;
+  std::optional<int> newly_benched_;
   bool stopped_ = false;
+  bool hopeless_ = false;
 };
 
 }  // namespace tributary

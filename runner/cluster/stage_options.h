@@ -37,7 +37,8 @@ struct StageOptions {
   std::function<std::optional<BlockResult>()> restore;
   /// Says that a rank has given no sign of life for `silence` seconds while it has work.
   std::function<void(const std::string&)> on_warning;
-  double silence = std::numeric_limits<double>::infinity();
+  double silence = std::numeric_limits<double>::infinity();  //!< on every rank: signs of life come more often
+  std::vector<std::string> hosts;  //!< by rank, to name them and to try again on another one; empty: unknown
 };
 
 struct StageResult {

@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <latch>
+#include <memory>
 #include <utility>
 
 #include "common/errors.h"
@@ -41,22 +42,33 @@ Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const Write
 
 Workers::~Workers() { join(); }
 
+namespace {
+
+/// How the threads' first steps went. All of them own it: where one cannot be made, those that were outlive start().
+struct FirstSteps {
+  explicit FirstSteps(int threads) : problems(static_cast<std::size_t>(threads)), begun(threads) {}
+
+  std::vector<std::exception_ptr> problems;
+  std::latch begun;
+};
+
+}  // namespace
+
 void Workers::start(int threads, const std::function<void()>& on_thread_start) {
-  std::vector<std::exception_ptr> problems(threads);
-  std::latch started(threads);
+  const auto steps = std::make_shared<FirstSteps>(threads);
   for (int worker = 0; worker < threads; ++worker) {
-    threads_.emplace_back([this, worker, &on_thread_start, &started, &problem = problems[worker]] {
+    threads_.emplace_back([this, worker, on_thread_start, steps] {
       try {
         if (on_thread_start) on_thread_start();
       } catch (...) {
-        problem = std::current_exception();
+        steps->problems[static_cast<std::size_t>(worker)] = std::current_exception();
       }
-      started.count_down();
+      steps->begun.count_down();
       work(worker);
     });
   }
-  started.wait();
-  for (const std::exception_ptr& problem : problems) {
+  steps->begun.wait();
+  for (const std::exception_ptr& problem : steps->problems) {
     if (problem) std::rethrow_exception(problem);
   }
 }

@@ -73,6 +73,8 @@ std::string ending_of(int code) {
       return "finished";
     case exit_stopped:
       return "stopped; the same command goes on";
+    case exit_no_progress:
+      return "stopped before anything was finished";
     case exit_failed_units:
       return "finished, but for runs that failed";
     default:

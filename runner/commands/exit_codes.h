@@ -11,5 +11,6 @@ inline constexpr int exit_internal = 1;      // our bug, or the machine failed
 inline constexpr int exit_usage = 2;         // what the user gave cannot be used
 inline constexpr int exit_failed_units = 3;  // finished, but some units, or the numbers of some runs, failed
 inline constexpr int exit_stopped = 75;      // stopped for a signal; the same command goes on (EX_TEMPFAIL)
+inline constexpr int exit_no_progress = 76;  // the same, but this start has finished nothing: another may not either
 
 }  // namespace tributary

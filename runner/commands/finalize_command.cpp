@@ -3,17 +3,23 @@
 #include "runner/commands/finalize_command.h"
 
 #include <algorithm>
+#include <deque>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "common/errors.h"
+#include "common/version.h"
 #include "runner/commands/endings.h"
 #include "runner/commands/exit_codes.h"
 #include "runner/commands/group_outcomes.h"
+#include "runner/commands/run_record.h"
 #include "runner/commands/sweep_folder.h"
 #include "runner/commands/sweep_run.h"
 #include "runner/job/keys.h"
+#include "runner/journal/folder_lock.h"
 #include "runner/journal/group_journal.h"
 #include "runner/machine/host.h"
 #include "runner/results/provenance.h"
@@ -24,8 +30,9 @@ namespace {
 
 /// A group of the journal, with its runs made ready as its settings say.
 struct StoredGroup {
-  std::vector<Settings> settings;
-  std::vector<std::unique_ptr<Run>> runs;  // refer to the settings
+  std::deque<Settings> settings;
+  std::vector<std::optional<RunRecord>> records;  // as the journal has them
+  std::vector<std::unique_ptr<Run>> runs;         // refer to the settings
 
   [[nodiscard]] bool complete() const {
     return std::all_of(runs.begin(), runs.end(), [](const auto& run) { return run->complete(); });
@@ -40,8 +47,6 @@ class Finalizer {
     arguments_.changed = Changed::set_aside;
   }
 
-  [[nodiscard]] SweepFolder& sweep() { return sweep_; }
-
   /// Writes the results of a group's runs that are not complete: one that cannot be finished leaves the others. The
   /// exit code of the first one that could not be. Collective; throws what concerns all runs.
   int finalize(const JournalGroup& group) {
@@ -51,16 +56,12 @@ class Finalizer {
       if (comm_.rank() == 0 && run->complete()) run->show_complete();
     }
     if (stored.complete()) return exit_done;
-    require_same(group, stored);
     RunGroup jobs;
-    std::vector<std::string> folders;
-    for (const auto& run : stored.runs) {
-      jobs.push_back(&run->job());
-      if (!run->complete()) folders.push_back(run->candidate().run.folder);
-    }
-    if (StateFile* state = sweep_.state()) state->begin_runs(folders);
+    for (const auto& run : stored.runs) jobs.push_back(&run->job());
     const GroupJournal journal(journal_, group);
-    const JournalledStages stages(comm_, journal, warn_user);
+    std::set<std::string> processors;
+    const JournalledStages stages(comm_, journal, warn_user,
+                                  [&](const auto& found) { processors.insert(found.begin(), found.end()); });
     Timings timings;
     const BatchRows no_rows(0);  // no network is called
     const Execution execution{comm_, stages, no_rows, nullptr, timings};
@@ -72,14 +73,13 @@ class Finalizer {
       const int code = together(comm_, [&] {
         Timings own = timings;
         const Outcome outcome = run.named_in_failures([&] { return outcomes.of(i, own); });
-        Provenance provenance = provenance_of(
-            *jobs[i], comm_, {started, utc_now(), true, 1, own, timings, jobs.size(), {}, MemoryPlan(), no_rows});
-        // Facts of a computation, which this is not.
-        for (const char* name : {"bits_hold", "batch_rows", "batch_rows_halved", "expected_peak_bytes", "overrides"}) {
-          provenance.erase(name);
-        }
         agreed(comm_, [&] {
-          if (comm_.rank() == 0) run.write(outcome, provenance);
+          if (comm_.rank() != 0) return;
+          const RunFacts facts{started, utc_now(), own, timings, jobs.size(), {processors.begin(), processors.end()}};
+          Provenance provenance =
+              provenance_of(*jobs[i], facts, stored.records[i] ? stored.records[i]->computing : Provenance());
+          provenance["finalized"] = std::string("by version ") + version + " (" + commit + ") on " + host_name();
+          run.write(outcome, provenance);
         });
       });
       if (worst == exit_done) worst = code;
@@ -92,24 +92,24 @@ class Finalizer {
     StoredGroup stored;
     agreed(comm_, [&] {
       for (std::size_t i = 0; i < group.runs.size(); ++i) {
+        // Wherever it was computed: nothing is computed here.
+        const std::vector<std::string> here = {"model.device=cpu"};
         const std::filesystem::path file = settings_path(journal_, group.name, i);
-        stored.settings.push_back(read_settings(key_table(), file, {}).front());
+        stored.settings.push_back(read_settings(key_table(), file, here).front());
+        stored.records.push_back(read_record(record_path(journal_, group.name, i)));
       }
     });
     for (std::size_t i = 0; i < group.runs.size(); ++i) {
+      const std::filesystem::path where = journal_ / group.name;
       stored.runs.push_back(std::make_unique<Run>(arguments_, sweep_, comm_, stored.settings[i], group.runs[i].folder));
-      stored.runs.back()->prepare(shelf_);
-    }
-    return stored;
-  }
-
-  void require_same(const JournalGroup& group, const StoredGroup& stored) const {
-    for (std::size_t i = 0; i < group.runs.size(); ++i) {
-      if (stored.runs[i]->candidate().run == group.runs[i]) continue;
-      throw UserError((journal_ / group.name).string(),
+      Run& run = *stored.runs.back();
+      run.prepare_to_finalize(shelf_, stored.records[i], where);
+      if (run.candidate().run == group.runs[i]) continue;
+      throw UserError(where.string(),
                       "was computed with another model, other pairs, another version or on another kind of device than "
                       "this program finds here; finalize it where it was computed");
     }
+    return stored;
   }
 
   const Communicator& comm_;
@@ -119,12 +119,23 @@ class Finalizer {
   SweepFolder sweep_;
 };
 
+/// Rank 0. Reading while another packs its blocks into one file would miss some.
+void require_nobody_at_work(const std::filesystem::path& journal) {
+  const std::string holder = FolderLock::holder(journal);
+  if (holder.empty()) return;
+  throw UserError(journal.string(),
+                  "a run is at work in this folder (" + holder + "), and it writes its results itself");
+}
+
 }  // namespace
 
 int finalize_command(const std::filesystem::path& out, const Communicator& comm) {
   Finalizer finalizer(out, comm);
   std::vector<JournalGroup> groups;
   int worst = together(comm, [&] {
+    agreed(comm, [&] {
+      if (comm.rank() == 0) require_nobody_at_work(journal_path(out));
+    });
     groups = journalled_groups(journal_path(out), warn_user);
     if (groups.empty()) throw UserError(out.string(), "holds no journal; name the folder of a run or a sweep");
   });
@@ -134,7 +145,6 @@ int finalize_command(const std::filesystem::path& out, const Communicator& comm)
     if (of_all != exit_done) code = of_all;
     if (worst == exit_done) worst = code;
   }
-  if (StateFile* state = finalizer.sweep().state()) state->end(ending_of(worst));
   if (comm.rank() == 0 && worst == exit_done) draw_report(out);
   return worst;
 }

@@ -10,7 +10,8 @@
 
 namespace tributary {
 
-/// Writes the results of all runs that a journal holds completely; computes nothing and adds nothing to the journal.
+/// Writes the results of all runs that a journal holds completely. Computes nothing, and leaves the journal as it is:
+/// on another kind of machine and with another version too, it says there of a run what was noted when it was computed.
 /// Returns the exit code, the same on every rank: 2 where units are missing.
 int finalize_command(const std::filesystem::path& out, const Communicator& comm);
 

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "runner/commands/disk_space.h"
 #include "runner/commands/endings.h"
 #include "runner/commands/exit_codes.h"
 #include "runner/machine/device.h"
@@ -41,11 +42,14 @@ int GroupRun::compute(double seconds_before) {
   check_machine();
   open_journal();
   plan_calls();
+  keep_records();
   const std::chrono::duration<double> here = std::chrono::steady_clock::now() - begin;
   timings_.add_seconds("start", seconds_before + here.count());
 
   const bool may_halve = job().device.is_cpu() || !job().config.strict;
-  const ComputedStages stages(comm_, *journal_, *rows_, {stage_options(), job().device.type(), may_halve});
+  const ComputedStages stages(
+      comm_, *journal_, *rows_,
+      {stage_options(), job().device.type(), may_halve, [this](const auto& found) { found_processors(found); }});
   const Execution execution{comm_, stages, *rows_, &stop_, timings_};
   const GroupOutcomes outcomes(execution, jobs_);
   int worst = exit_done;
@@ -84,12 +88,34 @@ void GroupRun::open_journal() {
     journalled.push_back(run->candidate().run);
     if (!run->complete()) folders.push_back(journalled.back().folder);
   }
-  journal_ = sweep_.open_group(journalled, processor_kind(job().device.type()));
+  journal_ = sweep_.open_group(journalled, processor_kind(job().device.type()), job().config.mix_processors);
+  processors_.insert(journal_->processors().begin(), journal_->processors().end());
   agreed(comm_, [&] {
     if (!first_rank()) return;
-    for (std::size_t i = 0; i < runs_.size(); ++i) journal_->keep_settings(i, runs_[i]->settings().as_given());
+    require_room_for_journal(journal_->folder(), journal_bytes(jobs_));
     sweep_.state()->begin_runs(folders);
   });
+}
+
+/// What `finalize` needs to know of the runs, wherever it is called.
+void GroupRun::keep_records() {
+  computing_ = computing_facts(job(), comm_, {bits_hold_, threads_, memory_, *rows_, arguments_.overrides});
+  agreed(comm_, [&] {
+    if (!first_rank()) return;
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
+      journal_->keep_settings(i, runs_[i]->settings().as_given());
+      journal_->keep_record(i, json_of(record_of(*jobs_[i], computing_)));
+    }
+  });
+}
+
+void GroupRun::found_processors(const std::set<std::string>& found) {
+  for (const std::string& kind : found) {
+    if (!processors_.insert(kind).second) continue;
+    warn_user("the journal holds blocks that were computed on '" + kind + "', and this is '" +
+              journal_->processors().front() +
+              "': the last digits depend on who computed what (processors: one forbids it)");
+  }
 }
 
 /// How many threads compute, and how many rows a call of the network has.
@@ -112,7 +138,9 @@ StageOptions GroupRun::stage_options() {
   options.stop = &stop_;
   options.on_thread_start = use_one_thread;
   options.silence = arguments_.silence;
+  options.hosts = sweep_.hosts();
   options.on_progress = [this](const Progress& progress) {
+    progressed_ = progressed_ || progress.done > progress.restored;
     display_.update(progress);
     sweep_.state()->update(progress);
   };
@@ -127,9 +155,11 @@ StageOptions GroupRun::stage_options() {
 void GroupRun::finish(std::size_t i, const GroupOutcomes& outcomes) {
   Timings own = timings_;  // what the group shared, and the run's own stages
   const Outcome outcome = runs_[i]->named_in_failures([&] { return outcomes.of(i, own); });
+  computing_["batch_rows"] = rows_->get();
+  computing_["batch_rows_halved"] = rows_->halvings();
   const Provenance provenance = provenance_of(
-      *jobs_[i], comm_,
-      {started_, utc_now(), bits_hold_, threads_, own, timings_, jobs_.size(), arguments_.overrides, memory_, *rows_});
+      *jobs_[i], {started_, utc_now(), own, timings_, jobs_.size(), {processors_.begin(), processors_.end()}},
+      computing_);
   agreed(comm_, [&] {
     if (!first_rank()) return;
     display_.clear();

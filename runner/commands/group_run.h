@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,10 +36,15 @@ class GroupRun {
   /// first group. Collective; throws what concerns all runs.
   int compute(double seconds_before);
 
+  /// Rank 0: whether a unit was computed, of any stage.
+  [[nodiscard]] bool progressed() const { return progressed_; }
+
  private:
   void check_machine();
   void open_journal();
   void plan_calls();
+  void keep_records();
+  void found_processors(const std::set<std::string>& found);
   [[nodiscard]] StageOptions stage_options();
   void finish(std::size_t i, const GroupOutcomes& outcomes);
 
@@ -59,6 +65,9 @@ class GroupRun {
   MemoryPlan memory_;
   std::optional<GroupJournal> journal_;  // once opened
   std::optional<BatchRows> rows_;        // once planned
+  Provenance computing_;                 // rank 0, once planned
+  std::set<std::string> processors_;     // that computed what the group is made of; rank 0
+  bool progressed_ = false;
 };
 
 }  // namespace tributary

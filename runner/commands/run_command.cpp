@@ -16,6 +16,7 @@
 #include "runner/commands/endings.h"
 #include "runner/commands/exit_codes.h"
 #include "runner/commands/group_run.h"
+#include "runner/commands/one_by_one.h"
 #include "runner/commands/sweep_run.h"
 #include "runner/commands/sweep_runs.h"
 #include "runner/report/report.h"
@@ -57,27 +58,83 @@ class StartUp {
   bool first_ = true;
 };
 
-/// Shows what is complete, and computes the rest group by group. Returns the first exit code that is not 0.
-int run_candidates(const std::vector<std::unique_ptr<Run>>& runs, SweepFolder& sweep, const RunArguments& arguments,
-                   const Communicator& comm, StopFlag& stop, StartUp& start_up) {
-  std::vector<Candidate> candidates;
-  for (const auto& run : runs) {
-    candidates.push_back(run->candidate());
-    if (comm.rank() == 0 && run->complete()) run->show_complete();
+/// Computes runs group by group.
+class Groups {
+ public:
+  /// All must outlive it.
+  Groups(SweepFolder& sweep, const RunArguments& arguments, const Communicator& comm, StopFlag& stop)
+      : sweep_(sweep), arguments_(arguments), comm_(comm), stop_(stop) {}
+
+  /// Shows what is complete, and computes the rest. Returns the first exit code that is not 0. Collective.
+  int compute(const std::vector<std::unique_ptr<Run>>& runs) {
+    std::vector<Candidate> candidates;
+    for (const auto& run : runs) {
+      candidates.push_back(run->candidate());
+      if (comm_.rank() == 0 && run->complete()) run->show_complete();
+    }
+    std::vector<std::vector<std::size_t>> groups;
+    int worst = together(comm_, [&] { groups = sweep_.group(candidates, arguments_.fresh); });
+    for (const std::vector<std::size_t>& members : groups) {
+      std::vector<Run*> group;
+      for (const std::size_t member : members) group.push_back(runs[member].get());
+      const int code = compute_group(group);
+      if (worst == exit_done) worst = code;
+      if (code == exit_stopped) return code;
+    }
+    return worst;
   }
-  std::vector<std::vector<std::size_t>> groups;
-  int worst = together(comm, [&] { groups = sweep.group(candidates, arguments.fresh); });
-  for (const std::vector<std::size_t>& members : groups) {
-    std::vector<Run*> group;
-    for (const std::size_t member : members) group.push_back(runs[member].get());
+
+  /// Rank 0: whether anything was finished: a unit of work, or a run from what the journal held of it.
+  [[nodiscard]] bool progressed() const { return progressed_; }
+
+ private:
+  int compute_group(const std::vector<Run*>& group) {
+    if (arguments_.on_failure == OnFailure::stop) return attempt(group).code;
+    GroupAttempts attempts;
+    attempts.compute = [&](const std::vector<std::size_t>& members) {
+      std::vector<Run*> runs;
+      for (const std::size_t member : members) runs.push_back(group[member]);
+      return attempt(runs);
+    };
+    attempts.complete = [&group](std::size_t run) { return group[run]->complete(); };
+    attempts.before_single = [&] {
+      if (comm_.rank() != 0) return;
+      std::cerr << "tributary: note: the " << group.size()
+                << " runs that were computed together are computed one by one now: others may do without what failed\n";
+    };
+    return together_or_one_by_one(group.size(), attempts);
+  }
+
+  GroupEnd attempt(const std::vector<Run*>& runs) {
+    const auto complete = [&runs] {
+      return std::count_if(runs.begin(), runs.end(), [](const Run* run) { return run->complete(); });
+    };
+    const auto before = complete();
+    GroupRun group(runs, sweep_, arguments_, comm_, stop_);
     int code = exit_done;
-    const int of_all =
-        together(comm, [&] { code = GroupRun(group, sweep, arguments, comm, stop).compute(start_up.take()); });
-    if (of_all != exit_done) code = of_all;
-    if (worst == exit_done) worst = code;
-    if (code == exit_stopped) return code;
+    const int of_all = together(comm_, [&] { code = group.compute(start_up_.take()); });
+    progressed_ = progressed_ || group.progressed() || complete() > before;
+    return {of_all != exit_done ? of_all : code, of_all != exit_done};
   }
-  return worst;
+
+  SweepFolder& sweep_;
+  const RunArguments& arguments_;
+  const Communicator& comm_;
+  StopFlag& stop_;
+  StartUp start_up_;
+  bool progressed_ = false;
+};
+
+/// The exit code of a start that was stopped: another one may be as fruitless. Collective.
+int code_of_stop(const Groups& groups, const Communicator& comm) {
+  std::vector<std::int64_t> progressed{groups.progressed()};
+  comm.broadcast(progressed);
+  if (progressed[0] != 0) return exit_stopped;
+  if (comm.rank() == 0) {
+    std::cerr << "tributary: this start has finished no unit of work, and the next one may not either; give it more "
+                 "time, or make units smaller (unit.pairs, unit.layers)\n";
+  }
+  return exit_no_progress;
 }
 
 }  // namespace
@@ -97,7 +154,7 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   for (const Settings& one : settings) folders.insert(arguments.only ? "." : folder_in_base(one));
   SweepFolder sweep(base_of(arguments, settings.front()), comm, std::move(folders));
   if (comm.rank() == 0) list_runs(settings);
-  StartUp start_up;
+  Groups groups(sweep, arguments, comm, stop);
   bool any_open = false;  // some run was not complete before
   bool named = false;
   std::set<std::string> told;
@@ -124,14 +181,15 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
       remember(together(comm, [&] { agreed(comm, keep); }));
       named = true;
     }
-    code = run_candidates(runs, sweep, arguments, comm, stop, start_up);
+    code = groups.compute(runs);
     remember(code);
     if (code == exit_stopped) worst = code;  // whatever else there was: there is more to do
     if (worst == exit_stopped || (fail_fast && worst != exit_done)) break;
   }
+  const bool stopped = worst == exit_stopped;
+  if (stopped) worst = code_of_stop(groups, comm);
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));
-  if (comm.rank() == 0 && any_open && worst != exit_stopped && any_results(arguments, settings))
-    draw_report(sweep.out());
+  if (comm.rank() == 0 && any_open && !stopped && any_results(arguments, settings)) draw_report(sweep.out());
   return worst;
 }
 

@@ -9,8 +9,8 @@
 
 namespace tributary {
 
-/// Runs every run of the sweep, prints its table on rank 0. Returns the exit code (0, 1, 2, 3 or 75), the same on every
-/// rank.
+/// Runs every run of the sweep, prints its table on rank 0. Returns the exit code (0, 1, 2, 3, 75 or 76), the same on
+/// every rank.
 int run_command(const RunArguments& arguments, const Communicator& comm);
 
 }  // namespace tributary

@@ -5,7 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <iostream>
+#include <string_view>
 #include <utility>
 
 #include "common/errors.h"
@@ -38,6 +41,16 @@ std::vector<std::vector<std::size_t>> unflat(const std::vector<std::int64_t>& nu
 
 }  // namespace
 
+namespace {
+
+/// A job that Slurm has put back may come before a file system takes its dead node's lock for gone (NFS 4: 90 s).
+std::chrono::seconds patience() {
+  const char* const restarts = std::getenv("SLURM_RESTART_COUNT");
+  return std::chrono::seconds(restarts == nullptr || std::string_view(restarts) == "0" ? 10 : 150);
+}
+
+}  // namespace
+
 void warn_user(const std::string& text) { std::cerr << "tributary: warning: " << text << '\n'; }
 
 SweepFolder::SweepFolder(std::filesystem::path out, const Communicator& comm, std::set<std::string> folders)
@@ -50,7 +63,7 @@ void SweepFolder::lock() {
   if (refused_) std::rethrow_exception(refused_);
   make_folder(journal_);
   try {
-    lock_ = std::make_unique<FolderLock>(journal_);
+    lock_ = std::make_unique<FolderLock>(journal_, FolderLock::Times{.patience = patience()});
   } catch (const UserError&) {
     refused_ = std::current_exception();
     throw;
@@ -95,15 +108,19 @@ Grouping SweepFolder::group_here(const std::vector<Candidate>& candidates, Fresh
   return grouping;
 }
 
-GroupJournal SweepFolder::open_group(const std::vector<JournalledRun>& runs, const std::string& processor) const {
+GroupJournal SweepFolder::open_group(const std::vector<JournalledRun>& runs, const std::string& processor,
+                                     bool may_mix) const {
   std::vector<std::string> processors = comm_.gather(processor);
   std::sort(processors.begin(), processors.end());
   processors.erase(std::unique(processors.begin(), processors.end()), processors.end());
-  if (processors.size() > 1) {
-    warn_user("the ranks run on different kinds of processor (" + join(processors, "; ") +
-              "): the last digits will depend on who computes what");
-  }
-  GroupJournal journal(journal_, JournalGroup::of(runs), {processor, std::move(processors)});
+  agreed(comm_, [&] {
+    if (processors.size() < 2) return;
+    const std::string what = "the ranks run on different kinds of processor (" + join(processors, "; ") +
+                             "): the last digits will depend on who computes what";
+    if (!may_mix) throw UserError("processors", what + "; start them on one kind (sbatch --constraint), or say mixed");
+    warn_user(what);
+  });
+  GroupJournal journal(journal_, JournalGroup::of(runs), {processor, std::move(processors), may_mix});
   agreed(comm_, [&] {
     if (comm_.rank() == 0) journal.begin();
   });

@@ -35,12 +35,16 @@ class SweepFolder {
   [[nodiscard]] std::vector<std::vector<std::size_t>> group(const std::vector<Candidate>& candidates, Fresh fresh);
 
   /// The journal of a group that this rank computes on this kind of processor; its folder is there on every rank.
-  /// Collective; throws UserError where a rank does not see it.
-  [[nodiscard]] GroupJournal open_group(const std::vector<JournalledRun>& runs, const std::string& processor) const;
+  /// Collective; throws UserError where a rank does not see it, or where there are several kinds of processor and they
+  /// may not be mixed.
+  [[nodiscard]] GroupJournal open_group(const std::vector<JournalledRun>& runs, const std::string& processor,
+                                        bool may_mix) const;
 
   /// Rank 0, once locked: results that the sweep has left under other names.
   [[nodiscard]] EarlierResults& earlier() { return earlier_; }
   [[nodiscard]] const std::filesystem::path& out() const { return out_; }
+  /// By rank; on rank 0.
+  [[nodiscard]] const std::vector<std::string>& hosts() const { return hosts_; }
   /// Rank 0, once locked.
   [[nodiscard]] StateFile* state() { return state_ ? &*state_ : nullptr; }
 

@@ -7,7 +7,9 @@
 #include <optional>
 #include <utility>
 
+#include "io/atomic_file.h"
 #include "io/results.h"
+#include "runner/commands/disk_space.h"
 #include "runner/job/averaged_prompts.h"
 #include "runner/job/notes.h"
 #include "runner/job/prepare_job.h"
@@ -17,17 +19,6 @@
 
 namespace tributary {
 namespace {
-
-std::uint64_t expected_bytes(const Job& job) {
-  const Architecture& a = job.architecture();
-  const auto nodes = static_cast<std::uint64_t>(a.layers() * job.node_positions() * a.neurons);
-  const std::uint64_t pairs = job.pairs.train.size();
-  const Keep& keep = job.config.keep;
-  std::uint64_t kept = 0;  // the journal holds it once more, in float64
-  if (keep.what == Keep::What::all) kept = 12 * nodes * pairs;
-  if (keep.what == Keep::What::largest) kept = 28 * static_cast<std::uint64_t>(keep.count) * pairs;
-  return 4 * nodes * static_cast<std::uint64_t>(sums_of(job.config)) + kept + (1 << 20);
-}
 
 /// This path, or with the first number from 2 on that no other file there has.
 std::filesystem::path free_place(const std::filesystem::path& wanted) {
@@ -52,13 +43,31 @@ void Run::prepare(ModelShelf& shelf) {
     const std::filesystem::path folder = sweep_.out() / folder_;
     found = look();
     if (found.what == What::these) return;
-    claim_output(folder, expected_bytes(job_));
+    claim_output(folder, results_bytes(job_));
     sweep_.lock();
+    remove_unfinished_files(folder);
     found = look();  // whoever held the lock may have finished
     if (found.what == What::none && arguments_.fresh == Fresh::no) found = look_under_other_names();
-    if (arguments_.fresh == Fresh::yes)
-      std::filesystem::remove(results_path(folder));  // or it could not be gone on with
+    if (arguments_.fresh == Fresh::yes) set_replaced_aside(folder);
   });
+  settle(found);
+}
+
+void Run::prepare_to_finalize(ModelShelf& shelf, const std::optional<RunRecord>& record,
+                              const std::filesystem::path& where) {
+  job_ = prepare_job(settings_, shelf);
+  FoundResults found;
+  agreed(comm_, [&] {
+    if (record) take_over(job_, *record, where);
+    if (comm_.rank() != 0) return;
+    found = look();
+    if (found.what != FoundResults::What::these) claim_output(sweep_.out() / folder_, results_bytes(job_));
+  });
+  settle(found);
+}
+
+void Run::settle(const FoundResults& found) {
+  using What = FoundResults::What;
   evaluates_again_ = found.what == What::same_scores ? found.difference : "";
   std::vector<std::int64_t> complete{found.what == What::these ? 1 : 0};
   comm_.broadcast(complete);
@@ -157,6 +166,7 @@ void Run::write(const Outcome& outcome, const Provenance& provenance) const {
               ", and written again from the journal");
   }
   write_results(results_path(output()), results);
+  forget_replaced(output());
   show(results);
 }
 

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "runner/cluster/comm.h"
 #include "runner/commands/found_results.h"
 #include "runner/commands/run_arguments.h"
+#include "runner/commands/run_record.h"
 #include "runner/commands/sweep_folder.h"
 #include "runner/job/job.h"
 #include "runner/job/model.h"
@@ -30,6 +32,10 @@ class Run {
   /// Everything that can go wrong before work starts; takes the sweep folder's lock unless the results are there.
   /// Collective; throws.
   void prepare(ModelShelf& shelf);
+  /// The same to write results from a journal that holds this record of it, and without a lock: the journal stays as it
+  /// is. Collective; throws.
+  void prepare_to_finalize(ModelShelf& shelf, const std::optional<RunRecord>& record,
+                           const std::filesystem::path& where);
 
   [[nodiscard]] const Job& job() const { return job_; }
   [[nodiscard]] const Settings& settings() const { return settings_; }
@@ -51,6 +57,8 @@ class Run {
 
  private:
   [[nodiscard]] FoundResults look() const;
+  /// What was found becomes known to all ranks. Collective.
+  void settle(const FoundResults& found);
   /// The run's results, moved here, where an earlier form of the sweep called it otherwise. Rank 0.
   FoundResults look_under_other_names();
   [[nodiscard]] std::filesystem::path output() const;

@@ -360,6 +360,14 @@ std::vector<Key> make_table() {
        .meaning =
            "on a card: running out of memory is an error instead of smaller batches, which may change the last digits",
        .effect = Effect::speed},
+      {.path = "processors",
+       .kind = Kind::text,
+       .fallback = "mixed",
+       .meaning =
+           "one: ranks, and blocks of the journal, on another kind of processor or of other libraries are refused; "
+           "mixed: they are taken with a warning, and the last digits depend on who computed what",
+       .choices = {"mixed", "one"},
+       .effect = Effect::speed},
       {.path = "unit.pairs",
        .kind = Kind::integer,
        .fallback = "auto",

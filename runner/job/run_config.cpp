@@ -191,6 +191,7 @@ RunConfig run_config(const Settings& settings) {
   run.threads = settings.get<std::int64_t>("threads").value_or(0);
   run.batch_rows = settings.get<std::int64_t>("batch_rows").value_or(0);
   run.strict = settings.at<bool>("strict");
+  run.mix_processors = settings.at<std::string>("processors") == "mixed";
   if (const auto memory = settings.at<std::string>("memory"); memory != "auto") {
     try {
       run.memory = parse_bytes(memory);

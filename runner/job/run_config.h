@@ -72,6 +72,7 @@ struct RunConfig {
   std::int64_t batch_rows = 0;   //!< 0: planned from memory
   std::uint64_t memory = 0;      //!< bytes a rank may take; 0: auto
   bool strict = false;           //!< on a card, running out of memory is an error, not smaller batches
+  bool mix_processors = true;    //!< whether sums may come from several kinds of processor
   std::int64_t unit_pairs = 0;   //!< 0: auto
   std::int64_t unit_layers = 0;  //!< 0: auto
 };

@@ -4,16 +4,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstring>
-#include <ctime>
+#include <csignal>
+#include <cstdlib>
 #include <fstream>
-#include <optional>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include "common/errors.h"
 #include "io/atomic_file.h"
@@ -22,31 +22,63 @@
 namespace tributary {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds look_every{200};
-constexpr milliseconds beat_every{1000};
-constexpr milliseconds dead_after{5000};  // without a beat
+constexpr milliseconds settle_locked{100}, settle{250};  // until two that start at once have both written
+constexpr milliseconds beat_every{2000};
+constexpr milliseconds listen{5000};  // beats would be heard
 
 std::filesystem::path heartbeat_of(const std::filesystem::path& file) { return file.string() + ".heartbeat"; }
 
-std::string now_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
-}
-
-std::string self() { return fmt::format("host {}, process {}, since {}", host_name(), ::getpid(), now_text()); }
+std::string self() { return fmt::format("host {}, process {}, since {}", host_name(), ::getpid(), utc_now()); }
 
 std::string contents(const std::filesystem::path& file) {
   std::ifstream in(file);
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
+}
+
+/// This start of this machine, and who counts processes in it: there a process number can be asked after.
+std::string machine() {
+  std::string id = contents("/proc/sys/kernel/random/boot_id");
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  std::error_code error;
+  return id + " " + std::filesystem::read_symlink("/proc/self/ns/pid", error).string();
+}
+
+/// What a heartbeat file says. Four lines: who, on which machine, which process there with a number that no other lock
+/// has, and how many beats.
+struct Pulse {
+  std::string text;  //!< empty: there is none
+
+  [[nodiscard]] bool beats() const { return !text.empty(); }
+  [[nodiscard]] std::string who() const { return line(0); }
+  [[nodiscard]] bool is_from_here() const { return line(1) == machine(); }
+  /// Of this machine's.
+  [[nodiscard]] bool process_lives() const {
+    const int process = std::atoi(line(2).c_str());
+    return process > 0 && (::kill(process, 0) == 0 || errno == EPERM);
+  }
+  [[nodiscard]] bool is_of(const std::string& own) const { return text.rfind(own, 0) == 0; }
+
+ private:
+  [[nodiscard]] std::string line(int number) const {
+    std::istringstream lines(text);
+    std::string found;
+    for (int i = 0; i <= number; ++i) {
+      if (!std::getline(lines, found)) return "";
+    }
+    return found;
+  }
+};
+
+Pulse pulse_in(const std::filesystem::path& file) { return {contents(heartbeat_of(file))}; }
+
+std::string own_beginning() {
+  const auto number = std::chrono::steady_clock::now().time_since_epoch().count();
+  return fmt::format("{}\n{}\n{} {}\n", self(), machine(), ::getpid(), number);
 }
 
 /// Open-file locks: closing another descriptor of the same file does not drop them, and no other process inherits them.
@@ -67,15 +99,13 @@ bool held_by_another(int error) { return error == EAGAIN || error == EACCES; }
 
 }  // namespace
 
-FolderLock::FolderLock(const std::filesystem::path& folder, milliseconds patience, Kind kind) : file_(folder / "lock") {
+FolderLock::FolderLock(const std::filesystem::path& folder, Times times, Kind kind)
+    : file_(folder / "lock"), own_(own_beginning()) {
   descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw_write_error(file_, "create a file", errno);
   try {
-    if (kind == Kind::heartbeat) {
-      begin_heart(patience);
-    } else {
-      lock(patience);
-    }
+    const auto until = Clock::now() + times.patience;
+    begin_heart(until, times.dead_after, kind == Kind::automatic && lock(until));
   } catch (...) {
     ::close(descriptor_);
     throw;
@@ -87,68 +117,77 @@ FolderLock::FolderLock(const std::filesystem::path& folder, milliseconds patienc
 }
 
 FolderLock::~FolderLock() {
-  if (heart_.joinable()) {
-    {
-      const std::lock_guard guard(mutex_);
-      ended_ = true;
-    }
-    ending_.notify_all();
-    heart_.join();
-    std::error_code ignored;
-    std::filesystem::remove(heartbeat_of(file_), ignored);
+  {
+    const std::lock_guard guard(mutex_);
+    ended_ = true;
   }
+  ending_.notify_all();
+  heart_.join();
+  std::error_code ignored;
+  if (pulse_in(file_).is_of(own_)) std::filesystem::remove(heartbeat_of(file_), ignored);
   if (::ftruncate(descriptor_, 0) != 0) {
     // The lock itself is gone with the descriptor; a stale name inside does not matter.
   }
   ::close(descriptor_);
 }
 
-void FolderLock::lock(milliseconds patience) {
-  const auto until = Clock::now() + patience;
+/// False where the file system has no locks.
+bool FolderLock::lock(Clock::time_point until) const {
   for (;;) {
     const int error = try_lock(descriptor_);
-    if (error == 0) return;
-    if (!held_by_another(error)) {  // ENOLCK, EOPNOTSUPP, EINVAL, ENOSYS: no locks here
-      begin_heart(patience);
-      return;
-    }
+    if (error == 0) return true;
+    if (!held_by_another(error)) return false;  // ENOLCK, EOPNOTSUPP, EINVAL, ENOSYS
     if (Clock::now() >= until) {
-      std::string holder = contents(file_);
-      while (!holder.empty() && holder.back() == '\n') holder.pop_back();
-      refuse(file_, holder);
+      const std::string holder = contents(file_);
+      refuse(file_, holder.substr(0, holder.find('\n')));
     }
     std::this_thread::sleep_for(look_every);
   }
 }
 
-/// Another run is alive as long as its heartbeat changes.
-void FolderLock::begin_heart(milliseconds patience) {
-  const std::string first = contents(heartbeat_of(file_));
-  if (!first.empty()) {
-    std::string seen = first;
-    auto changed = Clock::now();
-    const auto until = changed + std::max(patience, dead_after);
-    while (Clock::now() - changed < dead_after) {
-      std::this_thread::sleep_for(look_every);
-      const std::string now = contents(heartbeat_of(file_));
-      if (now.empty()) break;  // it ended in good order
-      if (now == seen) continue;
-      if (Clock::now() >= until) refuse(file_, now.substr(0, now.find('\n')));
-      seen = now;
-      changed = Clock::now();
-    }
-  }
-  const std::string mine = self();
-  write_atomically(heartbeat_of(file_), mine + "\n0\n");
+void FolderLock::begin_heart(Clock::time_point until, milliseconds dead_after, bool locked) {
+  await_silence(until, dead_after, locked);
+  replace_file(heartbeat_of(file_), own_ + "0\n");
+  std::this_thread::sleep_for(locked ? settle_locked : settle);
+  const Pulse now = pulse_in(file_);
+  if (!now.is_of(own_)) refuse(file_, now.who());  // it has begun at the same moment
   heart_ = std::thread([this] { beat(); });
 }
 
+/// Another run is alive as long as its heartbeat changes.
+void FolderLock::await_silence(Clock::time_point until, milliseconds dead_after, bool locked) const {
+  Pulse seen = pulse_in(file_);
+  if (!seen.beats()) return;
+  // By the clock of the file system's own machine.
+  ::futimens(descriptor_, nullptr);
+  std::error_code error;
+  const auto now = std::filesystem::last_write_time(file_, error);
+  const auto last_beat = std::filesystem::last_write_time(heartbeat_of(file_), error);
+  if (!error && now - last_beat > dead_after) return;
+  auto changed = Clock::now();
+  bool alive = false;
+  while (seen.beats() && Clock::now() - changed < dead_after) {
+    if (seen.is_from_here()) {
+      if (locked || !seen.process_lives()) return;  // on one machine locks tell the truth, and so does the system
+      alive = true;
+    }
+    if (alive && Clock::now() >= until) refuse(file_, seen.who());
+    std::this_thread::sleep_for(look_every);
+    Pulse next = pulse_in(file_);
+    if (next.text == seen.text) continue;
+    alive = next.beats();
+    seen = std::move(next);
+    changed = Clock::now();
+  }
+}
+
 void FolderLock::beat() {
-  const std::string mine = self();
   std::unique_lock guard(mutex_);
   for (long count = 1; !ending_.wait_for(guard, beat_every, [this] { return ended_; }); ++count) {
+    const Pulse now = pulse_in(file_);
+    if (now.beats() && !now.is_of(own_)) continue;  // who took this one for dead has the folder now
     try {
-      write_atomically(heartbeat_of(file_), mine + "\n" + std::to_string(count) + "\n");
+      replace_file(heartbeat_of(file_), own_ + std::to_string(count) + "\n");
     } catch (const std::exception&) {
       // A beat that is missed is made up by the next one; what cannot be written is reported by the journal.
     }
@@ -157,17 +196,27 @@ void FolderLock::beat() {
 
 std::string FolderLock::holder(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "lock";
-  std::string text;
-  if (const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC); descriptor >= 0) {
-    struct flock whole {};
-    whole.l_type = F_WRLCK;
-    whole.l_whence = SEEK_SET;
-    const bool known = ::fcntl(descriptor, F_OFD_GETLK, &whole) == 0;
-    if (known && whole.l_type != F_UNLCK) text = contents(file);
-    if (!known) text = contents(heartbeat_of(file));
-    ::close(descriptor);
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return "";
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  const bool locks = ::fcntl(descriptor, F_OFD_GETLK, &whole) == 0;
+  ::close(descriptor);
+  if (locks && whole.l_type != F_UNLCK) {
+    const std::string text = contents(file);
+    return text.substr(0, text.find('\n'));
   }
-  return text.substr(0, text.find('\n'));
+  const Pulse first = pulse_in(file);
+  if (!first.beats()) return "";
+  if (first.is_from_here()) return !locks && first.process_lives() ? first.who() : "";
+  const auto until = Clock::now() + listen;
+  while (Clock::now() < until) {
+    std::this_thread::sleep_for(look_every);
+    const Pulse now = pulse_in(file);
+    if (now.text != first.text) return now.who();
+  }
+  return "";
 }
 
 }  // namespace tributary

@@ -30,6 +30,7 @@ GroupJournal::GroupJournal(const std::filesystem::path& journal, JournalGroup gr
 
 void GroupJournal::begin() const {
   make_folder(folder_);
+  remove_unfinished_files(folder_);
   Json runs = Json::array();
   for (const JournalledRun& run : group_.runs) runs.push_back({{"folder", run.folder}, {"identity", run.identity}});
   write_json_file(folder_ / "group.json", {{"runs", runs}});
@@ -37,6 +38,10 @@ void GroupJournal::begin() const {
 
 void GroupJournal::keep_settings(std::size_t i, const std::string& yaml) const {
   write_atomically(settings_path(folder_.parent_path(), group_.name, i), yaml);
+}
+
+void GroupJournal::keep_record(std::size_t i, const std::string& json) const {
+  write_atomically(record_path(folder_.parent_path(), group_.name, i), json);
 }
 
 bool GroupJournal::visible() const {
@@ -53,6 +58,10 @@ StageJournal GroupJournal::stage(const std::string& name, const UnitTable& table
 
 std::filesystem::path settings_path(const std::filesystem::path& journal, const std::string& group, std::size_t i) {
   return journal / group / ("run-" + std::to_string(i) + ".yaml");
+}
+
+std::filesystem::path record_path(const std::filesystem::path& journal, const std::string& group, std::size_t i) {
+  return journal / group / ("run-" + std::to_string(i) + ".json");
 }
 
 std::filesystem::path journal_path(const std::filesystem::path& out) { return out / "journal"; }

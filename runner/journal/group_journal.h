@@ -4,6 +4,7 @@
 // The folders of a journal: one for each group of runs that are computed together, in it one for each stage.
 //   journal/<group>/group.json   the runs
 //   journal/<group>/run-<i>.yaml the settings of run number i
+//   journal/<group>/run-<i>.json who computes it, and as what
 //   journal/<group>/<stage>/     the stage's blocks (stage_journal.h)
 #pragma once
 
@@ -36,8 +37,9 @@ struct JournalGroup {
 
 /// The kinds of processor that compute a group: sums of two kinds differ in their last digits.
 struct Processors {
-  std::string here;              //!< this rank's
-  std::vector<std::string> all;  //!< of all ranks, each once; empty: blocks of any kind are taken
+  std::string here;              //!< this rank's; empty: nothing is computed
+  std::vector<std::string> all;  //!< of all ranks, each once
+  bool may_mix = true;           //!< whether blocks of other kinds are taken
 };
 
 /// The journal of one group.
@@ -50,12 +52,19 @@ class GroupJournal {
   GroupJournal(const std::filesystem::path& journal, JournalGroup group, Processors processors);
 
   [[nodiscard]] const JournalGroup& group() const { return group_; }
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   [[nodiscard]] const std::vector<std::string>& processors() const { return processors_.all; }
+  /// Of those the ones whose blocks are taken; empty: all are.
+  [[nodiscard]] std::vector<std::string> accepted() const {
+    return processors_.may_mix ? std::vector<std::string>() : processors_.all;
+  }
 
   /// Rank 0: makes the folder.
   void begin() const;
-  /// Rank 0: keeps the settings of the group's run number i as YAML, for `tributary finalize`.
+  /// Rank 0: keeps the settings of the group's run number i as YAML, for `tributary finalize`, …
   void keep_settings(std::size_t i, const std::string& yaml) const;
+  /// … and what it would otherwise work out by itself, on another machine and with another version perhaps, as JSON.
+  void keep_record(std::size_t i, const std::string& json) const;
   /// Whether this rank sees it.
   [[nodiscard]] bool visible() const;
   /// A stage of the group. Its name is unique in the group.
@@ -75,6 +84,8 @@ std::vector<JournalGroup> journalled_groups(const std::filesystem::path& journal
 
 /// Where keep_settings keeps them.
 std::filesystem::path settings_path(const std::filesystem::path& journal, const std::string& group, std::size_t i);
+/// Where keep_record keeps it.
+std::filesystem::path record_path(const std::filesystem::path& journal, const std::string& group, std::size_t i);
 
 /// Removes a group with all its blocks.
 void forget_group(const std::filesystem::path& journal, const std::string& name);

@@ -3,6 +3,7 @@
 #include "runner/journal/output_folder.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,15 +17,28 @@
 namespace tributary {
 namespace {
 
-/// Takes the space that results will need and gives it back: a full or read-only disk is found before the work, not
-/// after.
-void require_writable(const std::filesystem::path& folder, std::uint64_t bytes) {
-  const std::string probe = (folder / (".room-" + std::to_string(getpid()))).string();
-  const int file = open(probe.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+std::filesystem::path replaced_path(const std::filesystem::path& folder) { return folder / "results.h5.replaced"; }
+
+}  // namespace
+
+std::uint64_t free_disk_bytes(const std::filesystem::path& folder) {
+  struct statvfs system {};
+  if (statvfs(folder.c_str(), &system) != 0) return UINT64_MAX;
+  return static_cast<std::uint64_t>(system.f_bavail) * system.f_frsize;
+}
+
+/// By the system's own call: the C library's stands in for it where a file system cannot reserve (NFS 3) by
+/// writing every page.
+void require_room(const std::filesystem::path& folder, std::uint64_t bytes, const std::string& what) {
+  const std::string probe = (folder / (".tributary-" + std::to_string(getpid()) + "-room.part")).string();
+  const int file = open(probe.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
   int reason = file < 0 ? errno : 0;
   if (file >= 0) {
-    reason = posix_fallocate(file, 0, static_cast<off_t>(bytes));
-    if (reason == EINVAL || reason == EOPNOTSUPP) reason = 0;  // a file system that cannot reserve: the write will tell
+    do {
+      reason = fallocate(file, 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno;
+    } while (reason == EINTR);
+    const bool cannot_reserve = reason == EOPNOTSUPP || reason == ENOSYS || reason == EINVAL;
+    if (cannot_reserve) reason = free_disk_bytes(folder) >= bytes ? 0 : ENOSPC;
     close(file);
     unlink(probe.c_str());
   }
@@ -33,13 +47,24 @@ void require_writable(const std::filesystem::path& folder, std::uint64_t bytes) 
   throw UserError(
       folder.string(),
       reason == ENOSPC || reason == EDQUOT
-          ? "the disk has no room for the results (about " + size + "); free some, or name another folder with --out"
+          ? "the disk has no room for " + what + " (about " + size + "); free some, or name another folder with --out"
           : std::string("cannot be written (") + std::strerror(reason) + "); name another folder with --out");
 }
 
-}  // namespace
-
 std::filesystem::path aside_path(const std::filesystem::path& folder) { return folder / "results.h5.changed"; }
+
+void set_replaced_aside(const std::filesystem::path& folder) {
+  const std::filesystem::path results = results_path(folder);
+  std::error_code error;
+  if (!std::filesystem::exists(results, error)) return;
+  std::filesystem::rename(results, replaced_path(folder), error);
+  if (error) throw UserError(results.string(), "cannot be set aside (" + error.message() + ")");
+}
+
+void forget_replaced(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  std::filesystem::remove(replaced_path(folder), ignored);
+}
 
 std::optional<StoredRun> stored_run(const std::filesystem::path& folder) {
   const std::filesystem::path results = results_path(folder);
@@ -68,7 +93,7 @@ std::optional<StoredRun> stored_run(const std::filesystem::path& folder) {
 
 void claim_output(const std::filesystem::path& folder, std::uint64_t bytes) {
   make_folder(folder);
-  require_writable(folder, bytes);
+  require_room(folder, bytes, "the results");
 }
 
 }  // namespace tributary

@@ -52,6 +52,7 @@ void StageJournal::write(const BlockResult& result, const UnitTable& table) cons
 
 void StageJournal::begin(const std::string& name, const UnitTable& table) const {
   make_folder(folder_);
+  remove_unfinished_files(folder_);  // of ranks that were killed
   write_json_file(folder_ / "plan.json", {{"stage", name}, {"units", table.size()}, {"lanes", table.lanes()}});
   record_failed({});  // they are tried again
 }
@@ -91,7 +92,7 @@ std::optional<BlockResult> StageJournal::next(const std::vector<std::string>& pr
 }
 
 std::optional<BlockResult> StageJournal::read(const std::filesystem::path& file,
-                                              const std::vector<std::string>& processors, const Warn& warn) const {
+                                              const std::vector<std::string>& processors, const Warn& warn) {
   try {
     StoredBlock stored = read_block_file(read_journal_file(file));
     if (stored.label.stage != stage_) {
@@ -102,24 +103,34 @@ std::optional<BlockResult> StageJournal::read(const std::filesystem::path& file,
     const bool known = std::find(processors.begin(), processors.end(), stored.label.processor) != processors.end();
     if (!processors.empty() && !known) {
       throw UserError(file.string(), "was computed on '" + stored.label.processor + "' and this is '" + processor_ +
-                                         "': mixing them would make the last digits depend on who computed what; go on "
-                                         "on the same kind, or say --fresh to compute everything again");
+                                         "': mixing them would make the last digits depend on who computed what, and "
+                                         "processors: one forbids it; go on on the same kind, allow it with "
+                                         "processors=mixed, or say --fresh to compute everything again");
     }
+    processors_.insert(stored.label.processor);
     return std::move(stored.result);
   } catch (const DamagedBlock& damage) {
-    std::filesystem::path aside = file;
-    aside += ".damaged";
-    std::error_code error;
-    std::filesystem::rename(file, aside, error);
-    warn(file.string() + " is damaged (" + damage.what() + "); " +
-         (error ? "it cannot be set aside (" + error.message() + ")"
-                : "it is set aside as " + aside.filename().string()) +
-         " and what it held is computed again");
+    set_aside(file, damage.what(), warn);
   } catch (const UserError& error) {
     const Problem& problem = error.problems().front();
     throw UserError(problem.where.empty() ? file.string() : problem.where, problem.text);
   }
   return std::nullopt;
+}
+
+/// Who only reads leaves a damaged file where it is: whoever computes will find it.
+void StageJournal::set_aside(const std::filesystem::path& file, const std::string& damage, const Warn& warn) const {
+  std::string what = "what it held is to be computed again";
+  if (!processor_.empty()) {
+    std::filesystem::path aside = file;
+    aside += ".damaged";
+    std::error_code error;
+    std::filesystem::rename(file, aside, error);
+    what = (error ? "it cannot be set aside (" + error.message() + ")"
+                  : "it is set aside as " + aside.filename().string()) +
+           " and what it held is computed again";
+  }
+  warn(file.string() + " is damaged (" + damage + "); " + what);
 }
 
 void StageJournal::write_file(const std::string& name, const BlockView& block) const {

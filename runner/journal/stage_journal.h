@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ using Warn = std::function<void(const std::string&)>;
 /// One stage of a group. Its folder must exist before write().
 class StageJournal {
  public:
+  /// processor: that this process computes on; empty: it only reads, and leaves everything as it lies.
   StageJournal(std::filesystem::path folder, std::string stage, std::string processor);
 
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
@@ -38,6 +40,8 @@ class StageJournal {
   /// Rank 0, until it gives nothing: what an earlier start has stored. Damaged files are set aside with a warning;
   /// UserError where a block belongs to another stage, or to none of `processors` (empty: any will do).
   std::optional<BlockResult> next(const std::vector<std::string>& processors, const Warn& warn);
+  /// The kinds of processor that computed what next() has given.
+  [[nodiscard]] const std::set<std::string>& processors() const { return processors_; }
 
   /// Whether next() gave the whole stage at once.
   [[nodiscard]] bool packed() const { return packed_; }
@@ -48,10 +52,12 @@ class StageJournal {
  private:
   void write_file(const std::string& name, const BlockView& block) const;
   std::optional<BlockResult> read(const std::filesystem::path& file, const std::vector<std::string>& processors,
-                                  const Warn& warn) const;
+                                  const Warn& warn);
+  void set_aside(const std::filesystem::path& file, const std::string& damage, const Warn& warn) const;
 
   std::filesystem::path folder_;
   std::string stage_, processor_;
+  std::set<std::string> processors_;
   std::optional<std::vector<std::filesystem::path>> waiting_;  // files not read yet; none: not looked
   bool packed_ = false;
 };

@@ -113,7 +113,7 @@ void StateFile::write() {
   next_ = Clock::now() + write_every;
   state_.written = std::time(nullptr);
   try {
-    write_atomically(file_, json_of(state_).dump(1) + "\n");
+    replace_file(file_, json_of(state_).dump(1) + "\n");  // by the thread that all ranks wait for
   } catch (const std::exception&) {
     // The journal reports the same disk with more right.
   }

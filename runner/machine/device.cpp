@@ -48,6 +48,17 @@ Cores usable_cores() {
   return cores;
 }
 
+/// The cores of this node that the job has: a shared node has others. The process that started this one, mpirun's or
+/// Slurm's daemon, is bound to no share of them.
+int cores_of_job() {
+  auto cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  cpu_set_t mask;
+  if (sched_getaffinity(getppid(), sizeof mask, &mask) == 0) cores = std::min(cores, CPU_COUNT(&mask));
+  const char* const given = std::getenv("SLURM_CPUS_ON_NODE");
+  if (given != nullptr && std::atoi(given) > 0) cores = std::min(cores, std::atoi(given));
+  return cores;
+}
+
 /// The cards that this process was given, where that is not all of them: numbers count from the first of these.
 std::string visible_to_process() {
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
@@ -101,12 +112,15 @@ void use_one_thread() { at::set_num_threads(1); }
 
 void fix_cpu_arithmetic() { setenv("MKL_CBWR", "AUTO,STRICT", 1); }
 
-void keep_freed_memory() {
+void keep_freed_memory(const SetAllocator& set) {
   constexpr int never = 1 << 30;
-  mallopt(M_MMAP_THRESHOLD, never);
-  mallopt(M_TRIM_THRESHOLD, never);
-  mallopt(M_ARENA_MAX, 1);  // other arenas cannot hold large blocks
+  // The C library before 2.35 refuses thresholds above 32 MiB, and would map and unmap every buffer from then on.
+  if (set(M_MMAP_THRESHOLD, never) == 0) set(M_MMAP_MAX, 0);
+  set(M_TRIM_THRESHOLD, never);
+  set(M_ARENA_MAX, 1);  // other arenas cannot hold large blocks
 }
+
+void keep_freed_memory() { keep_freed_memory(mallopt); }
 
 int worker_threads(std::int64_t asked_for, const c10::Device& device, const Communicator& comm) {
   const Cores mine = usable_cores();
@@ -119,9 +133,6 @@ int worker_threads(std::int64_t asked_for, const c10::Device& device, const Comm
   return std::max(1, mine.count / static_cast<int>(sharers[static_cast<std::size_t>(comm.rank())]));
 }
 
-bool bound_below_share(int local_size) {
-  const auto online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  return usable_cores().count < online / std::max(1, local_size);
-}
+bool bound_below_share(int local_size) { return usable_cores().count < cores_of_job() / std::max(1, local_size); }
 
 }  // namespace tributary

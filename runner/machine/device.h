@@ -7,6 +7,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,13 +37,16 @@ void fix_cpu_arithmetic();
 /// Makes the C library keep the memory that it has freed: buffers of one size come and go with every network call, and
 /// asking the system for fresh pages each time costs as much as the arithmetic on them.
 void keep_freed_memory();
+/// The same by this function instead of mallopt, which answers 0 where it refuses; for tests.
+using SetAllocator = std::function<int(int option, int value)>;
+void keep_freed_memory(const SetAllocator& set);
 
 /// Worker threads of this rank: those asked for, or where none are, the cores of this process's affinity mask, divided
 /// among the ranks of the node that have the same mask; 1 on a card. Collective.
 int worker_threads(std::int64_t asked_for, const c10::Device& device, const Communicator& comm);
 
-/// Whether this process may use fewer cores than its share of the node: plain mpirun with one or two ranks binds each
-/// to a single core.
+/// Whether this process may use fewer cores than its share of those that the job has on this node: plain mpirun with
+/// one or two ranks binds each to a single core.
 bool bound_below_share(int local_size);
 
 }  // namespace tributary

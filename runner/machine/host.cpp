@@ -6,6 +6,10 @@
 
 #include <ctime>
 #include <fstream>
+#include <istream>
+#include <set>
+
+#include "common/text.h"
 
 namespace tributary {
 
@@ -14,12 +18,25 @@ std::string host_name() {
   return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "unknown";
 }
 
+std::string cpu_model_in(std::istream& cpuinfo) {
+  std::set<std::string> parts;  // a machine may have cores of two kinds
+  std::string implementer;
+  for (std::string line; std::getline(cpuinfo, line);) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::string name = line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1);
+    const std::size_t begin = line.find_first_not_of(" \t", colon + 1);
+    const std::string value = begin == std::string::npos ? "" : line.substr(begin);
+    if (name == "model name" || name == "cpu") return value;  // x86; POWER
+    if (name == "CPU implementer") implementer = value;       // ARM
+    if (name == "CPU part") parts.insert("implementer " + implementer + " part " + value);
+  }
+  return parts.empty() ? "unknown" : "ARM " + join({parts.begin(), parts.end()});
+}
+
 std::string cpu_model() {
   std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
+  return cpu_model_in(info);
 }
 
 std::string utc_now() {

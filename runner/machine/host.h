@@ -4,6 +4,7 @@
 // The machine that this process runs on, as the operating system tells it. Knows no tensors.
 #pragma once
 
+#include <iosfwd>
 #include <string>
 
 namespace tributary {
@@ -12,6 +13,8 @@ namespace tributary {
 std::string host_name();
 /// The model of its CPU, as Linux names it; "unknown" where it does not.
 std::string cpu_model();
+/// The same from what /proc/cpuinfo holds.
+std::string cpu_model_in(std::istream& cpuinfo);
 
 /// This moment as "2026-11-23T18:00:00Z".
 std::string utc_now();

@@ -3,18 +3,34 @@
 #include "runner/machine/processor.h"
 
 #include <ATen/Version.h>
+#include <torch/headeronly/version.h>
 
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <set>
+#include <string>
 #include <system_error>
 
 #include "runner/machine/host.h"
 
 namespace tributary {
+namespace {
+
+/// "2024.2" of "Intel(R) oneAPI Math Kernel Library Version 2024.2-Product Build 20240605 for …"; the text itself where
+/// there is no such number.
+std::string number_in(const std::string& text) {
+  static const std::regex number(R"([0-9]+(\.[0-9]+)+)");
+  std::smatch found;
+  return std::regex_search(text, found, number) ? found.str() : text;
+}
+
+}  // namespace
 
 std::string processor_kind(c10::DeviceType device) {
-  std::string kind = cpu_model() + ", " + at::get_cpu_capability();
+  std::string kind = cpu_model() + ", " + at::get_cpu_capability() + ", torch " + TORCH_VERSION + ", MKL " +
+                     number_in(at::get_mkl_version()) + ", oneDNN " + number_in(at::get_mkldnn_version()) +
+                     ", compiler " + __VERSION__;
   if (device == c10::DeviceType::CPU) return kind;
   std::set<std::string> cards;
   std::error_code error;

@@ -11,7 +11,7 @@
 namespace tributary {
 
 /// What the last digits of numbers depend on that this machine computes on a kind of device: the CPU's model and
-/// instruction set, and the cards where they compute.
+/// instruction set, the libraries and the compiler that its loops come from, and the cards where they compute.
 std::string processor_kind(c10::DeviceType device);
 
 }  // namespace tributary

@@ -7,13 +7,13 @@
 #include <torch/headeronly/version.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "common/hash.h"
 #include "common/text.h"
@@ -21,7 +21,6 @@
 #include "runner/job/notes.h"
 #include "runner/machine/host.h"
 #include "runner/machine/memory_limits.h"
-#include "runner/machine/processor.h"
 
 namespace tributary {
 namespace {
@@ -45,14 +44,6 @@ std::vector<std::string> environment() {
     if (const char* const value = std::getenv(name)) found.push_back(std::string(name) + "=" + value);
   }
   return found;
-}
-
-/// Processors, cards included, of all ranks, each kind once.
-std::vector<std::string> processor_kinds(const Job& job, const Communicator& comm) {
-  std::vector<std::string> kinds = comm.gather(processor_kind(job.device.type()));
-  std::sort(kinds.begin(), kinds.end());
-  kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
-  return kinds;
 }
 
 /// The first line of what the driver of NVIDIA's cards says of itself; empty where there is none.
@@ -101,11 +92,36 @@ double seconds_since_process_start() {
   return now - started / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-Provenance provenance_of(const Job& job, const Communicator& comm, const RunFacts& facts) {
+Provenance computing_facts(const Job& job, const Communicator& comm, const ComputingFacts& facts) {
   const std::vector<std::string> hosts = comm.gather(host_name());
   const std::vector<std::string> devices = comm.gather(job.device.str());
-  const std::vector<std::string> processors = processor_kinds(job, comm);
   return {
+      {"version", std::string(version)},
+      {"numbers_version", std::string(numbers_version)},
+      {"commit", std::string(commit)},
+      {"build_type", std::string(build_type)},
+      {"compiler", std::string(__VERSION__)},
+      {"torch", std::string(TORCH_VERSION)},
+      {"blas", at::get_mkl_version()},
+      {"onednn", at::get_mkldnn_version()},
+      {"environment", environment()},
+      {"card_driver", card_driver()},
+      {"cpu", cpu_model()},
+      {"cpu_capability", at::get_cpu_capability()},
+      {"hosts", hosts},
+      {"devices", devices},
+      {"ranks", static_cast<std::int64_t>(comm.size())},
+      {"threads", static_cast<std::int64_t>(facts.threads)},
+      {"bits_hold", static_cast<std::int64_t>(facts.bits_hold ? 1 : 0)},
+      {"batch_rows", facts.rows.get()},
+      {"batch_rows_halved", facts.rows.halvings()},
+      {"expected_peak_bytes", static_cast<std::int64_t>(facts.memory.expected_peak)},
+      {"overrides", facts.overrides},
+  };
+}
+
+Provenance provenance_of(const Job& job, const RunFacts& facts, Provenance computing) {
+  Provenance all = {
       {"identity", job.identities.results},
       {"scores_identity", job.identities.scores},
       {"configuration", job.resolved},
@@ -117,29 +133,11 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
       {"model_notes", notes_on_model(job)},
       {"prefix_ids", job.tokenizer->prefix_ids()},
       {"prefix_tokens", prefix_texts(job)},
-      {"overrides", facts.overrides},
-      {"environment", environment()},
       {"dtype", job.config.dtype},
       {"pairs", pair_files(job.config.pairs)},
       {"pairs_hash", job.pairs.hash},
       {"training_pairs_hash", job.pairs.train_hash},
-      {"version", std::string(version)},
-      {"numbers_version", std::string(numbers_version)},
-      {"commit", std::string(commit)},
-      {"build_type", std::string(build_type)},
-      {"compiler", std::string(__VERSION__)},
-      {"torch", std::string(TORCH_VERSION)},
-      {"blas", at::get_mkl_version()},
-      {"onednn", at::get_mkldnn_version()},
-      {"processors", processors},
-      {"card_driver", card_driver()},
-      {"cpu", cpu_model()},
-      {"cpu_capability", at::get_cpu_capability()},
-      {"hosts", hosts},
-      {"devices", devices},
-      {"ranks", static_cast<std::int64_t>(comm.size())},
-      {"threads", static_cast<std::int64_t>(facts.threads)},
-      {"bits_hold", static_cast<std::int64_t>(facts.bits_hold ? 1 : 0)},
+      {"processors", facts.processors},
       {"started", facts.started},
       {"finished", facts.finished},
       {"seconds", json_of(facts.timings.seconds())},
@@ -149,12 +147,11 @@ Provenance provenance_of(const Job& job, const Communicator& comm, const RunFact
       {"units_computed", facts.timings.units_computed()},
       {"units_restored", facts.timings.units_restored()},
       {"flops", json_of(facts.timings.flops())},
-      {"batch_rows", facts.rows.get()},
-      {"batch_rows_halved", facts.rows.halvings()},
-      {"expected_peak_bytes", static_cast<std::int64_t>(facts.memory.expected_peak)},
       {"peak_bytes", static_cast<std::int64_t>(peak_resident_bytes())},
       {"runs_computed_together", static_cast<std::int64_t>(facts.shared_with)},
   };
+  all.merge(std::move(computing));
+  return all;
 }
 
 }  // namespace tributary

@@ -204,7 +204,7 @@ ResultsFile results_of(const Job& job, const Outcome& outcome, const Provenance&
   add_pairs(file, job, *outcome.performance);
   add_pair_scales(file, job);
   file.group_attributes["/"] = root_attributes(job);
-  file.group_attributes["/provenance"] = provenance;
+  add_provenance(file, provenance);
   const std::vector<std::string> unlisted = parts_without_row(file);
   TRIBUTARY_EXPECT(unlisted.empty(), "the schema of results has no row for " + join(unlisted));
   const std::vector<std::string> differences = differences_from_schema(file);

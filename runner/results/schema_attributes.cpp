@@ -224,6 +224,13 @@ std::vector<AttributeRow> attribute_rows() {
        .meaning = "hash of the training pairs",
        .need = Need::optional},
       {.owner = "/provenance",
+       .name = "processors",
+       .type = AttributeType::texts,
+       .meaning =
+           "kinds of processor, with the libraries, that the sums come from; several: mixed, and the last digits "
+           "depend on who computed what",
+       .need = Need::optional},
+      {.owner = "/provenance",
        .name = "seconds",
        .meaning = "wall time by stage of the start that wrote this file, as a JSON object"},
       {.owner = "/provenance",
@@ -288,6 +295,7 @@ std::vector<AxisRow> axis_rows() {
       {.group = "/pairs", .name = "run", .meaning = "0: clean prompt, 1: counterfactual prompt", .length = 2},
       {.group = "/pairs", .name = "token", .meaning = "position in the prompt"},
       {.group = "/pairs", .name = "skipped", .meaning = "pair that could not be used"},
+      {.group = "/provenance", .name = "rank", .meaning = "rank of the run"},
   };
 }
 

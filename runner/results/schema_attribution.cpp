@@ -123,6 +123,21 @@ std::vector<DatasetRow> attribution_rows() {
   };
 }
 
+std::vector<DatasetRow> provenance_rows() {
+  return {
+      {.path = "/provenance/hosts",
+       .axes = {"rank"},
+       .type = ValueType::text,
+       .long_name = "name of the machine that the rank ran on",
+       .need = Need::optional},
+      {.path = "/provenance/devices",
+       .axes = {"rank"},
+       .type = ValueType::text,
+       .long_name = "where it computed: cpu, or a card by its number there",
+       .need = Need::optional},
+  };
+}
+
 std::vector<DatasetRow> pair_rows() {
   return {
       {.path = "/pairs/split",

@@ -70,14 +70,18 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
   StageOptions options = options_.stage;
   options.name = stage.name;
   options.write = [&store](const BlockResult& block) { store.write(block); };
-  options.restore = [&store, &warn = options.on_warning] { return store.next(warn); };
+  options.restore = [&] {
+    std::optional<BlockResult> block = store.next(options.on_warning);
+    if (!block && options_.on_processors) options_.on_processors(store.processors());
+    return block;
+  };
   store.begin();
   const double earlier_seconds = comm_.rank() == 0 ? spent_seconds(store.folder()) : 0;
   const auto start = std::chrono::steady_clock::now();
   StageResult result = run_stage(
       comm_, stage.units, [&](std::int64_t unit, int worker) { return with_less_memory(stage.compute, unit, worker); },
       options);
-  store.end(result);
+  store.end(result, options.on_warning);
   result.earlier_seconds = earlier_seconds;
   if (comm_.rank() == 0) {
     const std::chrono::duration<double> here = std::chrono::steady_clock::now() - start;

@@ -20,6 +20,7 @@ class ComputedStages : public StageSource {
     StageOptions stage;      //!< of every stage; name, keep and restore are filled in
     c10::DeviceType device;  //!< whose memory may run out
     bool may_halve = true;   //!< where memory runs out, try again with half the rows (on a card that may change bits)
+    OnProcessors on_processors{};
   };
 
   /// All but the options must outlive the stages. `rows` is halved where memory runs out.

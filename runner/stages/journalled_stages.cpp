@@ -25,12 +25,13 @@ StageResult JournalledStages::read(const Stage& stage) const {
   FoldSink sink(table);
   StageResult result;
   if (std::filesystem::exists(journal.folder())) {
-    while (std::optional<BlockResult> block = journal.next(journal_.processors(), warn_)) {
+    while (std::optional<BlockResult> block = journal.next({}, warn_)) {
       if (sink.has_any_of(*block)) continue;  // computed twice, by ranks that outlived rank 0 for a moment
       result.restored += sink.amount_in(*block).units;
       sink.add(std::move(*block));
     }
   }
+  if (on_processors_) on_processors_(journal.processors());
   if (result.restored < table.size()) {
     throw UserError(
         "", "the journal misses units of stage '" + stage.name + "'; the command that began the run computes them");

@@ -13,8 +13,8 @@ namespace tributary {
 class JournalledStages : public StageSource {
  public:
   /// Both, and what `warn` refers to, must outlive the stages.
-  JournalledStages(const Communicator& comm, const GroupJournal& journal, Warn warn)
-      : comm_(comm), journal_(journal), warn_(std::move(warn)) {}
+  JournalledStages(const Communicator& comm, const GroupJournal& journal, Warn warn, OnProcessors on_processors = {})
+      : comm_(comm), journal_(journal), warn_(std::move(warn)), on_processors_(std::move(on_processors)) {}
 
   /// Throws UserError where the journal misses units.
   [[nodiscard]] StageResult result_of(const Stage& stage) const override;
@@ -25,6 +25,7 @@ class JournalledStages : public StageSource {
   const Communicator& comm_;
   const GroupJournal& journal_;
   Warn warn_;
+  OnProcessors on_processors_;
 };
 
 }  // namespace tributary

@@ -5,6 +5,8 @@
 // earlier run has stored (journalled_stages.h). A stage itself does not know which.
 #pragma once
 
+#include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,9 @@ class UnitsFailed : public RunFailed {
  public:
   using RunFailed::RunFailed;
 };
+
+/// Rank 0: hears of the kinds of processor that computed what a stage has taken from the journal.
+using OnProcessors = std::function<void(const std::set<std::string>&)>;
 
 class StageSource {
  public:

@@ -4,6 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <set>
+#include <string>
 
 #include "runner/cluster/block_codec.h"
 #include "runner/cluster/fold.h"
@@ -40,16 +43,24 @@ void StageStore::begin() const {
   });
 }
 
-void StageStore::end(const StageResult& result) const {
-  const bool one_kind = journal_.processors().size() == 1;  // a file names the one kind of processor that computed it
+void StageStore::end(const StageResult& result, const Warn& warn) const {
   agreed(comm_, [&] {
     if (comm_.rank() != 0 || result.stopped) return;
-    if (result.any_failed) {
-      stage_.record_failed(result.failed);
-    } else if (one_kind && !stage_.packed()) {
-      stage_.pack(whole_stage(table_, result));
-    }
+    if (result.any_failed) return stage_.record_failed(result.failed);
+    pack(result, warn);
   });
+}
+
+/// A file names the one kind of processor that computed it: blocks of several stay as they are.
+void StageStore::pack(const StageResult& result, const Warn& warn) const {
+  std::set<std::string> kinds(journal_.processors().begin(), journal_.processors().end());
+  kinds.insert(stage_.processors().begin(), stage_.processors().end());
+  if (kinds.size() != 1 || stage_.packed()) return;
+  try {
+    stage_.pack(whole_stage(table_, result));
+  } catch (const std::exception& error) {
+    if (warn) warn(std::string(error.what()) + " (only to make one file of many: the blocks stay as they are)");
+  }
 }
 
 }  // namespace tributary

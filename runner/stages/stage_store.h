@@ -7,6 +7,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "runner/cluster/comm.h"
 #include "runner/cluster/stage_options.h"
@@ -29,12 +31,16 @@ class StageStore {
   /// Writes a block that this rank has computed. Any thread.
   void write(const BlockResult& block) const { stage_.write(block, table_); }
   /// Rank 0: what an earlier start has stored, until it gives nothing.
-  std::optional<BlockResult> next(const Warn& warn) { return stage_.next(journal_.processors(), warn); }
-  /// Notes the units that failed, or makes one file of a whole stage; leaves a stopped one as it is. Collective; throws
-  /// on every rank.
-  void end(const StageResult& result) const;
+  std::optional<BlockResult> next(const Warn& warn) { return stage_.next(journal_.accepted(), warn); }
+  /// The kinds of processor that computed what next() has given.
+  [[nodiscard]] const std::set<std::string>& processors() const { return stage_.processors(); }
+  /// Notes the units that failed, or makes one file of a whole stage, which warns where the disk has no room for it:
+  /// all is there already; leaves a stopped stage as it is. Collective; throws on every rank.
+  void end(const StageResult& result, const Warn& warn) const;
 
  private:
+  void pack(const StageResult& result, const Warn& warn) const;
+
   const Communicator& comm_;
   const GroupJournal& journal_;
   std::string name_;

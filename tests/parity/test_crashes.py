@@ -13,10 +13,10 @@ import subprocess
 import time
 from pathlib import Path
 
-import h5py
 import pytest
-from kill_rounds import journalled_units, run_rounds
+from kill_rounds import run_rounds
 from product import hashes, mpi_environment, processes_of
+from short_run import Work, blocks_of
 
 
 def test_killed_runs_go_on(binary, tmp_path):
@@ -24,68 +24,6 @@ def test_killed_runs_go_on(binary, tmp_path):
     tally = run_rounds(binary, tmp_path, 4, random.randrange(10**6))
     print(tally.text())  # noqa: T201
     assert tally.kills.total() > 0
-
-
-class Work:
-    """A run of a few seconds in sixteen units."""
-
-    def __init__(self, binary: Path, folder: Path, model: Path) -> None:
-        self.binary, self.folder = binary, folder
-        pairs = str(model / "pairs.jsonl")
-        self.settings = {
-            "schema": 1,
-            "name": "crash",
-            "model": {"path": str(model), "dtype": "float32"},
-            "pairs": {"train_file": pairs, "test_file": pairs, "train": 16, "test": 8, "overlap": "allow"},
-            "attribution": {"method": "ig-acts", "quadrature": "right", "steps": 4000},
-            "unit": {"pairs": 1},
-            "threads": 1,
-            "circuit": {"counts": [3, 30]},
-        }
-        self.out = folder / "out"
-        self.write()
-
-    def write(self) -> None:
-        (self.folder / "sweep.yaml").write_text(json.dumps(self.settings))
-
-    def command(self, *more: str, ranks: int = 1) -> list[str]:
-        command = [str(self.binary), "run", "sweep.yaml", "--out", str(self.out), *more]
-        return ["mpirun", "-n", str(ranks), *command] if ranks > 1 else command
-
-    def run(self, *more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*more), cwd=self.folder, capture_output=True, text=True, check=False, timeout=120
-        )
-
-    def start(self, *more: str, ranks: int = 1, **keywords: object) -> subprocess.Popen[str]:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(self.command(*more, ranks=ranks), cwd=self.folder, **pipes, **keywords)
-
-    def tool(self, name: str, *more: str) -> subprocess.CompletedProcess[str]:
-        """`tributary status` or `finalize`."""
-        command = [str(self.binary), name, str(self.out), *more]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-    def units(self) -> int:
-        return sum(map(len, journalled_units(self.out).values()))
-
-    def wait_for_units(self, count: int) -> None:
-        deadline = time.monotonic() + 60
-        while self.units() < count:
-            assert time.monotonic() < deadline, "no units within a minute"
-            time.sleep(0.05)
-
-    def killed_after(self, count: int) -> int:
-        """Kills a run that has journalled some units; how many there are then."""
-        running = self.start()
-        self.wait_for_units(count)
-        running.kill()
-        running.communicate()
-        return self.units()
-
-    def facts(self) -> dict[str, object]:
-        with h5py.File(self.out / "results.h5") as results:
-            return dict(results["provenance"].attrs)
 
 
 @pytest.fixture
@@ -107,10 +45,6 @@ def rank_of(process: int) -> int:
     """The rank that mpirun gave a process."""
     environment = Path(f"/proc/{process}/environ").read_text().split("\0")
     return int(dict(line.split("=", 1) for line in environment if line)["OMPI_COMM_WORLD_RANK"])
-
-
-def blocks_of(work: Work) -> list[Path]:
-    return sorted(work.out.glob("journal/*/*/*.block"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
@@ -142,11 +76,14 @@ def test_signals_reach_all_ranks(work, peace):
 
 
 def test_a_time_limit(work):
-    """Stops before it is over."""
-    work.settings["attribution"]["steps"] = 30000  # nobody is through in a second
+    """Stops before it is over; a start that has finished nothing says so, and one that has goes on."""
+    work.settings["attribution"]["steps"] = 100000
+    work.settings["unit"]["pairs"] = 16  # nobody is through such a unit in a second
     work.write()
     done = work.run("--time", "1s")
-    assert done.returncode == 75, done.stderr
+    assert done.returncode == 76, done.stderr
+    assert "has finished no unit" in done.stderr
+    assert "stopped before anything was finished" in work.tool("status").stdout
     assert "not complete" in work.tool("status").stdout
     assert work.run("--time", "soon").returncode == 2
 
@@ -249,28 +186,33 @@ def test_another_version_is_refused(work, peace):
     assert hashes(work.out / "results.h5") == peace
 
 
-def test_another_kind_of_processor_is_refused(work, monkeypatch):
-    """What was computed with other instructions is not mixed in; where they are at hand the run goes on."""
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    kept = work.killed_after(3)
-    monkeypatch.delenv("ATEN_CPU_CAPABILITY")
-    done = work.run()
-    if done.returncode == 0:
-        pytest.skip("this processor has no instructions beyond the default ones")
-    assert done.returncode == 2, done.stderr
-    assert "was computed on" in done.stderr and "DEFAULT" in done.stderr and "--fresh" in done.stderr
-    assert work.units() == kept
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    assert work.run().returncode == 0
-    assert work.facts()["units_restored"] == kept
-    assert work.facts()["cpu_capability"] == "DEFAULT"
-
-
 def test_fresh_starts_over(work, peace):
-    """Only when asked."""
+    """Only when asked; and what it replaces is there until it is done."""
     work.killed_after(3)
     assert work.run("--fresh").returncode == 0
     assert work.facts()["units_restored"] == 0
+    assert hashes(work.out / "results.h5") == peace
+    shutil.rmtree(work.out / "journal")  # whose units are not those that are waited for
+    running = work.start("--fresh")
+    work.wait_for_units(2)
+    running.kill()
+    running.communicate()
+    replaced = work.out / "results.h5.replaced"
+    assert hashes(replaced) == peace and not (work.out / "results.h5").exists()
+    assert work.run().returncode == 0
+    assert hashes(work.out / "results.h5") == peace and not replaced.exists()
+
+
+def test_litter_of_killed_writers_is_swept(work, peace):
+    """Temporary files of blocks, results and settings; a run that is killed while it writes leaves them."""
+    work.killed_after(3)
+    litter = [folder / ".tributary-99999-0.part" for folder in {work.out, *(b.parent for b in blocks_of(work))}]
+    litter += [group.with_name(".tributary-99999-1.part") for group in work.out.glob("journal/*/group.json")]
+    for file in litter:
+        file.write_bytes(bytes(1000))
+    assert len(litter) >= 3
+    assert work.run().returncode == 0
+    assert not list(work.out.rglob("*.part"))
     assert hashes(work.out / "results.h5") == peace
 
 

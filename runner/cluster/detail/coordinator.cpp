@@ -4,7 +4,9 @@
 #include "runner/cluster/detail/coordinator.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "common/errors.h"
@@ -23,6 +25,10 @@ SchedulerOptions scheduler_options(const StageOptions& options, const std::vecto
   scheduling.order = options.order;
   scheduling.seed = options.seed;
   scheduling.block_seconds = options.block_seconds;
+  std::map<std::string, int> nodes;
+  for (const std::string& host : options.hosts) {
+    scheduling.nodes.push_back(nodes.emplace(host, static_cast<int>(nodes.size())).first->second);
+  }
   return scheduling;
 }
 
@@ -43,15 +49,17 @@ StageResult Coordinator::run() {
     report_progress();
     while (!scheduler_.finished()) step();
     report_progress();
-  } catch (const RankFailed&) {
-    throw;  // it will not answer, so there is nothing to wait for
+  } catch (const RankFailed&) {  // it will not answer, so there is nothing to wait for
+    context_.request_stop();     // nor for units in flight here, which would hold up the reason
+    context_.workers.cancel();
+    throw;
   } catch (...) {
     give_up();
     throw;
   }
   result_.restored = restored_.units;
   result_.any_failed = !result_.failed.empty();
-  result_.stopped = scheduler_.units_left() > 0;
+  result_.stopped = scheduler_.units_left() > 0 && !scheduler_.hopeless();
   finish({result_.any_failed, result_.stopped, false});
   result_.sums = sink_.take_sums();
   result_.rows = sink_.take_rows();
@@ -84,6 +92,7 @@ void Coordinator::step() {
     context_.workers.wait(mailbox_ ? poll_interval_.next() : kSleepAlone);
   }
   if (Clock::now() >= next_report_) {
+    ranks_.hear(0);
     report_progress();
     warn_of_silence();
   }
@@ -114,10 +123,10 @@ bool Coordinator::hand_out_one(int rank, Demand demand) {
 }
 
 /// What is left to hand out only ever shrinks, so a rank that could get nothing a moment ago gets nothing now: unless
-/// it has room again, or units came back undone, which any rank may take.
+/// it has room again, or units have come back undone, which any rank may take.
 void Coordinator::may_take_more(const BlockResult& result, int rank) {
   askers_.insert(rank);
-  if (result.failed.empty() && result.unstarted.empty()) return;
+  if (!scheduler_.any_waits_for_another_attempt() && result.unstarted.empty()) return;
   for (int any = 0; any < ranks_.ranks(); ++any) askers_.insert(any);
 }
 
@@ -156,12 +165,27 @@ void Coordinator::take_result(int rank, BlockResult result) {
   if (!result.unwritten.empty()) throw RuntimeFailure(result.unwritten);
   ranks_.add_returned(rank, sink_.amount_in(result));
   if (!result.unstarted.empty()) begin_stop();
-  may_take_more(result, rank);
   for (FailedUnit& failure : scheduler_.finish(rank, result)) {
     sink_.skip(failure.unit);
     result_.failed.push_back(std::move(failure));
   }
+  may_take_more(result, rank);
+  if (scheduler_.newly_benched()) warn_of_benched(rank, result.failed.back().text);
   sink_.add(std::move(result));
+}
+
+void Coordinator::warn_of_benched(int rank, const std::string& text) {
+  if (!context_.options.on_warning) return;
+  const std::string next = scheduler_.hopeless() ? "so has every other rank, and the stage ends here"
+                                                 : "it gets nothing more of this stage, and others try what it failed";
+  context_.options.on_warning(name_of(rank) + " has failed " + std::to_string(blocks_until_benched) +
+                              " blocks of units in a row; " + next + " (last: " + text + ")");
+}
+
+std::string Coordinator::name_of(int rank) const {
+  const std::vector<std::string>& hosts = context_.options.hosts;
+  const auto place = static_cast<std::size_t>(rank);
+  return "rank " + std::to_string(rank) + (place < hosts.size() ? " on " + hosts[place] : "");
 }
 
 void Coordinator::begin_stop() {
@@ -196,7 +220,7 @@ void Coordinator::report_progress() {
 void Coordinator::warn_of_silence() {
   if (!context_.options.on_warning) return;
   for (const RankActivity& silent : ranks_.newly_silent(context_.options.silence)) {
-    context_.options.on_warning("rank " + std::to_string(silent.rank) + " has said nothing for " +
+    context_.options.on_warning(name_of(silent.rank) + " has said nothing for " +
                                 std::to_string(static_cast<std::int64_t>(silent.silent)) + " s; it has unit " +
                                 std::to_string(context_.table.unit_at(silent.lane, silent.first)) + " of stage '" +
                                 context_.options.name + "'");

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "runner/cluster/detail/rank_book.h"
@@ -40,6 +41,8 @@ class Coordinator {
   void end_early(MessageKind how);
   void report_progress();
   void warn_of_silence();
+  void warn_of_benched(int rank, const std::string& text);
+  [[nodiscard]] std::string name_of(int rank) const;
   void give_up() noexcept;
   void await_blocks_out();
   void finish(const Ending& ending);

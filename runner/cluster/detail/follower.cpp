@@ -3,6 +3,7 @@
 
 #include "runner/cluster/detail/follower.h"
 
+#include <algorithm>
 #include <string>
 
 #include "common/errors.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr int kCoordinator = 0;
 constexpr std::chrono::milliseconds kTickEvery{200};
+constexpr double kSignOfLifeEvery = 30;  // seconds
+constexpr double kSignsInSilence = 4;    // before rank 0 would name this one
 
 }  // namespace
 
@@ -88,8 +91,11 @@ void Follower::send_tick() {
   if (now < next_tick_) return;
   next_tick_ = now + kTickEvery;
   const Amount computed = context_.workers.computed();
-  if (computed.units == ticked_.units) return;
+  // A unit may take longer than the silence after which a rank is named: that it goes on living is worth a word.
+  const double pause = std::min(kSignOfLifeEvery, context_.options.silence / kSignsInSilence);
+  if (computed.units == ticked_.units && std::chrono::duration<double>(now - last_tick_).count() < pause) return;
   ticked_ = computed;
+  last_tick_ = now;
   mailbox_.send(kCoordinator, MessageKind::Tick, encode(computed));
 }
 

@@ -32,6 +32,7 @@ class Follower {
   PollInterval poll_interval_;
   Amount ticked_;
   std::chrono::steady_clock::time_point next_tick_;
+  std::chrono::steady_clock::time_point last_tick_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace tributary::detail

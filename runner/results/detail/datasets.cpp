@@ -83,4 +83,14 @@ std::vector<float> floats_of(const Rows& rows) {
   return values;
 }
 
+void add_provenance(ResultsFile& file, Provenance provenance) {
+  for (const char* const by_rank : {"hosts", "devices"}) {
+    const auto found = provenance.find(by_rank);
+    if (found == provenance.end()) continue;
+    file.datasets.push_back(list(std::string("/provenance/") + by_rank, std::get<Strings>(found->second)));
+    provenance.erase(found);
+  }
+  file.group_attributes["/provenance"] = std::move(provenance);
+}
+
 }  // namespace tributary::detail

@@ -43,6 +43,9 @@ std::vector<float> floats_of(const Rows& rows);
 /// The groups /top, /agreement, /steering and /cases, and the scores of single pairs (results_evidence.cpp).
 void add_evidence(ResultsFile& file, const Job& job, const Outcome& outcome);
 
+/// The group /provenance. Facts by rank are datasets: a list in an attribute ends at some thousands.
+void add_provenance(ResultsFile& file, Provenance provenance);
+
 /// The group /pairs (results_pairs.cpp).
 void add_pairs(ResultsFile& file, const Job& job, const PerformanceOutcome& performance);
 

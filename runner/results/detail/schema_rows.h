@@ -20,6 +20,8 @@ std::vector<DatasetRow> agreement_rows();
 std::vector<DatasetRow> steering_rows();
 /// The prompts: /pairs.
 std::vector<DatasetRow> pair_rows();
+/// The ranks that computed: /provenance.
+std::vector<DatasetRow> provenance_rows();
 
 /// <group>/pair: the scale of an axis that counts the pairs of one split, so that they join with /pairs.
 DatasetRow pair_scale(const std::string& group, const char* when);

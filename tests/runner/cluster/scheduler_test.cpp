@@ -152,6 +152,59 @@ TEST(Scheduler, GivesUpAfterThreeAttemptsOnDifferentRanks) {
   }
 }
 
+/// Bad machines fail at once, so they are the first to ask for whatever comes free.
+TEST(Scheduler, BenchesBadRanksBeforeTheyUseUpTheAttemptsOfUnits) {
+  const std::vector<UnitSpec> units = make_units({150, 40});
+  const std::uint64_t expected = testing::digest(testing::expected_sums(units, testing::everywhere));
+  for (const int bad : {1, 3, 5}) {
+    for (const bool one_node : {true, false}) {
+      for (unsigned seed = 0; seed < 5; ++seed) {
+        SchedulerOptions options = on(bad + 1, 2);
+        for (int rank = 0; rank <= bad; ++rank) options.nodes.push_back(rank == bad ? 100 : one_node ? 0 : rank);
+        Cluster cluster(units, options, 2);
+        cluster.jitter = random_duration;
+        cluster.fails = [bad](std::int64_t, int rank) { return rank < bad; };
+        for (int rank = 0; rank < bad; ++rank) cluster.set_speed(rank, 1e6);
+        cluster.run(seed);
+        EXPECT_THAT(cluster.computed(), ::testing::Each(1));
+        EXPECT_THAT(cluster.given_up(), ::testing::IsEmpty());
+        EXPECT_EQ(cluster.benched().size(), static_cast<std::size_t>(bad));
+        EXPECT_EQ(testing::digest(cluster.sums()), expected);
+      }
+    }
+  }
+}
+
+/// A unit may leave a card in a state in which everything fails from then on.
+TEST(Scheduler, ABadUnitThatSpoilsItsRanksIsTheOnlyOneGivenUp) {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    Cluster cluster(make_units({200}), on(6, 1), 1);
+    cluster.jitter = random_duration;
+    std::set<int> spoilt;
+    cluster.fails = [&spoilt](std::int64_t unit, int rank) {
+      if (unit == 90) spoilt.insert(rank);
+      return spoilt.count(rank) > 0;
+    };
+    cluster.run(seed);
+    ASSERT_EQ(cluster.given_up().size(), 1U);
+    EXPECT_EQ(cluster.given_up().front().unit, 90);
+    EXPECT_EQ(std::count(cluster.computed().begin(), cluster.computed().end(), 1), 199);
+  }
+}
+
+TEST(Scheduler, EndsWhereEveryRankIsBad) {
+  for (const int ranks : {1, 2, 5}) {
+    Cluster cluster(make_units({500}), on(ranks, 2), 2);
+    cluster.fails = [](std::int64_t, int) { return true; };
+    cluster.run(0);
+    EXPECT_TRUE(cluster.scheduler().hopeless());
+    EXPECT_FALSE(cluster.scheduler().any_waits_for_another_attempt());
+    EXPECT_EQ(cluster.benched().size(), static_cast<std::size_t>(ranks));
+    EXPECT_FALSE(cluster.given_up().empty());
+    EXPECT_LT(cluster.blocks().size(), 100U) << "not all units are tried in vain";
+  }
+}
+
 TEST(Scheduler, LeavesOutWhatIsDone) {
   const std::vector<UnitSpec> units = make_units({50, 20});
   const UnitTable table(units);

@@ -5,11 +5,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <ctime>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -140,20 +143,88 @@ TEST_F(OverRanks, EndTogetherWhenOneRankCannotStore) {
   expect_results(run_stage(comm, units_, compute_, with_threads(1)), everywhere);
 }
 
+/// Stops this process as a machine that hangs does; another one lets it go on after a while.
+void hang_for(std::chrono::milliseconds time) {
+  const pid_t waker = fork();
+  if (waker == 0) {
+    const timespec pause{time.count() / 1000, time.count() % 1000 * 1'000'000};
+    nanosleep(&pause, nullptr);
+    kill(getppid(), SIGCONT);
+    _exit(0);
+  }
+  std::raise(SIGSTOP);
+  waitpid(waker, nullptr, 0);
+}
+
 TEST_F(OverRanks, NameARankThatSaysNothing) {
+  if (comm.size() < 2) GTEST_SKIP() << "needs two ranks";
   StageOptions options = with_threads(1);
-  options.silence = 0.3;
+  options.silence = 0.5;
+  options.hosts.assign(static_cast<std::size_t>(comm.size()), "a-host");
   std::vector<std::string> warnings;
   options.on_warning = [&](const std::string& text) { warnings.push_back(text); };
+  std::atomic<bool> hung = false;
   run_stage(
       comm, testing::make_units({std::int64_t{6} * comm.size()}),
-      [&](std::int64_t unit, int) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(unit == 0 ? 900 : 1));
+      [&](std::int64_t, int) {
+        if (comm.rank() == last_rank() && !hung.exchange(true)) hang_for(std::chrono::milliseconds(1500));
         return UnitResult{{1.0}, {}};
       },
       options);
   if (!is_root()) return;
-  EXPECT_THAT(warnings, Contains(HasSubstr("unit 0 of stage 'test'")).Times(1));  // a busy machine may add others
+  const std::string name = "rank " + std::to_string(last_rank()) + " on a-host has said nothing";
+  EXPECT_THAT(warnings, Contains(HasSubstr(name)).Times(1));  // a busy machine may add others
+}
+
+TEST_F(OverRanks, NameNoRankThatIsBusyWithALongUnit) {
+  StageOptions options = with_threads(1);
+  options.silence = 1;
+  std::vector<std::string> warnings;
+  options.on_warning = [&](const std::string& text) { warnings.push_back(text); };
+  run_stage(
+      comm, testing::make_units({comm.size()}),
+      [](std::int64_t, int) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+        return UnitResult{{1.0}, {}};
+      },
+      options);
+  EXPECT_THAT(warnings, IsEmpty());
+}
+
+TEST_F(OverRanks, BenchRanksThatFailEverything) {
+  if (comm.size() < 2) GTEST_SKIP() << "needs two ranks";
+  StageOptions options = with_threads(1);
+  std::vector<std::string> warnings;
+  options.on_warning = [&](const std::string& text) { warnings.push_back(text); };
+  std::atomic<std::int64_t> thrown = 0;
+  const StageResult result = run_stage(
+      comm, units_,
+      [&](std::int64_t unit, int worker) {
+        if (comm.rank() > 0) {
+          ++thrown;
+          throw std::runtime_error("no card");
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        return compute_(unit, worker);
+      },
+      options);
+  expect_results(result, everywhere);
+  EXPECT_FALSE(result.any_failed);
+  EXPECT_LE(thrown, blocks_until_benched + 1) << "one more may have been on its way";
+  EXPECT_EQ(warnings.size(), is_root() ? static_cast<std::size_t>(comm.size() - 1) : 0U);
+  EXPECT_THAT(warnings, Each(HasSubstr("no card")));
+}
+
+TEST_F(OverRanks, EndWithTheReasonWhereEveryRankFails) {
+  StageOptions options = with_threads(1);
+  const StageResult result = run_stage(
+      comm, units_, [](std::int64_t, int) -> UnitResult { throw std::runtime_error("no card"); }, options);
+  EXPECT_TRUE(result.any_failed);
+  EXPECT_FALSE(result.stopped) << "which would be taken for one to go on after";
+  if (!is_root()) return;
+  ASSERT_FALSE(result.failed.empty());
+  EXPECT_EQ(result.failed.front().text, "no card");
+  EXPECT_LT(std::ssize(result.failed), std::ssize(units_)) << "not every unit was tried in vain";
 }
 
 TEST_F(OverRanks, EndTogetherWhenOneCannotStart) {

@@ -111,6 +111,26 @@ TEST_F(StageJournalTest, SetsDamagedFilesAside) {
   EXPECT_THAT(warnings_, SizeIs(3)) << "a second time there is nothing to warn of";
 }
 
+TEST_F(StageJournalTest, LeavesEverythingAsItLiesWhereItOnlyReads) {
+  const StageJournal journal = stage();
+  for (std::int64_t unit = 0; unit < 2; ++unit) journal.write(block(unit, 0), table_);
+  change(journal.folder() / "0.1.1.block", [](std::string& bytes) { bytes.pop_back(); });
+  const GroupJournal reading(folder_, JournalGroup::of({{"a", "1"}, {"b", "2"}}));
+  EXPECT_THAT(all_of(reading.stage("work", table_), {}), SizeIs(1));
+  EXPECT_THAT(warnings_, ::testing::ElementsAre(HasSubstr("to be computed again")));
+  EXPECT_TRUE(std::filesystem::exists(journal.folder() / "0.1.1.block"));
+}
+
+TEST_F(StageJournalTest, SweepsWhatKilledWritersHaveLeft) {
+  const std::filesystem::path folder = stage().folder();
+  for (const char* name : {".tributary-17-0.part", ".tributary-9-3.part"}) std::ofstream(folder / name) << "half a blo";
+  std::ofstream(folder / "notes.part") << "somebody's";
+  (void)stage();
+  EXPECT_FALSE(std::filesystem::exists(folder / ".tributary-17-0.part"));
+  EXPECT_FALSE(std::filesystem::exists(folder / ".tributary-9-3.part"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "notes.part"));
+}
+
 TEST_F(StageJournalTest, RefusesBlocksOfOtherWork) {
   const StageJournal journal = stage();
   journal.write(block(0, 0), table_);
@@ -124,6 +144,16 @@ TEST_F(StageJournalTest, RefusesBlocksOfAnotherProcessor) {
   stage("an older one").write(block(0, 0), table_);
   EXPECT_THROW(all_of(stage()), UserError);
   EXPECT_THAT(all_of(stage(), {"an older one", "cpu"}), SizeIs(1));
+  EXPECT_THAT(all_of(stage(), {}), SizeIs(1)) << "of any kind";
+}
+
+TEST_F(StageJournalTest, KnowsWhichProcessorsComputedWhatItGave) {
+  stage("an older one").write(block(0, 0), table_);
+  stage().write(block(1, 0), table_);
+  StageJournal journal = stage();
+  EXPECT_THAT(journal.processors(), IsEmpty());
+  while (journal.next({}, [](const std::string&) {})) continue;
+  EXPECT_THAT(journal.processors(), ::testing::ElementsAre("an older one", "cpu"));
 }
 
 TEST_F(StageJournalTest, RefusesAnotherVersion) {

@@ -41,6 +41,7 @@ inline std::int64_t synthetic_length(const std::string& group, const std::string
                                                               {"/pairs/run", 2},
                                                               {"/pairs/token", 6},
                                                               {"/pairs/skipped", 1},
+                                                              {"/provenance/rank", 2},
                                                               {"/top/rank", 3},
                                                               {"/top/place", 5},
                                                               {"/top/pair", 3},

@@ -72,7 +72,7 @@ TEST_F(JournalledStagesTest, ReadsAPackedStageWithTheSameNumbers) {
   store.write(block(2, 0, 4));
   store.write(block(0, 1, 3));
   const StageResult parts = read();
-  store.end(parts);
+  store.end(parts, {});
   EXPECT_THAT(files(), ::testing::Contains(::testing::Property(&std::filesystem::path::filename, "all.block")));
   const StageResult whole = read();
   EXPECT_EQ(whole.sums, parts.sums);
@@ -86,6 +86,45 @@ TEST_F(JournalledStagesTest, RefusesWhereUnitsAreMissing) {
   store.begin();
   store.write(block(0, 1, 3));
   EXPECT_THROW((void)read(), UserError) << "one unit is missing";
+}
+
+TEST_F(JournalledStagesTest, AStageThatCannotBePackedIsThereAllTheSame) {
+  written_.begin();
+  StageStore store(alone_, written_, stage_);
+  store.begin();
+  store.write(block(2, 0, 4));
+  store.write(block(0, 1, 3));
+  std::filesystem::path folder;
+  for (const auto& file : files()) {
+    if (file.extension() == ".block") folder = file.parent_path();
+  }
+  ASSERT_FALSE(folder.empty());
+  std::filesystem::create_directories(folder / "all.block" / "something");  // so that no file can take its name
+  StageResult whole;
+  whole.sums = {{7.0}};
+  whole.rows = {{3.0}, {3.0}, {4.0}};
+  std::vector<std::string> warnings;
+  EXPECT_NO_THROW(store.end(whole, [&warnings](const std::string& text) { warnings.push_back(text); }));
+  EXPECT_THAT(warnings, ElementsAre(::testing::HasSubstr("the blocks stay as they are")));
+  std::filesystem::remove_all(folder / "all.block");
+  EXPECT_THAT(read().sums, ElementsAre(ElementsAre(7.0)));
+}
+
+TEST_F(JournalledStagesTest, BlocksOfSeveralProcessorsStayApart) {
+  written_.begin();
+  const GroupJournal older(folder_, group_, {"an older one", {"an older one"}});
+  StageStore(alone_, older, stage_).begin();
+  StageStore(alone_, older, stage_).write(block(2, 0, 4));
+  StageStore store(alone_, written_, stage_);
+  store.begin();
+  store.write(block(0, 1, 3));
+  while (store.next({})) continue;
+  StageResult whole;
+  whole.sums = {{7.0}};
+  whole.rows = {{3.0}, {3.0}, {4.0}};
+  store.end(whole, {});
+  for (const auto& file : files()) EXPECT_NE(file.filename(), "all.block") << "it would name one of them";
+  EXPECT_THAT(read().sums, ElementsAre(ElementsAre(7.0)));
 }
 
 }  // namespace
