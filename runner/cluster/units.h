@@ -61,7 +61,7 @@ struct BlockResult {
   std::vector<FailedUnit> failed;
   std::vector<std::int64_t> unstarted;  //!< unit ids left alone because of a stop
   double seconds = 0;                   //!< time the worker spent on the block
-  std::string unwritten;                //!< why it could not be written to the journal; empty: it was
+  std::string unwritten;                //!< why it could not be written, and its units have failed; empty: it was
 };
 
 /// An amount of work done.

@@ -3,9 +3,12 @@
 
 #include "runner/cluster/workers.h"
 
+#include <algorithm>
 #include <exception>
 #include <latch>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "common/errors.h"
@@ -123,7 +126,7 @@ Amount Workers::computed() const {
 void Workers::work(int worker) {
   while (const std::optional<Block> block = take_block()) {
     BlockResult result = compute_block(*block, worker);
-    write_block(result);
+    write_block(*block, result);
     {
       const std::lock_guard lock(mutex_);
       finished_.push_back(std::move(result));
@@ -141,12 +144,34 @@ std::optional<Block> Workers::take_block() {
   return block;
 }
 
-void Workers::write_block(BlockResult& result) {
+void Workers::write_block(const Block& block, BlockResult& result) {
   if (!write_ || result.nodes.empty()) return;
   try {
     write_(result);
   } catch (...) {
-    result.unwritten = current_exception_text();
+    not_heard_of(block, current_exception_text(), result);
+  }
+}
+
+/// Nobody hears of numbers that are not on disk: the block's units have failed here, and may do better elsewhere.
+void Workers::not_heard_of(const Block& block, const std::string& why, BlockResult& result) {
+  result.unwritten = why;
+  result.nodes.clear();
+  result.rows.clear();
+  const std::lock_guard lock(mutex_);
+  std::map<std::int64_t, FailedUnit> failed;  // by place in the block
+  for (FailedUnit& failure : result.failed) failed.emplace(failure.unit, std::move(failure));
+  result.failed.clear();
+  for (std::int64_t index = block.first; index < block.first + block.count; ++index) {
+    const std::int64_t unit = table_.unit_at(block.lane, index);
+    const auto found = failed.find(unit);
+    if (found != failed.end()) {
+      result.failed.push_back(std::move(found->second));
+    } else if (std::find(result.unstarted.begin(), result.unstarted.end(), unit) == result.unstarted.end()) {
+      result.failed.push_back({unit, rank_, why});
+      --computed_.units;
+      computed_.cost -= table_.spec(unit).cost;
+    }
   }
 }
 

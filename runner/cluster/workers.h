@@ -54,7 +54,8 @@ class Workers {
   void join();
   void work(int worker);
   std::optional<Block> take_block();
-  void write_block(BlockResult& result);
+  void write_block(const Block& block, BlockResult& result);
+  void not_heard_of(const Block& block, const std::string& why, BlockResult& result);
   BlockResult compute_block(const Block& block, int worker);
   bool compute_unit(std::int64_t unit, int worker, class LaneFold& fold, BlockResult& result);
   [[nodiscard]] bool cancelled() const;

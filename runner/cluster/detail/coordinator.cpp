@@ -162,10 +162,11 @@ void Coordinator::take_result(int rank, BlockResult result) {
   ranks_.hear(rank);
   ranks_.take_back(rank, result.block);
   result_.computing += result.seconds;
-  if (!result.unwritten.empty()) throw RuntimeFailure(result.unwritten);
   ranks_.add_returned(rank, sink_.amount_in(result));
   if (!result.unstarted.empty()) begin_stop();
   for (FailedUnit& failure : scheduler_.finish(rank, result)) {
+    // No other rank could write it either: to compute more is of no use.
+    if (!result.unwritten.empty()) throw RuntimeFailure(result.unwritten);
     sink_.skip(failure.unit);
     result_.failed.push_back(std::move(failure));
   }
