@@ -171,8 +171,15 @@ void Coordinator::take_result(int rank, BlockResult result) {
     result_.failed.push_back(std::move(failure));
   }
   may_take_more(result, rank);
+  if (!result.failed.empty() && result_.failed.empty()) warn_of_failure(rank, result.failed.back().text);
   if (scheduler_.newly_benched()) warn_of_benched(rank, result.failed.back().text);
   sink_.add(std::move(result));
+}
+
+/// The first one that another rank may do: whoever reads this later knows of the rank.
+void Coordinator::warn_of_failure(int rank, const std::string& text) {
+  if (!context_.options.on_warning || std::exchange(told_of_failure_, true)) return;
+  context_.options.on_warning(name_of(rank) + " has failed a unit, which is tried again (" + text + ")");
 }
 
 void Coordinator::warn_of_benched(int rank, const std::string& text) {

@@ -41,6 +41,7 @@ class Coordinator {
   void end_early(MessageKind how);
   void report_progress();
   void warn_of_silence();
+  void warn_of_failure(int rank, const std::string& text);
   void warn_of_benched(int rank, const std::string& text);
   [[nodiscard]] std::string name_of(int rank) const;
   void give_up() noexcept;
@@ -56,6 +57,7 @@ class Coordinator {
   StageResult result_;
   Amount restored_;
   bool stopping_ = false;
+  bool told_of_failure_ = false;
   PollInterval poll_interval_;
   Clock::time_point next_report_;
 };
