@@ -75,6 +75,11 @@ void GroupRun::check_machine() {
   if (first_rank() && !comm_.is_null() && job().device.is_cpu() && bound_below_share(comm_.local_size())) {
     warn_user("this rank is bound to fewer cores than its share of the node; give mpirun --bind-to none");
   }
+  if (first_rank() && job().device.is_cpu() && job().config.device == "auto") {
+    if (const std::string cards = cards_left_alone(); !cards.empty()) {
+      warn_user(cards + "; all is computed on the CPU (model.device: cpu says that this is meant)");
+    }
+  }
   const std::vector<std::string> places = card_places(job().device, comm_, arguments_.cards);
   for (std::size_t rank = 0; rank < places.size(); ++rank) {
     std::cerr << "tributary: rank " << rank << " computes on " << places[rank] << '\n';

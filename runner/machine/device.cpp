@@ -21,7 +21,10 @@
 namespace tributary {
 namespace {
 
-bool card_present() { return access("/dev/nvidiactl", F_OK) == 0 || access("/proc/driver/nvidia/version", F_OK) == 0; }
+bool card_present(const std::filesystem::path& root = "/") {
+  const auto is_there = [&root](const char* file) { return access((root / file).c_str(), F_OK) == 0; };
+  return is_there("dev/nvidiactl") || is_there("proc/driver/nvidia/version");
+}
 
 /// Number of usable cards; loads LibTorch's CUDA part when there may be one.
 int visible_cards() {
@@ -79,6 +82,15 @@ c10::Device choose_device(const std::string& wanted, int local_rank) {
     return c10::Device(c10::kCPU);
   }
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(local_rank % cards));
+}
+
+std::string cards_left_alone(const std::filesystem::path& root) {
+  if (card_present(root)) {
+    return "an NVIDIA card is here, but this program cannot use it: its LibTorch has no CUDA part, the driver does not "
+           "fit, or CUDA_VISIBLE_DEVICES hides it";
+  }
+  if (access((root / "dev/kfd").c_str(), F_OK) == 0) return "an AMD card is here, and this program does not use those";
+  return "";
 }
 
 std::uint64_t free_bytes(const c10::Device& device) {

@@ -7,6 +7,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ namespace tributary {
 /// The device of this rank for `model.device`: cpu; or the card number local_rank modulo the visible cards.
 /// Throws UserError: cuda asked for where there is no card.
 c10::Device choose_device(const std::string& wanted, int local_rank);
+
+/// Whose cards a machine has that this program computes without, for people; empty where there are none. root: of the
+/// file system, for tests.
+std::string cards_left_alone(const std::filesystem::path& root = "/");
 
 /// What is free there for this process, in bytes: on the CPU the machine's memory, on a card its own.
 std::uint64_t free_bytes(const c10::Device& device);

@@ -16,9 +16,21 @@
 namespace tributary {
 
 /// Environment variables that the program reads or sets, and those of its libraries that decide how it computes.
-inline constexpr const char* environment_variables[] = {
-    "CUDA_VISIBLE_DEVICES", "MKL_CBWR",        "MKL_NUM_THREADS", "OMPI_COMM_WORLD_SIZE",
-    "OMP_NUM_THREADS",      "OMP_WAIT_POLICY", "PMIX_RANK",       "SLURM_STEP_NUM_TASKS"};
+inline constexpr const char* environment_variables[] = {"ATEN_CPU_CAPABILITY",
+                                                        "CUDA_VISIBLE_DEVICES",
+                                                        "DNNL_MAX_CPU_ISA",
+                                                        "MKL_CBWR",
+                                                        "MKL_ENABLE_INSTRUCTIONS",
+                                                        "MKL_NUM_THREADS",
+                                                        "NVIDIA_TF32_OVERRIDE",
+                                                        "OMPI_COMM_WORLD_SIZE",
+                                                        "OMP_NUM_THREADS",
+                                                        "OMP_WAIT_POLICY",
+                                                        "PMIX_RANK",
+                                                        "SLURM_CPUS_ON_NODE",
+                                                        "SLURM_RESTART_COUNT",
+                                                        "SLURM_STEP_NUM_TASKS",
+                                                        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"};
 
 /// How a process goes about computing.
 struct ComputingFacts {

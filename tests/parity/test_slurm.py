@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ def test_a_job_out_of_time_is_requeued_and_finishes(cluster, binary, sweep, tmp_
     assert (facts["ExitCode"], facts["Restarts"]) == ("0:0", "1"), log_of(tmp_path)
     log = log_of(tmp_path)
     assert "back into the queue" in log and "start 1" in log
+    assert re.search(r"start 0, on \S+, (10:00|9:5\d) left", log), "Slurm no longer says how much time is left"
     with h5py.File(tmp_path / "out" / "results.h5") as results:
         assert results["provenance"].attrs["units_restored"] > 0
     assert hashes(tmp_path / "out" / "results.h5") == alone(binary, tmp_path)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/machine/device.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <sched.h>
@@ -9,8 +10,11 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
+#include <string>
 
 namespace tributary {
 namespace {
@@ -51,6 +55,18 @@ TEST(FreedMemory, LargeBlocksAreNotMapped) {
     std::free(block);
     return block != nullptr && !mapped;
   }));
+}
+
+TEST(Cards, ThatAreLeftAloneAreNamed) {
+  const std::filesystem::path root =
+      std::filesystem::temp_directory_path() / ("tributary-cards-" + std::to_string(getpid()));
+  std::filesystem::create_directories(root / "dev");
+  EXPECT_EQ(cards_left_alone(root), "");
+  std::ofstream(root / "dev" / "kfd").flush();
+  EXPECT_THAT(cards_left_alone(root), ::testing::HasSubstr("AMD"));
+  std::ofstream(root / "dev" / "nvidiactl").flush();
+  EXPECT_THAT(cards_left_alone(root), ::testing::HasSubstr("NVIDIA"));
+  std::filesystem::remove_all(root);
 }
 
 /// The launcher of a batch system may use less than the machine; what counts is what the job has.
