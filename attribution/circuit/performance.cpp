@@ -3,6 +3,7 @@
 #include "attribution/circuit/performance.h"
 
 #include <c10/core/InferenceMode.h>
+#include "attribution/model/largest.h"
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
@@ -38,7 +39,7 @@ PerformanceUnit measure_performance(const Transformer& model, const Prompts& pro
       unit.metric.select(1, column)
           .narrow(0, first, count)
           .copy_(model.metric(pass.resid, directions.narrow(first, count)));
-      unit.likeliest.select(1, column).narrow(0, first, count).copy_(std::get<1>(at::topk(logits, 1)).select(1, 0));
+      unit.likeliest.select(1, column).narrow(0, first, count).copy_(largest(logits, 1).columns.select(1, 0));
     }
     ++column;
   }

@@ -3,6 +3,7 @@
 #include "attribution/circuit/steering.h"
 
 #include <c10/core/InferenceMode.h>
+#include "attribution/model/largest.h"
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
@@ -84,7 +85,7 @@ SteeringUnit steer(const Transformer& model, const Prompts& prompts, const Steer
     const Said said = run(pair, factor);
     const at::Tensor was = at::index_select(before, 0, pair);
     const at::Tensor wanted = at::index_select(answers, 0, pair);  // [row, 2]
-    const auto [log_top, best] = at::topk(said.log_probability, inputs.top);
+    const auto [log_top, best] = largest(said.log_probability, inputs.top);
     metric.push_back(said.metric);
     probability.push_back(at::gather(said.log_probability, 1, wanted.clamp_min(0))
                               .exp()

@@ -1,10 +1,12 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/prompts.h"
-#include "attribution/model/tensors.h"
 
 #include <algorithm>
 #include <vector>
+
+#include "attribution/model/largest.h"
+#include "attribution/model/tensors.h"
 
 namespace tributary {
 
@@ -26,7 +28,7 @@ MetricTokens metric_tokens(const Transformer& model, const Prompts& prompts, con
     const std::int64_t count = std::min(most, prompts.clean.size(0) - first);
     const Pass pass = model.forward(whole_batch(model.embed(prompts.clean.narrow(0, first, count))), {});
     const at::Tensor logits = model.logits(pass.resid).select(1, 0).to(model.score_type());
-    best.push_back(std::get<1>(at::topk(logits, prompts.top_k)));
+    best.push_back(largest(logits, prompts.top_k).columns);
   }
   return {at::cat(best), at::ones({prompts.top_k}, model.score_options())};
 }

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 
 #include "common/errors.h"
 #include "common/text.h"
@@ -62,6 +64,12 @@ void settle_sizes(Job& job, const Settings& settings) {
   RunConfig& config = job.config;
   KeyChecks checks(settings);
   const std::int64_t nodes = job.nodes();
+  constexpr std::int64_t most_nodes = std::numeric_limits<std::int32_t>::max();  // of a ranking's places
+  checks.refuse_if(nodes > most_nodes && config.method.has_neurons(), "positions",
+                   fmt::format("the model's layers × positions × neurons are {} nodes, and no ranking holds more than "
+                               "{}; take positions: sum, or shorter prompts",
+                               nodes, most_nodes));
+  checks.finish();
   std::vector<std::int64_t>& counts = config.circuit.counts;
   for (const std::int64_t count : counts) {
     checks.refuse_if(

@@ -74,6 +74,15 @@ def test_a_large_model_on_a_login_node(weights, bench):
     assert small.returncode == 2 and "24.0 GiB are not enough" in small.stderr and "for weights" in small.stderr
 
 
+def test_more_nodes_than_a_ranking_holds(bench):
+    """Said before anything is computed, with the way out."""
+    bench.edit_config(**LARGE | {"num_hidden_layers": 120, "intermediate_size": 2**22})
+    done = plan(bench)
+    assert done.returncode == 2, done.stdout
+    assert "no ranking holds more than 2147483647; take positions: sum" in done.stderr
+    assert plan(bench, "positions=sum").returncode == 0
+
+
 def test_memory_is_what_a_run_then_expects(bench, monkeypatch):
     """A plan on a narrow stand-in is that of the run, which measures the network itself. A run counts also what its
     start-up check has left in the allocator, some 40 MB here."""
