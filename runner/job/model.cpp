@@ -2,11 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/job/model.h"
 
-#include "attribution/model/tensors.h"
+#include <c10/core/ScalarType.h>
 
+#include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "attribution/model/families.h"
+#include "attribution/model/tensors.h"
 #include "common/errors.h"
 #include "runner/machine/node_memory.h"
 
@@ -27,12 +30,19 @@ at::ScalarType scalar_type(StoredType type) {
   throw ContractViolation("a stored type outside the enumeration");
 }
 
-/// A tensor on the mapping itself; it keeps the checkpoint open.
+/// A tensor on the mapping itself; it keeps the checkpoint open. A copy where the file puts its numbers at an address
+/// that no number of their type has, as safetensors allows.
 at::Tensor mapped_tensor(const Checkpoint& checkpoint, const StoredTensor& stored) {
+  const at::ScalarType type = scalar_type(stored.type);
+  if (reinterpret_cast<std::uintptr_t>(stored.data) % c10::elementSize(type) != 0) {
+    at::Tensor copy = at::empty(stored.shape, type);
+    std::memcpy(copy.mutable_data_ptr(), stored.data, copy.nbytes());
+    return copy;
+  }
   // Never written to: weights are frozen, and the mapping is read-only.
   auto* data = const_cast<std::byte*>(stored.data);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
   return at::from_blob(
-      data, stored.shape, [checkpoint](void*) {}, at::TensorOptions(scalar_type(stored.type)));
+      data, stored.shape, [checkpoint](void*) {}, at::TensorOptions(type));
 }
 
 constexpr std::size_t weight_alignment = 64;
