@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <ctime>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "common/errors.h"
+#include "common/text.h"
 #include "io/results.h"
 #include "runner/commands/duration.h"
 #include "runner/journal/folder_lock.h"
@@ -28,8 +28,11 @@ void ignore(const std::string&) {}
 
 /// A file that may be rewritten or removed at this moment; null when it cannot be read.
 Json read_json(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  return in ? Json::parse(in, nullptr, false) : Json();
+  try {
+    return Json::parse(read_file(file.string()), nullptr, false);
+  } catch (const std::exception&) {
+    return {};
+  }
 }
 
 /// Units in a block, by the name of its file.
