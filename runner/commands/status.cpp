@@ -107,7 +107,12 @@ std::vector<GroupStatus> status_of(const std::filesystem::path& out) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(journal / group.name, error)) {
       const Json plan = read_json(entry.path() / "plan.json");
-      if (plan.is_object()) status.stages.push_back(stage_status(entry.path(), plan));
+      if (!plan.is_object()) continue;
+      try {
+        status.stages.push_back(stage_status(entry.path(), plan));
+      } catch (const Json::exception&) {
+        continue;  // damaged: a run writes it again
+      }
     }
     std::sort(status.stages.begin(), status.stages.end(),
               [](const StageStatus& a, const StageStatus& b) { return a.name < b.name; });
