@@ -21,6 +21,9 @@ function(tributary_flags target)
       -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
     target_link_options(${target} PRIVATE -fsanitize=address,undefined)
   endif()
+  if(TRIBUTARY_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 # What is built for tests only is not optimised, and the sanitizers look at what it calls, not at it: so it is compiled

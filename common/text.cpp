@@ -2,16 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/text.h"
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
+#include <cstring>
 #include <filesystem>
-#include <memory>
 #include <system_error>
 #include <utility>
 
 #include "common/errors.h"
+#include "common/regular_file.h"
 
 namespace tributary {
 namespace {
@@ -44,6 +47,31 @@ std::size_t valid_character_length(std::string_view text) {
     return code_point >= form.smallest_code_point && is_scalar_value(code_point) ? form.length : 0;
   }
   return 0;
+}
+
+std::string hex_escape(char byte) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  const auto value = static_cast<unsigned char>(byte);
+  return {'\\', 'x', digits[value / 16], digits[value % 16]};
+}
+
+/// A valid character, or its escape where a terminal obeys it instead of showing it.
+std::string escaped(std::string_view character) {
+  struct Escape {
+    std::string_view character, shown;
+  };
+  // Line ends of Unicode, and what turns the direction of writing.
+  constexpr Escape escapes[] = {
+      {"\n", "\\n"},         {"\t", "\\t"},         {"\r", "\\r"},         {"\u2028", "\\u2028"}, {"\u2029", "\\u2029"},
+      {"\u202a", "\\u202a"}, {"\u202b", "\\u202b"}, {"\u202c", "\\u202c"}, {"\u202d", "\\u202d"}, {"\u202e", "\\u202e"},
+      {"\u2066", "\\u2066"}, {"\u2067", "\\u2067"}, {"\u2068", "\\u2068"}, {"\u2069", "\\u2069"}};
+  for (const Escape& escape : escapes) {
+    if (escape.character == character) return std::string(escape.shown);
+  }
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (first < 0x20 || first == 0x7F) return hex_escape(character[0]);
+  const bool is_c1_control = first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
+  return is_c1_control ? hex_escape(character[1]) : std::string(character);
 }
 
 /// What people take for the same letter is one.
@@ -79,15 +107,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   }
   return row[b.size()];
 }
-
-[[noreturn]] void refuse_file(const std::string& path, const std::error_code& error) {
-  if (const std::string link = about_dangling_link(path); !link.empty()) {
-    throw UserError(path, "cannot be read" + link);
-  }
-  throw UserError(path, "cannot read this file (" + error.message() + "); check the path and its permissions");
-}
-
-std::error_code last_error() { return {errno, std::generic_category()}; }
 
 }  // namespace
 
@@ -159,6 +178,24 @@ std::string join(const std::vector<std::string>& words, std::string_view separat
   return text;
 }
 
+std::string printable(std::string_view text, LineEnds line_ends) {
+  std::string shown;
+  while (!text.empty()) {
+    const std::size_t length = valid_character_length(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(length, 1));
+    const bool stays = line_ends == LineEnds::keep && (character == "\n" || character == "\t");
+    shown += stays ? std::string(character) : length == 0 ? hex_escape(character[0]) : escaped(character);
+    text.remove_prefix(character.size());
+  }
+  return shown;
+}
+
+bool is_plain_name(std::string_view text) {
+  constexpr std::size_t longest = 255;
+  if (text.empty() || text == "." || text == ".." || text.size() > longest) return false;
+  return text.find('/') == std::string_view::npos && printable(text, LineEnds::escape) == text;
+}
+
 std::string in_ranges(const std::vector<std::int64_t>& numbers) {
   std::vector<std::string> ranges;
   for (std::size_t first = 0; first < numbers.size();) {
@@ -178,18 +215,23 @@ std::string about_dangling_link(const std::string& path) {
 }
 
 std::string read_file(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    throw UserError(path, "this is a folder, but a file is needed; give the path of the file inside it");
-  }
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  if (!file) refuse_file(path, last_error());
+  const RegularFile file(path);
+  const FileMark before = file.mark();
   std::string contents;
   std::vector<char> buffer(std::size_t{1} << 16);
-  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
-    contents.append(buffer.data(), count);
+  for (ssize_t count = 1; count > 0;) {
+    count = ::read(file.descriptor(), buffer.data(), buffer.size());
+    if (count > 0) contents.append(buffer.data(), static_cast<std::size_t>(count));
+    if (count >= 0) continue;
+    if (errno != EINTR) throw UserError(path, std::string("cannot be read to its end (") + std::strerror(errno) + ")");
+    count = 1;
   }
-  if (std::ferror(file.get()) != 0) refuse_file(path, last_error());
+  const FileMark after = file.mark();
+  if (before.size != after.size || before.modified != after.modified) {
+    throw RuntimeFailure(path +
+                         ": was written to while it was read (what was read may be half old and half new); wait "
+                         "until whoever writes it has finished, and start again");
+  }
   return contents;
 }
 

@@ -40,6 +40,15 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
 /// "a, b, c"
 std::string join(const std::vector<std::string>& words, std::string_view separator = ", ");
 
+/// The text as a terminal may show it: what would move its cursor, colour it, name its window or turn its writing round
+/// is written as Python's repr does ("\\x1b", "\\r", "\\u202e"), and so are bytes that are no UTF-8.
+enum class LineEnds { keep, escape };  //!< keep: '\n' and '\t' stay
+std::string printable(std::string_view text, LineEnds line_ends = LineEnds::keep);
+
+/// Whether a text can only name something inside the folder in which it is looked for: not empty, '.' or '..', without
+/// '/' and characters that printable() escapes, and not longer than file systems allow (255 bytes).
+bool is_plain_name(std::string_view text);
+
 /// "0 to 2, 5": ascending numbers, those that follow each other as a range.
 std::string in_ranges(const std::vector<std::int64_t>& numbers);
 
@@ -47,7 +56,8 @@ std::string in_ranges(const std::vector<std::int64_t>& numbers);
 /// as in a copied or half-cleared download cache; else empty.
 std::string about_dangling_link(const std::string& path);
 
-/// The whole of a file, byte for byte. Throws UserError(path, …) when it is missing, a folder or not readable.
+/// The whole of a file, byte for byte. Throws UserError(path, …) when it is missing, not readable or no regular file
+/// (regular_file.h), RuntimeFailure when somebody writes to it meanwhile.
 std::string read_file(const std::string& path);
 
 }  // namespace tributary

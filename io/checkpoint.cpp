@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/checkpoint.h"
 
+#include <mutex>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -26,6 +28,14 @@ struct Checkpoint::Impl {
   nlohmann::json config;
   std::vector<detail::MappedFile> files;
   std::map<std::string, StoredTensor> tensors;
+
+  [[nodiscard]] std::string hash_now() const;
+  [[nodiscard]] bool holds_the_same(const FileMark& then, const FileMark& now) const;
+
+  mutable std::mutex mutex;  // of what follows
+  mutable std::optional<std::string> hash;
+  mutable std::string changed;          // what require_unchanged has found; empty: nothing yet
+  mutable std::vector<FileMark> marks;  // of the files, as they were when their contents were known to be the same
 };
 
 namespace {
@@ -183,7 +193,9 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
   FileOfTensor seen;
   for (const std::string& name : weights.names) {
     impl->files.emplace_back(folder / name);
-    detail::checkpoint::SafetensorsContent content = detail::checkpoint::read_safetensors(impl->files.back());
+    impl->marks.push_back(impl->files.back().mark());
+    detail::checkpoint::SafetensorsContent content =
+        detail::checkpoint::read_safetensors(impl->files.back().bytes(), impl->files.back().name());
     for (const auto& [tensor, stored] : content.tensors) note(seen, tensor, stored.file);
     for (const std::string& tensor : content.skipped) note(seen, tensor, impl->files.back().name());
     impl->tensors.merge(content.tensors);
@@ -210,21 +222,55 @@ void Checkpoint::release_pages() const {
   for (const detail::MappedFile& file : impl_->files) detail::release(file.data(), file.size());
 }
 
-std::string Checkpoint::hash() const {
-  detail::ContentHash hash;
-  hash.add(impl_->config_text);
-  for (const auto& [name, tensor] : impl_->tensors) {
-    hash.add(name);
-    hash.add(name_of(tensor.type));
-    hash.add(static_cast<std::int64_t>(tensor.shape.size()));
-    for (const std::int64_t extent : tensor.shape) hash.add(extent);
+std::string Checkpoint::Impl::hash_now() const {
+  detail::ContentHash content;
+  content.add(config_text);
+  for (const auto& [name, tensor] : tensors) {
+    content.add(name);
+    content.add(name_of(tensor.type));
+    content.add(static_cast<std::int64_t>(tensor.shape.size()));
+    for (const std::int64_t extent : tensor.shape) content.add(extent);
     // Tensors are hashed by name, not in the order of the file. Without this advice the system would take the jumps for
     // random access and begin each tensor with small reads.
     detail::prefetch(tensor.data, tensor.bytes);
-    hash.add(tensor.data, tensor.bytes);
+    content.add(tensor.data, tensor.bytes);
     detail::release(tensor.data, tensor.bytes);
   }
-  return hash.hex();
+  return content.hex();
+}
+
+const std::string& Checkpoint::hash() const {
+  const std::lock_guard lock(impl_->mutex);
+  if (!impl_->hash) impl_->hash = impl_->hash_now();
+  return *impl_->hash;
+}
+
+/// Whoever writes to a file changes its time of modification, and can set it back; the time of any change nobody can
+/// set. A new name, a removed one or other permissions change that one too, so then the contents are read again.
+bool Checkpoint::Impl::holds_the_same(const FileMark& then, const FileMark& now) const {
+  if (now.size != then.size || now.modified != then.modified) return false;
+  return hash ? hash_now() == *hash : now.links != then.links;
+}
+
+void Checkpoint::require_unchanged() const {
+  const std::lock_guard lock(impl_->mutex);
+  for (std::size_t i = 0; impl_->changed.empty() && i < impl_->files.size(); ++i) {
+    const detail::MappedFile& file = impl_->files[i];
+    const FileMark now = file.mark_now();
+    FileMark& then = impl_->marks[i];
+    if (now == then) continue;
+    if (impl_->holds_the_same(then, now)) {
+      then = now;
+      continue;
+    }
+    impl_->changed = fmt::format(
+        "{}: was written to or touched while it was in use{} (numbers computed from now on would be of a mixture of "
+        "models, so none are kept; those of before are). Put the file back as it was and give the same command again, "
+        "or give another folder of results for the new one. A checkpoint that is written under another name and then "
+        "renamed disturbs nobody",
+        file.name(), now.size == then.size ? "" : fmt::format(", and has {} bytes, not {}", now.size, then.size));
+  }
+  if (!impl_->changed.empty()) throw CheckpointChanged(impl_->changed);
 }
 
 }  // namespace tributary

@@ -15,6 +15,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "common/errors.h"
+
 namespace tributary {
 
 enum class StoredType { float64, float32, float16, bfloat16 };
@@ -40,6 +42,12 @@ nlohmann::json read_model_config(const std::filesystem::path& folder);
 /// Whether the folder has safetensors files, or what should be links to them.
 bool has_weights(const std::filesystem::path& folder);
 
+/// The files of a checkpoint were changed while it was open.
+class CheckpointChanged : public RuntimeFailure {
+ public:
+  using RuntimeFailure::RuntimeFailure;
+};
+
 /// Handle on an opened folder; copies share the mappings, which live as long as any copy.
 class Checkpoint {
  public:
@@ -58,8 +66,12 @@ class Checkpoint {
   /// Null when absent.
   [[nodiscard]] const StoredTensor* find(const std::string& name) const;
   /// XXH3-128 over config.json and every tensor's name, dtype, shape and bytes in name order, as 32
-  /// hex digits: the model's identity, independent of how it is cut into files.
-  [[nodiscard]] std::string hash() const;
+  /// hex digits: the model's identity, independent of how it is cut into files. Read once.
+  [[nodiscard]] const std::string& hash() const;
+  /// Throws CheckpointChanged, naming the file, where what is mapped may not be what it was when it was opened:
+  /// somebody wrote to a file, or cut it short. Another file under the same name changes nothing here. Takes no longer
+  /// than to ask the system for each file, unless something besides the contents has changed. Any thread.
+  void require_unchanged() const;
   /// Releases the pages of the files that were read so far: the process's memory then holds only those that it uses
   /// again.
   void release_pages() const;

@@ -40,6 +40,24 @@ constexpr std::size_t kMostRuns = 10'000;
 
 }  // namespace
 
+std::string_view without_spaces_around(std::string_view text) {
+  const std::size_t first = std::min(text.find_first_not_of(" \t\n"), text.size());
+  const std::size_t last = text.find_last_not_of(" \t\n");
+  return text.substr(first, last == std::string_view::npos ? 0 : last + 1 - first);
+}
+
+/// A word of the command line is one value: a '#' in it begins no comment, which would cut a path short without a word.
+void take_whole(std::string_view value, std::optional<YamlNode>& root) {
+  const std::string_view whole = without_spaces_around(value);
+  if (whole.find('#') == std::string_view::npos) return;
+  if (!root) root.emplace();
+  const bool is_comment = root->type == YamlNode::Type::null && whole.starts_with('#');
+  const bool is_word = root->type == YamlNode::Type::scalar && root->style == YamlNode::Style::plain;
+  if (!is_comment && !is_word) return;
+  root->type = YamlNode::Type::scalar;
+  root->text = whole;
+}
+
 /// Puts together what the file, the command line and the table say.
 class SettingsReader {
  public:
@@ -97,8 +115,10 @@ class SettingsReader {
     if (equals == std::string::npos || equals == 0) {
       return problems_.add(Source::command_line, {}, shown + " is no override; write key.path=value");
     }
-    YamlDocument document = detail::config::read_yaml(std::string_view(text).substr(equals + 1));
+    const std::string_view value = std::string_view(text).substr(equals + 1);
+    YamlDocument document = detail::config::read_yaml(value);
     const bool is_yaml = document.complaints.empty();
+    if (is_yaml) take_whole(value, document.root);
     if (is_yaml) reader.read_override(text.substr(0, equals), document.root.value_or(YamlNode{}));
     problems_.take(Source::command_line, is_yaml ? command_line_.complaints : document.complaints,
                    " (in " + shown + ")");

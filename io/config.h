@@ -103,6 +103,7 @@ class Settings {
 /// 10000), and fills in defaults. The `sweep` key itself need not be in the table. `table` must outlive the result.
 ///
 /// Default < file < grid of the file < command line:
+/// - A '#' in an override begins no comment.
 /// - Of two overrides of one key the later wins. An override may name a group (`attribution={method: atp, steps: 4}`),
 ///   of which it sets the keys it holds, or a list of the grid (`sweep.grid.attribution.steps=[4, 8]`), which replaces
 ///   the file's list or adds one. An override of a key that the file sweeps ends its sweep: all runs hold the override.

@@ -86,7 +86,8 @@ struct Tokenizer::Impl {
         post_processor(detail::tokenizer::read_post_processor(description.find("post_processor"))),
         bos_token(files.content_of("bos_token")),
         where(description.file()),
-        companion_files(files.names()) {
+        file_hash(description.text_hash()),
+        companion_files(files.files()) {
     std::vector<std::string> prefix;
     for (const std::int64_t id : post_processor.prefix) prefix.push_back(text_of(id));
     bos_note = detail::tokenizer::note_on_bos(files, prefix);
@@ -110,7 +111,8 @@ struct Tokenizer::Impl {
   detail::tokenizer::PostProcessor post_processor;
   std::optional<std::string> bos_token;
   std::string where;
-  std::vector<std::string> companion_files;
+  std::string file_hash;
+  std::vector<TokenizerFile> companion_files;
   std::string bos_note;
   std::vector<std::string> notes;
 };
@@ -197,7 +199,9 @@ std::vector<std::string> Tokenizer::notes() const {
   return notes;
 }
 
-const std::vector<std::string>& Tokenizer::companion_files() const { return impl_->companion_files; }
+const std::string& Tokenizer::file_hash() const { return impl_->file_hash; }
+
+const std::vector<TokenizerFile>& Tokenizer::companion_files() const { return impl_->companion_files; }
 
 std::int64_t Tokenizer::size() const { return impl_->model.size() + impl_->added_tokens.beyond_vocabulary(); }
 

@@ -23,6 +23,11 @@ enum class SpecialTokens { add, omit };
 /// nothing.
 enum class Bos { file, add, omit };
 
+/// A file that says which tokens there are.
+struct TokenizerFile {
+  std::string name, hash;
+};
+
 /// Immutable after load; safe to use from several threads at once. Truncation and padding in the file are not applied.
 class Tokenizer {
  public:
@@ -41,7 +46,8 @@ class Tokenizer {
   [[nodiscard]] Tokenizer with_bos(Bos bos) const;
 
   /// Ids of valid UTF-8 `text` (else ContractViolation). Special-token text inside it is recognised, as the
-  /// `tokenizers` package does. Throws RuntimeFailure when a pattern of the file exceeds PCRE2's match limits.
+  /// `tokenizers` package does. Throws UserError when a pattern of the file needs more work or memory than it may
+  /// take.
   [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text, SpecialTokens specials) const;
 
   /// The text of one id: its bytes, with bytes that are not whole UTF-8 characters replaced by U+FFFD. Empty for an id
@@ -55,8 +61,10 @@ class Tokenizer {
   /// it, and which tokens come from beside tokenizer.json.
   [[nodiscard]] std::vector<std::string> notes() const;
 
-  /// Names of the files beside tokenizer.json that were read for their tokens.
-  [[nodiscard]] const std::vector<std::string>& companion_files() const;
+  /// The hash of tokenizer.json as it was read.
+  [[nodiscard]] const std::string& file_hash() const;
+  /// The files beside it that were read for their tokens.
+  [[nodiscard]] const std::vector<TokenizerFile>& companion_files() const;
 
   /// Number of ids, added tokens included.
   [[nodiscard]] std::int64_t size() const;

@@ -16,13 +16,16 @@
 
 #include "common/errors.h"
 #include "common/version.h"
+#include "io/checkpoint.h"
 #include "io/config.h"
 #include "runner/cluster/comm.h"
+#include "runner/commands/bus_errors.h"
 #include "runner/commands/duration.h"
 #include "runner/commands/exit_codes.h"
 #include "runner/commands/finalize_command.h"
 #include "runner/commands/inspect.h"
 #include "runner/commands/plan_command.h"
+#include "runner/commands/printable_stream.h"
 #include "runner/commands/run_command.h"
 #include "runner/commands/status.h"
 #include "runner/commands/validate_command.h"
@@ -77,7 +80,7 @@ void add_sweep_arguments(CLI::App& command, CommandLine& line) {
       print(another.what());
     }
   }
-  world.abort(exit_internal);
+  world.abort(dynamic_cast<const CheckpointChanged*>(&error) != nullptr ? exit_files_changed : exit_internal);
 }
 
 int act(CLI::App& app, CommandLine& line) {
@@ -114,6 +117,9 @@ int act(CLI::App& app, CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const PrintableStream printable_output(std::cout);
+  const PrintableStream printable_errors(std::cerr);
+  name_files_on_bus_errors();
   fix_cpu_arithmetic();
   use_one_thread();
   keep_freed_memory();
@@ -186,6 +192,9 @@ int main(int argc, char** argv) {
   } catch (const tributary::UserError& error) {
     std::cerr << "tributary: " << error.what() << '\n';
     return exit_usage;
+  } catch (const CheckpointChanged& error) {
+    std::cerr << "tributary: " << error.what() << '\n';
+    return exit_files_changed;
   } catch (const c10::Error& error) {
     std::cerr << "tributary: " << error.what_without_backtrace() << '\n';
     return exit_internal;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/errors.h"
+#include "io/checkpoint.h"
 #include "runner/cluster/stopping.h"
 #include "runner/commands/exit_codes.h"
 #include "runner/commands/sweep_folder.h"
@@ -47,6 +48,9 @@ int together(const Communicator& comm, const std::function<void()>& body, std::s
     trouble = {exit_failed_units, error.what()};
   } catch (const FailedElsewhere&) {
     trouble = {exit_internal, ""};
+  } catch (const CheckpointChanged& error) {
+    if (comm.size() > 1) throw;
+    trouble = {exit_files_changed, error.what()};
   } catch (const c10::Error& error) {
     if (comm.size() > 1) throw;
     trouble = {exit_internal, error.what_without_backtrace()};  // its frames mean nothing to a user
@@ -75,6 +79,8 @@ std::string ending_of(int code) {
       return "stopped; the same command goes on";
     case exit_no_progress:
       return "stopped before anything was finished";
+    case exit_files_changed:
+      return "ended because files of the model were changed meanwhile";
     case exit_failed_units:
       return "finished, but for runs that failed";
     default:

@@ -12,6 +12,7 @@
 #include "runner/commands/disk_space.h"
 #include "runner/commands/endings.h"
 #include "runner/commands/exit_codes.h"
+#include "runner/commands/printable_stream.h"
 #include "runner/machine/device.h"
 #include "runner/machine/host.h"
 #include "runner/machine/processor.h"
@@ -29,7 +30,8 @@ GroupRun::GroupRun(const std::vector<Run*>& runs, SweepFolder& sweep, const RunA
       comm_(comm),
       stop_(stop),
       started_(utc_now()),
-      display_(std::cerr, progress_style_for(STDERR_FILENO)) {
+      terminal_(PrintableStream::unfiltered(std::cerr)),
+      display_(terminal_, progress_style_for(STDERR_FILENO)) {
   for (const Run* run : runs) jobs_.push_back(&run->job());
 }
 
@@ -49,15 +51,16 @@ int GroupRun::compute(double seconds_before) {
   const bool may_halve = job().device.is_cpu() || !job().config.strict;
   const ComputedStages stages(
       comm_, *journal_, *rows_,
-      {stage_options(), job().device.type(), may_halve, [this](const auto& found) { found_processors(found); }});
+      {stage_options(), job().device.type(), may_halve, [this](const auto& found) { found_processors(found); },
+       [this] { job().checkpoint->require_unchanged(); }});
   const Execution execution{comm_, stages, *rows_, &stop_, timings_};
   const GroupOutcomes outcomes(execution, jobs_);
   int worst = exit_done;
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     if (runs_[i]->complete()) continue;
     const int code = together(comm_, [&] { finish(i, outcomes); });
-    if (worst == exit_done || code == exit_stopped) worst = code;
-    if (code == exit_stopped || (code != exit_done && arguments_.on_failure == OnFailure::stop)) break;
+    if (worst == exit_done || ends_sweep(code)) worst = code;
+    if (ends_sweep(code) || (code != exit_done && arguments_.on_failure == OnFailure::stop)) break;
   }
   return worst;
 }
@@ -166,6 +169,7 @@ void GroupRun::finish(std::size_t i, const GroupOutcomes& outcomes) {
       *jobs_[i], {started_, utc_now(), own, timings_, jobs_.size(), {processors_.begin(), processors_.end()}},
       computing_);
   agreed(comm_, [&] {
+    jobs_[i]->checkpoint->require_unchanged();
     if (!first_rank()) return;
     display_.clear();
     runs_[i]->write(outcome, provenance);

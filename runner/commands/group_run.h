@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <ostream>
 #include <set>
 #include <string>
 #include <vector>
@@ -58,6 +59,7 @@ class GroupRun {
   StopFlag& stop_;
   RunGroup jobs_;
   std::string started_;
+  std::ostream terminal_;  // for what moves its cursor
   ProgressDisplay display_;
   Timings timings_;  // of what the runs share
   int threads_ = 1;

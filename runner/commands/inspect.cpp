@@ -6,9 +6,11 @@
 #include <fmt/format.h>
 #include "attribution/model/tensors.h"
 
+#include <algorithm>
 #include <iostream>
 
 #include "common/errors.h"
+#include "common/text.h"
 #include "io/results.h"
 #include "io/tokenizer.h"
 #include "runner/job/job_checks.h"
@@ -28,6 +30,10 @@ void describe_model(const Architecture& a, const Checkpoint& checkpoint) {
       "  vocabulary  {}\n  positions   {}\n  tensors     {}\n  hash        {}\n",
       checkpoint.folder().string(), a.family, a.layers(), a.d_model, a.heads, a.kv_heads, a.d_head, a.neurons,
       a.layers() * a.neurons, a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
+}
+
+std::string shown_token(const Tokenizer& tokenizer, std::int64_t id) {
+  return printable(tokenizer.text_of(id), LineEnds::escape);
 }
 
 /// What stands before every prompt, and what the model's owners should know.
@@ -61,13 +67,15 @@ void inspect_command(const InspectArguments& arguments) {
   options.last_block = LastBlock::all_positions;
   const Pass pass = model->forward(whole_batch(model->embed(at::tensor(ids).unsqueeze(0))), options);
   const at::Tensor logits = model->logits(pass.resid)[0];  // [pos, vocabulary]
+  checkpoint.require_unchanged();
   std::cout << "  prompt     ";
-  for (const std::int64_t id : ids) std::cout << fmt::format(" {}:'{}'", id, tokenizer.text_of(id));
-  const auto [best, best_ids] = at::topk(logits[length - 1].to(at::kDouble), shown_tokens);
+  for (const std::int64_t id : ids) std::cout << fmt::format(" {}:'{}'", id, shown_token(tokenizer, id));
+  const std::int64_t shown = std::min(shown_tokens, logits.size(1));
+  const auto [best, best_ids] = at::topk(logits[length - 1].to(at::kDouble), shown);
   std::cout << "\n  next token\n";
-  for (std::int64_t i = 0; i < shown_tokens; ++i) {
+  for (std::int64_t i = 0; i < shown; ++i) {
     const auto id = best_ids[i].item<std::int64_t>();
-    std::cout << fmt::format("    {:>8.4f}  {}:'{}'\n", best[i].item<double>(), id, tokenizer.text_of(id));
+    std::cout << fmt::format("    {:>8.4f}  {}:'{}'\n", best[i].item<double>(), id, shown_token(tokenizer, id));
   }
   if (!arguments.logits.empty()) {
     ResultsFile file;

@@ -79,7 +79,7 @@ class Groups {
       for (const std::size_t member : members) group.push_back(runs[member].get());
       const int code = compute_group(group);
       if (worst == exit_done) worst = code;
-      if (code == exit_stopped) return code;
+      if (ends_sweep(code)) return code;
     }
     return worst;
   }
@@ -171,7 +171,9 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
           comm, [&] { run->prepare(shelf); }, told);
       remember(code);
       if (code == exit_done) runs.push_back(std::move(run));
+      if (code == exit_files_changed) break;
     }
+    if (code == exit_files_changed) break;
     if (fail_fast && worst != exit_done) break;
     any_open = any_open || std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run->complete(); });
     if (any_open && !named) {
@@ -183,8 +185,8 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
     }
     code = groups.compute(runs);
     remember(code);
-    if (code == exit_stopped) worst = code;  // whatever else there was: there is more to do
-    if (worst == exit_stopped || (fail_fast && worst != exit_done)) break;
+    if (ends_sweep(code)) worst = code;  // whatever else there was: there is more to do
+    if (ends_sweep(code) || (fail_fast && worst != exit_done)) break;
   }
   const bool stopped = worst == exit_stopped;
   if (stopped) worst = code_of_stop(groups, comm);

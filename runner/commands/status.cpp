@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <ctime>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "common/errors.h"
+#include "common/text.h"
 #include "io/results.h"
 #include "runner/commands/duration.h"
 #include "runner/journal/folder_lock.h"
@@ -28,8 +28,11 @@ void ignore(const std::string&) {}
 
 /// A file that may be rewritten or removed at this moment; null when it cannot be read.
 Json read_json(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  return in ? Json::parse(in, nullptr, false) : Json();
+  try {
+    return Json::parse(read_file(file.string()), nullptr, false);
+  } catch (const std::exception&) {
+    return {};
+  }
 }
 
 /// Units in a block, by the name of its file.
@@ -104,7 +107,12 @@ std::vector<GroupStatus> status_of(const std::filesystem::path& out) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(journal / group.name, error)) {
       const Json plan = read_json(entry.path() / "plan.json");
-      if (plan.is_object()) status.stages.push_back(stage_status(entry.path(), plan));
+      if (!plan.is_object()) continue;
+      try {
+        status.stages.push_back(stage_status(entry.path(), plan));
+      } catch (const Json::exception&) {
+        continue;  // damaged: a run writes it again
+      }
     }
     std::sort(status.stages.begin(), status.stages.end(),
               [](const StageStatus& a, const StageStatus& b) { return a.name < b.name; });

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "common/errors.h"
@@ -53,16 +53,14 @@ std::vector<Settings> checked_runs(const RunArguments& arguments) {
 }
 
 std::vector<std::vector<const Settings*>> grouped(const std::vector<Settings>& runs) {
-  std::vector<std::pair<std::string, std::vector<const Settings*>>> groups;
+  std::vector<std::vector<const Settings*>> groups;
+  std::unordered_map<std::string, std::size_t> places;  // of the groups
   for (const Settings& settings : runs) {
-    const std::string text = settings.text_without(run_groups);
-    auto same = std::find_if(groups.begin(), groups.end(), [&text](const auto& group) { return group.first == text; });
-    if (same == groups.end()) same = groups.insert(groups.end(), {text, {}});
-    same->second.push_back(&settings);
+    const auto [place, is_new] = places.emplace(settings.text_without(run_groups), groups.size());
+    if (is_new) groups.emplace_back();
+    groups[place->second].push_back(&settings);
   }
-  std::vector<std::vector<const Settings*>> lists;
-  for (auto& [text, list] : groups) lists.push_back(std::move(list));
-  return lists;
+  return groups;
 }
 
 }  // namespace tributary

@@ -139,11 +139,6 @@ bool has_untied_head(const Checkpoint& checkpoint, const Architecture& architect
   return described(checkpoint).tied_embeddings && !architecture.tied_embeddings;
 }
 
-const std::string& LoadedModel::hash() {
-  if (!hash_) hash_ = checkpoint_.hash();
-  return *hash_;
-}
-
 const Tokenizer& LoadedModel::tokenizer() {
   if (!tokenizer_) tokenizer_ = Tokenizer::of_model(checkpoint_.folder());
   return *tokenizer_;

@@ -53,7 +53,7 @@ class LoadedModel {
 
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
   /// Its content hash, computed once.
-  [[nodiscard]] const std::string& hash();
+  [[nodiscard]] const std::string& hash() const { return checkpoint_.hash(); }
   /// What running a little of its networks has told.
   [[nodiscard]] const std::shared_ptr<ModelMeasures>& measures() const { return measures_; }
   /// Its tokenizer, read once. Throws UserError.
@@ -69,7 +69,6 @@ class LoadedModel {
 
  private:
   Checkpoint checkpoint_;
-  std::optional<std::string> hash_;
   std::optional<Tokenizer> tokenizer_;
   std::list<std::pair<PairOptions, PairSet>> pairs_;
   std::shared_ptr<ModelMeasures> measures_ = std::make_shared<ModelMeasures>();

@@ -32,7 +32,7 @@ std::vector<std::string> notes_on_model(const Job& job) {
 std::string text_of_prefix(const Tokenizer& tokenizer) {
   std::string text;
   for (const std::int64_t id : tokenizer.prefix_ids()) {
-    text += fmt::format("{}'{}' ({})", text.empty() ? "" : " ", tokenizer.text_of(id), id);
+    text += fmt::format("{}'{}' ({})", text.empty() ? "" : " ", printable(tokenizer.text_of(id), LineEnds::escape), id);
   }
   return text.empty() ? "nothing" : text;
 }

@@ -25,6 +25,18 @@ void require_one_kind(const c10::Device& device, const Communicator& comm) {
                   "some ranks have a card and others have none; say cpu, or start ranks where cards are");
 }
 
+/// The folder may be another one on another node, or be replaced while the ranks open it one after another.
+void require_one_model(const Job& job, const Communicator& comm) {
+  const std::vector<std::string> hashes = comm.gather(job.model_hash);
+  std::vector<std::int64_t> mixed{std::adjacent_find(hashes.begin(), hashes.end(), std::not_equal_to<>()) !=
+                                  hashes.end()};
+  comm.broadcast(mixed);
+  if (mixed[0] == 0) return;
+  throw UserError(job.config.model.string(),
+                  "the ranks have read different models there (copies that differ between nodes, or a model that was "
+                  "replaced at this moment); put one model there for all of them, and start again");
+}
+
 /// The pairs that the files and the options give.
 void read_pairs_of(Job& job, LoadedModel& model) {
   const PairOptions options = pair_options_for(job.config, job.architecture());
@@ -56,9 +68,11 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
     settle_job(job, settings);
     job.checkpoint = model.checkpoint();
     job.model_hash = model.hash();
+    job.checkpoint->require_unchanged();  // since it was opened: the weights are those of the hash
     job.identities = identities_of(job, settings);
     job.group = group_of(job, settings);
   });
+  require_one_model(job, comm);
   return job;
 }
 

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 #include "common/errors.h"
@@ -88,6 +89,21 @@ void check_pairs(const RunConfig& run, KeyChecks& checks) {
   checks.refuse_if(
       run.unpaired && run.metric == MetricKind::logit_difference, "metric",
       "logit-difference needs a second answer, and unpaired prompts have none; take logit or sum-of-logits");
+}
+
+/// The folder of the results is called after the run, below results/.
+void check_name(const RunConfig& run, KeyChecks& checks) {
+  bool is_plain = true;
+  for (std::size_t first = 0; first <= run.name.size();) {
+    const std::size_t end = std::min(run.name.find('/', first), run.name.size());
+    is_plain = is_plain && is_plain_name(std::string_view(run.name).substr(first, end - first));
+    first = end + 1;
+  }
+  checks.refuse_if(!is_plain, "name",
+                   "'" + printable(run.name, LineEnds::escape) +
+                       "' is no name of a folder below results/ (it is empty, leads elsewhere by '..', '.' or a '/' at "
+                       "its beginning, holds control characters, or is longer than 255 bytes); give a plain name, and "
+                       "say --out FOLDER where results are to lie elsewhere");
 }
 
 /// Keys that only some methods read.
@@ -223,6 +239,7 @@ RunConfig run_config(const Settings& settings) {
   run.pairs.counterfactual = compares ? Needs::it : Needs::nothing;
   checks.refuse_if(!run.positions_names.empty() && run.method.positions == Positions::sum, "pairs.positions_names",
                    "'positions: sum' keeps no position apart, so there is nothing to name; remove it");
+  check_name(run, checks);
   check_pairs(run, checks);
   if (!run.method.name.empty()) check_method(run, checks);
   checks.finish();

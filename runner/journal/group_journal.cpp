@@ -10,10 +10,22 @@
 
 #include "common/errors.h"
 #include "common/hash.h"
+#include "common/text.h"
 #include "io/atomic_file.h"
 #include "runner/journal/detail/journal_files.h"
 
 namespace tributary {
+namespace {
+
+/// A journal from elsewhere must not make us write results elsewhere.
+void require_inside(const std::filesystem::path& file, const std::string& folder) {
+  if (folder == "." || is_plain_name(folder)) return;
+  throw UserError(file.string(), "names a run in '" + printable(folder, LineEnds::escape) +
+                                     "', which is no folder beside journal/: this program wrote no such file; remove "
+                                     "the group that it lies in, or name another folder");
+}
+
+}  // namespace
 
 using detail::Json;
 using detail::read_journal_file;
@@ -77,8 +89,11 @@ std::vector<JournalGroup> journalled_groups(const std::filesystem::path& journal
       const Json stored = Json::parse(read_journal_file(file));
       for (const Json& run : stored.at("runs")) {
         group.runs.push_back({run.at("folder").get<std::string>(), run.at("identity").get<std::string>()});
+        require_inside(file, group.runs.back().folder);
       }
       groups.push_back(std::move(group));
+    } catch (const UserError&) {
+      throw;
     } catch (const std::exception&) {
       warn(file.string() + " is damaged; what lies beside it is not used");
     }

@@ -79,7 +79,8 @@ class GroupJournal {
 /// journal/ under the folder that a sweep writes to.
 std::filesystem::path journal_path(const std::filesystem::path& out);
 
-/// All groups that a journal holds; those that cannot be read are left out with a warning.
+/// All groups that a journal holds; those that cannot be read are left out with a warning. Throws UserError where one
+/// names a run outside the folder that the journal lies in.
 std::vector<JournalGroup> journalled_groups(const std::filesystem::path& journal, const Warn& warn);
 
 /// Where keep_settings keeps them.

@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include <ctime>
-#include <fstream>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/text.h"
 #include "io/atomic_file.h"
 #include "runner/machine/host.h"
 
@@ -47,10 +48,8 @@ Json json_of(const RunState& state) {
 }  // namespace
 
 std::optional<RunState> read_state(const std::filesystem::path& journal) {
-  std::ifstream in(path_of(journal));
-  if (!in) return std::nullopt;
   try {
-    const Json json = Json::parse(in);
+    const Json json = Json::parse(read_file(path_of(journal).string()));
     RunState state;
     state.host = json.at("host").get<std::string>();
     state.process = json.at("process").get<std::int64_t>();
@@ -71,7 +70,7 @@ std::optional<RunState> read_state(const std::filesystem::path& journal) {
                         a.at("count").get<std::int64_t>(), a.at("silent").get<double>()});
     }
     return state;
-  } catch (const Json::exception&) {
+  } catch (const std::exception&) {  // it is not there, or not whole
     return std::nullopt;
   }
 }

@@ -31,6 +31,14 @@ struct Findings {
 
 std::filesystem::path names_path(const std::filesystem::path& folder) { return folder / "sweep.json"; }
 
+/// Pages are written into the folders of runs: a list from elsewhere must not make us write elsewhere.
+void require_inside(const std::filesystem::path& file, const std::string& name) {
+  if (name == "." || is_plain_name(name)) return;
+  throw UserError(file.string(), "names a run '" + printable(name, LineEnds::escape) +
+                                     "', which is no folder beside it: this program wrote no such file; remove it (the "
+                                     "folders that are there will do)");
+}
+
 /// Folders of runs: those that the sweep named, in its order, then whatever else holds results.
 std::vector<std::string> run_folders(const std::filesystem::path& folder, std::string& title) {
   std::vector<std::string> names;
@@ -39,6 +47,7 @@ std::vector<std::string> run_folders(const std::filesystem::path& folder, std::s
       const nlohmann::json json = nlohmann::json::parse(read_file(names_path(folder).string()));
       title = json.at("name").get<std::string>();
       names = json.at("runs").get<std::vector<std::string>>();
+      for (const std::string& name : names) require_inside(names_path(folder), name);
     } catch (const nlohmann::json::exception&) {
       names.clear();  // the folders themselves will do
     }

@@ -15,8 +15,6 @@
 #include <sstream>
 #include <utility>
 
-#include "common/hash.h"
-#include "common/text.h"
 #include "common/version.h"
 #include "runner/job/notes.h"
 #include "runner/machine/host.h"
@@ -61,16 +59,10 @@ std::vector<std::string> prefix_texts(const Job& job) {
   return texts;
 }
 
-std::string hash_of_file(const Job& job, const std::string& name) {
-  return hash_of(read_file((job.checkpoint->folder() / name).string()));
-}
-
 /// "name hash" of the files beside tokenizer.json that say which tokens there are.
 std::vector<std::string> tokenizer_files(const Job& job) {
   std::vector<std::string> files;
-  for (const std::string& name : job.tokenizer->companion_files()) {
-    files.push_back(name + " " + hash_of_file(job, name));
-  }
+  for (const TokenizerFile& file : job.tokenizer->companion_files()) files.push_back(file.name + " " + file.hash);
   return files;
 }
 
@@ -128,7 +120,7 @@ Provenance provenance_of(const Job& job, const RunFacts& facts, Provenance compu
       {"model", job.config.model.filename().string()},
       {"model_hash", job.model_hash},
       {"config_json", job.checkpoint->config().dump()},
-      {"tokenizer_hash", hash_of_file(job, "tokenizer.json")},
+      {"tokenizer_hash", job.tokenizer->file_hash()},
       {"tokenizer_files", tokenizer_files(job)},
       {"model_notes", notes_on_model(job)},
       {"prefix_ids", job.tokenizer->prefix_ids()},

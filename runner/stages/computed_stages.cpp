@@ -65,11 +65,29 @@ UnitResult ComputedStages::with_less_memory(const ComputeUnit& compute, std::int
   }
 }
 
+/// Where a stage goes wrong after a change of what it is computed from, the change is the reason to be told.
+StageResult ComputedStages::unless_changed(const std::function<StageResult()>& run) const {
+  StageResult result;
+  try {
+    result = run();
+  } catch (const FailedElsewhere&) {
+    throw;
+  } catch (const std::exception&) {
+    options_.require_unchanged();
+    throw;
+  }
+  if (result.any_failed) agreed(comm_, [this] { options_.require_unchanged(); });
+  return result;
+}
+
 StageResult ComputedStages::result_of(const Stage& stage) const {
   StageStore store(comm_, journal_, stage);
   StageOptions options = options_.stage;
   options.name = stage.name;
-  options.write = [&store](const BlockResult& block) { store.write(block); };
+  options.write = [&](const BlockResult& block) {
+    options_.require_unchanged();
+    store.write(block);
+  };
   options.restore = [&] {
     std::optional<BlockResult> block = store.next(options.on_warning);
     if (!block && options_.on_processors) options_.on_processors(store.processors());
@@ -78,9 +96,11 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
   store.begin();
   const double earlier_seconds = comm_.rank() == 0 ? spent_seconds(store.folder()) : 0;
   const auto start = std::chrono::steady_clock::now();
-  StageResult result = run_stage(
-      comm_, stage.units, [&](std::int64_t unit, int worker) { return with_less_memory(stage.compute, unit, worker); },
-      options);
+  const ComputeUnit compute = [&](std::int64_t unit, int worker) {
+    options_.require_unchanged();  // after a change nothing is computed for nothing
+    return with_less_memory(stage.compute, unit, worker);
+  };
+  StageResult result = unless_changed([&] { return run_stage(comm_, stage.units, compute, options); });
   store.end(result, options.on_warning);
   result.earlier_seconds = earlier_seconds;
   if (comm_.rank() == 0) {

@@ -6,6 +6,8 @@
 
 #include <c10/core/DeviceType.h>
 
+#include <functional>
+
 #include "runner/cluster/comm.h"
 #include "runner/cluster/stage_options.h"
 #include "runner/journal/group_journal.h"
@@ -21,16 +23,20 @@ class ComputedStages : public StageSource {
     c10::DeviceType device;  //!< whose memory may run out
     bool may_halve = true;   //!< where memory runs out, try again with half the rows (on a card that may change bits)
     OnProcessors on_processors{};
+    /// Throws where what the units are computed from is not what it was any more. Any thread.
+    std::function<void()> require_unchanged = [] {};
   };
 
   /// All but the options must outlive the stages. `rows` is halved where memory runs out.
   ComputedStages(const Communicator& comm, const GroupJournal& journal, BatchRows& rows, Options options)
       : comm_(comm), journal_(journal), rows_(rows), options_(std::move(options)) {}
 
-  /// Computes what the journal does not hold. A unit that runs out of memory is tried again with half the rows.
+  /// Computes what the journal does not hold. A unit that runs out of memory is tried again with half the rows. No
+  /// block is written, and no failure is told, without a look at what it was computed from.
   [[nodiscard]] StageResult result_of(const Stage& stage) const override;
 
  private:
+  [[nodiscard]] StageResult unless_changed(const std::function<StageResult()>& run) const;
   [[nodiscard]] UnitResult with_less_memory(const ComputeUnit& compute, std::int64_t unit, int worker) const;
 
   const Communicator& comm_;

@@ -45,6 +45,21 @@ TEST_F(ConfigTest, RefusesBadOverridesWithTheirText) {
                   HasSubstr("unknown key 'attribution.steps.deep'"), HasSubstr("both fused")));
 }
 
+TEST_F(ConfigTest, AHashInAnOverrideBeginsNoComment) {
+  const std::string name = "name";
+  EXPECT_EQ(read_one("", {"name=run #1"}).at<std::string>(name), "run #1");
+  EXPECT_EQ(read_one("", {"name=#1"}).at<std::string>(name), "#1");
+  EXPECT_EQ(read_one("", {"name= a # b "}).at<std::string>(name), "a # b");
+  EXPECT_EQ(read_one("", {"name='a' # b"}).at<std::string>(name), "a") << "quotes end it";
+  EXPECT_EQ(read_one("", {"pairs.file=/data #1/p.jsonl"}).at<std::filesystem::path>("pairs.file"), "/data #1/p.jsonl");
+  EXPECT_THAT(problems("name: x", {"attribution.steps=4 # four"}), ElementsAre(HasSubstr("not '4 # four'")));
+}
+
+TEST_F(ConfigTest, ValuesWithCommasAreAListInBrackets) {
+  EXPECT_THAT(problems("name: x", {"circuit.counts=5,10"}), ElementsAre(HasSubstr("write [5,10] (in")));
+  EXPECT_THAT(problems("name: x", {"circuit.counts=5"}), ElementsAre(HasSubstr("write [5] for a list of one")));
+}
+
 TEST_F(ConfigTest, AWordReplacesTheValuesBelowItInLowerLayers) {
   const std::string values = "attribution: {rules: {norm: true, half: false}}";
   EXPECT_EQ(rules(read_one(values)), "-, norm=true, half=false");

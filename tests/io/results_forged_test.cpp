@@ -16,6 +16,7 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "common/errors.h"
 #include "io/detail/results/results_seal.h"
@@ -84,6 +85,14 @@ int outcome_of_reading(const std::filesystem::path& file) {
   }
 }
 
+/// Takes memory, so that a child's heap is not laid out as its parent's and as that of another trial: children of one
+/// parent would all die of the same thing in the same place.
+std::vector<std::string> spacers_of(std::size_t trial) {
+  std::vector<std::string> spacers;
+  for (std::size_t i = 0; i < 5000 * trial; ++i) spacers.emplace_back(i % (500 * trial), ' ');
+  return spacers;
+}
+
 class ForgedFile : public TemporaryFolder {
  protected:
   void SetUp() override {
@@ -102,14 +111,16 @@ class ForgedFile : public TemporaryFolder {
     detail::seal(bytes);
     const std::filesystem::path file = write("forged.h5", bytes);
     int outcome = died_elsewhere;
-    for (int trial = 0; trial < 4 && outcome == died_elsewhere; ++trial) outcome = outcome_in_child(file);
+    for (std::size_t trial = 0; trial < 4 && outcome == died_elsewhere; ++trial)
+      outcome = outcome_in_child(file, trial);
     EXPECT_TRUE(outcome == accepted || outcome == refused || outcome == died_in_hdf5) << what << ": " << outcome;
     ++seen_[outcome];
   }
 
-  static int outcome_in_child(const std::filesystem::path& file) {
+  static int outcome_in_child(const std::filesystem::path& file, std::size_t trial) {
     const pid_t child = ::fork();
     if (child == 0) {
+      const std::vector<std::string> spacers = spacers_of(trial);
       prepare_to_die();
       ::_exit(outcome_of_reading(file));
     }

@@ -11,10 +11,12 @@
 #include "io/detail/tokenizer/pretokenizer.h"
 #include "io/detail/tokenizer/regex_dialect.h"
 #include "io/detail/tokenizer/split_rule.h"
+#include "tests/io/temporary_folder.h"
 
 namespace tributary::detail::tokenizer {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -54,7 +56,16 @@ TEST(Pattern, ClassesAreThoseOfOnigurumaAlsoWherePcreIsOlder) {
 
 TEST(Pattern, FailsLoudlyWhenMatchingTakesForEver) {
   const std::string text = std::string(60, 'a') + "cb";
-  EXPECT_THROW(split("(a+)+b", SplitBehavior::isolated, text), RuntimeFailure);
+  EXPECT_THROW(split("(a+)+b", SplitBehavior::isolated, text), UserError);
+}
+
+TEST(Pattern, FailsLoudlyWhenMatchingTakesAllMemory) {
+  // Each of the thousand rounds keeps the places of all groups: 160 MB.
+  std::string groups;
+  for (int i = 0; i < 5000; ++i) groups += "()";
+  const auto refusal =
+      message_of([&] { split("(?:" + groups + "a|b)*c", SplitBehavior::isolated, std::string(2000, 'a') + "c"); });
+  EXPECT_THAT(refusal, AllOf(HasSubstr("heap limit"), HasSubstr("more work than tokenizers' patterns")));
 }
 
 TEST(Pattern, MatchesTextsTooDeepForTheCompiledMatcher) {

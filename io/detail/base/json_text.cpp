@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "common/errors.h"
+#include "common/hash.h"
 #include "common/text.h"
 #include "io/detail/base/text_places.h"
 
@@ -194,7 +195,9 @@ JsonDocument parse_json(const JsonSource& source) {
 
 JsonDocument parse_json_file(const std::string& file) {
   const std::string text = read_file(file);
-  return parse_json({text, file});
+  JsonDocument document = parse_json({text, file});
+  document.text_hash = hash_of(text);
+  return document;
 }
 
 }  // namespace tributary::detail

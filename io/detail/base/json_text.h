@@ -25,7 +25,8 @@ struct JsonSource {
 };
 
 struct JsonDocument {
-  std::string file;  //!< for messages
+  std::string file;       //!< for messages
+  std::string text_hash;  //!< of the file's bytes, where it was read as one
   nlohmann::json root;
   std::map<std::string, std::size_t> key_bytes;  //!< the root object's keys → byte of the opening quote
 };

@@ -23,6 +23,7 @@ class JsonView {
 
   [[nodiscard]] const nlohmann::json& value() const { return *value_; }
   [[nodiscard]] const std::string& file() const { return document_->file; }
+  [[nodiscard]] const std::string& text_hash() const { return document_->text_hash; }
 
   /// The field of an object; nothing when it is missing or null.
   [[nodiscard]] std::optional<JsonView> find(std::string_view key) const;

@@ -2,9 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/detail/base/mapped_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,17 +18,6 @@
 namespace tributary::detail {
 namespace {
 
-/// Closes on scope exit: a mapping outlives its descriptor.
-struct Descriptor {
-  explicit Descriptor(int descriptor) : value(descriptor) {}
-  ~Descriptor() {
-    if (value >= 0) ::close(value);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int value;
-};
-
 /// Whole pages around the bytes. Only advice: a failure costs time or memory, never correctness.
 void advise(const std::byte* data, std::size_t bytes, int advice) {
   if (bytes == 0) return;
@@ -41,44 +28,38 @@ void advise(const std::byte* data, std::size_t bytes, int advice) {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string()) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.value < 0) {
-    const int reason = errno;
-    if (const std::string link = about_dangling_link(name_); !link.empty()) {
-      throw UserError(name_, "cannot be opened" + link);
-    }
-    throw UserError(name_,
-                    fmt::format("cannot be opened ({}); check the path and its permissions", std::strerror(reason)));
-  }
-  struct stat info = {};
-  if (::fstat(file.value, &info) != 0) {
-    throw RuntimeFailure(fmt::format("{}: fstat failed ({})", name_, std::strerror(errno)));
-  }
-  if (!S_ISREG(info.st_mode)) throw UserError(name_, "is not a regular file; give the file itself");
-  size_ = static_cast<std::size_t>(info.st_size);
+MappedFile::MappedFile(const std::filesystem::path& path)
+    : file_(path.string()), mark_(file_.mark()), size_(static_cast<std::size_t>(mark_.size)) {
   if (size_ == 0) return;  // mmap refuses length 0
-  void* const mapping = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.value, 0);
+  void* const mapping = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file_.descriptor(), 0);
   if (mapping == MAP_FAILED) {
     throw RuntimeFailure(
         fmt::format("{}: {} bytes cannot be mapped into memory ({}); raise the limit on address space "
                     "(ulimit -v), or copy the file to a file system that supports mmap",
-                    name_, size_, std::strerror(errno)));
+                    name(), size_, std::strerror(errno)));
   }
   data_ = static_cast<const std::byte*>(mapping);
+  region_ = note_mapping(printable(name()), data_, size_);
 }
 
 MappedFile::~MappedFile() {
+  forget_mapping(region_);
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : name_(std::move(other.name_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : file_(std::move(other.file_)),
+      mark_(other.mark_),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      region_(std::exchange(other.region_, nullptr)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(name_, other.name_);
+  std::swap(file_, other.file_);
+  std::swap(mark_, other.mark_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(region_, other.region_);
   return *this;
 }
 

@@ -6,7 +6,11 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
+
+#include "common/regular_file.h"
+#include "io/detail/base/mapped_regions.h"
 
 namespace tributary::detail {
 
@@ -22,14 +26,20 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& name() const { return file_.path(); }
   [[nodiscard]] const std::byte* data() const { return data_; }  //!< null for an empty file
   [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// The file as it was before it was mapped, and as it is now. Writing to a file changes what is mapped.
+  [[nodiscard]] const FileMark& mark() const { return mark_; }
+  [[nodiscard]] FileMark mark_now() const { return file_.mark(); }
 
  private:
-  std::string name_;
+  RegularFile file_;
+  FileMark mark_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  MappedRegion* region_ = nullptr;
 };
 
 /// Asks the system to start reading these mapped bytes; returns at once and may do nothing.

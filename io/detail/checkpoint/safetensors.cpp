@@ -66,27 +66,25 @@ struct TensorPlace {
   }
 };
 
-std::uint64_t header_length(const MappedFile& file) {
-  if (file.size() < length_bytes) {
-    throw UserError(file.name(), fmt::format("has only {} bytes (a safetensors file begins with 8 bytes that give its "
-                                             "header's length); fetch or write it again",
-                                             file.size()));
+std::uint64_t header_length(std::span<const std::byte> bytes, const std::string& file) {
+  if (bytes.size() < length_bytes) {
+    throw UserError(file, fmt::format("has only {} bytes (a safetensors file begins with 8 bytes that give its "
+                                      "header's length); fetch or write it again",
+                                      bytes.size()));
   }
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < length_bytes; ++i) {
-    length |= static_cast<std::uint64_t>(std::to_integer<unsigned char>(file.data()[i])) << (8 * i);
+    length |= static_cast<std::uint64_t>(std::to_integer<unsigned char>(bytes[i])) << (8 * i);
   }
   if (length > longest_header) {
-    throw UserError(file.name(),
-                    fmt::format("claims a header of {} bytes (more than {}: this is no safetensors file, or it "
-                                "is damaged, or a Git LFS pointer); fetch it again",
-                                length, longest_header));
+    throw UserError(file, fmt::format("claims a header of {} bytes (more than {}: this is no safetensors file, or it "
+                                      "is damaged, or a Git LFS pointer); fetch it again",
+                                      length, longest_header));
   }
-  if (length > file.size() - length_bytes) {
-    throw UserError(file.name(),
-                    fmt::format("claims a header of {} bytes but has only {} after the length (the download "
-                                "may have been cut short); fetch it again",
-                                length, file.size() - length_bytes));
+  if (length > bytes.size() - length_bytes) {
+    throw UserError(file, fmt::format("claims a header of {} bytes but has only {} after the length (the download "
+                                      "may have been cut short); fetch it again",
+                                      length, bytes.size() - length_bytes));
   }
   return length;
 }
@@ -190,30 +188,30 @@ void check_tiling(const std::string& file, std::vector<Entry>& entries, std::uin
 
 }  // namespace
 
-SafetensorsContent read_safetensors(const MappedFile& file) {
-  const std::uint64_t length = header_length(file);
-  const std::string_view text(reinterpret_cast<const char*>(file.data()) + length_bytes, length);
-  const JsonSource source{text, file.name() + " (header)"};
+SafetensorsContent read_safetensors(std::span<const std::byte> bytes, const std::string& name) {
+  const std::uint64_t length = header_length(bytes, name);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + length_bytes, length);
+  const JsonSource source{text, name + " (header)"};
   const json header = parse_json(source).root;
   if (!header.is_object())
     throw UserError(source.where(0), "the header is not a JSON object; fetch or write the file again");
 
-  const std::uint64_t data_bytes = file.size() - length_bytes - length;
+  const std::uint64_t data_bytes = bytes.size() - length_bytes - length;
   std::vector<Entry> entries;
-  for (const auto& [name, value] : header.items()) {
-    if (name != "__metadata__") entries.push_back(parse_entry(file.name(), name, value, data_bytes));
+  for (const auto& [tensor, value] : header.items()) {
+    if (tensor != "__metadata__") entries.push_back(parse_entry(name, tensor, value, data_bytes));
   }
-  check_tiling(file.name(), entries, data_bytes);
+  check_tiling(name, entries, data_bytes);
 
   SafetensorsContent content;
-  const std::byte* const data = file.data() + length_bytes + length;
+  const std::byte* const data = bytes.data() + length_bytes + length;
   for (Entry& entry : entries) {
     if (!entry.dtype->stored) {
       content.skipped.insert(entry.name);
       continue;
     }
     StoredTensor tensor{*entry.dtype->stored, std::move(entry.shape), data + entry.begin, entry.end - entry.begin,
-                        file.name()};
+                        name};
     content.tensors.emplace(std::move(entry.name), std::move(tensor));
   }
   return content;

@@ -5,21 +5,22 @@
 // shape, byte range), then the tensors' bytes without gaps. Everything is checked before anything is used.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 
 #include "io/checkpoint.h"
-#include "io/detail/base/mapped_file.h"
 
 namespace tributary::detail::checkpoint {
 
 struct SafetensorsContent {
-  std::map<std::string, StoredTensor> tensors;  //!< their data point into the mapped file
+  std::map<std::string, StoredTensor> tensors;  //!< their data point into the file's bytes
   std::set<std::string> skipped;                //!< names of integer and boolean buffers, which are never weights
 };
 
-/// Throws UserError naming the file, the tensor and the numbers.
-SafetensorsContent read_safetensors(const MappedFile& file);
+/// What the bytes of a file hold. Throws UserError with the file's name, the tensor and the numbers.
+SafetensorsContent read_safetensors(std::span<const std::byte> bytes, const std::string& name);
 
 }  // namespace tributary::detail::checkpoint

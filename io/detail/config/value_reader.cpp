@@ -36,7 +36,8 @@ class ValueReader {
     if (node.type != YamlNode::Type::scalar) return refuse_shape(subject, key, node);
     if (!is_list(key.kind)) return scalar(subject, key, node);
     if (key.kind != Kind::texts && is_choice(key, node.text)) return Value{node.text};
-    return refuse(subject, key, node, "; write [" + node.text + "] for a list of one");
+    const bool is_one = node.text.find(',') == std::string::npos;
+    return refuse(subject, key, node, "; write [" + node.text + "]" + (is_one ? " for a list of one" : ""));
   }
 
  private:

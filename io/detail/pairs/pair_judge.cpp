@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "common/errors.h"
+#include "common/text.h"
 #include "io/detail/pairs/spacing.h"
 
 namespace tributary::detail::pairs {
@@ -54,8 +55,7 @@ std::string in_quotes(std::string_view text) {
     while ((static_cast<unsigned char>(text.front()) & 0xC0U) == 0x80U) text.remove_prefix(1);
     shown = "…";
   }
-  for (const char c : text) shown += c == '\n' ? "\\n" : std::string(1, c);
-  return "'" + shown + "'";
+  return "'" + shown + printable(text, LineEnds::escape) + "'";
 }
 
 PairJudge::PairJudge(const PairOptions& options, const Tokenizer& tokenizer)

@@ -116,7 +116,7 @@ CompanionFiles::CompanionFiles(const fs::path& folder)
       added_(read_object(folder / added_file)) {
   for (const auto& [document, name] :
        {std::pair(&config_, config_file), {&special_map_, map_file}, {&added_, added_file}}) {
-    if (!document->file.empty()) names_.emplace_back(name);
+    if (!document->file.empty()) files_.push_back({name, document->text_hash});
   }
   const JsonDocument model = read_object(folder / "config.json");
   if (const auto type = JsonView(model).find("model_type")) model_type_ = type->text();

@@ -14,6 +14,7 @@
 #include "io/detail/base/json_view.h"
 #include "io/detail/tokenizer/added_tokens.h"
 #include "io/detail/tokenizer/bpe.h"
+#include "io/tokenizer.h"
 
 namespace tributary::detail::tokenizer {
 
@@ -29,8 +30,8 @@ class CompanionFiles {
   /// file, a replaced pre-tokeniser).
   explicit CompanionFiles(const std::filesystem::path& folder);
 
-  /// Names of the files that are there, config.json not among them.
-  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  /// The files that are there, config.json not among them.
+  [[nodiscard]] const std::vector<TokenizerFile>& files() const { return files_; }
   /// Whether the folder has a tokenizer_config.json.
   [[nodiscard]] bool has_config() const { return !config_.file.empty(); }
   /// The value of a key of tokenizer_config.json, or of special_tokens_map.json where that counts and has it; nothing
@@ -69,7 +70,7 @@ class CompanionFiles {
   void refuse_other_tokenizers() const;
 
   JsonDocument config_, special_map_, added_;  //!< an absent one is an empty object of no file
-  std::vector<std::string> names_;
+  std::vector<TokenizerFile> files_;
   std::string model_type_, tokenizer_class_;
 };
 

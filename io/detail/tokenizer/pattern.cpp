@@ -26,7 +26,31 @@ std::string error_message(int code) {
   return std::string(reinterpret_cast<const char*>(text.data()));
 }
 
+/// In quotes; of a long one the beginning.
+std::string shown_pattern(std::string_view pattern) {
+  std::size_t end = 100;
+  if (pattern.size() <= end) return "'" + std::string(pattern) + "'";
+  while (is_continuation(pattern[end])) --end;
+  return "'" + std::string(pattern.substr(0, end)) + "…'";
+}
+
 PCRE2_SPTR units(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
+
+/// What one search may take. Patterns of tokenizers come nowhere near: they are for those of a file that means harm.
+constexpr std::uint32_t kMostMatchCalls = 10'000'000;  // about a second
+constexpr std::uint32_t kMostHeap = 64 * 1024;         // KiB
+constexpr std::uint32_t kDeepest = 1'000'000;          // nested calls of match(), each of some 100 bytes at least
+
+using MatchContext = std::unique_ptr<pcre2_match_context, void (*)(pcre2_match_context*)>;
+
+MatchContext with_limits() {
+  MatchContext context(pcre2_match_context_create(nullptr), pcre2_match_context_free);
+  if (!context) throw std::bad_alloc();
+  pcre2_set_match_limit(context.get(), kMostMatchCalls);
+  pcre2_set_heap_limit(context.get(), kMostHeap);
+  pcre2_set_depth_limit(context.get(), kDeepest);
+  return context;
+}
 
 struct Match {
   std::size_t begin, end;
@@ -35,8 +59,13 @@ struct Match {
 /// Searches one text again and again.
 class Searcher {
  public:
-  Searcher(const pcre2_code* code, const std::string& source, std::string_view text)
-      : code_(code), source_(source), text_(text), data_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free) {
+  Searcher(const pcre2_code* code, const std::string& source, const std::string& where, std::string_view text)
+      : code_(code),
+        source_(source),
+        where_(where),
+        text_(text),
+        limits_(with_limits()),
+        data_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free) {
     if (!data_) throw std::bad_alloc();
   }
 
@@ -46,9 +75,10 @@ class Searcher {
     if (outcome == PCRE2_ERROR_JIT_STACKLIMIT) outcome = run(from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT);
     if (outcome == PCRE2_ERROR_NOMATCH) return std::nullopt;
     if (outcome < 0) {
-      throw RuntimeFailure("cannot match the tokenizer's pattern '" + source_ + "' against a text of " +
-                           std::to_string(text_.size()) + " bytes (" + error_message(outcome) +
-                           "); split the text or check the pattern");
+      throw UserError(where_, "the pattern " + shown_pattern(source_) + " cannot be matched against a text of " +
+                                  std::to_string(text_.size()) + " bytes (" + error_message(outcome) +
+                                  ": it asks for more work than tokenizers' patterns do); shorten the text, or take "
+                                  "the tokenizer.json of the model's owners");
     }
     const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(data_.get());
     return Match{offsets[0], offsets[1]};
@@ -56,12 +86,14 @@ class Searcher {
 
  private:
   [[nodiscard]] int run(std::size_t from, std::uint32_t options) const {
-    return pcre2_match(code_, units(text_), text_.size(), from, options, data_.get(), nullptr);
+    return pcre2_match(code_, units(text_), text_.size(), from, options, data_.get(), limits_.get());
   }
 
   const pcre2_code* code_;
   const std::string& source_;
+  const std::string& where_;
   std::string_view text_;
+  MatchContext limits_;
   std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data_;
 };
 
@@ -75,7 +107,7 @@ Pattern Pattern::from_text(std::string_view text, const std::string& where) {
   return Pattern(escape_for_regex(text), where);
 }
 
-Pattern::Pattern(const std::string& pcre2_pattern, const std::string& where) : source_(pcre2_pattern) {
+Pattern::Pattern(const std::string& pcre2_pattern, const std::string& where) : source_(pcre2_pattern), where_(where) {
   const std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(
       pcre2_compile_context_create(nullptr), pcre2_compile_context_free);
   if (!context) throw std::bad_alloc();
@@ -84,8 +116,8 @@ Pattern::Pattern(const std::string& pcre2_pattern, const std::string& where) : s
   PCRE2_SIZE offset = 0;
   pcre2_code* code = pcre2_compile(units(source_), source_.size(), kCompileOptions, &error, &offset, context.get());
   if (code == nullptr) {
-    throw UserError(where, "the pattern '" + source_ + "' is not a regular expression (" + error_message(error) +
-                               " at byte " + std::to_string(offset) + "); correct it");
+    throw UserError(where, "the pattern " + shown_pattern(source_) + " is not a regular expression (" +
+                               error_message(error) + " at byte " + std::to_string(offset) + "); correct it");
   }
   code_.reset(code, pcre2_code_free);
   // Where there is no compiled matching the same pattern runs interpreted, only slower.
@@ -95,7 +127,7 @@ Pattern::Pattern(const std::string& pcre2_pattern, const std::string& where) : s
 std::vector<Span> Pattern::spans(std::string_view text) const {
   std::string storage;
   const std::string_view subject = with_stand_ins(text, storage);
-  const Searcher searcher(code_.get(), source_, subject);
+  const Searcher searcher(code_.get(), source_, where_, subject);
   std::vector<Span> spans;
   std::size_t covered = 0;
   std::optional<std::size_t> last_match_end;

@@ -30,13 +30,15 @@ class Pattern {
   static Pattern from_text(std::string_view text, const std::string& where);
 
   /// Matches and gaps, in order, that together cover the whole text (valid UTF-8). Matches can be empty.
-  /// Throws RuntimeFailure when matching exceeds the limits of PCRE2, so that no match is missed silently.
+  /// Throws UserError when matching takes more work or memory than any tokenizer's pattern needs, so that no match is
+  /// missed silently and none takes for ever.
   [[nodiscard]] std::vector<Span> spans(std::string_view text) const;
 
  private:
   Pattern(const std::string& pcre2_pattern, const std::string& where);
 
   std::string source_;
+  std::string where_;
   std::shared_ptr<const pcre2_real_code_8> code_;
 };
 

@@ -4,11 +4,11 @@
 // Tokens in a line of text.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstddef>
 #include <string>
 #include <vector>
+
+#include "common/text.h"
 
 namespace tributary::detail {
 
@@ -17,18 +17,10 @@ namespace tributary::detail {
 inline std::string quoted(const std::string& token) {
   std::string text = "'";
   for (const char c : token) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      text += "\\n";
-    } else if (c == '\'' || c == '\\') {
-      text += std::string("\\") + c;
-    } else if (byte < 0x20 || byte == 0x7F) {
-      text += fmt::format("\\x{:02x}", byte);
-    } else {
-      text += c;
-    }
+    if (c == '\'' || c == '\\') text += '\\';
+    text += c;
   }
-  return text + "'";
+  return printable(text, LineEnds::escape) + "'";
 }
 
 /// "' hot', ' warm'": `count` tokens from place `first` on.

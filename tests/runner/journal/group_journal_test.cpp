@@ -8,6 +8,8 @@
 
 #include <fstream>
 
+#include "common/errors.h"
+
 namespace tributary {
 namespace {
 
@@ -44,6 +46,19 @@ TEST_F(GroupJournalTest, ListsItsGroups) {
   EXPECT_THAT(warnings_, SizeIs(1));
   forget_group(folder_, written.name);
   EXPECT_FALSE(std::filesystem::exists(folder_ / written.name));
+}
+
+TEST_F(GroupJournalTest, ARunOutsideTheFolderIsRefused) {
+  const JournalGroup written = JournalGroup::of({{"a", "1"}});
+  GroupJournal(folder_, written).begin();
+  const auto ignore = [](const std::string&) {};
+  for (const char* const folder : {"../../x", "/etc", "..", "", "a/b", "a\\nb", "a\\u0000b"}) {
+    std::ofstream(folder_ / written.name / "group.json")
+        << R"({"runs": [{"folder": ")" << folder << R"(", "identity": "1"}]})";
+    EXPECT_THROW(journalled_groups(folder_, ignore), UserError) << folder;
+  }
+  std::ofstream(folder_ / written.name / "group.json") << R"({"runs": [{"folder": ".", "identity": "1"}]})";
+  EXPECT_THAT(journalled_groups(folder_, ignore), SizeIs(1));
 }
 
 }  // namespace
