@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import pytest
 from kill_rounds import journalled_units, run_rounds
-from product import hashes, mpi_environment, processes_of
+from product import hashes, mpi_environment, mpirun, processes_of
 
 
 def test_killed_runs_go_on(binary, tmp_path):
@@ -48,18 +48,18 @@ class Work:
     def write(self) -> None:
         (self.folder / "sweep.yaml").write_text(json.dumps(self.settings))
 
-    def command(self, *more: str, ranks: int = 1) -> list[str]:
+    def command(self, *more: str, ranks: int = 1, mpi: str = "") -> list[str]:
         command = [str(self.binary), "run", "sweep.yaml", "--out", str(self.out), *more]
-        return ["mpirun", "-n", str(ranks), *command] if ranks > 1 else command
+        return [*mpirun(ranks, mpi), *command] if ranks > 1 else command
 
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*more), cwd=self.folder, capture_output=True, text=True, check=False, timeout=120
         )
 
-    def start(self, *more: str, ranks: int = 1, **keywords: object) -> subprocess.Popen[str]:
+    def start(self, *more: str, ranks: int = 1, mpi: str = "", **keywords: object) -> subprocess.Popen[str]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(self.command(*more, ranks=ranks), cwd=self.folder, **pipes, **keywords)
+        return subprocess.Popen(self.command(*more, ranks=ranks, mpi=mpi), cwd=self.folder, **pipes, **keywords)
 
     def tool(self, name: str, *more: str) -> subprocess.CompletedProcess[str]:
         """`tributary status` or `finalize`."""
@@ -129,9 +129,10 @@ def test_signals_stop_and_the_same_command_goes_on(number, work, peace):
     assert hashes(work.out / "results.h5") == peace
 
 
-def test_signals_reach_all_ranks(work, peace):
+@pytest.mark.parametrize("mpi", ["openmpi", "mpich"])
+def test_signals_reach_all_ranks(mpi, work, peace):
     """mpirun passes them on, and gives back 75."""
-    running = work.start(ranks=3, env=mpi_environment(work.folder / "session"), start_new_session=True)
+    running = work.start(ranks=3, mpi=mpi, env=mpi_environment(work.folder / "session"), start_new_session=True)
     work.wait_for_units(3)
     running.send_signal(signal.SIGUSR1)
     _, errors = running.communicate(timeout=60)
