@@ -36,7 +36,8 @@ struct PlannedPass {
   std::size_t runs = 0;
   std::size_t units = 0;  //!< of attribution
   int threads = 1;        //!< worker threads of a rank
-  MemoryPlan memory;
+  MemoryPlan memory;            //!< of rank 0
+  MemoryPlan memory_of_others;  //!< of any other rank
   Estimate estimate;
 };
 
