@@ -79,12 +79,11 @@ struct AdaptiveGoal {
 ///   middle as well, and errors that cancel over the whole path do not in its halves (two levels' sums may agree on a
 ///   wrong value, and the first level is so coarse that it seldom agrees with a right one); or
 /// - (residual ignored) whose sum agrees to tolerance × max(|sum|, scale); or
-/// - (agreement in conductance) whose conductance agrees to tolerance in relative L1; mean gradients are then not summed.
-/// But for conductance its mean gradient must also be near the level's before, ‖change‖₁ <= 20 tolerance ‖mean‖₁: the
-/// sum knows nothing of errors that cancel between neurons. Twenty, since a level is much nearer to the truth than to
-/// the level before: the error that is left is then of the order of the tolerance.
-/// Levels are evaluated two at a time where one cannot be the last: the first two, and those far from the goal.
-/// goals: by example.
+/// - (agreement in conductance) whose conductance agrees to tolerance in relative L1; mean gradients are then not
+/// summed. But for conductance its mean gradient must also be near the level's before, ‖change‖₁ <= 20 tolerance
+/// ‖mean‖₁: the sum knows nothing of errors that cancel between neurons. Twenty, since a level is much nearer to the
+/// truth than to the level before: the error that is left is then of the order of the tolerance. Levels are evaluated
+/// two at a time where one cannot be the last: the first two, and those far from the goal. goals: by example.
 std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<AdaptiveGoal>& goals,
                                              const AdaptiveOptions& options);
 

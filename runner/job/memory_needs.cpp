@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <bit>
 #include <map>
-#include <set>
-#include <tuple>
 
 #include "attribution/methods/integrate.h"
 #include "runner/job/prompts.h"
@@ -41,13 +39,27 @@ double bytes_of_sums(const RunGroup& runs) {
   return wide * numbers;
 }
 
+/// Points of a path that are evaluated together for one pair at most.
+double points_at_most(const Method& method) {
+  if (method.steps != 0) return method.steps;
+  if (method.quadrature != Quadrature::adaptive) return pilot_candidates().back().points;
+  const double level = samples_held(method.max_points) - 1;             // new points of the finest level
+  return method.score == ScoreKind::conductance ? level : 1.5 * level;  // the one before may come with it
+}
+
+/// Pairs that an adaptive integration of conductance takes side by side.
+std::int64_t pairs_side_by_side(const Method& method, std::int64_t pairs, std::int64_t live, std::int64_t batch_rows) {
+  if (method.score != ScoreKind::conductance || method.quadrature != Quadrature::adaptive) return pairs;
+  return std::clamp<std::int64_t>(batch_rows / (samples_held(method.max_points) * live), 1, pairs);
+}
+
 /// Sequences' rows in the fullest network call of one method, weighed by the part of the network that they go through.
 double rows_at_most(const Job& run, std::int64_t pairs, std::int64_t live, std::int64_t batch_rows) {
   const Method& method = run.config.method;
   const double cap = as_double(std::max(batch_rows, live));
-  const double of_pairs = as_double(pairs * live);
+  const double of_pairs = as_double(pairs_side_by_side(method, pairs, live, batch_rows) * live);
   const double layers = as_double(run.architecture().layers());
-  const double steps = method.steps != 0 ? method.steps : 16;  // adaptive, pilot: 17 points, one of them known
+  const double steps = points_at_most(method);
   switch (method.path) {
     case PathKind::none:
       return 0;
@@ -116,9 +128,8 @@ double MemoryNeeds::path_state(const Job& run, std::int64_t pairs, std::int64_t 
   }
   if (!is_conductance(run)) return method.has_neurons() ? (sums + 1) * all : 0;
   if (!is_adaptive(run)) return 3 * all + 3 * of_pair;  // sums, values and gradients of the point before
-  const std::int64_t held = samples_held(method.max_points);
-  const std::int64_t together = std::clamp<std::int64_t>(batch_rows / (held * longest_.live), 1, pairs);
-  return all + of_pair * as_double(together) * (2 * as_double(held) + 4);
+  const std::int64_t together = pairs_side_by_side(method, pairs, longest_.live, batch_rows);
+  return all + of_pair * as_double(together) * (2.0 * samples_held(method.max_points) + 4);
 }
 
 double MemoryNeeds::attribution(std::int64_t batch_rows) const {
@@ -223,18 +234,16 @@ double MemoryNeeds::gathered(std::int64_t workers) const {
 }
 
 double MemoryNeeds::written() const {
-  double held = 0;  // of all runs, and what the largest file takes besides
-  double file = 0;
+  double tables = 0;  // of all runs
+  double file = 0;    // of the run that writes most
   for (const Job* run : runs_) {
-    const double scores = sizeof(float) * scores_of(*run);
-    double own = scores * (run->config.spread == TaskOptions::Spread::measure ? 2 : 0);
-    if (run->config.keep.what == Keep::What::all) {
-      own += scores * as_double(static_cast<std::int64_t>(run->pairs.train.size()));
-    }
-    held += own;
-    file = std::max(file, own + scores);
+    const double spread = run->config.spread == TaskOptions::Spread::measure ? 2 : 0;
+    const bool keeps = run->config.keep.what == Keep::What::all;
+    const double pairs = keeps ? as_double(static_cast<std::int64_t>(run->pairs.train.size())) : 0;
+    tables += scores_of(*run) * (sizeof(float) * spread + wide * pairs);
+    file = std::max(file, sizeof(float) * scores_of(*run) * (1 + spread + pairs));
   }
-  return held + 3 * file;  // as datasets, as HDF5 lays them out, and as the file's bytes
+  return tables + 2 * file;  // as HDF5 lays it out, and as the file's bytes; its datasets take the place of tables
 }
 
 }  // namespace tributary

@@ -80,6 +80,13 @@ std::uint64_t written_bytes(const RunGroup& runs) {
   return of(*job.working) + (job.exact != job.working ? of(*job.exact) : 0);
 }
 
+/// What this process holds of its own: trying the network has left freed memory, and pages of the checkpoint.
+std::uint64_t held_without_weights(const Job& job) {
+  if (job.checkpoint) job.checkpoint->release_pages();
+  return_freed_memory();
+  return resident_bytes();
+}
+
 /// What a rank on the CPU may hold: an even share of what the job may take of the node, of which the weights lie there
 /// once. own: what this rank holds without them.
 std::uint64_t share_of_node(const RunGroup& runs, std::uint64_t own, std::uint64_t weights, int ranks_here) {
@@ -100,11 +107,11 @@ std::uint64_t memory_of_node(const MemoryPlan& gatherer, const MemoryPlan& other
 MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   const Job& job = *runs.front();
   const bool card = !job.device.is_cpu();
-  if (const auto& checkpoint = job.checkpoint; checkpoint && !card) checkpoint->release_pages();
   MemoryPlan plan;
-  plan.row = job.measures->row_bytes(*job.working, longest_of(runs).length);
+  const Longest longest = longest_of(runs);
+  plan.row = job.measures->row_bytes(*job.working, longest.length);
   plan.weights = weight_bytes(runs);
-  const std::uint64_t own = card ? 0 : resident_bytes();
+  const std::uint64_t own = card ? 0 : held_without_weights(job);
   const std::uint64_t held = own + plan.weights;
   if (job.config.memory != 0) {
     plan.budget = job.config.memory;
@@ -124,7 +131,7 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
     const auto run = held + static_cast<std::uint64_t>(std::max(each * place.threads + of_rank + gathered, written));
     return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
   };
-  const std::int64_t length = longest_of(runs).length;
+  const std::int64_t length = longest.length;
   const std::int64_t most = card ? most_rows_card : most_rows_cpu;
   std::int64_t rows = job.config.batch_rows != 0 ? job.config.batch_rows : most;
   while (job.config.batch_rows == 0 && rows > length && peak_with(rows) > plan.budget) rows /= 2;

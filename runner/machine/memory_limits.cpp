@@ -3,6 +3,7 @@
 #include "runner/machine/memory_limits.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cmath>
@@ -31,6 +32,8 @@ std::uint64_t free_host_bytes(const MemorySources& sources) {
 std::uint64_t resident_bytes() {
   return kib_field("/proc/self/status", "RssAnon") + kib_field("/proc/self/status", "RssFile");
 }
+
+void return_freed_memory() { malloc_trim(0); }
 
 std::uint64_t peak_resident_bytes() { return kib_field("/proc/self/status", "VmHWM"); }
 

@@ -92,7 +92,16 @@ CASES = {
     "ig-acts": (({"method": "ig-acts"}, 4), [], 1),
     "scores of every pair": (({"method": "atp", "keep": "full"}, 200), [], 1),
     "scores of every pair on three ranks": (({"method": "atp", "keep": "full"}, 200), [], 3),
-    "many circuits": (({"method": "atp"}, 8, 16), ["circuit.counts=" + str(list(range(100, 3000, 100)))], 1),
+    "circuits of many pairs": (
+        ({"method": "atp"}, 8, 32),
+        [
+            "circuit.counts=" + str(list(range(100, 2000, 100))),
+            "circuit.ablation=resample",
+            "unit.pairs=32",
+            "batch_rows=64",
+        ],
+        1,
+    ),
     "sums of many pairs": (({"method": "atp"}, 200), ["unit.pairs=1"], 1),
     "sums of many pairs on three ranks": (({"method": "atp"}, 200), ["unit.pairs=1"], 3),
 }

@@ -288,9 +288,8 @@ TEST(Integrate, SumsNoConductanceThatNobodyWants) {
   plan.conductance = false;
   const PathIntegral found = integrate(CallsOfTwo(), {1}, plan).front();
   EXPECT_FALSE(found.conductance.defined());
-  EXPECT_EQ(number(found.gradient), number(integrate(CallsOfTwo(), {1}, interval_sweep(Quadrature::trapezoid, 4))
-                                               .front()
-                                               .gradient));
+  EXPECT_EQ(number(found.gradient),
+            number(integrate(CallsOfTwo(), {1}, interval_sweep(Quadrature::trapezoid, 4)).front().gradient));
 }
 
 TEST(Adaptive, ConductanceHoldsNoCallOfTheNetwork) {

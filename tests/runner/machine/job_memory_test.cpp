@@ -44,7 +44,8 @@ class JobMemory : public ::testing::Test {
   }
   [[nodiscard]] std::uint64_t free_mib() const { return control_group_free(sources()) / mebibyte; }
 
-  std::filesystem::path root_ = std::filesystem::path(::testing::TempDir()) / ("job_memory." + std::to_string(getpid()));
+  std::filesystem::path root_ =
+      std::filesystem::path(::testing::TempDir()) / ("job_memory." + std::to_string(getpid()));
   std::map<std::string, std::string> variables_;
 };
 
