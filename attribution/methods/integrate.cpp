@@ -66,7 +66,7 @@ std::vector<std::vector<PathIntegral>> integrate(const PathNetwork& network, con
     for (const SharedPoint& point : shared) points.push_back({example, point.alpha});
   }
   std::vector<std::vector<RunningIntegral>> running;  // [plan][example]
-  for (const SweepPlan& plan : plans) running.emplace_back(examples.size(), RunningIntegral(plan.interval));
+  for (const SweepPlan& plan : plans) running.emplace_back(examples.size(), RunningIntegral(plan));
   network.evaluate(points, [&](std::size_t index, const PathSample& sample) {
     const SharedPoint& point = shared[index % shared.size()];
     for (std::size_t plan = 0; plan < plans.size(); ++plan) {

@@ -22,6 +22,9 @@ enum class IntervalGradient { left, right, mean };
 struct SweepPlan {
   Nodes nodes;
   IntervalGradient interval = IntervalGradient::mean;
+  // Which integrals of what samples carry of neurons are wanted: each takes memory for every example.
+  bool gradients = true;
+  bool conductance = true;
 };
 
 /// n intervals with points j/n, j = 0 … n; weights of the matching rule (left, right, trapezoid).
@@ -31,9 +34,11 @@ SweepPlan captum_sweep(Quadrature rule, int n);
 
 /// The integrals of one example.
 struct PathIntegral {
-  at::Tensor gradient;        //!< Σ_k w_k of what samples call gradient (path.h): dm/dv, or dm/dresid_post
+  at::Tensor gradient;        //!< Σ_k w_k of what samples call gradient (path.h): dm/dv, or dm/dresid_post; undefined
+                              //!< where it is not wanted
   at::Tensor input_gradient;  //!< Σ_k w_k dm/de [pos, d_model], where the path moves the embeddings
-  at::Tensor conductance;     //!< ∫ dm/dv dv [tap, pos, neuron]; undefined where samples have no values
+  at::Tensor conductance;     //!< ∫ dm/dv dv [tap, pos, neuron]; undefined where samples have no values or it is not
+                              //!< wanted
   double sum = 0;             //!< Σ_k w_k dm/dalpha: what the scores sum to
   double difference = 0;      //!< m(1) - m(0) where both ends were evaluated, else NaN
   int evaluations = 0;
@@ -54,7 +59,12 @@ struct AdaptiveOptions {
   enum class Agreement { sum, conductance } agreement = Agreement::sum;  //!< what two levels must agree in
   /// Whether the residual must be small as well: not where the scores are not meant to sum to the difference.
   enum class Residual { required, ignored } residual = Residual::required;
+  /// Examples that are integrated side by side, 0: all of them. Agreement in conductance holds samples_held of each.
+  std::int64_t together = 0;
 };
+
+/// Samples that an adaptive integration of conductance holds of an example at most: those of all levels but the last.
+int samples_held(int max_points);
 
 /// What one example of an adaptive integration is held to.
 struct AdaptiveGoal {
@@ -69,12 +79,11 @@ struct AdaptiveGoal {
 ///   middle as well, and errors that cancel over the whole path do not in its halves (two levels' sums may agree on a
 ///   wrong value, and the first level is so coarse that it seldom agrees with a right one); or
 /// - (residual ignored) whose sum agrees to tolerance × max(|sum|, scale); or
-/// - (agreement in conductance) whose conductance agrees to tolerance in relative L1.
-/// But for conductance its mean gradient must also be near the level's before, ‖change‖₁ <= 20 tolerance ‖mean‖₁: the
-/// sum knows nothing of errors that cancel between neurons. Twenty, since a level is much nearer to the truth than to
-/// the level before: the error that is left is then of the order of the tolerance.
-/// Levels are evaluated two at a time where one cannot be the last: the first two, and those far from the goal.
-/// goals: by example.
+/// - (agreement in conductance) whose conductance agrees to tolerance in relative L1; mean gradients are then not
+/// summed. But for conductance its mean gradient must also be near the level's before, ‖change‖₁ <= 20 tolerance
+/// ‖mean‖₁: the sum knows nothing of errors that cancel between neurons. Twenty, since a level is much nearer to the
+/// truth than to the level before: the error that is left is then of the order of the tolerance. Levels are evaluated
+/// two at a time where one cannot be the last: the first two, and those far from the goal. goals: by example.
 std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<AdaptiveGoal>& goals,
                                              const AdaptiveOptions& options);
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 
+#include "attribution/methods/detail/nested_conductance.h"
 #include "attribution/methods/detail/running_integral.h"
 #include "attribution/model/detail/staging.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 using detail::accumulate;
 using detail::Ends;
-using detail::RunningIntegral;
+using detail::NestedConductance;
 
 /// Weight of the points that entered at each level 0 … `level` in that level's estimate.
 std::vector<double> level_weights(int level) {
@@ -32,19 +33,20 @@ std::vector<double> level_weights(int level) {
 class NestedIntegral {
  public:
   explicit NestedIntegral(AdaptiveOptions::Agreement agreement)
-      : keep_samples_(agreement == AdaptiveOptions::Agreement::conductance) {}
+      : of_conductance_(agreement == AdaptiveOptions::Agreement::conductance) {}
 
-  void add(int level, double alpha, const PathSample& sample) {
+  /// hold: whether a level may follow those that are evaluated now.
+  void add(int level, double alpha, const PathSample& sample, NestedConductance::Hold hold) {
     const auto entered = static_cast<std::size_t>(level);
     gradients_.resize(std::max(gradients_.size(), entered + 1));
     input_gradients_.resize(gradients_.size());
     slopes_.resize(gradients_.size());
-    accumulate(gradients_[entered], sample.gradient, 1);
+    if (!of_conductance_) accumulate(gradients_[entered], sample.gradient, 1);
     accumulate(input_gradients_[entered], sample.input_gradient, 1);
     slopes_[entered] += sample.slope;
     scalars_[alpha] = {sample.metric, sample.slope};
     ends_.see(alpha, sample.metric);
-    if (keep_samples_) samples_[alpha] = sample;
+    if (of_conductance_) conductance_.add(alpha, sample, hold);
     ++evaluations_;
   }
 
@@ -75,15 +77,8 @@ class NestedIntegral {
     return std::max(std::abs(half_sum(level, 0, 0.5) - first), std::abs(half_sum(level, 1, 0.5) - second));
   }
 
-  /// From the points up to a level.
-  [[nodiscard]] at::Tensor conductance(int level) const {
-    RunningIntegral running(IntervalGradient::mean);
-    for (const auto& [alpha, sample] : samples_) {
-      const double place = std::ldexp(alpha, level);
-      if (place == std::floor(place)) running.add(alpha, sample, 0);
-    }
-    return running.take().conductance;
-  }
+  /// From all points so far, once a level.
+  [[nodiscard]] at::Tensor take_conductance() { return conductance_.take_level(); }
 
   [[nodiscard]] PathIntegral estimate(int level) const {
     PathIntegral integral;
@@ -114,11 +109,11 @@ class NestedIntegral {
     return sum * step;
   }
 
-  bool keep_samples_;
+  bool of_conductance_;
   std::map<double, Scalars> scalars_;  // by alpha
   std::vector<at::Tensor> gradients_, input_gradients_;
   std::vector<double> slopes_;
-  std::map<double, PathSample> samples_;  // by alpha; conductance's intervals change with every level
+  NestedConductance conductance_;
   Ends ends_;
   int evaluations_ = 0;
 };
@@ -136,6 +131,13 @@ double l1_of_last(const at::Tensor& t, std::int64_t positions) {
   return detail::sum_by_position(t.narrow(-2, t.size(-2) - count, count).abs()).sum().item<double>();
 }
 
+/// The finest level that takes no more points than allowed; levels 0 and 1 are always evaluated.
+int last_level(int max_points) {
+  int level = 1;
+  while ((2 << level) + 1 <= max_points) ++level;
+  return level;
+}
+
 /// One example of an adaptive integration.
 class AdaptiveExample {
  public:
@@ -151,7 +153,10 @@ class AdaptiveExample {
     }
     return points;
   }
-  void add(int level, double alpha, const PathSample& sample) { nested_.add(level, alpha, sample); }
+  void add(int level, double alpha, const PathSample& sample) {
+    using Hold = NestedConductance::Hold;
+    nested_.add(level, alpha, sample, allowed(next_ + 1) ? Hold::yes : Hold::no);
+  }
 
   /// Judges the levels that the new points complete, in order, until one of them is the last.
   void judge() {
@@ -169,7 +174,7 @@ class AdaptiveExample {
  private:
   enum class Decision { accept, give_up, refine };
 
-  [[nodiscard]] bool allowed(int level) const { return (1 << level) + 1 <= std::max(options_.max_points, 3); }
+  [[nodiscard]] bool allowed(int level) const { return level <= last_level(options_.max_points); }
 
   /// On the level at hand; the first one has nothing to be compared with.
   [[nodiscard]] Decision decide() {
@@ -189,7 +194,7 @@ class AdaptiveExample {
 
   [[nodiscard]] bool good_enough() {
     if (options_.agreement == AdaptiveOptions::Agreement::conductance) {
-      const at::Tensor now = nested_.conductance(level_);
+      const at::Tensor now = nested_.take_conductance();
       const auto size = [this](const at::Tensor& t) { return l1_of_last(t, goal_.positions); };
       const bool agree = conductance_.defined() && size(now - conductance_) <= options_.tolerance * size(now);
       conductance_ = now;
@@ -233,29 +238,40 @@ class AdaptiveExample {
   PathIntegral result_;
 };
 
-}  // namespace
-
-std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<AdaptiveGoal>& goals,
-                                             const AdaptiveOptions& options) {
-  std::vector<AdaptiveExample> examples;
-  for (const AdaptiveGoal& goal : goals) examples.emplace_back(goal, options);
+/// Some examples side by side, the first of which is the network's example `first`.
+void integrate_together(const PathNetwork& network, std::vector<AdaptiveExample>& examples, std::size_t first,
+                        std::size_t end) {
   for (;;) {
     std::vector<PathPoint> points;
     std::vector<int> levels;
-    for (std::size_t i = 0; i < examples.size(); ++i) {
+    for (std::size_t i = first; i < end; ++i) {
       if (!examples[i].open()) continue;
       for (const auto& [alpha, level] : examples[i].wanted()) {
         points.push_back({static_cast<std::int64_t>(i), alpha});
         levels.push_back(level);
       }
     }
-    if (points.empty()) break;
+    if (points.empty()) return;
     network.evaluate(points, [&](std::size_t index, const PathSample& sample) {
       examples[static_cast<std::size_t>(points[index].example)].add(levels[index], points[index].alpha, sample);
     });
-    for (AdaptiveExample& example : examples) {
-      if (example.open()) example.judge();
+    for (std::size_t i = first; i < end; ++i) {
+      if (examples[i].open()) examples[i].judge();
     }
+  }
+}
+
+}  // namespace
+
+int samples_held(int max_points) { return (1 << (last_level(max_points) - 1)) + 1; }
+
+std::vector<PathIntegral> integrate_adaptive(const PathNetwork& network, const std::vector<AdaptiveGoal>& goals,
+                                             const AdaptiveOptions& options) {
+  std::vector<AdaptiveExample> examples;
+  for (const AdaptiveGoal& goal : goals) examples.emplace_back(goal, options);
+  const std::size_t together = options.together == 0 ? goals.size() : static_cast<std::size_t>(options.together);
+  for (std::size_t first = 0; first < goals.size(); first += together) {
+    integrate_together(network, examples, first, std::min(first + together, goals.size()));
   }
   std::vector<PathIntegral> integrals;
   for (AdaptiveExample& example : examples) integrals.push_back(example.take());

@@ -296,11 +296,12 @@ WeightStore private_store() {
   return {[](at::IntArrayRef shape, const at::TensorOptions& options) { return at::empty(shape, options); }};
 }
 
-std::uint64_t block_bytes(const Weights& weights) {
+std::uint64_t block_bytes(const Weights& weights, const std::function<bool(const at::Tensor&)>& counts) {
   std::uint64_t bytes = 0;
   for (const LayerWeights& layer : weights.layers) {
     for (const Member<LayerWeights>& member : layer_members()) {
-      if (const at::Tensor& weight = layer.*member.tensor; weight.defined()) bytes += weight.nbytes();
+      const at::Tensor& weight = layer.*member.tensor;
+      if (weight.defined() && (!counts || counts(weight))) bytes += weight.nbytes();
     }
   }
   return bytes;

@@ -84,8 +84,8 @@ Weights bind_weights(const Architecture& architecture, const nlohmann::json& con
 /// both.
 bool has_own_head(const nlohmann::json& config, const TensorSource& source);
 
-/// Bytes of all blocks' weights together, without the embeddings.
-std::uint64_t block_bytes(const Weights& weights);
+/// Bytes of all blocks' weights together, without the embeddings; of those that count, where somebody says which.
+std::uint64_t block_bytes(const Weights& weights, const std::function<bool(const at::Tensor&)>& counts = {});
 
 /// Throws UserError naming the first weight that holds a NaN or an infinity.
 void require_finite(const Weights& weights, const std::string& where);

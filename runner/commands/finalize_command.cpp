@@ -65,7 +65,7 @@ class Finalizer {
     Timings timings;
     const BatchRows no_rows(0);  // no network is called
     const Execution execution{comm_, stages, no_rows, nullptr, timings};
-    const GroupOutcomes outcomes(execution, jobs);
+    GroupOutcomes outcomes(execution, jobs);
     int worst = exit_done;
     for (std::size_t i = 0; i < jobs.size(); ++i) {
       const Run& run = *stored.runs[i];

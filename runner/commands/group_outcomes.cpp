@@ -20,7 +20,7 @@ GroupOutcomes::GroupOutcomes(const Execution& execution, RunGroup runs)
       // Before any run's own stages, which time only what is theirs.
       compared_(compare_with_exact(execution, runs_, attributions_)) {}
 
-Outcome GroupOutcomes::of(std::size_t i, Timings& own) const {
+Outcome GroupOutcomes::of(std::size_t i, Timings& own) {
   const Job& job = *runs_[i];
   const Execution alone{
       execution_.comm, execution_.stages, execution_.rows, execution_.stop, own, " of run " + std::to_string(i)};

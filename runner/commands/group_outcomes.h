@@ -23,7 +23,7 @@ class GroupOutcomes {
 
   /// Runs the stages that run number i has for itself, and times them in `own`. Rank 0 has the outcome, which refers to
   /// this. Collective; throws RunFailed where this run has no result and the others may.
-  Outcome of(std::size_t i, Timings& own) const;
+  Outcome of(std::size_t i, Timings& own);
 
  private:
   const Execution& execution_;

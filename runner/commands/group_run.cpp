@@ -54,7 +54,7 @@ int GroupRun::compute(double seconds_before) {
       {stage_options(), job().device.type(), may_halve, [this](const auto& found) { found_processors(found); },
        [this] { job().checkpoint->require_unchanged(); }});
   const Execution execution{comm_, stages, *rows_, &stop_, timings_};
-  const GroupOutcomes outcomes(execution, jobs_);
+  GroupOutcomes outcomes(execution, jobs_);
   int worst = exit_done;
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     if (runs_[i]->complete()) continue;
@@ -129,7 +129,10 @@ void GroupRun::found_processors(const std::set<std::string>& found) {
 /// How many threads compute, and how many rows a call of the network has.
 void GroupRun::plan_calls() {
   threads_ = worker_threads(job().config.threads, job().device, comm_);
-  agreed(comm_, [&] { memory_ = plan_memory(jobs_, threads_, comm_.local_size()); });
+  RankPlace place{threads_, comm_.local_size(), 0, RankPlace::Role::gathers};
+  for (const std::int64_t threads : comm_.gather(static_cast<std::int64_t>(threads_))) place.workers += threads;
+  if (!first_rank()) place.role = RankPlace::Role::computes;
+  agreed(comm_, [&] { memory_ = plan_memory(jobs_, place); });
   if (!job().device.is_cpu()) {  // there the rows of a call are part of what fixes the bits
     std::vector<std::int64_t> rows{memory_.batch_rows};
     comm_.broadcast(rows);
@@ -160,7 +163,7 @@ StageOptions GroupRun::stage_options() {
 }
 
 /// The stages of one run alone, and its results.
-void GroupRun::finish(std::size_t i, const GroupOutcomes& outcomes) {
+void GroupRun::finish(std::size_t i, GroupOutcomes& outcomes) {
   Timings own = timings_;  // what the group shared, and the run's own stages
   const Outcome outcome = runs_[i]->named_in_failures([&] { return outcomes.of(i, own); });
   computing_["batch_rows"] = rows_->get();

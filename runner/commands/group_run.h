@@ -47,7 +47,7 @@ class GroupRun {
   void keep_records();
   void found_processors(const std::set<std::string>& found);
   [[nodiscard]] StageOptions stage_options();
-  void finish(std::size_t i, const GroupOutcomes& outcomes);
+  void finish(std::size_t i, GroupOutcomes& outcomes);
 
   [[nodiscard]] bool first_rank() const { return comm_.rank() == 0; }
   [[nodiscard]] const Job& job() const { return *jobs_.front(); }

@@ -45,20 +45,24 @@ std::string line_of(const PlannedRun& run) {
 }
 
 std::string line_of(const PlannedPass& pass) {
+  const std::string most = text_of_bytes(pass.memory.expected_peak);  // it gathers what all compute
+  const std::string of_rank_0 =
+      most == text_of_bytes(pass.memory_of_others.expected_peak) ? "" : ", rank 0 at most " + most;
   return fmt::format(
-      "       one pass: {}, {} units of attribution; a rank with {} worker threads takes at most {} ({} rows in a "
-      "network call); about {}\n",
+      "       one pass: {}, {} units of attribution; a rank with {} worker threads takes at most {}{} ({} rows in "
+      "a network call); about {}\n",
       pass.runs == 1 ? "this run" : std::to_string(pass.runs) + " runs together", pass.units, pass.threads,
-      text_of_bytes(pass.memory.expected_peak), pass.memory.batch_rows, format_duration(pass.estimate.seconds));
+      text_of_bytes(pass.memory_of_others.expected_peak), of_rank_0, pass.memory.batch_rows,
+      format_duration(pass.estimate.seconds));
 }
 
 std::string text_of_rate(double bytes) { return fmt::format("{:.0f} MB/s", bytes / 1e6); }
 
-void show_estimate(const RunArguments& arguments, const Machines& machines, const Estimate& all, int threads,
-                   std::size_t runs) {
+void show_estimate(const RunArguments& arguments, const Machines& machines, const Estimate& all,
+                   const PlannedPass& largest, std::size_t runs) {
   const std::int64_t ranks = machines.ranks;
   std::cout << fmt::format("on {} {} {}: about {}", ranks, ranks == 1 ? "rank" : "ranks",
-                           machines.cards ? "with a card each" : fmt::format("of {} worker threads", threads),
+                           machines.cards ? "with a card each" : fmt::format("of {} worker threads", largest.threads),
                            format_duration(all.seconds));
   if (ranks > 1) {
     std::cout << fmt::format(", {:.0f} % of it computing; {} into rank 0, which holds at most {} of partial sums",
@@ -70,7 +74,7 @@ void show_estimate(const RunArguments& arguments, const Machines& machines, cons
                                    card_operations / 1e12)
                      : "an estimate from what a core of this machine does in a moment, and the operations there are";
   std::cout << " (" << based_on << ")\n\n"
-            << sbatch_lines(arguments, machines, threads, all.seconds, all.longest_run, runs);
+            << sbatch_lines(arguments, machines, largest, all.seconds, all.longest_run, runs);
 }
 
 }  // namespace
@@ -79,7 +83,7 @@ void plan_command(const RunArguments& arguments) {
   const std::vector<Settings> settings = checked_runs(arguments);
   SweepPlanner planner(arguments, settings);
   Estimate all;
-  int threads = 1;
+  PlannedPass largest;
   std::set<std::string> notes;
   std::cout << settings.size() << (settings.size() == 1 ? " run\n\n" : " runs\n\n") << header();
   for (const std::vector<const Settings*>& candidates : grouped(settings)) {
@@ -88,13 +92,13 @@ void plan_command(const RunArguments& arguments) {
     for (const PlannedPass& pass : group.passes) {
       std::cout << line_of(pass);
       all.add(pass.estimate);
-      threads = pass.threads;
+      if (pass.memory.expected_peak >= largest.memory.expected_peak) largest = pass;
     }
     notes.insert(group.notes.begin(), group.notes.end());
   }
   std::cout << '\n';
   for (const std::string& note : notes) std::cout << "note: " << note << "\n\n";
-  show_estimate(arguments, planner.machines(), all, threads, settings.size());
+  show_estimate(arguments, planner.machines(), all, largest, settings.size());
 }
 
 }  // namespace tributary

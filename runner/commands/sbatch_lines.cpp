@@ -34,6 +34,12 @@ std::string time_limit(double seconds) {
   return fmt::format("{}:{:02}:00", minutes / 60, minutes % 60);
 }
 
+/// " --mem=1200M": of a node, in steps of 100 MiB.
+std::string memory_option(const PlannedPass& largest, std::int64_t ranks) {
+  const std::uint64_t bytes = memory_of_node(largest.memory, largest.memory_of_others, ranks);
+  return fmt::format(" --mem={}M", ((bytes >> 20) / 100 + 1) * 100);
+}
+
 /// A word for a shell.
 std::string quoted(const std::string& word) {
   const bool plain = word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./=:,+-") ==
@@ -80,8 +86,9 @@ fs::path job_script(const std::string& name) {
   return {};
 }
 
-std::string sbatch_lines(const RunArguments& arguments, const Machines& machines, int threads, double seconds,
-                         double longest_run, std::size_t runs) {
+std::string sbatch_lines(const RunArguments& arguments, const Machines& machines, const PlannedPass& largest,
+                         double seconds, double longest_run, std::size_t runs) {
+  const int threads = largest.threads;
   const auto ranks = machines.ranks;
   const std::int64_t nodes = machines.nodes != 0 ? machines.nodes
                              : machines.cards    ? 1
@@ -89,10 +96,11 @@ std::string sbatch_lines(const RunArguments& arguments, const Machines& machines
   const std::string tasks = machines.nodes == 0 && !machines.cards ? fmt::format("--ntasks={}", ranks)
                                                                    : fmt::format("--ntasks-per-node={}", ranks / nodes);
   const std::string cards = machines.cards ? fmt::format(" --gpus-per-node={}", ranks / nodes) : "";
+  const std::string memory = machines.cards ? "" : memory_option(largest, (ranks + nodes - 1) / nodes);
   const std::string program = where_program_is();
   const auto line = [&](const std::string& array, double expected, const std::string& job) {
-    return fmt::format("{}sbatch {}--nodes={} {}{} --cpus-per-task={} --time={} {}\n", program, array, nodes, tasks,
-                       cards, threads, time_limit(expected), job);
+    return fmt::format("{}sbatch {}--nodes={} {}{} --cpus-per-task={}{} --time={} {}\n", program, array, nodes, tasks,
+                       cards, threads, memory, time_limit(expected), job);
   };
   std::string lines = line("", seconds, job_of("sweep.sbatch", arguments, ""));
   if (runs > 1) {

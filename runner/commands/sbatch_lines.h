@@ -19,8 +19,9 @@ namespace tributary {
 std::filesystem::path job_script(const std::string& name);
 
 /// For the whole sweep in one allocation, and where there are several runs, for an array of them; a line each.
-/// seconds: of the whole sweep, and of its longest run.
-std::string sbatch_lines(const RunArguments& arguments, const Machines& machines, int threads, double seconds,
-                         double longest_run, std::size_t runs);
+/// seconds: of the whole sweep, and of its longest run. largest: the pass that
+/// takes most memory.
+std::string sbatch_lines(const RunArguments& arguments, const Machines& machines, const PlannedPass& largest,
+                         double seconds, double longest_run, std::size_t runs);
 
 }  // namespace tributary

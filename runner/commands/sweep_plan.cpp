@@ -117,7 +117,10 @@ PlannedPass SweepPlanner::planned(const RunGroup& group) const {
   pass.threads =
       static_cast<int>(shared ? std::max<std::int64_t>(1, all_threads / machines_.ranks_a_node()) : all_threads);
   const std::int64_t sharers = job.device.is_cpu() ? machines_.ranks_a_node() : 1;  // of the memory
-  pass.memory = plan_memory(group, pass.threads, static_cast<int>(sharers));
+  RankPlace place{pass.threads, static_cast<int>(sharers), machines_.ranks * pass.threads, RankPlace::Role::gathers};
+  pass.memory = plan_memory(group, place);
+  place.role = RankPlace::Role::computes;
+  pass.memory_of_others = machines_.ranks == 1 ? pass.memory : plan_memory(group, place);
   pass.estimate = estimate(group, static_cast<int>(machines_.ranks), pass.threads);
   return pass;
 }

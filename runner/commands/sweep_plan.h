@@ -34,9 +34,10 @@ struct PlannedRun {
 /// Runs that are computed together.
 struct PlannedPass {
   std::size_t runs = 0;
-  std::size_t units = 0;  //!< of attribution
-  int threads = 1;        //!< worker threads of a rank
-  MemoryPlan memory;
+  std::size_t units = 0;        //!< of attribution
+  int threads = 1;              //!< worker threads of a rank
+  MemoryPlan memory;            //!< of rank 0
+  MemoryPlan memory_of_others;  //!< of any other rank
   Estimate estimate;
 };
 

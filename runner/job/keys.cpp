@@ -349,10 +349,10 @@ std::vector<Key> make_table() {
       {.path = "memory",
        .kind = Kind::text,
        .fallback = "auto",
-       .meaning =
-           "what a rank may take ('8 GiB'): resident memory on the CPU, the card's on a card; auto: 80 % of what is "
-           "free, "
-           "shared by the ranks there",
+       .meaning = "what a rank may take ('8 GiB'): resident memory on the CPU, the card's on a card; auto: 80 % of "
+                  "what the job "
+                  "may take of the node (control groups, Slurm's --mem) or of what is free on the card, shared by the "
+                  "ranks there",
        .effect = Effect::speed},
       {.path = "strict",
        .kind = Kind::boolean,

@@ -3,6 +3,7 @@
 #include "runner/machine/memory_limits.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +15,7 @@
 namespace tributary {
 namespace {
 
-std::uint64_t kib_field(const std::string& file, const std::string& name) {
+std::uint64_t kib_field(const std::filesystem::path& file, const std::string& name) {
   std::ifstream lines(file);
   for (std::string line; std::getline(lines, line);) {
     if (line.rfind(name + ":", 0) == 0) return std::stoull(line.substr(name.size() + 1)) * 1024;
@@ -22,23 +23,17 @@ std::uint64_t kib_field(const std::string& file, const std::string& name) {
   return 0;
 }
 
-/// What a control group leaves of its limit; no limit: the largest number.
-std::uint64_t control_group_free() {
-  std::ifstream limit_file("/sys/fs/cgroup/memory.max");
-  std::ifstream used_file("/sys/fs/cgroup/memory.current");
-  std::uint64_t limit = 0;
-  std::uint64_t used = 0;
-  if (!(limit_file >> limit) || !(used_file >> used)) return UINT64_MAX;
-  return limit > used ? limit - used : 0;
-}
-
 }  // namespace
 
-std::uint64_t free_host_bytes() { return std::min(kib_field("/proc/meminfo", "MemAvailable"), control_group_free()); }
+std::uint64_t free_host_bytes(const MemorySources& sources) {
+  return std::min(kib_field(sources.root / "proc/meminfo", "MemAvailable"), control_group_free(sources));
+}
 
 std::uint64_t resident_bytes() {
   return kib_field("/proc/self/status", "RssAnon") + kib_field("/proc/self/status", "RssFile");
 }
+
+void return_freed_memory() { malloc_trim(0); }
 
 std::uint64_t peak_resident_bytes() { return kib_field("/proc/self/status", "VmHWM"); }
 

@@ -8,12 +8,16 @@
 #include <cstdint>
 #include <string>
 
+#include "runner/machine/job_memory.h"
+
 namespace tributary {
 
-/// What is free on this machine, or in this process's control group where that is less.
-std::uint64_t free_host_bytes();
+/// What is free on this machine, or in this process's control groups where that is less.
+std::uint64_t free_host_bytes(const MemorySources& sources = MemorySources::of_process());
 /// What this process holds at this moment, its mapped files included.
 std::uint64_t resident_bytes();
+/// Gives memory that was freed, and kept for later, back to the system: what is resident then is in use.
+void return_freed_memory();
 /// The most that this process has held so far.
 std::uint64_t peak_resident_bytes();
 

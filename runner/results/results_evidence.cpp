@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <set>
@@ -172,14 +173,23 @@ void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attr
   file.datasets.push_back(dataset("/cases/mean", shape, std::move(means)));
 }
 
+/// Rows one after the other, each freed when it has been taken over: together they may be most of what there is.
+std::vector<float> floats_taken(Rows rows) {
+  std::vector<float> values;
+  values.reserve(rows.size() * rows.front().size());
+  for (std::vector<double>& row : rows) {
+    values.insert(values.end(), row.begin(), row.end());
+    row = {};
+  }
+  return values;
+}
+
 /// Scores of single pairs: all of them, or nodes and scores of the largest ones.
-void add_kept(ResultsFile& file, const Job& job, const AttributionOutcome& attribution) {
-  const Rows& kept = attribution.kept.rows;
+void add_kept(ResultsFile& file, const Job& job, const std::vector<std::int64_t>& nodes_of_pair, Rows kept) {
   if (kept.empty()) return;
   if (job.config.keep.what == Keep::What::all) {
-    const std::vector<std::int64_t>& nodes = attribution.shape;
-    file.datasets.push_back(
-        dataset("/attribution/pair_scores", {size_of(kept), nodes[0], nodes[1], nodes[2]}, floats_of(kept)));
+    const std::vector<std::int64_t> shape = {size_of(kept), nodes_of_pair[0], nodes_of_pair[1], nodes_of_pair[2]};
+    file.datasets.push_back(dataset("/attribution/pair_scores", shape, floats_taken(std::move(kept))));
     return;
   }
   std::vector<std::int64_t> nodes;
@@ -201,8 +211,10 @@ void add_evidence(ResultsFile& file, const Job& job, const Outcome& outcome) {
   if (outcome.top) add_top(file, job, *outcome.top);
   if (outcome.agreement) add_agreement(file, *outcome.agreement);
   if (outcome.steering) add_steering(file, job, *outcome.steering);
-  add_kept(file, job, *outcome.attribution);
-  add_cases(file, job, *outcome.attribution);
+  ResultsFile cases;  // from the scores of single pairs, which the file takes next
+  add_cases(cases, job, *outcome.attribution);
+  add_kept(file, job, outcome.attribution->shape, std::move(outcome.attribution->kept.rows));
+  std::move(cases.datasets.begin(), cases.datasets.end(), std::back_inserter(file.datasets));
 }
 
 }  // namespace tributary::detail

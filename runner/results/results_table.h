@@ -22,7 +22,7 @@ using Provenance = std::map<std::string, Attribute>;
 
 /// What a run has computed; rank 0.
 struct Outcome {
-  const AttributionOutcome* attribution = nullptr;
+  AttributionOutcome* attribution = nullptr;
   const PerformanceOutcome* performance = nullptr;
   std::optional<TopOutcome> top;
   std::optional<CircuitOutcome> circuit;
@@ -30,6 +30,7 @@ struct Outcome {
   std::optional<SteeringOutcome> steering;
 };
 
+/// Takes the scores of single pairs out of the attribution, of which there may be more than memory holds twice.
 ResultsFile results_of(const Job& job, const Outcome& outcome, const Provenance& provenance);
 
 }  // namespace tributary

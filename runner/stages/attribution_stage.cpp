@@ -166,6 +166,23 @@ PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutco
   return run;
 }
 
+/// What every run sums over the unit's pairs.
+std::vector<double> sums_of(const UnitOutcome& unit) {
+  std::vector<const at::Tensor*> parts;
+  std::int64_t count = 0;
+  for (const UnitScores& scores : unit.scores) {
+    for (const at::Tensor* part : {&scores.scores, &scores.squares, &scores.signs}) {
+      if (!part->defined()) continue;
+      parts.push_back(part);
+      count += part->numel();
+    }
+  }
+  std::vector<double> sums;
+  sums.reserve(static_cast<std::size_t>(count));
+  for (const at::Tensor* part : parts) append_numbers(sums, *part);
+  return sums;
+}
+
 /// A unit's own count, then every run's tables.
 std::vector<double> rows_of(const UnitOutcome& unit, const RunGroup& runs) {
   RowWriter rows(unit.flops);
@@ -176,7 +193,8 @@ std::vector<double> rows_of(const UnitOutcome& unit, const RunGroup& runs) {
 }
 
 /// Adds up the lanes of each layer range (a lane a token length), and gives every run its part.
-void share_out_scores(const RunGroup& runs, const StagePlan& plan, const StageResult& result,
+/// Lanes that have been added are freed.
+void share_out_scores(const RunGroup& runs, const StagePlan& plan, StageResult& result,
                       std::vector<AttributionOutcome>& outcomes) {
   if (result.sums.empty()) return;
   std::map<std::int64_t, std::vector<double>> by_range;  // first layer → sum over lengths
@@ -186,11 +204,18 @@ void share_out_scores(const RunGroup& runs, const StagePlan& plan, const StageRe
     const std::int64_t lane = plan.units[unit].lane;
     if (!seen.insert(lane).second) continue;
     const LayerRange& layers = plan.chunks[unit].layers;
-    const std::vector<double>& sum = result.sums[static_cast<std::size_t>(lane)];
+    const std::vector<double> sum = std::move(result.sums[static_cast<std::size_t>(lane)]);
     ranges[layers.first] = layers;
     std::vector<double>& all = by_range[layers.first];
     all.resize(sum.size(), 0);
     for (std::size_t i = 0; i < sum.size(); ++i) all[i] += sum[i];
+  }
+  for (std::size_t run = 0; run < runs.size(); ++run) {
+    const auto nodes = static_cast<std::size_t>(elements_of(*runs[run], {0, runs[run]->architecture().layers()}));
+    outcomes[run].scores.reserve(nodes);
+    if (runs[run]->config.spread != TaskOptions::Spread::measure) continue;
+    outcomes[run].standard_error.reserve(nodes);
+    outcomes[run].sign_share.reserve(nodes);
   }
   const auto pairs = static_cast<std::int64_t>(runs.front()->pairs.train.size());
   for (const auto& [first, sum] : by_range) {
@@ -281,19 +306,12 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
   }
   const Job& first = *group.front();
   const StagePlan plan = plan_attribution(group);
-  const StageResult result = run_plan(execution, "attribution", plan, [&](const Chunk& chunk) {
+  StageResult result = run_plan(execution, "attribution", plan, [&](const Chunk& chunk) {
     std::vector<Task> tasks;
     for (const AttributionOutcome& run : outcomes) tasks.push_back(run.prepared.task(chunk));
     const UnitOutcome unit = attribute(first.networks(), tasks, prompts_of(first, first.pairs.train, chunk.members),
                                        UnitOptions{execution.batching()});
-    std::vector<double> sums;
-    for (const UnitScores& scores : unit.scores) {
-      for (const at::Tensor* part : {&scores.scores, &scores.squares, &scores.signs}) {
-        const std::vector<double> numbers = numbers_of(*part);
-        sums.insert(sums.end(), numbers.begin(), numbers.end());
-      }
-    }
-    return UnitResult{std::move(sums), rows_of(unit, group)};
+    return UnitResult{sums_of(unit), rows_of(unit, group)};
   });
 
   share_out_scores(group, plan, result, outcomes);
@@ -301,7 +319,8 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const Chunk& chunk = plan.chunks[unit];
     execution.timings.count(result.rows[unit].front());
-    RowReader reader(result.rows[unit], static_cast<std::int64_t>(chunk.members.size()), 1);
+    const std::vector<double> rows = std::move(result.rows[unit]);  // freed when it has been shared out
+    RowReader reader(rows, static_cast<std::int64_t>(chunk.members.size()), 1);
     for (std::size_t run = 0; run < outcomes.size(); ++run) {
       for (const TableSpec& spec : tables_of(*group[run])) {
         store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run]);

@@ -10,11 +10,18 @@
 
 namespace tributary {
 
-std::vector<double> numbers_of(const at::Tensor& tensor) {
-  if (!tensor.defined()) return {};
+void append_numbers(std::vector<double>& numbers, const at::Tensor& tensor) {
+  if (!tensor.defined()) return;
   const at::Tensor flat = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
-  const auto* data = flat.data_ptr<double>();
-  return {data, data + flat.numel()};
+  const auto* data = flat.const_data_ptr<double>();
+  numbers.reserve(numbers.size() + static_cast<std::size_t>(flat.numel()));  // tables are large: no more than they take
+  numbers.insert(numbers.end(), data, data + flat.numel());
+}
+
+std::vector<double> numbers_of(const at::Tensor& tensor) {
+  std::vector<double> numbers;
+  append_numbers(numbers, tensor);
+  return numbers;
 }
 
 at::Tensor tensor_of(const std::vector<double>& numbers, at::IntArrayRef shape, at::ScalarType type) {
@@ -26,8 +33,7 @@ at::Tensor tensor_of(const std::vector<double>& numbers, at::IntArrayRef shape, 
 
 void RowWriter::add(const at::Tensor& rows) {
   numbers_.push_back(rows.defined() ? static_cast<double>(rows.size(1)) : 0);
-  const std::vector<double> values = numbers_of(rows);
-  numbers_.insert(numbers_.end(), values.begin(), values.end());
+  append_numbers(numbers_, rows);
 }
 
 std::vector<std::vector<double>> RowReader::next() {

@@ -13,7 +13,9 @@
 
 namespace tributary {
 
-/// A tensor's elements as float64 in row-major order; empty when undefined.
+/// Appends a tensor's elements as float64 in row-major order; nothing where it is undefined.
+void append_numbers(std::vector<double>& numbers, const at::Tensor& tensor);
+/// The same as a list of its own.
 std::vector<double> numbers_of(const at::Tensor& tensor);
 /// The other way round. ContractViolation when the count does not fit the shape.
 at::Tensor tensor_of(const std::vector<double>& numbers, at::IntArrayRef shape, at::ScalarType type);

@@ -143,7 +143,12 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
   if (first.method().quadrature == Quadrature::adaptive) {
     std::vector<AdaptiveGoal> goals;
     for (const std::int64_t pair : all_pairs(micro)) goals.push_back(micro.goal_of(pair, first.method()));
-    finish(micro, start, path, first, integrate_adaptive(path, goals, adaptive_options(first.method())));
+    AdaptiveOptions options = adaptive_options(first.method());
+    // What is held of samples stays within the rows of a network call, or is one pair's.
+    if (options.agreement == AdaptiveOptions::Agreement::conductance) {
+      options.together = micro.batching().sequences(samples_held(options.max_points) * micro.suffix());
+    }
+    finish(micro, start, path, first, integrate_adaptive(path, goals, options));
     return;
   }
   std::vector<SweepPlan> plans;

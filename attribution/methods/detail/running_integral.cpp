@@ -28,6 +28,15 @@ void add_interval(at::Tensor& sum, const PathSample& left, const PathSample& rig
   throw ContractViolation("an interval gradient outside the enumeration");
 }
 
+/// A copy, in the place of the one before.
+void copy_to(at::Tensor& where, const at::Tensor& what) {
+  if (where.defined()) {
+    where.copy_(what);
+  } else {
+    where = what.clone();
+  }
+}
+
 }  // namespace
 
 // Product and sum are separate operations, here and above: LibTorch fuses them in its vector loop but not in the tail,
@@ -43,24 +52,28 @@ void accumulate(at::Tensor& sum, const at::Tensor& term, double weight) {
 
 void RunningIntegral::add(double alpha, const PathSample& sample, double weight) {
   if (weight != 0) {
-    accumulate(integral_.gradient, sample.gradient, weight);
+    if (gradients_) accumulate(integral_.gradient, sample.gradient, weight);
     accumulate(integral_.input_gradient, sample.input_gradient, weight);
   }
   integral_.sum += weight * sample.slope;
   ends_.see(alpha, sample.metric);
-  if (sample.value.defined()) {
-    if (integral_.evaluations == 0) {
-      integral_.conductance = at::zeros_like(sample.gradient);
-    } else {
-      add_interval(integral_.conductance, previous_, sample, interval_);
-    }
-    previous_ = sample;
-  }
+  if (conductance_ && sample.value.defined()) add_conductance(sample);
   ++integral_.evaluations;
+}
+
+void RunningIntegral::add_conductance(const PathSample& sample) {
+  if (integral_.evaluations == 0) {
+    integral_.conductance = at::zeros_like(sample.gradient);
+  } else {
+    add_interval(integral_.conductance, previous_, sample, interval_);
+  }
+  copy_to(previous_.value, sample.value);
+  if (interval_ != IntervalGradient::right) copy_to(previous_.gradient, sample.gradient);
 }
 
 PathIntegral RunningIntegral::take() {
   integral_.difference = ends_.difference();
+  previous_ = {};
   return std::move(integral_);
 }
 

@@ -29,18 +29,23 @@ class Ends {
   double end_ = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// Adds samples in order of alpha; keeps only the previous one.
+/// Adds samples in order of alpha. Of the previous one it keeps a copy: samples are parts of a whole network call's
+/// tensors, which would live as long as any of them.
 class RunningIntegral {
  public:
-  explicit RunningIntegral(IntervalGradient interval) : interval_(interval) {}
+  explicit RunningIntegral(const SweepPlan& plan)
+      : interval_(plan.interval), gradients_(plan.gradients), conductance_(plan.conductance) {}
 
   void add(double alpha, const PathSample& sample, double weight);
   [[nodiscard]] PathIntegral take();
 
  private:
+  void add_conductance(const PathSample& sample);
+
   IntervalGradient interval_;
+  bool gradients_, conductance_;  // wanted
   PathIntegral integral_;
-  PathSample previous_;
+  PathSample previous_;  // value and, where intervals use it, gradient
   Ends ends_;
 };
 

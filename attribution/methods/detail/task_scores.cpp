@@ -101,7 +101,10 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   return out;
 }
 
-SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
+namespace {
+
+/// The points of a sweep, and how its intervals are summed.
+SweepPlan points_of(const Method& method, Quadrature rule, int steps) {
   if (method.score != ScoreKind::conductance) return {nodes_of(rule, steps), IntervalGradient::mean};
   if (method.form == ConductanceForm::captum) return captum_sweep(rule, steps);
   SweepPlan plan = interval_sweep(rule, steps);
@@ -109,6 +112,15 @@ SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
     plan.nodes.alpha.erase(plan.nodes.alpha.begin());
     plan.nodes.weight.erase(plan.nodes.weight.begin());
   }
+  return plan;
+}
+
+}  // namespace
+
+SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
+  SweepPlan plan = points_of(method, rule, steps);
+  plan.gradients = method.score == ScoreKind::delta;
+  plan.conductance = method.score == ScoreKind::conductance;
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include "attribution/model/tensors.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <set>
@@ -241,6 +242,84 @@ TEST(Integrate, PlansThatShareEvaluationsGetTheBitsOfEachAlone) {
   EXPECT_EQ(together[1][0].evaluations, 3);
   EXPECT_DOUBLE_EQ(together[0][0].difference, 1);
   EXPECT_TRUE(std::isnan(together[2][0].difference));  // it never saw the ends, though another plan did
+}
+
+/// v = alpha^(1 + example), dm/dv = exp(alpha), two points in a call of the network, whose samples are parts of the
+/// call's tensors as a transformer's are.
+class CallsOfTwo : public PathNetwork {
+ public:
+  void evaluate(const std::vector<PathPoint>& points, const Visit& visit) const override {
+    for (std::size_t first = 0; first < points.size(); first += 2) {
+      const at::Tensor values = at::empty({2, 1, 1, 1}, at::kDouble);
+      const at::Tensor gradients = at::empty({2, 1, 1, 1}, at::kDouble);
+      for (std::size_t i = first; i < std::min(first + 2, points.size()); ++i) {
+        const auto place = static_cast<std::int64_t>(i - first);
+        values[place].fill_(std::pow(points[i].alpha, 1 + static_cast<double>(points[i].example)));
+        gradients[place].fill_(std::exp(points[i].alpha));
+        visit(i, {points[i].alpha, 1, values[place], gradients[place], {}});
+      }
+      held += static_cast<std::int64_t>(values.storage().use_count() + gradients.storage().use_count()) - 2;
+      ++calls;
+    }
+  }
+
+  mutable std::int64_t held = 0;  // tensors of finished calls that somebody still holds
+  mutable std::int64_t calls = 0;
+};
+
+TEST(Integrate, HoldsNoCallOfTheNetwork) {
+  const CallsOfTwo path;
+  SweepPlan right = interval_sweep(Quadrature::right, 4);
+  right.gradients = false;
+  const std::vector<SweepPlan> plans{interval_sweep(Quadrature::trapezoid, 4), interval_sweep(Quadrature::left, 2),
+                                     right, captum_sweep(Quadrature::midpoint, 3)};
+  const auto found = integrate(path, {0, 1, 2}, plans);
+  EXPECT_EQ(path.held, 0);
+  EXPECT_EQ(path.calls, 14);
+  double sum = 0;  // gradient at the far end of each interval
+  for (int j = 1; j <= 4; ++j) sum += std::exp(j / 4.0) * (std::pow(j / 4.0, 3) - std::pow((j - 1) / 4.0, 3));
+  EXPECT_DOUBLE_EQ(number(found[2][2].conductance), sum);
+  EXPECT_FALSE(found[2][2].gradient.defined());
+  EXPECT_TRUE(found[0][2].gradient.defined());
+}
+
+TEST(Integrate, SumsNoConductanceThatNobodyWants) {
+  SweepPlan plan = interval_sweep(Quadrature::trapezoid, 4);
+  plan.conductance = false;
+  const PathIntegral found = integrate(CallsOfTwo(), {1}, plan).front();
+  EXPECT_FALSE(found.conductance.defined());
+  EXPECT_EQ(number(found.gradient),
+            number(integrate(CallsOfTwo(), {1}, interval_sweep(Quadrature::trapezoid, 4)).front().gradient));
+}
+
+TEST(Adaptive, ConductanceHoldsNoCallOfTheNetwork) {
+  AdaptiveOptions options{1e-12, 17, AdaptiveOptions::Agreement::conductance, AdaptiveOptions::Residual::required};
+  const CallsOfTwo path;
+  const auto all = integrate_adaptive(path, {{}, {}, {}}, options);
+  EXPECT_EQ(path.held, 0);
+  for (std::int64_t example = 0; example < 3; ++example) {
+    // The finest level is a sweep of as many points, in the same order of additions.
+    const auto sweep = integrate(path, {example}, interval_sweep(Quadrature::trapezoid, 16));
+    EXPECT_EQ(number(all[static_cast<std::size_t>(example)].conductance), number(sweep.front().conductance));
+    EXPECT_EQ(all[static_cast<std::size_t>(example)].evaluations, 17);
+    EXPECT_FALSE(all[static_cast<std::size_t>(example)].converged);
+  }
+  for (const std::int64_t together : {1, 2}) {
+    options.together = together;
+    const auto some = integrate_adaptive(path, {{}, {}, {}}, options);
+    for (std::size_t example = 0; example < 3; ++example) {
+      EXPECT_EQ(number(some[example].conductance), number(all[example].conductance));
+      EXPECT_EQ(some[example].evaluations, 17);
+    }
+  }
+}
+
+TEST(Adaptive, SamplesHeldAreThoseOfAllLevelsButTheLast) {
+  EXPECT_EQ(samples_held(3), 2);
+  EXPECT_EQ(samples_held(4), 2);
+  EXPECT_EQ(samples_held(5), 3);
+  EXPECT_EQ(samples_held(65), 33);
+  EXPECT_EQ(samples_held(1), 2);
 }
 
 TEST(Integrate, TheSumIsTheWeightedSlope) {

@@ -1,0 +1,249 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/job/memory_needs.h"
+
+#include "attribution/model/tensors.h"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+
+#include "attribution/methods/integrate.h"
+#include "runner/job/prompts.h"
+
+namespace tributary {
+namespace {
+
+constexpr double wide = sizeof(double);
+/// Rows of logits in one call at most, and the copies of them: as logits, as logarithms, and what is made of two of
+/// them.
+constexpr double most_logits = 64;
+constexpr double logit_copies = 5;
+/// Levels of an adaptive integration, each with its own sum.
+constexpr double levels = 7;
+
+double as_double(std::int64_t number) { return static_cast<double>(number); }
+
+bool is_conductance(const Job& run) { return run.config.method.score == ScoreKind::conductance; }
+bool is_adaptive(const Job& run) { return run.config.method.quadrature == Quadrature::adaptive; }
+
+/// Numbers of one pair's scores, as rank 0 gets them.
+double scores_of(const Job& run) {
+  return run.config.method.has_neurons() ? as_double(run.nodes()) : as_double(run.node_positions());
+}
+
+/// The same of a group's sums over pairs, in bytes.
+double bytes_of_sums(const RunGroup& runs) {
+  double numbers = 0;
+  for (const Job* run : runs) numbers += scores_of(*run) * as_double(sums_of(run->config));
+  return wide * numbers;
+}
+
+/// Points of a path that are evaluated together for one pair at most.
+double points_at_most(const Method& method) {
+  if (method.steps != 0) return method.steps;
+  if (method.quadrature != Quadrature::adaptive) return pilot_candidates().back().points;
+  const double level = samples_held(method.max_points) - 1;             // new points of the finest level
+  return method.score == ScoreKind::conductance ? level : 1.5 * level;  // the one before may come with it
+}
+
+/// Pairs that an adaptive integration of conductance takes side by side.
+std::int64_t pairs_side_by_side(const Method& method, std::int64_t pairs, std::int64_t live, std::int64_t batch_rows) {
+  if (method.score != ScoreKind::conductance || method.quadrature != Quadrature::adaptive) return pairs;
+  return std::clamp<std::int64_t>(batch_rows / (samples_held(method.max_points) * live), 1, pairs);
+}
+
+/// Sequences' rows in the fullest network call of one method, weighed by the part of the network that they go through.
+double rows_at_most(const Job& run, std::int64_t pairs, std::int64_t live, std::int64_t batch_rows) {
+  const Method& method = run.config.method;
+  const double cap = as_double(std::max(batch_rows, live));
+  const double of_pairs = as_double(pairs_side_by_side(method, pairs, live, batch_rows) * live);
+  const double layers = as_double(run.architecture().layers());
+  const double steps = points_at_most(method);
+  switch (method.path) {
+    case PathKind::none:
+      return 0;
+    case PathKind::embeddings:
+      return std::min(cap, of_pairs * steps);
+    case PathKind::activations: {
+      // A call is filled by layers in order, from the first on; adaptive: two points of each, then many of the first.
+      const double points = method.steps != 0 ? steps * layers : std::max(steps, 2 * layers);
+      return std::min(cap, of_pairs * points);
+    }
+  }
+  return cap;
+}
+
+std::int64_t most_members(const StagePlan& plan) {
+  std::size_t most = 1;
+  for (const Chunk& chunk : plan.chunks) most = std::max(most, chunk.members.size());
+  return static_cast<std::int64_t>(most);
+}
+
+std::int64_t longest_length(const std::vector<TokenPair>& pairs) {
+  std::int64_t length = 0;
+  for (const TokenPair& pair : pairs) length = std::max(length, pair.length());
+  return length;
+}
+
+}  // namespace
+
+Longest longest_of(const RunGroup& runs) {
+  const Job& job = *runs.front();
+  Longest longest;
+  for (const Bucket& bucket : buckets_of(job.pairs.train)) {
+    const std::int64_t shared = job.config.unpaired ? 0 : shared_positions(job.pairs.train, bucket.members);
+    longest.length = bucket.length;
+    longest.live = bucket.length - shared;
+  }
+  longest.pairs = most_members(plan_attribution(runs));
+  return longest;
+}
+
+MemoryNeeds::MemoryNeeds(const RunGroup& runs, const RowBytes& row)
+    : runs_(runs),
+      job_(*runs.front()),
+      row_(row),
+      longest_(longest_of(runs)),
+      layers_(as_double(job_.architecture().layers())),
+      neurons_(as_double(job_.architecture().neurons)),
+      nodes_(layers_ * neurons_),
+      width_(as_double(job_.architecture().d_model)),
+      real_(job_.exact->score_type() == at::kDouble ? 8 : 4) {}
+
+/// What a method on a path holds of a micro-batch's pairs besides its network calls.
+double MemoryNeeds::path_state(const Job& run, std::int64_t pairs, std::int64_t batch_rows) const {
+  const Method& method = run.config.method;
+  const double of_pair = real_ * nodes_ * as_double(longest_.live);
+  const double all = of_pair * as_double(pairs);
+  const double stream = real_ * layers_ * width_ * as_double(longest_.live * pairs);
+  const double sums = is_adaptive(run) ? levels : 1;
+  switch (method.path) {
+    case PathKind::none:
+      return all + stream;  // gradients of neurons and of the stream
+    case PathKind::activations:
+      return 3 * all + (1 + sums) * stream;  // gradients, and the differences, in two lists
+    case PathKind::embeddings:
+      break;
+  }
+  if (!is_conductance(run)) return method.has_neurons() ? (sums + 1) * all : 0;
+  if (!is_adaptive(run)) return 3 * all + 3 * of_pair;  // sums, values and gradients of the point before
+  const std::int64_t together = pairs_side_by_side(method, pairs, longest_.live, batch_rows);
+  return all + of_pair * as_double(together) * (2.0 * samples_held(method.max_points) + 4);
+}
+
+double MemoryNeeds::attribution(std::int64_t batch_rows) const {
+  const std::int64_t pairs = std::clamp<std::int64_t>(batch_rows / (2 * longest_.length), 1, longest_.pairs);
+  const double live = as_double(longest_.live * pairs);
+  const double networks = job_.working == job_.exact ? 1 : 3;  // a float32 tape is twice a bfloat16 one
+  double fixed = networks * row_.backward * as_double(pairs * (2 * longest_.live + (longest_.length - longest_.live)));
+  double calls = 0;
+  double scores = 0;  // of one run at a time
+  for (const Job* run : runs_) {
+    const Method& method = run->config.method;
+    const double rows = rows_at_most(*run, pairs, longest_.live, batch_rows);
+    double call = rows * row_.backward;
+    fixed += path_state(*run, pairs, batch_rows);
+    if (method.has_neurons()) {
+      if (method.path == PathKind::embeddings) call += (is_conductance(*run) ? 2 : 1) * real_ * nodes_ * rows;
+      scores = std::max(scores, nodes_ * live * (real_ + wide));
+      const double positions = method.positions == Positions::keep ? live : as_double(pairs);
+      const double nodes_of_tree = std::bit_width(static_cast<std::uint64_t>(pairs));
+      fixed += wide * nodes_ * positions / as_double(pairs) * nodes_of_tree * as_double(sums_of(run->config));
+      // Scores of single pairs: as they are, and on their way to rank 0.
+      if (run->config.keep.what == Keep::What::all) fixed += 2 * wide * scores_of(*run) * as_double(longest_.pairs);
+    }
+    calls = std::max(calls, call);
+  }
+  // Sums on their way to the fold: as tensors, in a unit's result, in a block's, and as a message.
+  return fixed + 4 * bytes_of_sums(runs_) + std::max(calls, scores);
+}
+
+double MemoryNeeds::circuits(const Job& run, std::int64_t batch_rows) const {
+  if (!run.has_circuit()) return 0;
+  const double pairs = as_double(most_members(plan_curve(run)));
+  const double length = as_double(longest_length(run.pairs.test));
+  const double sums = 3 * wide * nodes_ * length;  // of mean activations, on their way to the fold
+  double values = real_ * nodes_ * length;
+  if (run.config.circuit.ablation == Ablation::resample) values *= 2 * pairs;  // as layers, and stacked
+  const double places = 2 * sizeof(std::int32_t) * as_double(run.nodes());
+  const double streams = real_ * (layers_ + 2) * width_ * length * pairs;
+  const double calls = row_.forward * std::max(as_double(batch_rows), pairs * length);  // clean streams take all pairs
+  return std::max(sums + row_.forward * as_double(batch_rows), values + places + streams + calls);
+}
+
+/// Where the whole vocabulary is looked at: steering, the first nodes' neurons, what the model says.
+double MemoryNeeds::logits(std::int64_t batch_rows) const {
+  const double rows = std::min(most_logits, std::max(1.0, as_double(batch_rows / longest_.length)));
+  return logit_copies * real_ * as_double(job_.architecture().vocabulary) * rows + row_.forward * as_double(batch_rows);
+}
+
+double MemoryNeeds::patching(const Job& run, std::int64_t batch_rows) const {
+  const bool is_exact = run.config.method.score == ScoreKind::exact;
+  if (!is_exact && !run.has_agreement()) return 0;
+  const std::int64_t pairs = std::clamp<std::int64_t>(batch_rows / (2 * longest_.length), 1, longest_.pairs);
+  const double scores = 3 * wide * scores_of(run) * as_double(pairs);  // as they are, copied, and in the tree
+  const double base = row_.backward * as_double(pairs * (longest_.length + longest_.live));
+  return base + scores + (row_.forward + 2 * real_ * width_) * as_double(batch_rows);
+}
+
+double MemoryNeeds::worker(std::int64_t batch_rows) const {
+  double most = std::max(attribution(batch_rows), logits(batch_rows));
+  for (const Job* run : runs_) most = std::max({most, circuits(*run, batch_rows), patching(*run, batch_rows)});
+  return most;
+}
+
+double MemoryNeeds::rank() const {
+  const auto means_of = [this](const std::vector<TokenPair>& pairs) {
+    double positions = 0;
+    for (const Bucket& bucket : buckets_of(pairs)) positions += as_double(bucket.length);
+    return (real_ + wide) * (nodes_ + width_) * positions;  // as they come, and as tensors
+  };
+  double bytes = 0;
+  double circuit = 0;
+  for (const Job* run : runs_) {
+    bytes += sizeof(float) * scores_of(*run);
+    if (run->config.method.baseline == Baseline::mean) bytes += means_of(run->pairs.train);
+    if (!run->has_circuit()) continue;
+    const double means = run->config.circuit.ablation == Ablation::mean ? means_of(run->pairs.test) : 0;
+    circuit = std::max(circuit, means + (2 * sizeof(std::int32_t) + wide) * as_double(run->nodes()));
+  }
+  return bytes + circuit;
+}
+
+double MemoryNeeds::gathered(std::int64_t workers) const {
+  const StagePlan plan = plan_attribution(runs_);
+  std::map<std::int64_t, std::pair<std::int64_t, double>> lanes;  // units, and the part of all layers
+  for (std::size_t unit = 0; unit < plan.units.size(); ++unit) {
+    auto& [units, part] = lanes[plan.units[unit].lane];
+    ++units;
+    part = as_double(plan.chunks[unit].layers.count()) / layers_;
+  }
+  double partials = 0;  // nodes of a lane's tree that wait for their siblings
+  for (const auto& [lane, size] : lanes) {
+    const auto& [units, part] = size;
+    const auto waiting = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(units))) + workers;
+    partials += as_double(std::min(units, waiting)) * part;
+  }
+  double rows = 0;
+  for (const Job* run : runs_) {
+    const double pairs = as_double(static_cast<std::int64_t>(run->pairs.train.size()));
+    if (run->config.keep.what == Keep::What::all) rows += wide * scores_of(*run) * pairs;
+  }
+  return partials * bytes_of_sums(runs_) + rows;
+}
+
+double MemoryNeeds::written() const {
+  double tables = 0;  // of all runs
+  double file = 0;    // of the run that writes most
+  for (const Job* run : runs_) {
+    const double spread = run->config.spread == TaskOptions::Spread::measure ? 2 : 0;
+    const bool keeps = run->config.keep.what == Keep::What::all;
+    const double pairs = keeps ? as_double(static_cast<std::int64_t>(run->pairs.train.size())) : 0;
+    tables += scores_of(*run) * (sizeof(float) * spread + wide * pairs);
+    file = std::max(file, sizeof(float) * scores_of(*run) * (1 + spread + pairs));
+  }
+  return tables + 2 * file;  // as HDF5 lays it out, and as the file's bytes; its datasets take the place of tables
+}
+
+}  // namespace tributary

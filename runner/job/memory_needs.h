@@ -1,0 +1,53 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bytes that the stages of a group hold besides weights: in a worker, in every rank, and in rank 0, which gathers
+// what all of them compute.
+#pragma once
+
+#include <cstdint>
+
+#include "attribution/methods/footprint.h"
+#include "runner/job/plan.h"
+
+namespace tributary {
+
+/// The longest prompts of a list, which decide, with the fewest positions that pairs of any length share.
+struct Longest {
+  std::int64_t length = 0;
+  std::int64_t live = 0;   //!< positions that a pair's runs compute for themselves
+  std::int64_t pairs = 1;  //!< the most in a unit
+};
+Longest longest_of(const RunGroup& runs);
+
+class MemoryNeeds {
+ public:
+  /// row: of the working network, at the longest prompts.
+  MemoryNeeds(const RunGroup& runs, const RowBytes& row);
+
+  /// What a worker thread holds in its fullest stage, with so many rows in a network call.
+  [[nodiscard]] double worker(std::int64_t batch_rows) const;
+  /// What every rank holds whatever its workers do: mean activations, scores and places of nodes.
+  [[nodiscard]] double rank() const;
+  /// What rank 0 gathers while the workers compute; workers: of all ranks.
+  [[nodiscard]] double gathered(std::int64_t workers) const;
+  /// What rank 0 holds when all is computed, of which it makes a results file.
+  [[nodiscard]] double written() const;
+
+ private:
+  [[nodiscard]] double attribution(std::int64_t batch_rows) const;
+  [[nodiscard]] double path_state(const Job& run, std::int64_t pairs, std::int64_t batch_rows) const;
+  [[nodiscard]] double circuits(const Job& run, std::int64_t batch_rows) const;
+  [[nodiscard]] double logits(std::int64_t batch_rows) const;
+  [[nodiscard]] double patching(const Job& run, std::int64_t batch_rows) const;
+
+  const RunGroup& runs_;
+  const Job& job_;
+  RowBytes row_;
+  Longest longest_;
+  double layers_, neurons_, nodes_;  // nodes: neurons of all layers, at one position
+  double width_;                     // d_model
+  double real_;                      // bytes of an activation or gradient
+};
+
+}  // namespace tributary
