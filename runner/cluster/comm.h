@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The ranks of a run. A null communicator (the default) is one process alone: everything works and no
-// MPI function is ever called. MPI is used here and in messages.cpp, nowhere else, and only by the
+// MPI is loaded. MPI's layer (runner/mpi) is used here and in messages.cpp, nowhere else, and only by the
 // thread that created ScopedMpi. Waiting sleeps between polls, so a waiting rank leaves its core free.
 #pragma once
 
@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "common/errors.h"
+
+struct MpiLayer;
 
 namespace tributary {
 
@@ -78,9 +80,8 @@ class Communicator {
   /// Ends all ranks at once with this exit code. For the top of the program only.
   [[noreturn]] void abort(int exit_code) const;
 
-  /// The integer (Fortran) form of the MPI communicator: the one form every MPI implements as a plain
-  /// integer, so this header need not include MPI's.
-  [[nodiscard]] int handle() const;
+  /// What talks to MPI. Throws ContractViolation on a null communicator.
+  [[nodiscard]] const MpiLayer& mpi() const;
 
  private:
   friend class ScopedMpi;
@@ -108,17 +109,8 @@ void agreed(const Communicator& comm, const Body& body) {
   if (!all_well) throw FailedElsewhere("another rank could not start; see its message");
 }
 
-/// How this process was started.
-enum class Launch {
-  Alone,
-  Mpi,             //!< by mpirun, or by srun with PMIx
-  ManyWithoutMpi,  //!< by srun as one of several tasks, but without PMIx: they cannot find each other
-};
-using Environment = std::function<const char*(const char* name)>;  //!< like getenv
-Launch launched_by(const Environment& environment);
-
-/// Starts MPI when the process was launched by mpirun or srun, and ends it with the scope; does nothing
-/// in a process started alone. Throws UserError for Launch::ManyWithoutMpi.
+/// Starts MPI when a launcher has started this process as one of several (runner/mpi/launchers.h), and ends it with the
+/// scope; does nothing in a process started alone. Throws UserError where the processes cannot find each other.
 class ScopedMpi {
  public:
   ScopedMpi();
@@ -133,8 +125,8 @@ class ScopedMpi {
   int exceptions_at_start_;
 };
 
-/// Throws RuntimeFailure with MPI's own text unless `code` is MPI_SUCCESS.
-void check_mpi(int code, const char* call);
+/// Throws RuntimeFailure with what a function of the layer has said, unless that is nothing.
+void check_mpi(const char* problem);
 
 /// Polls until `done` says so: first only yielding, then sleeping 0.2 to 2 ms between polls, so that short
 /// waits are short and long ones leave the core free.

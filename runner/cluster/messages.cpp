@@ -3,8 +3,6 @@
 
 #include "runner/cluster/messages.h"
 
-#include <mpi.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -13,6 +11,7 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "runner/mpi/mpi_layer.h"
 
 namespace tributary {
 namespace {
@@ -55,14 +54,16 @@ Mailbox::Mailbox(const Communicator& comm, std::size_t piece) : comm_(comm), pie
 /// A message with the pieces of it that MPI still owes.
 struct Mailbox::Arriving {
   Message message;
-  std::vector<MPI_Request> pieces;
+  std::vector<MpiRequest> pieces;
 
-  bool whole() {
-    if (pieces.empty()) return true;
-    int done = 0;
-    check_mpi(MPI_Testall(static_cast<int>(pieces.size()), pieces.data(), &done, MPI_STATUSES_IGNORE), "MPI_Testall");
-    if (done != 0) pieces.clear();
-    return done != 0;
+  bool whole(const MpiLayer& mpi) {
+    while (!pieces.empty()) {
+      int done = 0;
+      check_mpi(mpi.test(&pieces.back(), &done));
+      if (done == 0) return false;
+      pieces.pop_back();
+    }
+    return true;
   }
 };
 
@@ -92,7 +93,7 @@ std::optional<Message> Mailbox::poll() {
   std::set<int> on_their_way;  // ranks whose earlier message is not whole yet
   for (auto next = arriving_.begin(); next != arriving_.end(); ++next) {
     const int source = (*next)->message.source;
-    if (on_their_way.count(source) == 0 && (*next)->whole()) {
+    if (on_their_way.count(source) == 0 && (*next)->whole(comm_.mpi())) {
       Message message = std::move((*next)->message);
       arriving_.erase(next);
       return message;
@@ -105,30 +106,24 @@ std::optional<Message> Mailbox::poll() {
 /// Takes the beginning of a message that has arrived, and asks MPI for the rest. MPI matches pieces of one rank in the
 /// order in which they are asked for, so those of two messages are never mixed up. False when none has arrived.
 bool Mailbox::begin_to_receive() {
-  const MPI_Comm comm = MPI_Comm_f2c(comm_.handle());
   int arrived = 0;
-  MPI_Message matched = MPI_MESSAGE_NULL;
-  MPI_Status status;
-  check_mpi(MPI_Improbe(MPI_ANY_SOURCE, static_cast<int>(kHeadTag), comm, &arrived, &matched, &status), "MPI_Improbe");
+  MpiArrival arrival{};
+  check_mpi(comm_.mpi().probe(static_cast<int>(kHeadTag), &arrived, &arrival));
   if (arrived == 0) return false;
-  int count = 0;
-  check_mpi(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
-  std::vector<std::byte> head(count);
-  check_mpi(MPI_Mrecv(head.data(), count, MPI_BYTE, &matched, MPI_STATUS_IGNORE), "MPI_Mrecv");
+  std::vector<std::byte> head(arrival.bytes);
+  check_mpi(comm_.mpi().take(head.data(), &arrival));
 
-  const Header header = read_header(head, status.MPI_SOURCE);
+  const Header header = read_header(head, arrival.source);
   arriving_.push_back(std::make_unique<Arriving>());
   Arriving& arriving = *arriving_.back();
-  arriving.message = {status.MPI_SOURCE, header.kind, std::vector<std::byte>(header.size)};
+  arriving.message = {arrival.source, header.kind, std::vector<std::byte>(header.size)};
   std::vector<std::byte>& payload = arriving.message.payload;
   const std::size_t in_head = head.size() - sizeof header;
   std::copy_n(head.begin() + sizeof header, in_head, payload.begin());
   for (std::size_t done = in_head; done < payload.size(); done += piece_) {
     const int size = static_cast<int>(std::min(piece_, payload.size() - done));
-    arriving.pieces.push_back(MPI_REQUEST_NULL);
-    check_mpi(MPI_Irecv(payload.data() + done, size, MPI_BYTE, status.MPI_SOURCE, static_cast<int>(kRestTag), comm,
-                        &arriving.pieces.back()),
-              "MPI_Irecv");
+    check_mpi(comm_.mpi().receive(payload.data() + done, size, arrival.source, static_cast<int>(kRestTag),
+                                  &arriving.pieces.emplace_back()));
   }
   return true;
 }

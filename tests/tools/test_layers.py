@@ -35,7 +35,9 @@ def tree(tmp_path):
     write(tmp_path, "attribution/nodes/neuron.h", "#include <cstdint>")
     write(tmp_path, "attribution/methods/path.cpp", '#include "attribution/model/detail/rows.h"')
     write(tmp_path, "runner/cluster/comm.h", "#include <string>")
-    write(tmp_path, "runner/cluster/comm.cpp", "#include <mpi.h>", '#include "runner/cluster/comm.h"')
+    write(tmp_path, "runner/mpi/mpi_layer.h", "struct MpiLayer;")
+    write(tmp_path, "runner/mpi/mpi_layer.c", '#include "mpi_layer.h"', "#include <mpi.h>")
+    write(tmp_path, "runner/cluster/comm.cpp", '#include "runner/mpi/mpi_layer.h"', '#include "runner/cluster/comm.h"')
     write(tmp_path, "runner/machine/host.h", "#include <string>")
     write(tmp_path, "runner/machine/device.h", "#include <c10/core/Device.h>")
     write(tmp_path, "runner/journal/lock.cpp", '#include "runner/machine/host.h"', '#include "io/results.h"')
@@ -77,6 +79,7 @@ def test_allowed_includes_pass(tree):
         ("attribution/methods/run.cpp", '#include "attribution/circuit/curve.h"'),
         ("runner/cluster/run.cpp", '#include "runner/machine/host.h"'),
         ("runner/cluster/run.cpp", '#include "io/results.h"'),
+        ("runner/mpi/launchers.cpp", '#include "runner/cluster/comm.h"'),
         ("runner/machine/run.cpp", '#include "runner/job/job.h"'),
         ("runner/job/run.cpp", '#include "runner/stages/stage.h"'),
         ("runner/journal/run.cpp", '#include "runner/job/job.h"'),
@@ -91,7 +94,8 @@ def test_allowed_includes_pass(tree):
         ("attribution/model/run.cpp", "#include <hdf5_hl.h>"),
         ("attribution/model/run.cpp", "#include <mpi.h>"),
         ("runner/job/plan.cpp", "#include <mpi.h>"),
-        ("runner/cluster/common.cpp", "#include <mpi.h>"),
+        ("runner/cluster/comm.cpp", "#include <mpi.h>"),
+        ("runner/mpi/launchers.c", "#include <mpi.h>"),
         ("runner/cluster/run.cpp", "#include <ATen/ATen.h>"),
         ("runner/report/run.cpp", '#include "attribution/model/block.h"'),  # which includes ATen
         ("tests/runner/plan_test.cpp", "#include <mpi.h>"),

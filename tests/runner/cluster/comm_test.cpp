@@ -1,14 +1,12 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The null communicator, and how a process finds out that it is not alone.
+// The null communicator: one process alone.
 
 #include "runner/cluster/comm.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <map>
 
 #include "common/errors.h"
 
@@ -32,27 +30,11 @@ TEST(NullCommunicator, IsOneRankAlone) {
   EXPECT_THAT(comm.gather("text"), ElementsAre("text"));
   EXPECT_THAT(comm.gather(std::int64_t{7}), ElementsAre(7));
   comm.barrier();
-  EXPECT_THROW((void)comm.handle(), ContractViolation);
+  EXPECT_THROW((void)comm.mpi(), ContractViolation);
 }
 
 TEST(NullCommunicatorDeathTest, AbortsWithTheCode) {
   EXPECT_EXIT(Communicator().abort(3), ::testing::ExitedWithCode(3), "");
-}
-
-Launch launched_with(const std::map<std::string, std::string>& variables) {
-  return launched_by([&](const char* name) {
-    const auto found = variables.find(name);
-    return found == variables.end() ? nullptr : found->second.c_str();
-  });
-}
-
-TEST(LaunchedBy, TellsLaunchersApart) {
-  EXPECT_EQ(launched_with({}), Launch::Alone);
-  EXPECT_EQ(launched_with({{"OMPI_COMM_WORLD_SIZE", "1"}}), Launch::Mpi);
-  EXPECT_EQ(launched_with({{"PMIX_RANK", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}}), Launch::Mpi);
-  EXPECT_EQ(launched_with({{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "4"}}), Launch::Alone) << "in a batch script";
-  EXPECT_EQ(launched_with({{"SLURM_STEP_NUM_TASKS", "1"}}), Launch::Alone);
-  EXPECT_EQ(launched_with({{"SLURM_STEP_NUM_TASKS", "4"}}), Launch::ManyWithoutMpi);
 }
 
 }  // namespace
