@@ -46,6 +46,7 @@ function(tributary_which_mpi compiler mpi title)
   message(WARNING "the MPI of ${compiler} is none that the program knows, so it is left out")
 endfunction()
 
+file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/lib/tributary")
 set(TRIBUTARY_MPIS "")
 set(mpi_found "")
 set(mpi_libraries "")
@@ -62,7 +63,6 @@ foreach(wanted ${TRIBUTARY_MPI_COMPILERS})
   set(library "${PROJECT_BINARY_DIR}/lib/tributary/${mpi}.so")
   set(source "${PROJECT_SOURCE_DIR}/runner/mpi/mpi_layer.c")
   add_custom_command(OUTPUT "${library}"
-    COMMAND "${CMAKE_COMMAND}" -E make_directory "${PROJECT_BINARY_DIR}/lib/tributary"
     COMMAND "${compiler}" -std=c11 -O2 -Wall -Wextra $<$<BOOL:${TRIBUTARY_WERROR}>:-Werror> -fPIC -shared
       "-DTRIBUTARY_MPI_NAME=\"${title}\"" "${source}" -o "${library}"
     DEPENDS "${source}" "${PROJECT_SOURCE_DIR}/runner/mpi/mpi_layer.h" "${compiler}"
@@ -77,6 +77,12 @@ foreach(wanted ${TRIBUTARY_MPI_COMPILERS})
   unset(compiler)
 endforeach()
 add_custom_target(mpi_layers DEPENDS ${mpi_libraries})
+file(GLOB present "${PROJECT_BINARY_DIR}/lib/tributary/*.so")
+foreach(library ${present})
+  if(NOT library IN_LIST mpi_libraries)  # left over from an MPI that is not wanted any more
+    file(REMOVE "${library}")
+  endif()
+endforeach()
 if(mpi_libraries)
   install(FILES ${mpi_libraries} DESTINATION lib/tributary)
   list(JOIN mpi_found ", " mpi_found)

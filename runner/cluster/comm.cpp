@@ -194,8 +194,9 @@ ScopedMpi::ScopedMpi() : exceptions_at_start_(std::uncaught_exceptions()) {
   auto ranks = std::make_shared<Communicator::Ranks>(Communicator::Ranks{open_mpi_layer(launch)});
   check_mpi(ranks->mpi.start(&ranks->here));
   if (launch.processes > 1 && ranks->here.size != launch.processes) {
-    throw UserError("", cannot_join(launch, fmt::format("{} has found {} of them (is the launcher of another MPI?)",
-                                                        ranks->mpi.mpi, ranks->here.size)));
+    throw UserError(
+        "", cannot_join(launch, fmt::format("{} has found {} of them, so that each would do all the work by itself",
+                                            ranks->mpi.mpi, ranks->here.size)));
   }
   world_.ranks_ = std::move(ranks);
 }

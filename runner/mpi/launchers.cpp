@@ -71,15 +71,16 @@ const std::vector<Launcher>& launchers() {
        .and_one_of = {"SLURM_STEP_NUM_TASKS"},
        .needs = Launcher::Needs::terminal,
        .processes = {"SLURM_STEP_NUM_TASKS"},
-       .instead = "this is a shell in a step of several tasks: open it with `srun --ntasks=1 --pty`, or start the "
-                  "program from outside it with `srun --mpi=pmix`; here it runs alone with TRIBUTARY_MPI=none before "
-                  "the command"},
-      {.title = "srun --mpi=pmi2",
+       .problem = "this is a shell in one of them",
+       .instead =
+           "open it with `srun --ntasks=1 --pty`, or start all tasks outside it with `srun --mpi=pmix`; here the "
+           "program runs alone with TRIBUTARY_MPI=none before the command"},
+      {.title = "a launcher that speaks PMI (srun --mpi=pmi2)",
        .variables = {"PMI_RANK", "PMI_SIZE"},
        .processes = {"PMI_SIZE"},
        .mpis = {"mpich", "mvapich", "intelmpi", "craympich"},
        .instead = "start it with `srun --mpi=pmix` (Open MPI) or an mpirun"},
-      {.title = "srun --mpi=pmix",
+      {.title = "a launcher that speaks PMIx (srun --mpi=pmix)",
        .variables = {"PMIX_RANK"},
        .processes = {"SLURM_STEP_NUM_TASKS"},
        .mpis = {"openmpi"},
@@ -87,6 +88,7 @@ const std::vector<Launcher>& launchers() {
       {.title = "srun",
        .variables = {"SLURM_STEP_NUM_TASKS"},
        .processes = {"SLURM_STEP_NUM_TASKS"},
+       .problem = "they cannot find each other, so that each would do all the work by itself",
        .instead = "start it with `srun --mpi=pmix` (Open MPI) or `srun --mpi=pmi2` (MPICH); in a shell that srun has "
                   "opened, put TRIBUTARY_MPI=none before the command to run alone"},
   };
@@ -145,7 +147,7 @@ Launch launched_by(const Environment& environment, Terminal terminal) {
   if (asked != nullptr) {
     launch.mpis = asked_for(asked);
   } else if (launch.launcher != nullptr && launch.mpis.empty()) {
-    throw UserError("", cannot_join(launch, "they have no way to find each other"));
+    throw UserError("", cannot_join(launch, std::string(launch.launcher->problem)));
   }
   return launch;
 }
@@ -153,8 +155,8 @@ Launch launched_by(const Environment& environment, Terminal terminal) {
 std::string cannot_join(const Launch& launch, const std::string& problem) {
   if (launch.launcher == nullptr) return fmt::format("{} names the MPI to use, and {}", kOverride, problem);
   const std::string many = launch.processes > 0 ? std::to_string(launch.processes) : "several";
-  return fmt::format("{} has started {} processes ({}), and {}: each would do all the work by itself; {}",
-                     launch.launcher->title, many, launch.shown_by, problem, launch.launcher->instead);
+  return fmt::format("{} has started {} processes ({}), and {}; {}", launch.launcher->title, many, launch.shown_by,
+                     problem, launch.launcher->instead);
 }
 
 }  // namespace tributary

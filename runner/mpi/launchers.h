@@ -28,6 +28,7 @@ struct Launcher {
   enum class Needs { nothing, terminal } needs = Needs::nothing;  //!< besides: a terminal of one's own
   std::vector<std::string_view> processes{};  //!< variables that hold how many it has started; the first that is set
   std::vector<std::string_view> mpis{};       //!< MPIs whose processes find each other under it, best first
+  std::string_view problem{};                 //!< why there can be none
   std::string_view instead;                   //!< what to do where none of them can be used
 };
 
@@ -49,7 +50,7 @@ enum class Terminal { none, own };
 /// there are several processes that no MPI of ours can bring together.
 Launch launched_by(const Environment& environment, Terminal terminal);
 
-/// Why these processes cannot work together and what to do, as one text: `problem` is a clause.
+/// That these processes cannot work together, why (`problem`, a clause), and what to do.
 std::string cannot_join(const Launch& launch, const std::string& problem);
 
 }  // namespace tributary

@@ -23,9 +23,9 @@ namespace fs = std::filesystem;
 fs::path library_of(std::string_view mpi) {
   std::error_code ignored;
   const fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path();
-  const std::string name = fmt::format("{}.so", mpi);
-  fs::path beside = folder / "lib" / "tributary" / name;
-  return fs::exists(beside, ignored) ? beside : folder.parent_path() / "lib" / "tributary" / name;
+  const fs::path libraries = fs::path("lib") / "tributary";
+  const bool beside = fs::exists(folder / libraries, ignored);
+  return (beside ? folder : folder.parent_path()) / libraries / fmt::format("{}.so", mpi);
 }
 
 const Mpi& row_of(std::string_view name) {

@@ -7,12 +7,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 
 @dataclass
@@ -55,6 +57,21 @@ def mpi_environment(session: Path) -> dict[str, str]:
         "OMPI_MCA_orte_tmpdir_base": str(session),
         "OMPI_MCA_btl_vader_backing_directory": str(session),
     }
+
+
+def mpirun(ranks: int, mpi: str = "") -> list[str]:
+    """The words that start so many ranks: with the plain mpirun, or with that of an MPI ("openmpi", "mpich"), which on
+    Debian, where several are installed, bears its name. Skips the test where that MPI is not installed.
+    """
+    if not mpi:
+        return ["mpirun", "-n", str(ranks)]
+    found = shutil.which(f"mpirun.{mpi}")
+    if found is None and (plain := shutil.which("mpirun")):
+        told = subprocess.run([plain, "--version"], capture_output=True, text=True, check=False).stdout
+        found = plain if {"openmpi": "Open MPI", "mpich": "HYDRA"}[mpi] in told else None
+    if found is None:
+        pytest.skip(f"{mpi} is not installed: neither mpirun.{mpi} nor a plain mpirun of it is in PATH")
+    return [found, "-n", str(ranks)]
 
 
 def hashes(file: Path) -> dict[str, str]:

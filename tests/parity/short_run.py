@@ -11,6 +11,7 @@ from pathlib import Path
 
 import h5py
 from kill_rounds import journalled_units
+from product import mpirun
 
 
 class Work:
@@ -35,18 +36,18 @@ class Work:
     def write(self) -> None:
         (self.folder / "sweep.yaml").write_text(json.dumps(self.settings))
 
-    def command(self, *more: str, ranks: int = 1) -> list[str]:
+    def command(self, *more: str, ranks: int = 1, mpi: str = "") -> list[str]:
         command = [str(self.binary), "run", "sweep.yaml", "--out", str(self.out), *more]
-        return ["mpirun", "-n", str(ranks), *command] if ranks > 1 else command
+        return [*mpirun(ranks, mpi), *command] if ranks > 1 else command
 
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*more), cwd=self.folder, capture_output=True, text=True, check=False, timeout=120
         )
 
-    def start(self, *more: str, ranks: int = 1, **keywords: object) -> subprocess.Popen[str]:
+    def start(self, *more: str, ranks: int = 1, mpi: str = "", **keywords: object) -> subprocess.Popen[str]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(self.command(*more, ranks=ranks), cwd=self.folder, **pipes, **keywords)
+        return subprocess.Popen(self.command(*more, ranks=ranks, mpi=mpi), cwd=self.folder, **pipes, **keywords)
 
     def tool(self, name: str, *more: str) -> subprocess.CompletedProcess[str]:
         """`tributary status` or `finalize`."""

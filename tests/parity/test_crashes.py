@@ -63,9 +63,10 @@ def test_signals_stop_and_the_same_command_goes_on(number, work, peace):
     assert hashes(work.out / "results.h5") == peace
 
 
-def test_signals_reach_all_ranks(work, peace):
+@pytest.mark.parametrize("mpi", ["openmpi", "mpich"])
+def test_signals_reach_all_ranks(mpi, work, peace):
     """mpirun passes them on, and gives back 75."""
-    running = work.start(ranks=3, env=mpi_environment(work.folder / "session"), start_new_session=True)
+    running = work.start(ranks=3, mpi=mpi, env=mpi_environment(work.folder / "session"), start_new_session=True)
     work.wait_for_units(3)
     running.send_signal(signal.SIGUSR1)
     _, errors = running.communicate(timeout=60)

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import pytest
 from conftest import ROOT
-from product import dotted, hashes, mpi_environment
+from product import dotted, hashes, mpi_environment, mpirun
 
 MODEL = ROOT / "models" / "smollm2-135m"
 PAIRS = ROOT / "experiments" / "pairs"
@@ -38,12 +38,12 @@ METHODS = {
 }
 
 
-def run(binary: Path, sweep: Path, out: Path, ranks: int, more: list[str]) -> dict[str, dict[str, str]]:
-    """The hashes of each run of a sweep on so many ranks, by its method."""
+def run(binary: Path, sweep: Path, out: Path, ranks: int, more: list[str], mpi: str = "") -> dict[str, dict[str, str]]:
+    """The hashes of each run of a sweep on so many ranks (of this MPI, then on one too), by its method."""
     environment = mpi_environment(out.parent / f"{out.name}-session")
     command = [str(binary), "run", str(sweep), "--out", str(out), *more]
-    if ranks > 1:
-        command = ["mpirun", "-n", str(ranks), *command]
+    if ranks > 1 or mpi:
+        command = [*mpirun(ranks, mpi), *command]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr
     found = {}
@@ -108,6 +108,15 @@ def test_tiny_models(variant, binary, alone, tmp_path, tiny_folder):
     found = run(binary, write(tmp_path, settings), tmp_path / "out", ranks, more)
     names = json.loads((tmp_path / "out" / "sweep.json").read_text())["runs"]
     assert dict(zip(METHODS, (found[name] for name in names), strict=True)) == alone
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("mpi", ["openmpi", "mpich"])
+def test_each_mpi(mpi, ranks, binary, alone, tmp_path, tiny_folder):
+    """One program under the launchers of both, all of its stages."""
+    settings = tiny_settings(tiny_folder("llama"), METHODS["relp"], "float32")
+    (found,) = run(binary, write(tmp_path, settings), tmp_path / "out", ranks, ["threads=1"], mpi).values()
+    assert found == alone["relp"]
 
 
 @pytest.mark.parametrize("keep", [25, "full"])

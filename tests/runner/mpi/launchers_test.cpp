@@ -100,7 +100,7 @@ TEST(LaunchedBy, RefusesTasksOfSlurmThatCannotFindEachOther) {
 TEST(LaunchedBy, KnowsTheShellOfAStep) {
   const Variables shell = step_of("4") + kPmix + kShell;
   const auto message = ThrowsMessage<UserError>(
-      AllOf(HasSubstr("a shell in a step of several tasks"), HasSubstr("srun --ntasks=1 --pty"), HasSubstr("=none")));
+      AllOf(HasSubstr("this is a shell in one of them"), HasSubstr("srun --ntasks=1 --pty"), HasSubstr("=none")));
   EXPECT_THAT([&] { launched_with(shell, Terminal::own); }, message);
   EXPECT_THAT([&] { launched_with(step_of("4") + pmi2_of("4") + kShell, Terminal::own); }, message);
   EXPECT_THAT([&] { launched_with(step_of("4") + kShell, Terminal::own); }, message);
