@@ -55,14 +55,25 @@ class Cluster:
         )
         self.site.write_text("\n".join((*common, *lines)) + "\n")
 
-    def call(self, *command: str, folder: Path | None = None) -> str:
+    def call(self, *command: str, folder: Path | None = None, variables: dict[str, str] | None = None) -> str:
+        environment = self.environment | (variables or {})
         done = subprocess.run(
-            command, cwd=folder, env=self.environment, capture_output=True, text=True, check=True, timeout=60
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=60
         )
         return done.stdout
 
-    def submit(self, folder: Path, template: str, *more: str, options: tuple[str, ...] = ()) -> str:
-        return self.call("sbatch", "--parsable", *options, str(ROOT / "slurm" / template), *more, folder=folder).strip()
+    def submit(
+        self,
+        folder: Path,
+        template: str,
+        *more: str,
+        options: tuple[str, ...] = (),
+        variables: dict[str, str] | None = None,
+    ) -> str:
+        """`template` is one of the project's, or a path of one's own."""
+        file = template if "/" in template else str(ROOT / "slurm" / template)
+        words = ("sbatch", "--parsable", *options, file, *more)
+        return self.call(*words, folder=folder, variables=variables).strip()
 
     def facts(self, job: str) -> dict[str, str]:
         """What Slurm knows of a job."""

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 
 import h5py
 import pytest
+from conftest import ROOT
 from product import hashes
 from slurm_lab import LAB, Cluster, alone, lab_of, log_of, ranks_on, send, settings_of, wait_for_block, write
 
@@ -26,11 +28,17 @@ def sweep(tiny_folder) -> dict:
     return settings_of(tiny_folder("llama"))
 
 
-def test_ranks_on_several_nodes_give_the_same_bits(cluster, binary, sweep, tmp_path):
-    """Eight ranks on four nodes, started by srun with PMIx."""
+@pytest.mark.parametrize(("mpi", "protocol"), [("openmpi", "pmix"), ("mpich", "pmi2")])
+def test_ranks_on_several_nodes_give_the_same_bits(mpi, protocol, cluster, binary, sweep, tmp_path):
+    """Eight ranks on four nodes, started by srun: Open MPI with PMIx, MPICH with PMI."""
+    if not (binary.parent / "lib" / "tributary" / f"{mpi}.so").exists():
+        pytest.skip(f"the program was built without {mpi}")
     write(tmp_path, sweep)
     job = cluster.submit(
-        tmp_path, "sweep.sbatch", "sweep.yaml", "--out", "out", options=("--nodes=4", "--ntasks=8", "--time=10:00")
+        tmp_path,
+        *("sweep.sbatch", "sweep.yaml", "--out", "out"),
+        options=("--nodes=4", "--ntasks=8", "--time=10:00"),
+        variables={"TRIBUTARY_LAUNCHER": f"srun --mpi={protocol} --kill-on-bad-exit=0"},
     )
     facts = cluster.wait_end(job)
     assert facts["ExitCode"] == "0:0", log_of(tmp_path)
@@ -82,6 +90,44 @@ def test_an_array_with_an_element_that_fails(cluster, sweep, tmp_path):
     codes = [cluster.wait_end(f"{job}_{element}")["ExitCode"] for element in range(3)]
     assert codes == ["0:0", "2:0", "0:0"], log_of(tmp_path)
     assert len(list((tmp_path / "out").rglob("results.h5"))) == 2
+
+
+def test_tasks_that_cannot_find_each_other(cluster, binary, sweep, tmp_path):
+    """srun without PMIx and PMI starts them all the same: each would compute everything."""
+    write(tmp_path, sweep)
+    job = cluster.submit(
+        tmp_path,
+        *("sweep.sbatch", "sweep.yaml", "--out", "out"),
+        options=("--nodes=1", "--ntasks=2", "--time=10:00"),
+        variables={"TRIBUTARY_LAUNCHER": "srun --mpi=none"},
+    )
+    assert cluster.wait_end(job)["ExitCode"] == "2:0", log_of(tmp_path)
+    assert "srun has started 2 processes" in log_of(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("template", "option"), [("sweep", "--requeue"), ("array", "--array=0")])
+def test_an_installed_template_finds_what_belongs_to_it(template, option, cluster, tmp_path):
+    """Program and site.env, wherever the job is submitted from; and each task gets the cores that were asked for."""
+    prefix, elsewhere = tmp_path / "an installation", tmp_path / "elsewhere"
+    scripts = prefix / "share" / "tributary" / "slurm"
+    shutil.copytree(ROOT / "slurm", scripts, ignore=shutil.ignore_patterns("site.env"))
+    (scripts / "site.env").write_text("export SITE=found\n")
+    (prefix / "bin").mkdir()
+    program = prefix / "bin" / "tributary"
+    program.write_text('#!/bin/sh\necho "site $SITE, cores $SRUN_CPUS_PER_TASK, words $*"\n')
+    program.chmod(0o755)
+    elsewhere.mkdir()
+    job = cluster.submit(
+        elsewhere,
+        f"../an installation/share/tributary/slurm/{template}.sbatch",
+        *("sweep.yaml", "a=b c"),
+        options=(option, "--ntasks=1", "--cpus-per-task=2", "--time=5:00"),
+        variables={"TRIBUTARY_SITE": ""},
+    )
+    element = f"{job}_0" if template == "array" else job
+    assert cluster.wait_end(element)["ExitCode"] == "0:0", log_of(elsewhere)
+    assert "site found, cores 2, words run sweep.yaml a=b c" in log_of(elsewhere)
 
 
 def test_a_node_that_dies_leads_to_a_requeue(cluster, binary, sweep, tmp_path):
