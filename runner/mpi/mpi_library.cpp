@@ -38,11 +38,6 @@ const Mpi& row_of(std::string_view name) {
 /// Opens a library for the rest of the process, so that the MPI's own plug-ins find its symbols: Open MPI's may not
 /// name the library that they belong to. Null with the problem where that fails.
 const MpiLayer* open_library(const Mpi& mpi, const fs::path& file, std::string& problem) {
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) {
-    problem = fmt::format("the program was built without {} ({}; there is no {})", mpi.title, mpi.get, file.string());
-    return nullptr;
-  }
   void* const library = dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
     problem = fmt::format("{} cannot be loaded ({}; {}, or name its folder in LD_LIBRARY_PATH)", mpi.title, dlerror(),
@@ -61,10 +56,17 @@ const MpiLayer* open_library(const Mpi& mpi, const fs::path& file, std::string& 
 
 const MpiLayer& open_mpi_layer(const Launch& launch) {
   std::vector<std::string> problems;
+  std::error_code ignored;
   for (const std::string_view name : launch.mpis) {
+    if (!fs::exists(library_of(name), ignored)) continue;
     if (const MpiLayer* const layer = open_library(row_of(name), library_of(name), problems.emplace_back())) {
       return *layer;
     }
+  }
+  if (problems.empty()) {
+    const Mpi& best = row_of(launch.mpis.front());
+    problems.push_back(fmt::format("the program was built without {} ({}; there is no {})", best.title, best.get,
+                                   library_of(best.name).string()));
   }
   throw UserError("", cannot_join(launch, fmt::format("{}", fmt::join(problems, ", "))));
 }
