@@ -148,7 +148,8 @@ double MemoryNeeds::attribution(std::int64_t batch_rows) const {
       if (method.path == PathKind::embeddings) call += (is_conductance(*run) ? 2 : 1) * real_ * nodes_ * rows;
       scores = std::max(scores, nodes_ * live * (real_ + wide));
       const double positions = method.positions == Positions::keep ? live : as_double(pairs);
-      const double nodes_of_tree = std::bit_width(static_cast<std::uint64_t>(pairs));
+      const double nodes_of_tree =
+          as_double(static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(pairs))));
       fixed += wide * nodes_ * positions / as_double(pairs) * nodes_of_tree * as_double(sums_of(run->config));
       // Scores of single pairs: as they are, and on their way to rank 0.
       if (run->config.keep.what == Keep::What::all) fixed += 2 * wide * scores_of(*run) * as_double(longest_.pairs);
