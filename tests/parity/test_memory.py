@@ -138,7 +138,7 @@ TIGHT = {"method": "ig-inputs", "quadrature": "right", "steps": 130}
 
 def test_the_memory_that_a_slurm_job_asked_for(binary, tmp_path):
     """A plan stays below it, and so does the run; what `plan` says to ask for lets a job compute as planned."""
-    sweep = demo(tmp_path, TIGHT)
+    sweep = demo(tmp_path, TIGHT, 1)
     free = promised(binary, sweep)
     assert free["first"] > LIMIT * MIB
     assert promised(binary, sweep, SLURM_MEM_PER_NODE=str(free["mem"]))["rows"] == free["rows"]
@@ -174,7 +174,7 @@ def other_machine(folder: Path, mounts: str, group: str, command: list[str]) -> 
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_limit_of_a_nested_control_group(version, binary, tmp_path):
     """As a batch system makes one for a job: what its step may take is less than what the node has."""
-    sweep = demo(tmp_path, TIGHT)
+    sweep = demo(tmp_path, TIGHT, 1)
     free = promised(binary, sweep)
     top = tmp_path / "groups" / ("memory" if version == 1 else "")
     step = top / "slurm" / "job_7" / "step_0"
