@@ -15,6 +15,7 @@
 #include "runner/commands/printable_stream.h"
 #include "runner/machine/device.h"
 #include "runner/machine/host.h"
+#include "runner/machine/memory_limits.h"
 #include "runner/machine/processor.h"
 #include "runner/results/provenance.h"
 #include "runner/stages/bits_check.h"
@@ -133,12 +134,25 @@ void GroupRun::plan_calls() {
   for (const std::int64_t threads : comm_.gather(static_cast<std::int64_t>(threads_))) place.workers += threads;
   if (!first_rank()) place.role = RankPlace::Role::computes;
   agreed(comm_, [&] { memory_ = plan_memory(jobs_, place); });
+  threads_ = memory_.threads;
+  if (first_rank()) warn_of_little_memory(place.threads);
   if (!job().device.is_cpu()) {  // there the rows of a call are part of what fixes the bits
     std::vector<std::int64_t> rows{memory_.batch_rows};
     comm_.broadcast(rows);
     memory_.batch_rows = rows[0];
   }
   rows_.emplace(memory_.batch_rows);
+}
+
+void GroupRun::warn_of_little_memory(int threads) const {
+  if (memory_.threads < threads) {
+    std::cerr << "tributary: note: " << memory_.threads << " of " << threads
+              << " worker threads compute: memory is too short for more\n";
+  }
+  if (memory_.expected_peak <= memory_.budget) return;
+  warn_user("this rank may take " + text_of_bytes(memory_.expected_peak) + " and should not take more than " +
+            text_of_bytes(memory_.budget) +
+            " here: the system may end it; give it more memory, or take shorter prompts");
 }
 
 StageOptions GroupRun::stage_options() {

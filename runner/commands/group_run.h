@@ -44,6 +44,7 @@ class GroupRun {
   void check_machine();
   void open_journal();
   void plan_calls();
+  void warn_of_little_memory(int threads) const;
   void keep_records();
   void found_processors(const std::set<std::string>& found);
   [[nodiscard]] StageOptions stage_options();

@@ -119,6 +119,7 @@ PlannedPass SweepPlanner::planned(const RunGroup& group) const {
   const std::int64_t sharers = job.device.is_cpu() ? machines_.ranks_a_node() : 1;  // of the memory
   RankPlace place{pass.threads, static_cast<int>(sharers), machines_.ranks * pass.threads, RankPlace::Role::gathers};
   pass.memory = plan_memory(group, place);
+  pass.threads = pass.memory.threads;
   place.role = RankPlace::Role::computes;
   pass.memory_of_others = machines_.ranks == 1 ? pass.memory : plan_memory(group, place);
   pass.estimate = estimate(group, static_cast<int>(machines_.ranks), pass.threads);

@@ -126,30 +126,37 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   const bool gathers = !card && place.role == RankPlace::Role::gathers;
   const double gathered = gathers ? needs.gathered(place.workers) : 0;
   const double written = gathers ? of_rank + needs.written() : 0;
-  const auto peak_with = [&](std::int64_t rows) {
+  const auto peak_with = [&](std::int64_t rows, int threads) {
     const double each = fragmentation * needs.worker(rows) + (card ? 0 : library_bytes);
-    const auto run = held + static_cast<std::uint64_t>(std::max(each * place.threads + of_rank + gathered, written));
+    const auto run = held + static_cast<std::uint64_t>(std::max(each * threads + of_rank + gathered, written));
     return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
   };
   const std::int64_t length = longest.length;
   const std::int64_t most = card ? most_rows_card : most_rows_cpu;
-  std::int64_t rows = job.config.batch_rows != 0 ? job.config.batch_rows : most;
-  while (job.config.batch_rows == 0 && rows > length && peak_with(rows) > plan.budget) rows /= 2;
-  plan.batch_rows = std::max<std::int64_t>(rows, 1);
-  plan.expected_peak = peak_with(plan.batch_rows);
+  const auto plan_with = [&](int threads) {
+    std::int64_t rows = job.config.batch_rows != 0 ? job.config.batch_rows : most;
+    while (job.config.batch_rows == 0 && rows > length && peak_with(rows, threads) > plan.budget) rows /= 2;
+    plan.threads = threads;
+    plan.batch_rows = std::max<std::int64_t>(rows, 1);
+    plan.expected_peak = peak_with(plan.batch_rows, threads);
+    return plan.expected_peak <= plan.budget;
+  };
+  // Threads that nobody asked for are fewer where memory is short.
+  int threads = place.threads;
+  while (!plan_with(threads) && job.config.threads == 0 && threads > 1) --threads;
   if (job.config.memory != 0 && plan.expected_peak > plan.budget) {
     const double gathers_most = std::max(gathered, written - of_rank);
     const bool from_pairs = gathers && gathers_most > static_cast<double>(plan.expected_peak) / 2;
     throw UserError(
         "memory",
-        fmt::format("{} are not enough: {} rows in a network call with {} worker threads take {}, {} of it for "
-                    "weights{}; raise memory, or lower threads{}{}",
-                    text_of_bytes(plan.budget), plan.batch_rows, place.threads, text_of_bytes(plan.expected_peak),
-                    text_of_bytes(plan.weights),
+        fmt::format("{} are not enough: {} rows in a network call with {} worker thread{} take {}, {} of it for "
+                    "weights{}; raise memory{}{}{}",
+                    text_of_bytes(plan.budget), plan.batch_rows, plan.threads, plan.threads == 1 ? "" : "s",
+                    text_of_bytes(plan.expected_peak), text_of_bytes(plan.weights),
                     gathers ? fmt::format(" and {} for what rank 0 gathers",
                                           text_of_bytes(static_cast<std::uint64_t>(gathers_most)))
                             : "",
-                    job.config.batch_rows != 0 ? " or batch_rows" : "",
+                    plan.threads == 1 ? "" : ", or lower threads", job.config.batch_rows != 0 ? ", or batch_rows" : "",
                     from_pairs ? ", or keep the scores of fewer nodes (attribution.keep)" : ""));
   }
   return plan;

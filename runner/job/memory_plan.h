@@ -21,13 +21,15 @@ struct RankPlace {
 
 struct MemoryPlan {
   std::int64_t batch_rows = 0;
+  int threads = 1;                  //!< worker threads: those of the place, or fewer where the number is not asked for
   std::uint64_t budget = 0;         //!< bytes this rank may take
   std::uint64_t expected_peak = 0;  //!< bytes it will take at most: on the CPU resident memory, on a card the card's
   std::uint64_t weights = 0;        //!< of these, which the ranks of a node share on the CPU
   RowBytes row;                     //!< of the longest prompts
 };
 
-/// Plans for one rank that computes the group. Throws UserError when `memory` is too small for a single pair.
+/// Plans for one rank that computes the group. Throws UserError when `memory` is too small for a single pair; where it
+/// is not given and the machine's is too small, the expected peak is above the budget.
 MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place);
 
 /// What to ask a batch system for, on the CPU, so that each of a node's ranks takes what was planned. gatherer: of
