@@ -7,12 +7,17 @@
 namespace tributary {
 namespace {
 
+/// Exceptions hand on their text as a C string, which would end at a NUL.
+void append(std::string& text, const std::string& more) {
+  for (const char c : more) c == '\0' ? text += "\\x00" : text += c;
+}
+
 std::string join(const std::vector<Problem>& problems) {
   std::string text;
   for (const Problem& problem : problems) {
     if (!text.empty()) text += '\n';
-    if (!problem.where.empty()) text += problem.where + ": ";
-    text += problem.text;
+    if (!problem.where.empty()) append(text, problem.where + ": ");
+    append(text, problem.text);
   }
   return text;
 }

@@ -273,4 +273,16 @@ void Checkpoint::require_unchanged() const {
   if (!impl_->changed.empty()) throw CheckpointChanged(impl_->changed);
 }
 
+void Checkpoint::require_same_contents() const {
+  require_unchanged();
+  const std::lock_guard lock(impl_->mutex);
+  if (!impl_->hash || impl_->hash_now() == *impl_->hash) return;
+  impl_->changed = fmt::format(
+      "{}: its weights are not those of the start, though no time of its files says that somebody wrote to them (a "
+      "program that has them mapped does not leave one). What was computed may be of a mixture of models and is not "
+      "kept. Give the same command again when nobody writes to them any more",
+      impl_->folder.string());
+  throw CheckpointChanged(impl_->changed);
+}
+
 }  // namespace tributary

@@ -72,6 +72,9 @@ class Checkpoint {
   /// somebody wrote to a file, or cut it short. Another file under the same name changes nothing here. Takes no longer
   /// than to ask the system for each file, unless something besides the contents has changed. Any thread.
   void require_unchanged() const;
+  /// Reads everything again and throws CheckpointChanged where its hash is not that of the start: who writes through a
+  /// mapping of his own need not leave a trace in the times of a file.
+  void require_same_contents() const;
   /// Releases the pages of the files that were read so far: the process's memory then holds only those that it uses
   /// again.
   void release_pages() const;

@@ -188,7 +188,11 @@ int main(int argc, char** argv) {
   }
   try {
     if (!time.empty()) line.run.time = time_to_work(parse_duration(time));
-    return act(app, line);
+    const int code = act(app, line);
+    if (code != exit_done || app.got_subcommand("run") || app.got_subcommand("finalize")) return code;
+    if (std::cout.flush()) return code;
+    std::cerr << "tributary: standard output cannot be written (is its disk full?); what is above may be cut off\n";
+    return exit_internal;
   } catch (const tributary::UserError& error) {
     std::cerr << "tributary: " << error.what() << '\n';
     return exit_usage;

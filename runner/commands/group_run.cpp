@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 #include <set>
 #include <string>
@@ -176,6 +177,19 @@ StageOptions GroupRun::stage_options() {
   return options;
 }
 
+/// Before anything is written: nobody knows since when other weights were there, so the journal goes too.
+void GroupRun::require_same_model(std::size_t i) {
+  const Checkpoint& checkpoint = *jobs_[i]->checkpoint;
+  checkpoint.require_unchanged();
+  if (!first_rank()) return;
+  try {
+    checkpoint.require_same_contents();
+  } catch (const CheckpointChanged&) {
+    std::filesystem::remove_all(journal_->folder());
+    throw;
+  }
+}
+
 /// The stages of one run alone, and its results.
 void GroupRun::finish(std::size_t i, GroupOutcomes& outcomes) {
   Timings own = timings_;  // what the group shared, and the run's own stages
@@ -186,7 +200,7 @@ void GroupRun::finish(std::size_t i, GroupOutcomes& outcomes) {
       *jobs_[i], {started_, utc_now(), own, timings_, jobs_.size(), {processors_.begin(), processors_.end()}},
       computing_);
   agreed(comm_, [&] {
-    jobs_[i]->checkpoint->require_unchanged();
+    require_same_model(i);
     if (!first_rank()) return;
     display_.clear();
     runs_[i]->write(outcome, provenance);

@@ -48,6 +48,7 @@ class GroupRun {
   void keep_records();
   void found_processors(const std::set<std::string>& found);
   [[nodiscard]] StageOptions stage_options();
+  void require_same_model(std::size_t i);
   void finish(std::size_t i, GroupOutcomes& outcomes);
 
   [[nodiscard]] bool first_rank() const { return comm_.rank() == 0; }

@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -33,11 +33,24 @@ std::filesystem::path heartbeat_of(const std::filesystem::path& file) { return f
 
 std::string self() { return fmt::format("host {}, process {}, since {}", host_name(), ::getpid(), utc_now()); }
 
+bool is_regular(int descriptor) {
+  struct stat status {};
+  return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/// Of a file; empty where there is none, or something else has its name, which might never end.
 std::string contents(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return "";
+  std::string text;
+  if (is_regular(descriptor)) {
+    std::array<char, 4096> part;
+    for (ssize_t size = 0; (size = ::read(descriptor, part.data(), part.size())) > 0;) {
+      text.append(part.data(), static_cast<std::size_t>(size));
+    }
+  }
+  ::close(descriptor);
+  return text;
 }
 
 /// This start of this machine, and who counts processes in it: there a process number can be asked after.
@@ -101,8 +114,13 @@ bool held_by_another(int error) { return error == EAGAIN || error == EACCES; }
 
 FolderLock::FolderLock(const std::filesystem::path& folder, Times times, Kind kind)
     : file_(folder / "lock"), own_(own_beginning()) {
-  descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw_write_error(file_, "create a file", errno);
+  // A link might lead to a file that is somebody's: it is emptied below.
+  descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  if (descriptor_ < 0 && errno != ELOOP) throw_write_error(file_, "create a file", errno);
+  if (descriptor_ < 0 || !is_regular(descriptor_)) {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    throw UserError(file_.string(), "is a link, pipe or device, not the file that keeps others out; remove it");
+  }
   try {
     const auto until = Clock::now() + times.patience;
     begin_heart(until, times.dead_after, kind == Kind::automatic && lock(until));
@@ -196,8 +214,12 @@ void FolderLock::beat() {
 
 std::string FolderLock::holder(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "lock";
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0) return "";
+  if (!is_regular(descriptor)) {
+    ::close(descriptor);
+    return "";
+  }
   struct flock whole {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;

@@ -5,9 +5,9 @@
 #include <ATen/Version.h>
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <regex>
 #include <set>
 #include <string>
 #include <system_error>
@@ -20,9 +20,14 @@ namespace {
 /// "2024.2" of "Intel(R) oneAPI Math Kernel Library Version 2024.2-Product Build 20240605 for …"; the text itself where
 /// there is no such number.
 std::string number_in(const std::string& text) {
-  static const std::regex number(R"([0-9]+(\.[0-9]+)+)");
-  std::smatch found;
-  return std::regex_search(text, found, number) ? found.str() : text;
+  constexpr const char* digits = "0123456789";
+  for (std::size_t first = text.find_first_of(digits); first != std::string::npos;) {
+    const std::size_t last = std::min(text.find_first_not_of("0123456789.", first), text.size());
+    const std::string number = text.substr(first, text.find_last_of(digits, last - 1) + 1 - first);
+    if (number.find('.') != std::string::npos) return number;
+    first = text.find_first_of(digits, last);
+  }
+  return text;
 }
 
 }  // namespace

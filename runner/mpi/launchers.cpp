@@ -139,6 +139,11 @@ Launch launched_by(const Environment& environment, Terminal terminal) {
     if (row.needs == Launcher::Needs::terminal && terminal == Terminal::none) continue;
     const std::optional<std::string_view> counted = first_set(row.processes, environment);
     const int processes = counted ? number_in(environment(counted->data())) : 0;
+    if (counted && processes < 1 && asked == nullptr) {
+      throw UserError("", fmt::format("{}={} is no number of processes, as {} would leave it; unset it, or put {}={} "
+                                      "before the command to run alone",
+                                      *counted, environment(counted->data()), row.title, kOverride, kNone));
+    }
     if (processes == 1) continue;
     const std::string_view variable = counted ? *counted : *shown;
     launch = {&row, fmt::format("{}={}", variable, environment(variable.data())), processes, row.mpis};

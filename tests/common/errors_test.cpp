@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace tributary {
 namespace {
 
@@ -23,6 +25,12 @@ TEST(UserError, OfOneProblem) {
   const UserError error("pairs.jsonl", "is empty");
   EXPECT_STREQ(error.what(), "pairs.jsonl: is empty");
   EXPECT_EQ(error.problems().size(), 1u);
+}
+
+/// Texts of exceptions are C strings: what stands behind a NUL would be lost.
+TEST(UserError, ShowsANulAndWhatStandsBehindIt) {
+  using std::string_literals::operator""s;
+  EXPECT_STREQ(UserError("a\0b"s, "the pattern '\0' is wrong"s).what(), "a\\x00b: the pattern '\\x00' is wrong");
 }
 
 TEST(Expect, ThrowsWithPlaceConditionAndReason) {

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -73,6 +75,24 @@ TEST_F(ChangedCheckpoint, OtherBytesInPlaceAreFound) {
   write_in_place("wxyz");
   EXPECT_THAT(change_of(checkpoint),
               AllOf(HasSubstr(file_.string() + ": was written to"), HasSubstr("Put the file back as it was")));
+}
+
+/// A page that was written to already is written to again: no time of the file moves.
+TEST_F(ChangedCheckpoint, WritersThroughAMappingAreFoundByTheContents) {
+  const int descriptor = ::open(file_.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  const auto size = static_cast<std::size_t>(before_.st_size);
+  void* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  auto* const last = static_cast<volatile char*>(mapped) + size - 1;
+  *last = 'd';
+  const Checkpoint checkpoint = Checkpoint::open(folder_);
+  (void)checkpoint.hash();
+  EXPECT_NO_THROW(checkpoint.require_same_contents());
+  *last = 'z';
+  EXPECT_THROW(checkpoint.require_same_contents(), CheckpointChanged);
+  ::munmap(mapped, size);
+  ::close(descriptor);
 }
 
 TEST_F(ChangedCheckpoint, ACutOrGrownFileIsFoundWithItsSizes) {

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import signal
@@ -104,6 +105,24 @@ def test_a_checkpoint_that_changes_ends_the_run(change, ranks, work, truth):
     done = work.run()
     assert done.returncode == 0, done.stderr
     assert work.facts()["units_restored"] >= 3
+    assert hashes(work.out / "results.h5") == truth
+
+
+def test_a_writer_that_leaves_no_time_behind(work, truth):
+    """Through a mapping whose pages were written to before: the contents tell, and nothing of the mixture is kept."""
+    original = weights(work).read_bytes()
+    with weights(work).open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[-1] = original[-1]
+        mapped[len(original) // 2] = original[len(original) // 2]
+        running = work.start()
+        work.wait_for_units(3)
+        mapped[:] = other_weights(work)
+        _, errors = running.communicate(timeout=60)
+        mapped[:] = original
+    assert running.returncode == 74, errors
+    assert "its weights are not those of the start" in errors or "was written to" in errors
+    assert not (work.out / "results.h5").exists()
+    assert work.run().returncode == 0
     assert hashes(work.out / "results.h5") == truth
 
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -56,7 +57,7 @@ def test_full_and_read_only_disks(bench, options):
 
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the demo model is not there: tools/fetch_model.py makes it")
 def test_ctrl_c_stops_cleanly(binary, tmp_path):
-    """Exit 75, a line that says so, no results."""
+    """Exit 75, or 76 where no unit was finished yet; a line that says so, no results."""
     sweep = ROOT / "experiments" / "agreement.yaml"
     more = ["attribution.method=ig-acts", "attribution.quadrature=right", "attribution.steps=20", "threads=1"]
     command = [str(binary), "run", str(sweep), *more, "--out", str(tmp_path / "out")]
@@ -66,10 +67,21 @@ def test_ctrl_c_stops_cleanly(binary, tmp_path):
     assert "attribution" in first and "/" in first
     running.send_signal(signal.SIGINT)
     _, rest = running.communicate(timeout=120)
-    assert running.returncode == 75, rest
+    assert running.returncode == (76 if "finished no unit" in rest else 75), rest
     assert "stopped" in rest
     assert not (tmp_path / "out" / "results.h5").exists()
     assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_a_standard_output_that_is_full(bench):
+    """What was to be read is not there: not a success."""
+    sweep = bench.folder / "sweep.yaml"
+    sweep.write_text(json.dumps(bench.settings))
+    for words in (["plan", sweep], ["validate", sweep], ["inspect", bench.model], ["schema"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run([bench.binary, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1, words
+        assert "standard output cannot be written" in done.stderr
 
 
 def test_a_bar_on_a_terminal(bench):

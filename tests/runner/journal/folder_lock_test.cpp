@@ -4,11 +4,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <latch>
 #include <memory>
@@ -69,6 +71,24 @@ TEST_P(FolderLockTest, IsNotLeftBehindByAKilledRun) {
   int status = 0;
   waitpid(child, &status, 0);
   EXPECT_TRUE(WIFSIGNALED(status));
+  EXPECT_NO_THROW(FolderLock(folder_, FolderLock::Times(), GetParam()));
+}
+
+/// A folder from elsewhere may hold links to files of ours, and pipes, which are opened for ever.
+TEST_P(FolderLockTest, FollowsNoLinkAndWaitsForNoPipe) {
+  const std::filesystem::path victim = folder_ / "victim";
+  std::ofstream(victim) << "kept";
+  std::filesystem::create_symlink(victim, folder_ / "lock");
+  EXPECT_THROW(FolderLock(folder_, FolderLock::Times(), GetParam()), UserError);
+  EXPECT_EQ(std::filesystem::file_size(victim), 4U);
+  EXPECT_EQ(FolderLock::holder(folder_), "");
+  std::filesystem::remove(folder_ / "lock");
+  ASSERT_EQ(::mkfifo((folder_ / "lock").c_str(), 0600), 0);
+  EXPECT_THROW(FolderLock(folder_, FolderLock::Times(), GetParam()), UserError);
+  EXPECT_EQ(FolderLock::holder(folder_), "");
+  std::filesystem::remove(folder_ / "lock");
+  ASSERT_EQ(::mkfifo((folder_ / "lock.heartbeat").c_str(), 0600), 0);
+  EXPECT_EQ(FolderLock::holder(folder_), "");
   EXPECT_NO_THROW(FolderLock(folder_, FolderLock::Times(), GetParam()));
 }
 

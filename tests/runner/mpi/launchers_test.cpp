@@ -54,6 +54,17 @@ void expect(const Variables& variables, const std::string& mpi, int processes) {
   EXPECT_EQ(launch.processes, processes);
 }
 
+TEST(LaunchedBy, NumbersThatAreNoneAreNamed) {
+  for (const char* const size : {"", "abc", "-3", "0", "99999999999999999999"}) {
+    EXPECT_THAT(
+        [&] {
+          (void)launched_with({{"PMI_RANK", "0"}, {"PMI_SIZE", size}});
+        },
+        ThrowsMessage<UserError>(AllOf(HasSubstr("is no number of processes"), HasSubstr("TRIBUTARY_MPI=none"))));
+    EXPECT_TRUE(launched_with({{"PMI_RANK", "0"}, {"PMI_SIZE", size}, {"TRIBUTARY_MPI", "none"}}).alone());
+  }
+}
+
 TEST(LaunchedBy, NobodyOrOneProcessNeedsNoMpi) {
   EXPECT_TRUE(launched_with({}).alone());
   EXPECT_TRUE(launched_with(kBatchScript).alone());
