@@ -245,7 +245,7 @@ class Binder {
       expected.front() += shape_of(row.slots[i], architecture_).front();
     }
     const bool turned = row.layout == Layout::conv1d && stored.dim() == 2;
-    const at::Tensor weight = turned ? stored.t() : stored;
+    at::Tensor weight = turned ? stored.t() : stored;
     if (weight.sizes() != at::IntArrayRef(expected)) {
       if (turned) std::reverse(expected.begin(), expected.end());
       throw UserError(source_.where, fmt::format("tensor '{}' has shape [{}] where config.json says [{}]", name,

@@ -23,7 +23,7 @@ std::string number_in(const std::string& text) {
   constexpr const char* digits = "0123456789";
   for (std::size_t first = text.find_first_of(digits); first != std::string::npos;) {
     const std::size_t last = std::min(text.find_first_not_of("0123456789.", first), text.size());
-    const std::string number = text.substr(first, text.find_last_of(digits, last - 1) + 1 - first);
+    std::string number = text.substr(first, text.find_last_of(digits, last - 1) + 1 - first);
     if (number.find('.') != std::string::npos) return number;
     first = text.find_first_of(digits, last);
   }

@@ -124,7 +124,7 @@ TEST_F(ChangedCheckpoint, AnotherFileUnderTheNameAndOtherPermissionsChangeNothin
   EXPECT_EQ(std::memcmp(checkpoint.tensors().at("t").data, "abcd", 4), 0);
 
   const Checkpoint other = Checkpoint::open(folder_);
-  const std::string hash = other.hash();
+  const std::string& hash = other.hash();
   EXPECT_NE(hash, checkpoint.hash());
   fs::permissions(file_, fs::perms::owner_read);
   fs::create_hard_link(file_, folder_ / "link");
