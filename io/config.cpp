@@ -38,8 +38,6 @@ namespace {
 // Beyond this somebody multiplied what they meant to add, and the runs would not even fit on a page.
 constexpr std::size_t kMostRuns = 10'000;
 
-}  // namespace
-
 std::string_view without_spaces_around(std::string_view text) {
   const std::size_t first = std::min(text.find_first_not_of(" \t\n"), text.size());
   const std::size_t last = text.find_last_not_of(" \t\n");
@@ -57,6 +55,8 @@ void take_whole(std::string_view value, std::optional<YamlNode>& root) {
   root->type = YamlNode::Type::scalar;
   root->text = whole;
 }
+
+}  // namespace
 
 /// Puts together what the file, the command line and the table say.
 class SettingsReader {

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
 
 namespace tributary {
 namespace {
 
 constexpr std::size_t kAttempts = 3;
 constexpr std::size_t kAttemptsAlone = 2;  // the same machine again: one more try is enough
+
+bool contains(const std::vector<int>& ranks, int rank) {
+  return std::find(ranks.begin(), ranks.end(), rank) != ranks.end();
+}
 
 }  // namespace
 
@@ -54,6 +57,15 @@ bool RankHealth::may_try_again(int rank, std::int64_t unit) {
   return failed_on.size() < attempts();
 }
 
+/// Whether there is a rank, not benched, of which this holds.
+template <typename Holds>
+bool RankHealth::some_computes(const Holds& holds) const {
+  for (int rank = 0; rank < std::ssize(ranks_); ++rank) {
+    if (!benched(rank) && holds(rank)) return true;
+  }
+  return false;
+}
+
 bool RankHealth::may_compute(int rank, std::int64_t unit, Elsewhere elsewhere) const {
   if (benched(rank)) return false;
   const auto found = failed_on_.find(unit);
@@ -61,35 +73,23 @@ bool RankHealth::may_compute(int rank, std::int64_t unit, Elsewhere elsewhere) c
   const std::vector<int>& failed_on = found->second;
   const bool last_attempt = failed_on.size() + 1 >= attempts();
   if (last_attempt && !state(rank).proved) {
-    const auto fits_better = [&failed_on, this](int one) {
-      return state(one).proved && std::find(failed_on.begin(), failed_on.end(), one) == failed_on.end();
-    };
-    std::vector<int> all(ranks_.size());
-    std::iota(all.begin(), all.end(), 0);
-    if (elsewhere == Elsewhere::work || std::any_of(all.begin(), all.end(), fits_better)) return false;
+    const auto fits_better = [&](int one) { return state(one).proved && !contains(failed_on, one); };
+    if (elsewhere == Elsewhere::work || some_computes(fits_better)) return false;
   }
   return fits_best(rank, failed_on);
 }
 
 bool RankHealth::fits_best(int rank, const std::vector<int>& failed_on) const {
-  const auto has_failed = [&failed_on](int one) {
-    return std::find(failed_on.begin(), failed_on.end(), one) != failed_on.end();
-  };
+  const auto has_failed = [&failed_on](int one) { return contains(failed_on, one); };
   const auto machine_has_failed = [&](int one) {
     return std::any_of(failed_on.begin(), failed_on.end(),
                        [&](int failed) { return state(failed).node == state(one).node; });
   };
   const auto was_last = [&failed_on](int one) { return failed_on.back() == one; };
   // From the best fit to the worst: a rank may go as far as there is none left that fits better.
-  const auto some = [this](const auto& fits) {
-    for (int one = 0; one < std::ssize(ranks_); ++one) {
-      if (!benched(one) && fits(one)) return true;
-    }
-    return false;
-  };
-  if (some([&](int one) { return !machine_has_failed(one); })) return !machine_has_failed(rank);
-  if (some([&](int one) { return !has_failed(one); })) return !has_failed(rank);
-  if (some([&](int one) { return !was_last(one); })) return !was_last(rank);
+  if (some_computes([&](int one) { return !machine_has_failed(one); })) return !machine_has_failed(rank);
+  if (some_computes([&](int one) { return !has_failed(one); })) return !has_failed(rank);
+  if (some_computes([&](int one) { return !was_last(one); })) return !was_last(rank);
   return true;
 }
 

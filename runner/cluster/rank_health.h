@@ -55,6 +55,8 @@ class RankHealth {
   [[nodiscard]] const Rank& state(int rank) const { return ranks_[static_cast<std::size_t>(rank)]; }
   [[nodiscard]] Rank& state(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
   [[nodiscard]] std::size_t attempts() const;
+  template <typename Holds>
+  [[nodiscard]] bool some_computes(const Holds& holds) const;
   /// Whether no rank that still computes fits better: of those that do, some has not failed on this machine, …
   [[nodiscard]] bool fits_best(int rank, const std::vector<int>& failed_on) const;
 

@@ -3,13 +3,13 @@
 
 #include "runner/cluster/workers.h"
 
-#include <algorithm>
 #include <exception>
+#include <iterator>
 #include <latch>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/errors.h"
 #include "runner/cluster/fold.h"
@@ -159,20 +159,20 @@ void Workers::not_heard_of(const Block& block, const std::string& why, BlockResu
   result.nodes.clear();
   result.rows.clear();
   const std::lock_guard lock(mutex_);
-  std::map<std::int64_t, FailedUnit> failed;  // by place in the block
-  for (FailedUnit& failure : result.failed) failed.emplace(failure.unit, std::move(failure));
-  result.failed.clear();
-  for (std::int64_t index = block.first; index < block.first + block.count; ++index) {
+  std::vector<FailedUnit> failed;  // in the order of the block, whose last units are those that were not begun
+  auto next = result.failed.begin();
+  const std::int64_t last = block.first + block.count - std::ssize(result.unstarted);
+  for (std::int64_t index = block.first; index < last; ++index) {
     const std::int64_t unit = table_.unit_at(block.lane, index);
-    const auto found = failed.find(unit);
-    if (found != failed.end()) {
-      result.failed.push_back(std::move(found->second));
-    } else if (std::find(result.unstarted.begin(), result.unstarted.end(), unit) == result.unstarted.end()) {
-      result.failed.push_back({unit, rank_, why});
+    if (next != result.failed.end() && next->unit == unit) {
+      failed.push_back(std::move(*next++));
+    } else {
+      failed.push_back({unit, rank_, why});
       --computed_.units;
       computed_.cost -= table_.spec(unit).cost;
     }
   }
+  result.failed = std::move(failed);
 }
 
 BlockResult Workers::compute_block(const Block& block, int worker) {

@@ -12,16 +12,11 @@
 namespace tributary {
 namespace {
 
-std::uint64_t nodes_of(const Job& job) {
-  const Architecture& a = job.architecture();
-  return static_cast<std::uint64_t>(a.layers() * job.node_positions() * a.neurons);
-}
-
 /// Of the scores of single pairs that are kept, `full` bytes for each node or `one` for each of the largest.
 std::uint64_t kept_bytes(const Job& job, std::uint64_t full, std::uint64_t one) {
   const std::uint64_t pairs = job.pairs.train.size();
   const Keep& keep = job.config.keep;
-  if (keep.what == Keep::What::all) return full * nodes_of(job) * pairs;
+  if (keep.what == Keep::What::all) return full * static_cast<std::uint64_t>(job.nodes()) * pairs;
   if (keep.what == Keep::What::largest) return one * static_cast<std::uint64_t>(keep.count) * pairs;
   return 0;
 }
@@ -51,7 +46,8 @@ std::uint64_t bytes_in(const std::filesystem::path& folder) {
 
 std::uint64_t results_bytes(const Job& job) {
   const std::uint64_t kept = kept_bytes(job, 4, 12);
-  return 4 * nodes_of(job) * static_cast<std::uint64_t>(sums_of(job.config)) + kept + (1 << 20);
+  return 4 * static_cast<std::uint64_t>(job.nodes()) * static_cast<std::uint64_t>(sums_of(job.config)) + kept +
+         (1 << 20);
 }
 
 JournalBytes journal_bytes(const RunGroup& runs) {

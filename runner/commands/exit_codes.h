@@ -17,4 +17,8 @@ inline constexpr int exit_no_progress = 76;    // the same, but this start has f
 /// Whether no other run of a sweep is tried after a run that ended so.
 constexpr bool ends_sweep(int code) { return code == exit_stopped || code == exit_files_changed; }
 
+/// The exit code of several runs, one more of which ended with `code`: of the first that went wrong, or of the one that
+/// ends the sweep.
+constexpr int with_one_more(int before, int code) { return before == exit_done || ends_sweep(code) ? code : before; }
+
 }  // namespace tributary

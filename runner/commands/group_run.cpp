@@ -61,7 +61,7 @@ int GroupRun::compute(double seconds_before) {
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     if (runs_[i]->complete()) continue;
     const int code = together(comm_, [&] { finish(i, outcomes); });
-    if (worst == exit_done || ends_sweep(code)) worst = code;
+    worst = with_one_more(worst, code);
     if (ends_sweep(code) || (code != exit_done && arguments_.on_failure == OnFailure::stop)) break;
   }
   return worst;
@@ -180,8 +180,7 @@ StageOptions GroupRun::stage_options() {
 /// Before anything is written: nobody knows since when other weights were there, so the journal goes too.
 void GroupRun::require_same_model(std::size_t i) {
   const Checkpoint& checkpoint = *jobs_[i]->checkpoint;
-  checkpoint.require_unchanged();
-  if (!first_rank()) return;
+  if (!first_rank()) return checkpoint.require_unchanged();
   try {
     checkpoint.require_same_contents();
   } catch (const CheckpointChanged&) {

@@ -4,6 +4,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
+#include "attribution/model/largest.h"
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
@@ -71,11 +72,11 @@ void inspect_command(const InspectArguments& arguments) {
   std::cout << "  prompt     ";
   for (const std::int64_t id : ids) std::cout << fmt::format(" {}:'{}'", id, shown_token(tokenizer, id));
   const std::int64_t shown = std::min(shown_tokens, logits.size(1));
-  const auto [best, best_ids] = at::topk(logits[length - 1].to(at::kDouble), shown);
+  const auto [best, best_ids] = largest(logits.narrow(0, length - 1, 1).to(at::kDouble), shown);
   std::cout << "\n  next token\n";
   for (std::int64_t i = 0; i < shown; ++i) {
-    const auto id = best_ids[i].item<std::int64_t>();
-    std::cout << fmt::format("    {:>8.4f}  {}:'{}'\n", best[i].item<double>(), id, shown_token(tokenizer, id));
+    const auto id = best_ids[0][i].item<std::int64_t>();
+    std::cout << fmt::format("    {:>8.4f}  {}:'{}'\n", best[0][i].item<double>(), id, shown_token(tokenizer, id));
   }
   if (!arguments.logits.empty()) {
     ResultsFile file;

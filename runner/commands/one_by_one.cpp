@@ -18,8 +18,8 @@ int together_or_one_by_one(std::size_t runs, const GroupAttempts& attempts) {
   for (const std::size_t run : all) {
     if (attempts.complete(run)) continue;
     const int code = attempts.compute({run}).code;
-    if (worst == exit_done || code == exit_stopped) worst = code;
-    if (code == exit_stopped) break;
+    worst = with_one_more(worst, code);
+    if (ends_sweep(code)) break;
   }
   return worst;
 }

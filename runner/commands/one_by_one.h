@@ -27,7 +27,7 @@ struct GroupAttempts {
 };
 
 /// Computes 0 … runs − 1 together, and where units fail in what they share, each that is not complete by itself. The
-/// exit code: of the single attempts, where there were some; exit_stopped ends them.
+/// exit code: of the single attempts, where there were some; one that ends the sweep ends them.
 int together_or_one_by_one(std::size_t runs, const GroupAttempts& attempts);
 
 }  // namespace tributary

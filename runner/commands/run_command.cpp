@@ -78,8 +78,8 @@ class Groups {
       std::vector<Run*> group;
       for (const std::size_t member : members) group.push_back(runs[member].get());
       const int code = compute_group(group);
-      if (worst == exit_done) worst = code;
-      if (ends_sweep(code)) return code;
+      worst = with_one_more(worst, code);
+      if (ends_sweep(code)) break;
     }
     return worst;
   }
@@ -184,8 +184,7 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
       named = true;
     }
     code = groups.compute(runs);
-    remember(code);
-    if (ends_sweep(code)) worst = code;  // whatever else there was: there is more to do
+    worst = with_one_more(worst, code);
     if (ends_sweep(code) || (fail_fast && worst != exit_done)) break;
   }
   const bool stopped = worst == exit_stopped;

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/commands/run_record.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <variant>

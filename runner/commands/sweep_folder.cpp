@@ -39,10 +39,6 @@ std::vector<std::vector<std::size_t>> unflat(const std::vector<std::int64_t>& nu
   return groups;
 }
 
-}  // namespace
-
-namespace {
-
 /// A job that Slurm has put back may come before a file system takes its dead node's lock for gone (NFS 4: 90 s).
 std::chrono::seconds patience() {
   const char* const restarts = std::getenv("SLURM_RESTART_COUNT");

@@ -93,14 +93,13 @@ Job SweepPlanner::sketched(const Settings& settings) {
 }
 
 PlannedRun SweepPlanner::planned(const Settings& settings, Job& job) const {
-  const Architecture& a = job.architecture();
   PlannedRun run;
   run.number = static_cast<std::size_t>(&settings - sweep_.data());
   run.method = job.config.method.name;
   run.train = job.pairs.train.size();
   run.test = job.pairs.test.size();
   run.skipped = job.pairs.skipped.size();
-  run.nodes = a.layers() * job.node_positions() * a.neurons;
+  run.nodes = job.nodes();
   run.units = plan_attribution({&job}).units.size() + (job.has_circuit() ? plan_curve(job).units.size() : 0);
   run.folder = folder_of(arguments_, settings);
   run.results = results_there(run.folder, settings, job);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "common/errors.h"
 #include "runner/job/answers.h"
@@ -97,6 +98,22 @@ std::uint64_t share_of_node(const RunGroup& runs, std::uint64_t own, std::uint64
   return (taken > weights ? (taken - weights) / ranks : 0) + weights;
 }
 
+/// Rows in a network call, and what a worker then holds.
+struct WorkerBytes {
+  std::int64_t rows;
+  double bytes;
+};
+
+/// From the most rows that are of use down to a single sequence's, or the number that is asked for.
+std::vector<WorkerBytes> choices_of_rows(const Job& job, const MemoryNeeds& needs, std::int64_t length) {
+  if (job.config.batch_rows != 0) return {{job.config.batch_rows, needs.worker(job.config.batch_rows)}};
+  std::vector<WorkerBytes> choices;
+  for (std::int64_t rows = job.device.is_cpu() ? most_rows_cpu : most_rows_card;; rows /= 2) {
+    choices.push_back({rows, needs.worker(rows)});
+    if (rows <= length || rows == 1) return choices;
+  }
+}
+
 }  // namespace
 
 std::uint64_t memory_of_node(const MemoryPlan& gatherer, const MemoryPlan& other, std::int64_t ranks) {
@@ -126,20 +143,20 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   const bool gathers = !card && place.role == RankPlace::Role::gathers;
   const double gathered = gathers ? needs.gathered(place.workers) : 0;
   const double written = gathers ? of_rank + needs.written() : 0;
-  const auto peak_with = [&](std::int64_t rows, int threads) {
-    const double each = fragmentation * needs.worker(rows) + (card ? 0 : library_bytes);
+  const auto peak_with = [&](double of_worker, int threads) {
+    const double each = fragmentation * of_worker + (card ? 0 : library_bytes);
     const auto run = held + static_cast<std::uint64_t>(std::max(each * threads + of_rank + gathered, written));
     return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
   };
-  const std::int64_t length = longest.length;
-  const std::int64_t most = card ? most_rows_card : most_rows_cpu;
+  const std::vector<WorkerBytes> choices = choices_of_rows(job, needs, longest.length);
   const auto plan_with = [&](int threads) {
-    std::int64_t rows = job.config.batch_rows != 0 ? job.config.batch_rows : most;
-    while (job.config.batch_rows == 0 && rows > length && peak_with(rows, threads) > plan.budget) rows /= 2;
+    const auto fits = [&](const WorkerBytes& choice) { return peak_with(choice.bytes, threads) <= plan.budget; };
+    const auto found = std::find_if(choices.begin(), choices.end(), fits);
+    const WorkerBytes& choice = found != choices.end() ? *found : choices.back();
     plan.threads = threads;
-    plan.batch_rows = std::max<std::int64_t>(rows, 1);
-    plan.expected_peak = peak_with(plan.batch_rows, threads);
-    return plan.expected_peak <= plan.budget;
+    plan.batch_rows = choice.rows;
+    plan.expected_peak = peak_with(choice.bytes, threads);
+    return found != choices.end();
   };
   // Threads that nobody asked for are fewer where memory is short.
   int threads = place.threads;

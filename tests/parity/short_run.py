@@ -11,7 +11,21 @@ from pathlib import Path
 
 import h5py
 from kill_rounds import journalled_units
-from product import mpirun
+from product import hashes, mpirun
+
+
+def settings_of(model: Path, name: str, steps: int) -> dict:
+    """Of some seconds' work in sixteen units."""
+    pairs = str(model / "pairs.jsonl")
+    return {
+        "schema": 1,
+        "name": name,
+        "model": {"path": str(model), "dtype": "float32"},
+        "pairs": {"train_file": pairs, "test_file": pairs, "train": 16, "test": 8, "overlap": "allow"},
+        "attribution": {"method": "ig-acts", "quadrature": "right", "steps": steps},
+        "unit": {"pairs": 1},
+        "circuit": {"counts": [3, 30]},
+    }
 
 
 class Work:
@@ -19,17 +33,7 @@ class Work:
 
     def __init__(self, binary: Path, folder: Path, model: Path) -> None:
         self.binary, self.folder = binary, folder
-        pairs = str(model / "pairs.jsonl")
-        self.settings = {
-            "schema": 1,
-            "name": "crash",
-            "model": {"path": str(model), "dtype": "float32"},
-            "pairs": {"train_file": pairs, "test_file": pairs, "train": 16, "test": 8, "overlap": "allow"},
-            "attribution": {"method": "ig-acts", "quadrature": "right", "steps": 4000},
-            "unit": {"pairs": 1},
-            "threads": 1,
-            "circuit": {"counts": [3, 30]},
-        }
+        self.settings = settings_of(model, "crash", steps=4000) | {"threads": 1}
         self.out = folder / "out"
         self.write()
 
@@ -48,6 +52,12 @@ class Work:
     def start(self, *more: str, ranks: int = 1, mpi: str = "", **keywords: object) -> subprocess.Popen[str]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(self.command(*more, ranks=ranks, mpi=mpi), cwd=self.folder, **pipes, **keywords)
+
+    def finished(self) -> dict[str, str]:
+        """The hashes of its results, when nothing disturbs it."""
+        done = self.run()
+        assert done.returncode == 0, done.stderr
+        return hashes(self.out / "results.h5")
 
     def tool(self, name: str, *more: str) -> subprocess.CompletedProcess[str]:
         """`tributary status` or `finalize`."""

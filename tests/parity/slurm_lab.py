@@ -112,20 +112,6 @@ def lab_of(binary: Path, *settings: str) -> Iterator[Cluster]:
     shutil.rmtree(folder)
 
 
-def settings_of(model: Path) -> dict:
-    """Of some seconds' work in sixteen units."""
-    pairs = str(model / "pairs.jsonl")
-    return {
-        "schema": 1,
-        "name": "slurm",
-        "model": {"path": str(model), "dtype": "float32"},
-        "pairs": {"train_file": pairs, "test_file": pairs, "train": 16, "test": 8, "overlap": "allow"},
-        "attribution": {"method": "ig-acts", "quadrature": "right", "steps": 200},
-        "unit": {"pairs": 1},
-        "circuit": {"counts": [3, 30]},
-    }
-
-
 def write(folder: Path, settings: dict) -> None:
     (folder / "sweep.yaml").write_text(json.dumps(settings))
 

@@ -37,9 +37,7 @@ def truth(binary, tmp_path_factory, tiny_folder) -> dict[str, str]:
     work.settings["model"]["dtype"] = "float64"
     work.settings["attribution"]["steps"] = 2000
     work.write()
-    done = work.run()
-    assert done.returncode == 0, done.stderr
-    return hashes(work.out / "results.h5")
+    return work.finished()
 
 
 def weights(work: Work) -> Path:

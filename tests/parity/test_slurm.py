@@ -14,7 +14,8 @@ import h5py
 import pytest
 from conftest import ROOT
 from product import hashes
-from slurm_lab import LAB, Cluster, alone, lab_of, log_of, ranks_on, send, settings_of, wait_for_block, write
+from short_run import settings_of
+from slurm_lab import LAB, Cluster, alone, lab_of, log_of, ranks_on, send, wait_for_block, write
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def cluster(binary) -> Iterator[Cluster]:
 @pytest.fixture
 def sweep(tiny_folder) -> dict:
     """Settings of some seconds' work in sixteen units; written by `write`."""
-    return settings_of(tiny_folder("llama"))
+    return settings_of(tiny_folder("llama"), "slurm", steps=200)
 
 
 @pytest.mark.parametrize(("mpi", "protocol"), [("openmpi", "pmix"), ("mpich", "pmi2")])

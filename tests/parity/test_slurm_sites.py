@@ -12,7 +12,8 @@ from pathlib import Path
 import h5py
 import pytest
 from product import hashes
-from slurm_lab import Cluster, alone, lab_of, log_of, settings_of, wait_for_block, write
+from short_run import settings_of
+from slurm_lab import Cluster, alone, lab_of, log_of, wait_for_block, write
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of version 1
 OWN_NAMES = pytest.mark.skipif(os.geteuid() != 0, reason="nodes have host names of their own where root starts them")
@@ -53,7 +54,7 @@ def cluster(binary) -> Iterator[Cluster]:
 @pytest.fixture
 def sweep(tiny_folder) -> dict:
     """Settings of some seconds' work in sixteen units; written by `write`."""
-    return settings_of(tiny_folder("llama"))
+    return settings_of(tiny_folder("llama"), "slurm", steps=200)
 
 
 def run_job(cluster: Cluster, folder: Path, *options: str, more: tuple[str, ...] = ()) -> dict[str, str]:

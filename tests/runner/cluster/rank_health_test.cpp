@@ -89,5 +89,15 @@ TEST(RankHealth, BenchesARankThatFailsBlockAfterBlock) {
   EXPECT_TRUE(health.all_benched());
 }
 
+/// A block that was on its way when its rank was benched may still go well.
+TEST(RankHealth, WaitsForNoBenchedRank) {
+  RankHealth health(4);
+  for (int block = 0; block < blocks_until_benched; ++block) health.went_wrong(3);
+  health.went_well(3);
+  health.may_try_again(0, 7);
+  health.may_try_again(1, 7);
+  EXPECT_TRUE(health.may_compute(2, 7, RankHealth::Elsewhere::none));
+}
+
 }  // namespace
 }  // namespace tributary
