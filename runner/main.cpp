@@ -105,7 +105,7 @@ int act(CLI::App& app, CommandLine& line) {
     try {
       const bool finalize = app.got_subcommand("finalize");
       const int code = finalize ? finalize_command(line.run.out, world) : run_command(line.run, world);
-      return world.rank() == 0 ? code : exit_done;  // launchers kill the other ranks when one leaves with an error
+      return world.exit_code_here(code);
     } catch (const std::exception& error) {
       if (world.is_null()) throw;
       end_all_ranks(world, error);

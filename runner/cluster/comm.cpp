@@ -52,6 +52,7 @@ int to_count(std::int64_t bytes) {
 
 struct Communicator::Ranks {
   const MpiLayer& mpi;
+  Mpi::Leaving leaving;
   MpiRanks here{};
 };
 
@@ -170,6 +171,11 @@ void Communicator::require_no_trouble() const {
   throw RankFailed(text);
 }
 
+int Communicator::exit_code_here(int code) const {
+  const bool tells = !ranks_ || rank() == 0 || ranks_->leaving == Mpi::Leaving::every_rank;
+  return tells ? code : 0;
+}
+
 void Communicator::abort(int exit_code) const {
   std::fflush(nullptr);
   if (ranks_) mpi().abort(exit_code);
@@ -191,7 +197,8 @@ Terminal own_terminal() {
 ScopedMpi::ScopedMpi() : exceptions_at_start_(std::uncaught_exceptions()) {
   const Launch launch = launched_by([](const char* name) { return std::getenv(name); }, own_terminal());
   if (launch.alone()) return;
-  auto ranks = std::make_shared<Communicator::Ranks>(Communicator::Ranks{open_mpi_layer(launch)});
+  const OpenedMpi opened = open_mpi_layer(launch);
+  auto ranks = std::make_shared<Communicator::Ranks>(Communicator::Ranks{opened.layer, opened.mpi.leaving});
   check_mpi(ranks->mpi.start(&ranks->here));
   if (launch.processes > 1 && ranks->here.size != launch.processes) {
     throw UserError(

@@ -77,6 +77,8 @@ class Communicator {
   /// Rank 0: throws RankFailed when another rank has reported trouble.
   void require_no_trouble() const;
 
+  /// What this rank leaves with when all end in good order with this code, so that the launcher gives it back.
+  [[nodiscard]] int exit_code_here(int code) const;
   /// Ends all ranks at once with this exit code. For the top of the program only.
   [[noreturn]] void abort(int exit_code) const;
 

@@ -123,8 +123,10 @@ std::vector<std::string_view> asked_for(std::string_view name) {
 
 const std::vector<Mpi>& known_mpis() {
   static const std::vector<Mpi> rows{
-      {"openmpi", "Open MPI", "Debian: libopenmpi-dev"}, {"mpich", "MPICH", "Debian: libmpich-dev"},
-      {"intelmpi", "Intel MPI", "usually a module"},     {"craympich", "Cray MPICH", "usually a module"},
+      {"openmpi", "Open MPI", "Debian: libopenmpi-dev"},
+      {"mpich", "MPICH", "Debian: libmpich-dev", Mpi::Leaving::every_rank},
+      {"intelmpi", "Intel MPI", "usually a module"},
+      {"craympich", "Cray MPICH", "usually a module"},
       {"mvapich", "MVAPICH", "usually a module"},
   };
   return rows;

@@ -18,6 +18,9 @@ struct Mpi {
   std::string_view name;
   std::string_view title;
   std::string_view get;  //!< how to get it
+  /// Which ranks leave with the exit code of a run. One is enough, and most launchers kill the others when one leaves
+  /// with an error; but MPICH's, once it has passed on a signal, may give back the code of any.
+  enum class Leaving { first_rank, every_rank } leaving = Leaving::first_rank;
 };
 const std::vector<Mpi>& known_mpis();
 

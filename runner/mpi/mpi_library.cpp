@@ -54,13 +54,13 @@ const MpiLayer* open_library(const Mpi& mpi, const fs::path& file, std::string& 
 
 }  // namespace
 
-const MpiLayer& open_mpi_layer(const Launch& launch) {
+OpenedMpi open_mpi_layer(const Launch& launch) {
   std::vector<std::string> problems;
   std::error_code ignored;
   for (const std::string_view name : launch.mpis) {
     if (!fs::exists(library_of(name), ignored)) continue;
     if (const MpiLayer* const layer = open_library(row_of(name), library_of(name), problems.emplace_back())) {
-      return *layer;
+      return {row_of(name), *layer};
     }
   }
   if (problems.empty()) {

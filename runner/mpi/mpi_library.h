@@ -9,8 +9,13 @@
 
 namespace tributary {
 
+struct OpenedMpi {
+  const Mpi& mpi;
+  const MpiLayer& layer;
+};
+
 /// Opens the first of the launch's MPIs that can be used, for the rest of the process: no two MPIs may meet in one.
 /// Libraries lie in `lib/tributary` beside the program or beside its folder. Throws UserError with what is missing.
-const MpiLayer& open_mpi_layer(const Launch& launch);
+OpenedMpi open_mpi_layer(const Launch& launch);
 
 }  // namespace tributary

@@ -60,12 +60,14 @@ def test_signals_stop_and_the_same_command_goes_on(number, work, peace):
     assert hashes(work.out / "results.h5") == peace
 
 
-@pytest.mark.parametrize("mpi", ["openmpi", "mpich"])
-def test_signals_reach_all_ranks(mpi, work, peace):
+@pytest.mark.parametrize(
+    ("mpi", "number"), [("openmpi", signal.SIGUSR1), ("mpich", signal.SIGUSR1), ("mpich", signal.SIGTERM)]
+)
+def test_signals_reach_all_ranks(mpi, number, work, peace):
     """mpirun passes them on, and gives back 75."""
     running = work.start(ranks=3, mpi=mpi, env=mpi_environment(work.folder / "session"), start_new_session=True)
     work.wait_for_units(3)
-    running.send_signal(signal.SIGUSR1)
+    running.send_signal(number)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 75, errors
     assert not processes_of(work.binary)
