@@ -95,6 +95,11 @@ void plan_command(const RunArguments& arguments) {
       if (pass.memory.expected_peak >= largest.memory.expected_peak) largest = pass;
     }
     notes.insert(group.notes.begin(), group.notes.end());
+    if (group.runs.size() > 1) {
+      notes.insert(
+          "runs are computed together where they can share what they compute; in a Slurm array each computes "
+          "all of its own");
+    }
   }
   std::cout << '\n';
   for (const std::string& note : notes) std::cout << "note: " << note << "\n\n";

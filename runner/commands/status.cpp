@@ -14,6 +14,7 @@
 #include "common/text.h"
 #include "io/results.h"
 #include "runner/commands/duration.h"
+#include "runner/commands/sweep_folder.h"
 #include "runner/journal/folder_lock.h"
 #include "runner/journal/state_file.h"
 
@@ -23,8 +24,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double quiet_for_long = 60;  // seconds after which silence is worth a line
-
-void ignore(const std::string&) {}
 
 /// A file that may be rewritten or removed at this moment; null when it cannot be read.
 Json read_json(const std::filesystem::path& file) {
@@ -99,7 +98,7 @@ void show_state(const RunState& state, bool running) {
 std::vector<GroupStatus> status_of(const std::filesystem::path& out) {
   const std::filesystem::path journal = journal_path(out);
   std::vector<GroupStatus> groups;
-  for (const JournalGroup& group : journalled_groups(journal, ignore)) {
+  for (const JournalGroup& group : journalled_groups(journal, warn_user)) {
     GroupStatus status;
     for (const JournalledRun& run : group.runs) {
       status.runs.push_back({run.folder, std::filesystem::exists(results_path(out / run.folder))});

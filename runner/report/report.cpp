@@ -39,17 +39,22 @@ void require_inside(const std::filesystem::path& file, const std::string& name) 
                                      "folders that are there will do)");
 }
 
-/// Folders of runs: those that the sweep named, in its order, then whatever else holds results.
-std::vector<std::string> run_folders(const std::filesystem::path& folder, std::string& title) {
+/// Folders of runs: those that the sweep named, in its order, then whatever else holds results. found: gets the sweep's
+/// title, and a note where the sweep's own list cannot be read.
+std::vector<std::string> run_folders(const std::filesystem::path& folder, Findings& found) {
   std::vector<std::string> names;
   if (std::filesystem::exists(names_path(folder))) {
     try {
       const nlohmann::json json = nlohmann::json::parse(read_file(names_path(folder).string()));
-      title = json.at("name").get<std::string>();
+      const auto title = json.at("name").get<std::string>();
       names = json.at("runs").get<std::vector<std::string>>();
       for (const std::string& name : names) require_inside(names_path(folder), name);
+      found.title = title;
     } catch (const nlohmann::json::exception&) {
       names.clear();  // the folders themselves will do
+      found.notes.push_back(names_path(folder).string() +
+                            " is damaged: runs of the sweep that have no results yet are not named; `run` writes it "
+                            "again when it has something to compute");
     }
   }
   std::set<std::string> others;
@@ -71,7 +76,7 @@ Findings find_results(const std::filesystem::path& folder) {
   }
   Findings found;
   found.title = std::filesystem::absolute(folder / ".").parent_path().filename().string();
-  const std::vector<std::string> folders = run_folders(folder, found.title);
+  const std::vector<std::string> folders = run_folders(folder, found);
   const bool single = folders.size() == 1 && folders.front() == ".";
   found.kind = single || folders.empty() ? Document::Kind::run : Document::Kind::sweep;
   for (const std::string& name : folders) {

@@ -19,6 +19,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::vector<std::string_view> split(const std::string& regex, SplitBehavior behavior, std::string_view text,
                                     SplitOn on = SplitOn::matches) {
@@ -114,6 +115,17 @@ TEST(RegexDialect, RefusesWhatTheTwoEnginesReadDifferently) {
       EXPECT_THAT(error.what(), HasSubstr(named)) << pattern;
       EXPECT_EQ(error.problems().at(0).where, "tokenizer.json");
     }
+  }
+}
+
+TEST(RegexDialect, APatternBeyondOurLimitsIsNotCalledWrong) {
+  const std::string deep = std::string(300, '(') + "a" + std::string(300, ')');
+  try {
+    Pattern::from_regex(deep, "tokenizer.json");
+    FAIL() << "accepted";
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("beyond what this program's regular expressions can hold"));
+    EXPECT_THAT(error.what(), Not(HasSubstr("correct it")));
   }
 }
 

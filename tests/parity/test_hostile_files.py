@@ -117,6 +117,23 @@ def test_a_list_of_runs_that_names_what_is_not_there_yet(binary, finished, tmp_p
     assert "run 'method=relp' is not finished" in done.stdout
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 3, "runs": 3}', '{"name": "sweep", "runs": [1]}', "\xff"])
+def test_a_damaged_list_of_runs_is_spoken_of(text, binary, finished, tmp_path):
+    """The report names what it found and says what it cannot know; status does not pass over a group in silence."""
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    names = out / "sweep.json"
+    names.write_text(text, encoding="latin-1")
+    done = tributary(binary, tmp_path, "report", out)
+    assert done.returncode == 0, done.stderr
+    assert "sweep.json is damaged" in done.stdout
+
+    (group,) = out.glob("journal/*/group.json")
+    group.write_text(text, encoding="latin-1")
+    done = tributary(binary, tmp_path, "status", out)
+    assert "group.json is damaged" in done.stderr
+
+
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202e"
 SHOWN = "\\x1b]0;owned\\x07\\x1b[2J\\u202e"
 

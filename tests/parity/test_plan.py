@@ -194,6 +194,7 @@ def test_the_lines_name_scripts_that_are_there(where, bench, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "sbatch " in line]
     assert len(lines) == 2 and "--array=0-1" in lines[1]
+    assert "in a Slurm array each computes all of its own" in done.stdout
     for line in lines:
         program, *words = submitted(line, folder if where != "sources" else tmp_path)
         script = next(word for word in words if word.endswith(".sbatch"))

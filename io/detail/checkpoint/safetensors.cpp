@@ -161,6 +161,16 @@ Entry parse_entry(const std::string& file, const std::string& name, const json& 
   return entry;
 }
 
+/// Free words of whoever wrote the file; nothing is read from them, but the format allows no others.
+void check_metadata(const std::string& file, const json& metadata) {
+  const bool words = metadata.is_object() &&
+                     std::all_of(metadata.begin(), metadata.end(), [](const json& value) { return value.is_string(); });
+  if (words) return;
+  throw UserError(file,
+                  "\"__metadata__\" in its header is no list of names with strings; the file is damaged, fetch or "
+                  "write it again");
+}
+
 /// The format allows neither gaps nor overlaps: a byte that no tensor owns could hide anything.
 void check_tiling(const std::string& file, std::vector<Entry>& entries, std::uint64_t data_bytes) {
   std::sort(entries.begin(), entries.end(),
@@ -199,7 +209,11 @@ SafetensorsContent read_safetensors(std::span<const std::byte> bytes, const std:
   const std::uint64_t data_bytes = bytes.size() - length_bytes - length;
   std::vector<Entry> entries;
   for (const auto& [tensor, value] : header.items()) {
-    if (tensor != "__metadata__") entries.push_back(parse_entry(name, tensor, value, data_bytes));
+    if (tensor == "__metadata__") {
+      check_metadata(name, value);
+    } else {
+      entries.push_back(parse_entry(name, tensor, value, data_bytes));
+    }
   }
   check_tiling(name, entries, data_bytes);
 

@@ -97,6 +97,22 @@ class Searcher {
   std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data_;
 };
 
+/// Refusals of patterns that may be right all the same: too long, too deep, too large when compiled.
+bool is_limit(int compile_error) {
+  switch (compile_error) {
+    case PCRE2_ERROR_PARENTHESES_NEST_TOO_DEEP:
+    case PCRE2_ERROR_PATTERN_TOO_LARGE:
+    case PCRE2_ERROR_PATTERN_TOO_COMPLICATED:
+    case PCRE2_ERROR_LOOKBEHIND_TOO_COMPLICATED:
+    case PCRE2_ERROR_LOOKBEHIND_TOO_LONG:
+    case PCRE2_ERROR_PATTERN_STRING_TOO_LONG:
+    case PCRE2_ERROR_HEAP_FAILED:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 Pattern Pattern::from_regex(std::string_view regex, const std::string& where) {
@@ -116,8 +132,13 @@ Pattern::Pattern(const std::string& pcre2_pattern, const std::string& where) : s
   PCRE2_SIZE offset = 0;
   pcre2_code* code = pcre2_compile(units(source_), source_.size(), kCompileOptions, &error, &offset, context.get());
   if (code == nullptr) {
-    throw UserError(where, "the pattern " + shown_pattern(source_) + " is not a regular expression (" +
-                               error_message(error) + " at byte " + std::to_string(offset) + "); correct it");
+    const std::string reason = " (" + error_message(error) + " at byte " + std::to_string(offset) + "); ";
+    if (is_limit(error)) {
+      throw UserError(where, "the pattern " + shown_pattern(source_) + " is beyond what this program's regular " +
+                                 "expressions can hold" + reason + "the tokenizer cannot be used here");
+    }
+    throw UserError(where,
+                    "the pattern " + shown_pattern(source_) + " is not a regular expression" + reason + "correct it");
   }
   code_.reset(code, pcre2_code_free);
   // Where there is no compiled matching the same pattern runs interpreted, only slower.
