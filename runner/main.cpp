@@ -101,6 +101,7 @@ int act(CLI::App& app, CommandLine& line) {
   } else {
     line.run.order = line.hand_out == "planned" ? Order::Planned : Order::Shuffled;
     const ScopedMpi mpi;
+    name_files_on_bus_errors();  // once more: MPI's network library has put a handler of its own in place
     const Communicator& world = mpi.world();
     try {
       const bool finalize = app.got_subcommand("finalize");

@@ -7,7 +7,8 @@
 namespace tributary {
 
 /// From now on that signal says which file it was, in one line on standard error, and ends the process with
-/// exit_files_changed. To be called before MPI starts, whose own handlers do not replace one.
+/// exit_files_changed. To be called before MPI starts, for Open MPI puts a handler of its own in place where there is
+/// none, and again once it has started, for UCX, which MPICH and Open MPI send with, replaces what is there.
 void name_files_on_bus_errors();
 
 }  // namespace tributary

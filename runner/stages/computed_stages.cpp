@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "io/checkpoint.h"
 #include "runner/cluster/stage.h"
 #include "runner/cluster/stopping.h"
 #include "runner/journal/spent_time.h"
@@ -80,10 +81,22 @@ StageResult ComputedStages::unless_changed(const std::function<StageResult()>& r
   return result;
 }
 
+/// What goes wrong after a change is told once, as the change, when the stage ends.
+void ComputedStages::warn_unless_changed(const std::string& text) const {
+  if (!options_.stage.on_warning) return;
+  try {
+    options_.require_unchanged();
+  } catch (const CheckpointChanged&) {
+    return;
+  }
+  options_.stage.on_warning(text);
+}
+
 StageResult ComputedStages::result_of(const Stage& stage) const {
   StageStore store(comm_, journal_, stage);
   StageOptions options = options_.stage;
   options.name = stage.name;
+  options.on_warning = [this](const std::string& text) { warn_unless_changed(text); };
   options.write = [&](const BlockResult& block) {
     options_.require_unchanged();
     store.write(block);

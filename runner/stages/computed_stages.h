@@ -37,6 +37,7 @@ class ComputedStages : public StageSource {
 
  private:
   [[nodiscard]] StageResult unless_changed(const std::function<StageResult()>& run) const;
+  void warn_unless_changed(const std::string& text) const;
   [[nodiscard]] UnitResult with_less_memory(const ComputeUnit& compute, std::int64_t unit, int worker) const;
 
   const Communicator& comm_;

@@ -78,14 +78,17 @@ def copy_over(work: Work) -> None:
     weights(work).write_bytes(other_weights(work))
 
 
-ALONE = [(change, 1) for change in (overwrite, overwrite_behind_old_times, cut, empty, copy_over)]
+ALONE = [(change, 1, "") for change in (overwrite, overwrite_behind_old_times, cut, empty, copy_over)]
 
 
-@pytest.mark.parametrize(("change", "ranks"), [*ALONE, (overwrite, 2), (cut, 2)])
-def test_a_checkpoint_that_changes_ends_the_run(change, ranks, work, truth):
+TOGETHER = [(change, 2, mpi) for change in (overwrite, cut) for mpi in ("openmpi", "mpich")]
+
+
+@pytest.mark.parametrize(("change", "ranks", "mpi"), [*ALONE, *TOGETHER])
+def test_a_checkpoint_that_changes_ends_the_run(change, ranks, mpi, work, truth):
     """The file is named, no results are written, and what was finished before is kept and right."""
     original = weights(work).read_bytes()
-    running = work.start(ranks=ranks, env=mpi_environment(work.folder / "session"), start_new_session=True)
+    running = work.start(ranks=ranks, mpi=mpi, env=mpi_environment(work.folder / "session"), start_new_session=True)
     work.wait_for_units(3)
     change(work)
     try:
@@ -96,6 +99,7 @@ def test_a_checkpoint_that_changes_ends_the_run(change, ranks, work, truth):
     assert str(weights(work)) in errors, errors
     assert "put the file back" in errors.lower()
     assert "disturbs nobody" in errors
+    assert "tributary: warning" not in errors, "what follows from the change is no news"
     assert running.returncode == 74, errors
     assert not (work.out / "results.h5").exists()
 
