@@ -20,13 +20,16 @@ at::Tensor effects_of(const Transformer& model, const std::vector<Neuron>& neuro
   std::vector<at::Tensor> columns;
   for (const Neuron& neuron : neurons) {
     const at::Tensor index = detail::staged(std::vector<std::int64_t>{neuron.index}, model.options());
-    columns.push_back(model.mlp_writer(neuron.layer).columns(index, model.score_type()));
+    const Writer writer = model.mlp_writer(neuron.layer);
+    columns.push_back(writer.columns(index, model.score_type()) * writer.gains(model.score_type()));
   }
   at::Tensor w = at::cat(columns);  // [neuron, d_model]
   if (model.architecture().final_norm.kind == NormKind::layer) {
     w = w - w.to(at::kDouble).mean(-1, /*keepdim=*/true).to(w.scalar_type());
   }
-  const at::Tensor rows = detail::padded_copy(w * weights.final_norm_weight, model.options());
+  at::Tensor gain = weights.final_norm_weight.to(w.scalar_type()) + model.architecture().final_norm.gain_offset;
+  if (model.architecture().logit_multiplier != 1) gain = gain * model.architecture().logit_multiplier;
+  const at::Tensor rows = detail::padded_copy(w * gain, model.options());
   return detail::used(at::linear(rows, weights.unembedding), w.size(0)).to(at::kCPU, at::kDouble);
 }
 

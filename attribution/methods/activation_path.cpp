@@ -22,7 +22,7 @@ ActivationPath::ActivationPath(const BaseRuns& runs, std::int64_t base_group, do
       flops_(flops) {
   for (std::int64_t l = 0; l < layers.count(); ++l) {
     const std::int64_t layer = layers.first + l;
-    lines_.emplace_back(runs.model().mlp_writer(layer), runs.resid_post(base_group, layer),
+    lines_.emplace_back(runs.model().mlp_writer(layer), runs.mlp_written(base_group, layer),
                         differences[static_cast<std::size_t>(l)]);
   }
 }
@@ -33,7 +33,7 @@ struct ActivationPath::LayerPoints {
   at::Tensor pairs;     // [point] int64
   at::Tensor distance;  // [point, 1, 1] from the base run
   Indices indices;      // of the points in the caller's list
-  at::Tensor gradient;  // dm/dresid_post [point, suffix, d_model], once it is known
+  at::Tensor gradient;  // dm/dw [point, suffix, d_model], w the writer's input, once it is known
 };
 
 /// A network call: its layers' points, and the finished pass through the blocks above them.
@@ -125,7 +125,8 @@ void ActivationPath::run(const std::vector<PathPoint>& points, const Indices& ca
     for (LayerPoints& here : above.layers) {
       if (layers_.first + here.l + 1 != block) continue;
       const std::int64_t count = here.pairs.size(0);
-      here.gradient = gradient.narrow(0, gradient.size(0) - count, count).clone();
+      const at::Tensor own = gradient.narrow(0, gradient.size(0) - count, count);
+      here.gradient = line(here.l).to_input(here.pairs, here.distance, own, norm_derivative()).clone();
     }
   };
   const auto count = static_cast<std::int64_t>(call.size());
@@ -147,13 +148,18 @@ void ActivationPath::visit_base(const std::vector<PathPoint>& points, const Indi
                                 const Visit& visit) const {
   if (indices.empty()) return;
   std::vector<at::Tensor> rows{runs_.metric(base_group_).to(at::kDouble)};
-  for (std::int64_t l = 0; l < layers_.count(); ++l) rows.push_back(line(l).slopes(base_gradient(l)));
+  std::vector<at::Tensor> gradients;  // [l] of [pair, suffix, d_model]
+  for (std::int64_t l = 0; l < layers_.count(); ++l) {
+    gradients.push_back(line(l).to_input(base_gradient(l), norm_derivative()));
+    rows.push_back(line(l).slopes(gradients.back()));
+  }
   const at::Tensor numbers = at::stack(rows).cpu();  // [1 + layer, pair]
   for (const std::size_t i : indices) {
     const std::int64_t l = points[i].example / runs_.pairs();
     const std::int64_t pair = points[i].example % runs_.pairs();
     const double* column = numbers.const_data_ptr<double>() + pair;
-    visit(i, {column[0], column[(l + 1) * runs_.pairs()], {}, base_gradient(l).narrow(0, pair, 1), {}});
+    const at::Tensor& gradient = gradients[static_cast<std::size_t>(l)];
+    visit(i, {column[0], column[(l + 1) * runs_.pairs()], {}, gradient.narrow(0, pair, 1), {}});
   }
 }
 

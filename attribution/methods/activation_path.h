@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The paths of IG-activations: do a^l = (1 - alpha) start + alpha end, all positions and neurons of layer l jointly,
-// everything below as in the base run. What such a path is in the residual stream, the layer's writer knows (a straight
-// line); so only the blocks above are computed, and gradients are averaged in the stream. Paths of all layers are one
+// everything below as in the base run. The path is straight in the writer's input (of most families in the residual
+// stream too); so only the blocks above are computed, and gradients are averaged there. Paths of all layers are one
 // PathNetwork, so that layers share the passes through the blocks above them.
 #pragma once
 
@@ -38,14 +38,13 @@ class ActivationPath : public PathNetwork {
   [[nodiscard]] std::int64_t example(std::int64_t l, std::int64_t pair) const { return l * runs_.pairs() + pair; }
   [[nodiscard]] std::int64_t examples() const { return layers_.count() * runs_.pairs(); }
 
-  /// Samples have gradients of the residual stream after the layer [1, suffix, d_model]: to_neurons makes the neurons'
-  /// of them.
+  /// Samples have gradients of the layer's writer's input [1, suffix, d_model]: to_neurons makes the neurons' of them.
   void evaluate(const std::vector<PathPoint>& points, const Visit& visit) const override;
 
   /// m of each point, by forward passes alone.
   [[nodiscard]] std::vector<double> metrics(const std::vector<PathPoint>& points) const;
 
-  /// dm/da [pair, pos, neuron] in score dtype from gradients of the stream after the layer [pair, suffix, d_model].
+  /// dm/da [pair, pos, neuron] in score dtype from gradients of the layer's writer's input [pair, suffix, d_model].
   [[nodiscard]] at::Tensor to_neurons(std::int64_t l, const at::Tensor& gradients) const;
 
  private:
@@ -59,6 +58,9 @@ class ActivationPath : public PathNetwork {
   void run(const std::vector<PathPoint>& points, const Indices& call, const Visit& visit) const;
   void visit_base(const std::vector<PathPoint>& points, const Indices& indices, const Visit& visit) const;
   [[nodiscard]] const WriterLine& line(std::int64_t l) const { return lines_[static_cast<std::size_t>(l)]; }
+  [[nodiscard]] Derivative norm_derivative() const {
+    return rules_.has(Rule::norm) ? Derivative::replaced : Derivative::plain;
+  }
   [[nodiscard]] const at::Tensor& base_gradient(std::int64_t l) const {
     return base_gradients_[static_cast<std::size_t>(layers_.first + l)];
   }

@@ -111,9 +111,13 @@ Fired count_fired(const Transformer& model, std::int64_t blocks) {
   const Pass pass = model.forward(std::move(batch), forward);
   Fired fired;
   BackwardOptions backward;
-  backward.rules = Rules::all();
+  backward.rules = Rules::all().with(Rule::softcap);
   backward.fired = &fired;
-  const LogitDirections directions{{}, at::ones({1, 1, a.d_model}, model.score_options())};
+  LogitDirections directions{{}, at::ones({1, 1, a.d_model}, model.score_options()), {}};
+  if (a.logit_softcap) {  // a direction a token
+    directions.rows = directions.rows.unsqueeze(2);
+    directions.coefficients = at::ones({1}, model.score_options());
+  }
   model.backward(pass, {0, 1}, model.metric_gradient(pass.resid, directions, backward), backward);
   return fired;
 }

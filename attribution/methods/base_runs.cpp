@@ -51,6 +51,19 @@ at::Tensor BaseRuns::resid_post(std::int64_t group, std::int64_t layer) const {
   return detail::at_all_positions(pass_.resid.narrow(0, group * pairs(), pairs()), suffix());
 }
 
+WrittenStream BaseRuns::mlp_written(std::int64_t group, std::int64_t layer) const {
+  const BlockTape& tape = pass_.blocks[static_cast<std::size_t>(layer)];
+  if (!tape.mlp_written.input.defined()) return {resid_post(group, layer), {}};
+  const bool trimmed = layer + 1 == model_->architecture().layers();
+  const std::int64_t positions = trimmed ? directions_.reads.kept() : suffix();
+  const auto of_group = [&](const at::Tensor& rows) {
+    const std::int64_t first = (trimmed ? 0 : pass_.prefix_rows) + group * pairs() * positions;
+    const at::Tensor own = rows.narrow(0, first, pairs() * positions).unflatten(0, {pairs(), positions});
+    return detail::at_all_positions(own, suffix());
+  };
+  return {of_group(tape.mlp_stream), of_group(tape.mlp_written.input)};
+}
+
 at::Tensor BaseRuns::metric(std::int64_t group) const { return metric_.narrow(0, group * pairs(), pairs()); }
 
 BaseGradients BaseRuns::gradients(std::int64_t group, Rules rules, Flops* flops) const {

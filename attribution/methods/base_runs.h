@@ -44,6 +44,8 @@ class BaseRuns {
   [[nodiscard]] at::Tensor neurons(std::int64_t group, std::int64_t layer) const;
   /// The residual stream after a layer [pair, suffix, d_model]; after the last one, zero but for the kept positions.
   [[nodiscard]] at::Tensor resid_post(std::int64_t group, std::int64_t layer) const;
+  /// What a layer's MLP met when it added to the stream; where it has a norm there, the pass needs a tape.
+  [[nodiscard]] WrittenStream mlp_written(std::int64_t group, std::int64_t layer) const;
   /// m [pair], score dtype.
   [[nodiscard]] at::Tensor metric(std::int64_t group) const;
 

@@ -41,8 +41,9 @@ at::Tensor exact_patching(const BaseRuns& runs, std::int64_t base_group, const s
   }
   const at::Tensor index = detail::staged(indices, difference.options());
   const at::Tensor patched = patched_positions(neurons, runs.length() - positions, positions).to(difference.options());
-  const at::Tensor columns = model.mlp_writer(layer).columns(index, model.score_type());  // [neuron, d_model]
-  const at::Tensor resid = runs.resid_post(base_group, layer);                            // [pair, suffix, d_model]
+  const Writer writer = model.mlp_writer(layer);
+  const at::Tensor columns = writer.columns(index, model.score_type());  // [neuron, d_model]
+  const WrittenStream base = runs.mlp_written(base_group, layer);
   const double sign = direction == Direction::clean ? -1 : 1;
   const std::int64_t most = batching.sequences(runs.suffix());
   std::vector<at::Tensor> effects;  // a pair each [n]
@@ -52,9 +53,9 @@ at::Tensor exact_patching(const BaseRuns& runs, std::int64_t base_group, const s
     for (std::int64_t first = 0; first < count; first += most) {
       batching.pause();
       const std::int64_t width = std::min(most, count - first);
-      at::Tensor states = resid[pair].unsqueeze(0).repeat({width, 1, 1});  // [neuron, suffix, d_model]
-      states.narrow(1, runs.suffix() - positions, positions)
-          .add_(amount.narrow(0, first, width).unsqueeze(2) * columns.narrow(0, first, width).unsqueeze(1));
+      const at::Tensor step =
+          amount.narrow(0, first, width).unsqueeze(2) * columns.narrow(0, first, width).unsqueeze(1);
+      const at::Tensor states = writer.moved(base.repeat(pair, width), step);  // [neuron, suffix, d_model]
       Batch batch;
       batch.length = runs.length();
       batch.suffix = runs.suffix();

@@ -13,7 +13,7 @@
 
 namespace tributary {
 
-enum class NormKind { rms, layer };
+enum class NormKind { none, rms, layer };
 enum class MlpKind { gated, plain };
 enum class Activation : std::int32_t { silu, gelu_erf, gelu_tanh, relu };
 enum class RotaryScaling { none, linear, llama3 };
@@ -33,12 +33,19 @@ struct Rotary {
 struct NormSpec {
   NormKind kind = NormKind::rms;
   double epsilon = 1e-5;
+  double gain_offset = 0;  //!< what is added to the stored weights (Gemma stores w of 1 + w)
 };
+
+/// What queries and keys are normalised over, before they are turned by their positions.
+enum class QueryKeyNorm { none, per_head, full_width };
 
 struct AttentionSpec {
   double scale = 1;                    //!< of the product of a query and a key, before the softmax
+  std::optional<double> softcap;       //!< scaled scores s become cap · tanh(s / cap), before the mask
   std::optional<std::int64_t> window;  //!< positions that a query sees, itself included; none: all before it
   std::optional<std::size_t> rotary;   //!< which of Architecture::rotaries turns queries and keys; none: they stay
+  QueryKeyNorm query_key_norm = QueryKeyNorm::none;
+  NormSpec query_key{};  //!< that norm
 };
 
 struct MlpSpec {
@@ -46,12 +53,22 @@ struct MlpSpec {
   Activation activation = Activation::silu;
 };
 
-/// One block: resid_mid = resid_pre + attention(norm(resid_pre)), resid_post = resid_mid + mlp(norm(resid_mid)).
+/// What the MLP reads: the stream with the attention's output in it, or the stream that the attention reads too.
+enum class Residual { sequential, parallel };
+
+/// One block. A sub-block adds multiplier · post_norm(W v) to the stream, v being the input of its last matrix:
+///   sequential: resid_mid = resid_pre + attention(norm(resid_pre)), resid_post = resid_mid + mlp(norm(resid_mid))
+///   parallel:   resid_post = resid_pre + attention(norm(resid_pre)) + mlp(norm(resid_pre))
+/// A norm of kind none leaves what it would read as it is.
 struct BlockSpec {
-  NormSpec attention_norm;
-  AttentionSpec attention;
-  NormSpec mlp_norm;
-  MlpSpec mlp;
+  NormSpec attention_norm{};
+  AttentionSpec attention{};
+  NormSpec attention_post_norm{NormKind::none};
+  NormSpec mlp_norm{};
+  MlpSpec mlp{};
+  NormSpec mlp_post_norm{NormKind::none};
+  Residual residual = Residual::sequential;
+  double multiplier = 1;  //!< of what attention and MLP add to the stream
 };
 
 struct Architecture {
@@ -65,10 +82,15 @@ struct Architecture {
   std::int64_t vocabulary = 0;
   std::int64_t max_positions = 0;
 
-  bool learned_positions = false;  //!< a position's own embedding is added to its token's
+  double embedding_multiplier = 1;  //!< of token embeddings, where they enter the stream
+  /// network: the multiplier is rounded to the network's dtype first (Gemma keeps it in a buffer of that dtype)
+  enum class Precision { exact, network } embedding_multiplier_precision = Precision::exact;
+  bool learned_positions = false;   //!< a position's own embedding is added to its token's
   std::vector<Rotary> rotaries;    //!< that blocks refer to
   std::vector<BlockSpec> blocks;   //!< one a layer, the lowest first
   NormSpec final_norm;
+  double logit_multiplier = 1;            //!< of the unembedding's products
+  std::optional<double> logit_softcap{};  //!< logits z become cap · tanh(z / cap), after the multiplier
   bool tied_embeddings = false;  //!< the unembedding is the embedding
 
   [[nodiscard]] std::int64_t layers() const { return static_cast<std::int64_t>(blocks.size()); }

@@ -4,11 +4,14 @@
 // One block from top to bottom, with the names of forward.cpp; d… is dm/d…, and gradient_ is d of the residual stream,
 // which passes through each addition unchanged and gains what comes back through the sub-block:
 //
-//   da               = W_downᵀ · dresid                     dresid is dresid_post, then dresid_mid, then dresid_pre
+//   dw               = multiplier · post_norm'(dresid)                rule: norm; w is W_down · a + b_down
+//   da               = W_downᵀ · dw                         dresid is dresid_post, then dresid_mid, then dresid_pre
 //   dpre_activations = act'(gate) ⊙ up ⊙ da | act(gate) ⊙ da          rules: activation, half
 //   dresid          += norm'(W_inᵀ · dpre_activations)                rule: norm
-//   dz               = W_Oᵀ · dresid
-//   dquery | dkey_value = attention'(dz)                              rule: attention; turned back by their positions
+//   dw               = multiplier · post_norm'(dresid)                rule: norm; w is W_O · z + b_O
+//   dz               = W_Oᵀ · dw                            in a parallel block from dresid_post, before the MLP's part
+//   dquery | dkey_value = attention'(dz)                              rules: attention, softcap; turned back by their
+//                                                                     positions, then norm' of queries and keys
 //   dresid          += norm'(W_qkvᵀ · (dquery | dkey_value))          rule: norm
 #include <ATen/core/grad_mode.h>
 
@@ -49,8 +52,11 @@ class BackwardPass {
   void run(const at::Tensor& gradient) {
     start(gradient);
     for (block_ = a_.layers() - 1; block_ >= pass_.first && rows_.sequences > 0; --block_) {
+      const bool parallel = spec().residual == Residual::parallel;
+      at::Tensor dz = parallel ? attention_output() : at::Tensor();
       mlp();
-      attention();
+      if (!parallel) dz = attention_output();
+      attention(dz);
       if (options_.resid_pre) {
         options_.resid_pre(block_, used(gradient_, rows_.rows()).unflatten(0, {-1, rows_.suffix}));
       }
@@ -100,10 +106,20 @@ class BackwardPass {
     return Derivative::replaced;
   }
 
+  /// Through a writer [rows, width of its input], from dresid.
+  [[nodiscard]] at::Tensor written_back(const Writer& writer, const Written& written) const {
+    const std::int64_t rows = rows_.query_rows();
+    if (!writer.has_norm()) return used(writer.pull_back(writer.to_input(operand_, {}, Derivative::plain)), rows);
+    const Written here{{}, taped_queries(written.input), taped_queries(written.mean_rstd)};
+    const at::Tensor dw = row_buffer(rows, a_.d_model, model_.options());
+    used(dw, rows).copy_(writer.to_input(used(operand_, rows), here, derivative(Rule::norm)));
+    return used(writer.pull_back(dw), rows);
+  }
+
   void mlp() {
     const LayerWeights& w = weights();
     const std::int64_t rows = rows_.query_rows();
-    const at::Tensor da = used(w.mlp_writer().pull_back(operand_), rows);  // [rows, neurons]
+    const at::Tensor da = written_back(w.mlp_writer(spec()), tape().mlp_written);  // [rows, neurons]
     const at::Tensor pre_activations = taped_queries(tape().pre_activations);
     const at::Tensor dpre_activations = row_buffer(rows, pre_activations.size(1), model_.options());
     at::Tensor a;
@@ -118,18 +134,27 @@ class BackwardPass {
       options_.neurons(block_, by_sequence(a), by_sequence(da));
     }
     const at::Tensor dnormalised = at::mm(dpre_activations, w.expand_weight);  // [rows, d_model]
-    normalise_backward(used(dnormalised, rows), taped_queries(tape().resid_mid), taped_queries(tape().mlp_mean_rstd),
-                       detail::mlp_norm(spec(), w), derivative(Rule::norm), used(gradient_, rows), operand_rows());
+    normalise_backward(used(dnormalised, rows), taped_queries(tape().mlp_stream), taped_queries(tape().mlp_mean_rstd),
+                       detail::mlp_norm(spec(), w), of_norm(spec().mlp_norm), used(gradient_, rows), operand_rows());
   }
 
-  void attention() {
+  /// The rule's derivative of a norm, where there is one.
+  [[nodiscard]] Derivative of_norm(const NormSpec& norm) const {
+    return norm.kind == NormKind::none ? Derivative::plain : derivative(Rule::norm);
+  }
+
+  /// dz [query rows, heads * d_head] from dresid.
+  [[nodiscard]] at::Tensor attention_output() const {
+    return written_back(weights().attention_writer(spec()), tape().attention_written);
+  }
+
+  void attention(const at::Tensor& dz) {
     const LayerWeights& w = weights();
-    const at::Tensor dz = used(w.attention_writer().pull_back(operand_), rows_.query_rows());
     const at::Tensor dnormalised = rows_.trimmed ? trimmed_projections(dz) : projections(dz);
     if (rows_.trimmed) spread();
     normalise_backward(used(dnormalised, rows_.rows()), taped_rows(tape().resid_pre),
                        taped_rows(tape().attention_mean_rstd), detail::attention_norm(spec(), w),
-                       derivative(Rule::norm), used(gradient_, rows_.rows()), operand_rows());
+                       of_norm(spec().attention_norm), used(gradient_, rows_.rows()), operand_rows());
     if (options_.flops != nullptr) {
       options_.flops->count +=
           backward_flops(a_, spec(), detail::block_work(spec(), pass_.batch, rows_.sequences, rows_.queries));
@@ -170,12 +195,23 @@ class BackwardPass {
                                                       : b.prefix->blocks[static_cast<std::size_t>(block_)];
       detail::add_prefix(attention, b.prefix_length(), prefix, b.pairs.narrow(0, range_.first, rows_.sequences));
     }
-    const Derivative pattern = derivative(Rule::attention);
+    const AttentionSpec& form = spec().attention;
+    const AttentionDerivatives derivatives{derivative(Rule::attention),
+                                           form.softcap ? derivative(Rule::softcap) : Derivative::plain};
+    const bool normed = form.query_key_norm != QueryKeyNorm::none;
+    const Derivative norm = normed ? derivative(Rule::norm) : Derivative::plain;
     const at::Tensor dkey = detail::keys(dkey_value);
-    attend_backward(attention, dz, pattern, dquery, dkey, detail::values(dkey_value));
-    if (pattern == Derivative::replaced) return;  // both gradients are zero, and stay so when turned
+    attend_backward(attention, dz, derivatives, dquery, dkey, detail::values(dkey_value));
+    if (derivatives.pattern == Derivative::replaced) return;  // both gradients are zero, and stay so
     turn_back(dquery, b.length - rows_.queries, rows_.queries);
     turn_back(dkey, b.prefix_length(), rows_.suffix);
+    if (!normed) return;
+    const NormedHeads& query = tape().query_norm;
+    const NormedHeads& key = tape().key_norm;
+    detail::norm_heads_backward(a_, form, {taped_queries(query.input), taped_queries(query.mean_rstd)},
+                                weights().query_norm_weight, norm, dquery);
+    detail::norm_heads_backward(a_, form, {taped_rows(key.input), taped_rows(key.mean_rstd)},
+                                weights().key_norm_weight, norm, dkey);
   }
 
   void turn_back(const at::Tensor& rows, std::int64_t first, std::int64_t positions) const {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "attribution/model/detail/config_reader.h"
+#include "attribution/model/detail/family_row.h"
 #include "common/errors.h"
 #include "common/text.h"
 
@@ -17,156 +18,30 @@ namespace tributary {
 namespace {
 
 using detail::ConfigReader;
+using detail::FamilyRow;
+using detail::Norms;
+using detail::Windows;
 using nlohmann::json;
 
-/// The config keys of the sizes; empty: the family has none.
-struct SizeKeys {
-  std::string layers = "num_hidden_layers";
-  std::string d_model = "hidden_size";
-  std::string heads = "num_attention_heads";
-  std::string kv_heads = "num_key_value_heads";
-  std::string neurons = "intermediate_size";
-  std::string max_positions = "max_position_embeddings";
-};
-
-/// A boolean option that we compute with one value only; absent, it has that value.
-struct RequiredValue {
-  std::string key;
-  bool value;
-};
-
-/// Which blocks see only the latest positions.
-enum class Windows {
-  none,         //!< no block, whatever the config holds
-  every_block,  //!< all of them, `sliding_window` positions
-  upper_blocks  //!< with `use_sliding_window`, those from `max_window_layers` on
-};
-
-/// A row of the table: where a family's weights lie, and what all of its blocks are made of.
-struct FamilyRow {
-  Family family;
-  SizeKeys sizes{};
-  std::int64_t neurons_per_d_model = 0;  //!< the number of neurons where the config does not say it; 0: it must
-  NormKind norm = NormKind::rms;
-  std::string epsilon_key = "rms_norm_eps";
-  double default_epsilon = 1e-6;
-  MlpKind mlp = MlpKind::gated;
-  std::string activation_key = "hidden_act";
-  std::string default_activation = "silu";
-  bool learned_positions = false;  //!< else rotary ones
-  Windows windows = Windows::none;
-  bool tied_by_default = false;
-  std::vector<RequiredValue> required_values{};
-};
-
-/// Which biases a family with Llama's tensor names has; nothing: none.
-struct LlamaBiases {
-  std::optional<Presence> qkv{}, output{}, mlp{};
-};
-
-std::vector<TensorRow> llama_tensors(const LlamaBiases& biases) {
-  const std::string attention = "layers.{}.self_attn.";
-  const std::string mlp = "layers.{}.mlp.";
-  std::vector<TensorRow> rows = {
-      {"embed_tokens.weight", {Slot::embedding}},
-      {"norm.weight", {Slot::final_norm_weight}},
-      {"lm_head.weight", {Slot::unembedding}},
-      {"layers.{}.input_layernorm.weight", {Slot::attention_norm_weight}},
-      {attention + "q_proj.weight", {Slot::query_weight}},
-      {attention + "k_proj.weight", {Slot::key_weight}},
-      {attention + "v_proj.weight", {Slot::value_weight}},
-      {attention + "o_proj.weight", {Slot::output_weight}},
-      {"layers.{}.post_attention_layernorm.weight", {Slot::mlp_norm_weight}},
-      {mlp + "gate_proj.weight", {Slot::gate_weight}},
-      {mlp + "up_proj.weight", {Slot::up_weight}},
-      {mlp + "down_proj.weight", {Slot::down_weight}},
-  };
-  const auto add = [&rows](const std::string& name, Slot slot, const std::optional<Presence>& presence) {
-    if (presence) rows.push_back({.name = name, .slots = {slot}, .presence = *presence});
-  };
-  add(attention + "q_proj.bias", Slot::query_bias, biases.qkv);
-  add(attention + "k_proj.bias", Slot::key_bias, biases.qkv);
-  add(attention + "v_proj.bias", Slot::value_bias, biases.qkv);
-  add(attention + "o_proj.bias", Slot::output_bias, biases.output);
-  add(mlp + "gate_proj.bias", Slot::gate_bias, biases.mlp);
-  add(mlp + "up_proj.bias", Slot::up_bias, biases.mlp);
-  add(mlp + "down_proj.bias", Slot::down_bias, biases.mlp);
-  return rows;
-}
-
-std::vector<TensorRow> gpt2_tensors() {
-  return {
-      {"wte.weight", {Slot::embedding}},
-      {"wpe.weight", {Slot::position_embedding}},
-      {"ln_f.weight", {Slot::final_norm_weight}},
-      {"ln_f.bias", {Slot::final_norm_bias}},
-      {"lm_head.weight", {Slot::unembedding}},
-      {"h.{}.ln_1.weight", {Slot::attention_norm_weight}},
-      {"h.{}.ln_1.bias", {Slot::attention_norm_bias}},
-      {"h.{}.attn.c_attn.weight", {Slot::query_weight, Slot::key_weight, Slot::value_weight}, Layout::conv1d},
-      {"h.{}.attn.c_attn.bias", {Slot::query_bias, Slot::key_bias, Slot::value_bias}},
-      {"h.{}.attn.c_proj.weight", {Slot::output_weight}, Layout::conv1d},
-      {"h.{}.attn.c_proj.bias", {Slot::output_bias}},
-      {"h.{}.ln_2.weight", {Slot::mlp_norm_weight}},
-      {"h.{}.ln_2.bias", {Slot::mlp_norm_bias}},
-      {"h.{}.mlp.c_fc.weight", {Slot::up_weight}, Layout::conv1d},
-      {"h.{}.mlp.c_fc.bias", {Slot::up_bias}},
-      {"h.{}.mlp.c_proj.weight", {Slot::down_weight}, Layout::conv1d},
-      {"h.{}.mlp.c_proj.bias", {Slot::down_bias}},
-  };
-}
-
-std::vector<FamilyRow> make_family_rows() {
-  const std::vector<std::string> rotary_table = {"rotary_emb.inv_freq"};  // older checkpoints store it
-  const std::vector<std::string> trunk = {"model."};                      // a trunk saved alone lacks it
-  return {
-      {.family = {.model_type = "llama",
-                  .tensors = llama_tensors({.qkv = Presence{"attention_bias"},
-                                            .output = Presence{"attention_bias"},
-                                            .mlp = Presence{"mlp_bias"}}),
-                  .prefixes = trunk,
-                  .ignored = rotary_table}},
-      {.family = {.model_type = "mistral", .tensors = llama_tensors({}), .prefixes = trunk, .ignored = rotary_table},
-       .windows = Windows::every_block},
-      {.family = {.model_type = "qwen2",
-                  .tensors = llama_tensors({.qkv = Presence{}}),
-                  .prefixes = trunk,
-                  .ignored = rotary_table},
-       .windows = Windows::upper_blocks},
-      {.family = {.model_type = "gpt2",
-                  .tensors = gpt2_tensors(),
-                  .prefixes = {"transformer."},
-                  .ignored = {".attn.bias", ".attn.masked_bias"}},
-       .sizes = {.layers = "n_layer",
-                 .d_model = "n_embd",
-                 .heads = "n_head",
-                 .kv_heads = "",
-                 .neurons = "n_inner",
-                 .max_positions = "n_positions"},
-       .neurons_per_d_model = 4,
-       .norm = NormKind::layer,
-       .epsilon_key = "layer_norm_epsilon",
-       .default_epsilon = 1e-5,
-       .mlp = MlpKind::plain,
-       .activation_key = "activation_function",
-       .default_activation = "gelu_new",
-       .learned_positions = true,
-       .tied_by_default = true,
-       .required_values = {{"scale_attn_weights", true}, {"scale_attn_by_inverse_layer_idx", false}}},
-  };
-}
-
-const std::vector<FamilyRow>& family_rows() {
-  static const std::vector<FamilyRow> rows = make_family_rows();
-  return rows;
+/// Of a model that reads pictures too: what its config says of the text model, which is what we compute.
+json text_part(const json& config) {
+  const auto part = config.find("text_config");
+  if (!config.is_object() || part == config.end() || !part->is_object()) return config;
+  json text = *part;
+  if (config.value("model_type", json()) == "gemma3") text["model_type"] = "gemma3_text";
+  for (const char* key : {"tie_word_embeddings", "quantization_config", "compression_config"}) {
+    if (config.contains(key)) text[key] = config[key];
+  }
+  return text;
 }
 
 const FamilyRow& row_of(const json& config, const std::string& where) {
-  const auto type = config.find("model_type");
-  if (!config.is_object() || type == config.end() || !type->is_string()) {
+  const json text = text_part(config);
+  const auto type = text.find("model_type");
+  if (!config.is_object() || type == text.end() || !type->is_string()) {
     throw UserError(where, "no model_type (it names the architecture); known ones: " + join(known_families()));
   }
-  for (const FamilyRow& row : family_rows()) {
+  for (const FamilyRow& row : detail::family_rows()) {
     if (row.family.model_type == type->get<std::string>()) return row;
   }
   throw UserError(where, "unknown architecture '" + type->get<std::string>() +
@@ -178,8 +53,12 @@ Activation activation_named(const ConfigReader& config, const std::string& key, 
       {"silu", Activation::silu},
       {"swish", Activation::silu},
       {"gelu", Activation::gelu_erf},
+      {"gelu_python", Activation::gelu_erf},
       {"gelu_new", Activation::gelu_tanh},
+      {"gelu_fast", Activation::gelu_tanh},
+      {"gelu_accurate", Activation::gelu_tanh},
       {"gelu_pytorch_tanh", Activation::gelu_tanh},
+      {"gelu_python_tanh", Activation::gelu_tanh},
       {"relu", Activation::relu},
   };
   const std::string name = config.word_or(key, fallback);
@@ -205,47 +84,115 @@ void refuse_quantised(const ConfigReader& config) {
   }
 }
 
-/// `layer_types` must say what the family does with all of its blocks alike.
-void require_layer_types(const ConfigReader& config, const std::string& type) {
+/// What `layer_types` says of each block: whether it sees a window only. Nothing where the config has no such key.
+std::optional<std::vector<bool>> layer_types_of(const ConfigReader& config, std::int64_t layers) {
   const json* types = config.find("layer_types");
-  if (types == nullptr) return;
-  const bool alike = types->is_array() && std::all_of(types->begin(), types->end(), [&type](const json& one) {
-                       return one.is_string() && one == type;
-                     });
-  if (!alike) {
-    config.fail("layer_types", "does not say " + type +
-                                   " of every layer, and blocks that differ in their attention "
-                                   "are not described here");
+  if (types == nullptr) return std::nullopt;
+  if (!types->is_array() || std::ssize(*types) != layers) {
+    config.fail("layer_types", "must be a list with a word for each of the " + std::to_string(layers) + " layers");
   }
+  std::vector<bool> sliding;
+  for (const json& type : *types) {
+    if (type != detail::full_attention && type != detail::sliding_attention) {
+      config.fail("layer_types", "has " + type.dump() + ", a kind of layer that is not described here; known ones: " +
+                                     join({detail::full_attention, detail::sliding_attention}));
+    }
+    sliding.push_back(type == detail::sliding_attention);
+  }
+  return sliding;
 }
 
-/// The positions that a query sees, its own included; nothing: all before it.
-std::optional<std::int64_t> window_of(const FamilyRow& row, const ConfigReader& config, const Architecture& a) {
-  constexpr std::int64_t default_window = 4096;  // transformers' own for these families
-  const bool is_null = config.is_null("sliding_window");
-  const std::int64_t size = is_null ? a.max_positions : config.size_or("sliding_window", default_window);
-  const std::optional<std::int64_t> window = size < a.max_positions ? std::optional(size) : std::nullopt;
-  if (row.windows == Windows::every_block) {
-    require_layer_types(config, window ? "sliding_attention" : "full_attention");
-    return window;
+/// Which blocks have rotary positions.
+std::vector<bool> turning_blocks(const FamilyRow& row, const ConfigReader& config, std::int64_t layers) {
+  std::vector<bool> turning(static_cast<std::size_t>(layers), !row.learned_positions);
+  if (row.no_rotary_key.empty()) return turning;
+  const json* list = config.find(row.no_rotary_key);
+  if (list == nullptr) {
+    const std::int64_t interval = config.size(row.no_rotary_interval);
+    for (std::int64_t i = 0; i < layers; ++i) turning[static_cast<std::size_t>(i)] = (i + 1) % interval != 0;
+    return turning;
   }
-  require_layer_types(config, "full_attention");
-  if (row.windows == Windows::none || config.find("layer_types") != nullptr) return std::nullopt;
-  constexpr std::int64_t default_layers = 28;
-  if (config.boolean_or("use_sliding_window", false) && window &&
-      config.count_or("max_window_layers", default_layers) < a.layers()) {
-    config.fail("use_sliding_window",
-                "is true, and 'max_window_layers' leaves blocks that see no further than 'sliding_window' while others "
-                "see all; blocks that differ in their attention are not described here");
+  if (!list->is_array() || std::ssize(*list) != layers) {
+    config.fail(row.no_rotary_key, "must be a list with a number for each of the " + std::to_string(layers) +
+                                       " layers, 0 for those without rotary positions");
   }
-  return std::nullopt;
+  for (std::size_t i = 0; i < turning.size(); ++i) {
+    const json& one = (*list)[i];
+    if (one != 0 && one != 1) config.fail(row.no_rotary_key, "holds " + one.dump() + ", which is neither 0 nor 1");
+    turning[i] = one == 1;
+  }
+  return turning;
+}
+
+/// Which blocks see a window only.
+std::vector<bool> sliding_blocks(const FamilyRow& row, const ConfigReader& config, const std::vector<bool>& turning) {
+  const Windows& windows = row.windows;
+  const auto layers = static_cast<std::int64_t>(turning.size());
+  const std::optional<std::vector<bool>> types = layer_types_of(config, layers);
+  std::vector<bool> sliding(turning.size(), false);
+  const bool on = windows.rule != Windows::Rule::none &&
+                  (!windows.switched || config.boolean_or("use_sliding_window", false)) &&
+                  (windows.rule != Windows::Rule::every_block || config.find("sliding_window") != nullptr);
+  if (!on) {
+    if (types && std::find(types->begin(), types->end(), true) != types->end()) {
+      config.fail("layer_types", "names layers of sliding attention, and the rest of config.json gives " +
+                                     row.family.model_type + " models none; correct the one or the other");
+    }
+    return sliding;
+  }
+  if (types && windows.reads_layer_types) return *types;
+  for (std::int64_t i = 0; i < layers; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    switch (windows.rule) {
+      case Windows::Rule::none:
+        break;
+      case Windows::Rule::every_block:
+        sliding[at] = true;
+        break;
+      case Windows::Rule::upper:
+        sliding[at] = i >= config.count_or("max_window_layers", 0);
+        break;
+      case Windows::Rule::pattern:
+        sliding[at] = (i + 1) % (windows.pattern_key.empty() ? windows.pattern
+                                                             : config.size_or(windows.pattern_key, windows.pattern)) !=
+                      0;
+        break;
+      case Windows::Rule::no_rotary:
+        sliding[at] = !turning[at];
+        break;
+    }
+  }
+  if (types && *types != sliding) {
+    config.fail("layer_types", "does not say of each layer what " + row.family.model_type +
+                                   " models do, which do not read it; correct it");
+  }
+  return sliding;
+}
+
+/// The positions that a query of a sliding block sees, its own included; nothing: all before it.
+std::optional<std::int64_t> window_of(const ConfigReader& config, const Architecture& a) {
+  const std::int64_t size = config.size_or("sliding_window", a.max_positions);
+  return size < a.max_positions ? std::optional(size) : std::nullopt;
+}
+
+/// A cap that may be missing or null, and is above 0 otherwise.
+std::optional<double> softcap_of(const ConfigReader& config, const std::string& key) {
+  if (key.empty() || config.find(key) == nullptr) return std::nullopt;
+  const double cap = config.number_or(key, 0);
+  if (!(cap > 0)) config.fail(key, "must be above 0");
+  return cap;
+}
+
+/// The factor of a key, 1 where the family has none.
+double multiplier_of(const ConfigReader& config, const std::string& key) {
+  return key.empty() ? 1.0 : config.number_or(key, 1.0);
 }
 
 }  // namespace
 
 std::vector<std::string> known_families() {
   std::vector<std::string> names;
-  for (const FamilyRow& row : family_rows()) names.push_back(row.family.model_type);
+  for (const FamilyRow& row : detail::family_rows()) names.push_back(row.family.model_type);
   return names;
 }
 
@@ -253,25 +200,27 @@ const Family& family_of(const json& config, const std::string& where) { return r
 
 bool wants_tensor(const TensorRow& row, const json& config) {
   if (row.presence.key.empty()) return true;
-  const auto found = config.find(row.presence.key);
-  return found != config.end() && found->is_boolean() && found->get<bool>();
+  const json text = text_part(config);
+  const auto found = text.find(row.presence.key);
+  return found != text.end() && found->is_boolean() ? found->get<bool>() : row.presence.fallback;
 }
 
 namespace {
 
 /// The sizes of a model, the same in all of its blocks.
 Architecture sizes_of(const FamilyRow& row, const ConfigReader& config) {
-  const SizeKeys& keys = row.sizes;
+  const detail::SizeKeys& keys = row.sizes;
   Architecture a;
   a.family = row.family.model_type;
   a.blocks.resize(static_cast<std::size_t>(config.size(keys.layers)));
   a.d_model = config.size(keys.d_model);
   a.heads = config.size(keys.heads);
   a.kv_heads = config.size_or(keys.kv_heads, a.heads);
-  if (config.find("head_dim") == nullptr && a.d_model % a.heads != 0) {
+  const bool has_width = !keys.d_head.empty() && config.find(keys.d_head) != nullptr;
+  if (!has_width && a.d_model % a.heads != 0) {
     config.fail(keys.heads, "does not divide " + keys.d_model + ", and there is no head_dim");
   }
-  a.d_head = config.size_or("head_dim", a.d_model / a.heads);
+  a.d_head = config.size_or(keys.d_head, a.d_model / a.heads);
   a.neurons = row.neurons_per_d_model != 0 ? config.size_or(keys.neurons, row.neurons_per_d_model * a.d_model)
                                            : config.size(keys.neurons);
   a.vocabulary = config.size("vocab_size");
@@ -280,11 +229,56 @@ Architecture sizes_of(const FamilyRow& row, const ConfigReader& config) {
   return a;
 }
 
+/// What all blocks have alike, but for windows and rotary positions.
+BlockSpec block_of(const FamilyRow& row, const ConfigReader& config, const Architecture& a) {
+  BlockSpec block;
+  const NormSpec norm{row.norm, config.number_or(row.epsilon_key, row.default_epsilon), row.gain_offset};
+  const NormSpec none{NormKind::none};
+  block.attention_norm = block.mlp_norm = row.norms != Norms::after ? norm : none;
+  block.attention_post_norm = block.mlp_post_norm = row.norms != Norms::before ? norm : none;
+  block.attention.query_key_norm = row.query_key_norm;
+  block.attention.query_key = norm;
+  const double divisor =
+      row.scales.head_scalar.empty()
+          ? static_cast<double>(a.d_head)
+          : config.number_or(row.scales.head_scalar, static_cast<double>(a.d_head));
+  if (!(divisor > 0)) config.fail(row.scales.head_scalar, "must be above 0");
+  block.attention.scale =
+      row.scales.attention.empty() ? 1 / std::sqrt(divisor) : multiplier_of(config, row.scales.attention);
+  block.attention.softcap = softcap_of(config, row.scales.attention_softcap);
+  block.mlp = {row.mlp, activation_named(config, row.activation_key, row.default_activation)};
+  if (row.gelu_is_tanh && block.mlp.activation == Activation::gelu_erf) block.mlp.activation = Activation::gelu_tanh;
+  block.multiplier = multiplier_of(config, row.scales.residual);
+  if (!row.parallel_key.empty() && config.boolean_or(row.parallel_key, false)) block.residual = Residual::parallel;
+  return block;
+}
+
+/// Windows and rotary positions, block by block.
+void describe_positions(const FamilyRow& row, const ConfigReader& config, Architecture& a) {
+  a.learned_positions = row.learned_positions;
+  const std::vector<bool> turning = turning_blocks(row, config, a.layers());
+  const std::vector<bool> sliding = sliding_blocks(row, config, turning);
+  if (!row.learned_positions) {
+    a.rotaries = {detail::rotary_of(config, row.rotary, detail::full_attention)};
+    if (row.rotary.sliding) a.rotaries.push_back(detail::rotary_of(config, row.rotary, detail::sliding_attention));
+    for (const Rotary& rotary : a.rotaries) {
+      if (rotary.dims == 0 && a.d_head % 2 != 0) config.fail("head_dim", "must be even for rotary positions");
+    }
+  }
+  for (std::size_t i = 0; i < a.blocks.size(); ++i) {
+    AttentionSpec& attention = a.blocks[i].attention;
+    if (turning[i]) attention.rotary = sliding[i] && row.rotary.sliding ? 1 : 0;
+    if (sliding[i]) attention.window = window_of(config, a);
+  }
+}
+
 }  // namespace
 
 Architecture describe_architecture(const json& json_config, const std::string& where) {
   const FamilyRow& row = row_of(json_config, where);
-  const ConfigReader config(json_config, where);
+  json complete = row.defaults;
+  complete.update(text_part(json_config));
+  const ConfigReader config(complete, where);
 
   refuse_quantised(config);
   for (const TensorRow& tensor : row.family.tensors) {
@@ -297,19 +291,18 @@ Architecture describe_architecture(const json& json_config, const std::string& w
     }
   }
   Architecture a = sizes_of(row, config);
-  BlockSpec block;
-  block.attention_norm = {row.norm, config.number_or(row.epsilon_key, row.default_epsilon)};
-  block.mlp_norm = a.final_norm = block.attention_norm;
-  block.mlp = {row.mlp, activation_named(config, row.activation_key, row.default_activation)};
-  block.attention.scale = 1 / std::sqrt(static_cast<double>(a.d_head));
-  a.learned_positions = row.learned_positions;
-  if (!row.learned_positions) {
-    if (a.d_head % 2 != 0) config.fail("head_dim", "must be even for rotary positions");
-    a.rotaries = {detail::rotary_of(config)};
-    block.attention.rotary = 0;
+  std::fill(a.blocks.begin(), a.blocks.end(), block_of(row, config, a));
+  describe_positions(row, config, a);
+  a.final_norm = {row.norm, config.number_or(row.epsilon_key, row.default_epsilon), row.gain_offset};
+  a.embedding_multiplier = multiplier_of(config, row.scales.embedding);
+  if (row.scales.embedding_by_width) {  // kept in float32, then in the network's dtype
+    a.embedding_multiplier = std::sqrt(static_cast<float>(a.d_model));
+    a.embedding_multiplier_precision = Architecture::Precision::network;
   }
-  block.attention.window = window_of(row, config, a);
-  std::fill(a.blocks.begin(), a.blocks.end(), block);  // these families' blocks are all alike
+  const double divisor = multiplier_of(config, row.scales.logit_divisor);
+  if (divisor == 0) config.fail(row.scales.logit_divisor, "must not be 0");
+  a.logit_multiplier = 1 / divisor;
+  a.logit_softcap = softcap_of(config, row.scales.logit_softcap);
   a.tied_embeddings = config.boolean_or("tie_word_embeddings", row.tied_by_default);
   return a;
 }

@@ -24,7 +24,10 @@ enum class Slot {
   unembedding,  // [vocabulary, d_model]
   attention_norm_weight,
   attention_norm_bias,
-  query_weight,  // [heads * d_head, d_model]
+  attention_post_norm_weight,
+  query_norm_weight,  // [d_head], or of the full width [heads * d_head]
+  key_norm_weight,    // [d_head] or [kv_heads * d_head]
+  query_weight,       // [heads * d_head, d_model]
   query_bias,
   key_weight,  // [kv_heads * d_head, d_model]
   key_bias,
@@ -34,6 +37,7 @@ enum class Slot {
   output_bias,
   mlp_norm_weight,
   mlp_norm_bias,
+  mlp_post_norm_weight,
   gate_weight,  // [neurons, d_model]; gated MLPs only
   gate_bias,
   up_weight,  // [neurons, d_model]; the one input matrix of a plain MLP
@@ -43,13 +47,15 @@ enum class Slot {
 };
 inline constexpr Slot layer_slots_begin = Slot::attention_norm_weight;
 
-/// How a stored matrix lies: as torch.nn.Linear has it [out, in], or as GPT-2's Conv1D [in, out].
-enum class Layout { linear, conv1d };
+/// How a stored matrix or bias lies: as torch.nn.Linear has it [out, in], as GPT-2's Conv1D [in, out], or with the rows
+/// of queries, keys and values of each head together [heads, 3, d_head, in].
+enum class Layout { linear, conv1d, by_head };
 
 /// Whether a checkpoint stores a tensor: in every model of the family, or only where a boolean config key is true (and
 /// then in all of them).
 struct Presence {
-  std::string key{};  //!< the config key; empty: always
+  std::string key{};      //!< the config key; empty: always
+  bool fallback = false;  //!< what a config without the key says
 };
 
 /// One stored tensor: the slots that it holds, one above the other along its output dimension.
@@ -65,12 +71,13 @@ struct Family {
   std::vector<TensorRow> tensors;
   std::vector<std::string> prefixes{};  //!< prefixes that a checkpoint may put before every name; "" is always tried
   std::vector<std::string> ignored{};   //!< endings of stored names that carry no weights (masks, tables)
+  std::vector<std::string> ignored_parts{};  //!< parts of stored names that belong to other models of the same folder
 };
 
 /// Names of the families, in table order, for messages.
 std::vector<std::string> known_families();
 
-/// The row of a config.json's model_type. Throws UserError listing the known ones when it is none of them.
+/// The row of a config.json's model_type; of a model of several kinds of input, of its text part. Throws UserError listing the known ones when it is none of them.
 const Family& family_of(const nlohmann::json& config, const std::string& where);
 
 /// Reads the sizes and choices of a config.json. `where` names the file in messages.

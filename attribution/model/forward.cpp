@@ -4,16 +4,18 @@
 // One block, with the names of its buffers:
 //
 //   normalised      = norm(resid_pre)                     rows of all positions that are computed
-//   query | key_value = W_qkv · normalised + b_qkv        query and key are then turned by their positions
-//   z               = softmax(scale · query · key) · value           query rows, in all heads side by side
-//   attn_out        = W_O · z + b_O
+//   query | key_value = W_qkv · normalised + b_qkv        query and key are then normed, where the block says so, and
+//                                                         turned by their positions
+//   z               = softmax(cap(scale · query · key)) · value      query rows, in all heads side by side
+//   attn_out        = multiplier · post_norm(W_O · z + b_O)
 //   resid_mid       = resid_pre + attn_out
-//   normalised      = norm(resid_mid)
+//   normalised      = norm(resid_mid), in a parallel block norm(resid_pre)
 //   pre_activations = W_in · normalised + b_in             gate and up side by side, or the one of a plain MLP
 //   a               = act(gate) ⊙ up, or act(pre)          the neurons
-//   mlp_out         = W_down · a + b_down
+//   mlp_out         = multiplier · post_norm(W_down · a + b_down)
 //   resid_post      = resid_mid + mlp_out                  the next block's resid_pre
 //
+// Norms, caps and multipliers that a block's spec does not have are left out.
 // The two additions to the stream are made together with the norm that reads their sum, in one pass over memory: that
 // of a block's mlp_out therefore when the next block begins (enter), or at the end (finish).
 #include <ATen/core/grad_mode.h>
@@ -110,29 +112,45 @@ class ForwardPass {
 
   void attention() {
     const LayerWeights& w = weights();
-    const auto [query, key_value] = project();
+    const Projected p = project();
     const at::Tensor z = row_buffer(rows_.query_rows(), a_.query_width(), model_.options());
-    attend_all(query, key_value, z);
-    const at::Tensor attn_out = w.attention_writer().apply(z);
+    attend_all(p.query, p.key_value, z);
+    const Written attn_out = w.attention_writer(spec()).apply(z);
 
     const std::int64_t rows = rows_.query_rows();
     const at::Tensor base = rows_.trimmed ? kept_of(resid_pre_) : used(resid_pre_, rows);
     resid_mid_ = row_buffer(rows, a_.d_model, model_.score_options());
     const at::Tensor normalised = row_buffer(rows, a_.d_model, model_.options());
     const at::Tensor mean_rstd = at::empty({rows, 2}, model_.score_options());
-    add_normalise(base, used(attn_out, rows), used(resid_mid_, rows), detail::mlp_norm(spec(), w),
-                  used(normalised, rows), mean_rstd);
+    const bool parallel = spec().residual == Residual::parallel;
+    const Norm norm = detail::mlp_norm(spec(), w);
+    if (parallel) {
+      add_normalise(base, used(attn_out.added, rows), used(resid_mid_, rows), norm, {}, {});
+      normalise(base, norm, used(normalised, rows), mean_rstd);
+    } else {
+      add_normalise(base, used(attn_out.added, rows), used(resid_mid_, rows), norm, used(normalised, rows), mean_rstd);
+    }
     if (options_.tape == ForwardOptions::Tape::keep) {
       pass_.blocks.push_back({.resid_pre = used(resid_pre_, rows_.rows()),
                               .attention_mean_rstd = mean_rstd_,
-                              .query = query,
-                              .key_value = key_value,
-                              .resid_mid = used(resid_mid_, rows),
+                              .query = p.query,
+                              .key_value = p.key_value,
+                              .query_norm = p.query_norm,
+                              .key_norm = p.key_norm,
+                              .attention_written = for_tape(attn_out, rows),
+                              .mlp_written = {},
+                              .mlp_stream = parallel ? base : used(resid_mid_, rows),
                               .mlp_mean_rstd = mean_rstd,
                               .pre_activations = {}});
     }
     normalised_ = normalised;
     count(pass_.batch, rows_.sequences, rows_.queries);
+  }
+
+  /// What the way back needs of what a writer added.
+  static Written for_tape(const Written& written, std::int64_t rows) {
+    if (!written.input.defined()) return {};
+    return {{}, used(written.input, rows), used(written.mean_rstd, rows)};
   }
 
   /// The kept positions of rows of the sequences' own [sequence * kept, width], which in a trimmed block are the query
@@ -143,9 +161,10 @@ class ForwardPass {
 
   struct Projected {
     at::Tensor query, key_value;  // [query rows, heads * d_head], [rows, 2 * kv_heads * d_head]
+    NormedHeads query_norm, key_norm;
   };
 
-  /// Queries, keys and values, turned by their positions. In the last block they are two products even where it is not
+  /// Queries, keys and values, normed and turned by their positions. In the last block they are two products even where it is not
   /// trimmed: a product's bits may depend on its width, and the keys of a given prefix come from a trimmed block.
   Projected project() {
     const LayerWeights& w = weights();
@@ -164,6 +183,11 @@ class ForwardPass {
       const at::Tensor both = used(at::linear(normalised_, w.qkv_weight, w.qkv_bias), rows_.rows());
       p.query = both.narrow(1, 0, width);
       p.key_value = both.narrow(1, width, both.size(1) - width);
+    }
+    if (spec().attention.query_key_norm != QueryKeyNorm::none) {
+      const at::ScalarType stream = model_.score_type();
+      p.query_norm = detail::norm_heads(a_, spec().attention, p.query, w.query_norm_weight, stream);
+      p.key_norm = detail::norm_heads(a_, spec().attention, detail::keys(p.key_value), w.key_norm_weight, stream);
     }
     if (rows_.trimmed) {
       turn(p.query, b.length - rows_.queries, rows_.queries);
@@ -224,7 +248,9 @@ class ForwardPass {
     gate(used(pre_activations, rows), detail::gate_of(a_, spec()), used(a, rows));
     if (!pass_.blocks.empty()) pass_.blocks.back().pre_activations = used(pre_activations, rows);
     if (options_.neurons) options_.neurons(block_, by_sequence(rows_.own_queries(a)));
-    mlp_out_ = w.mlp_writer().apply(a);
+    const Written mlp_out = w.mlp_writer(spec()).apply(a);
+    if (!pass_.blocks.empty()) pass_.blocks.back().mlp_written = for_tape(mlp_out, rows);
+    mlp_out_ = mlp_out.added;
   }
 
   /// resid_post of the last block, and of sequences that enter above it.

@@ -79,6 +79,7 @@ detail::AttentionArguments<S, T> attention_arguments(const Attention& a) {
   arguments.head = a.d_head;
   arguments.window = a.window;
   arguments.scale = static_cast<S>(a.scale);
+  arguments.softcap = static_cast<S>(a.softcap);
   arguments.query = read_rows<T>(a.query);
   arguments.key = read_rows<T>(a.key);
   arguments.value = read_rows<T>(a.value);
@@ -103,18 +104,27 @@ detail::GateArguments<T> gate_arguments(const at::Tensor& pre_activations, const
 }  // namespace
 
 void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor mean_rstd) {
+  if (norm.kind == NormKind::none) {
+    normalised.copy_(stream);
+    return;
+  }
   if (!stream.is_cpu()) return generic::normalise(stream, norm, normalised, mean_rstd);
   add_normalise({}, {}, stream, norm, normalised, mean_rstd);
 }
 
 void add_normalise(const at::Tensor& base, const at::Tensor& addend, at::Tensor stream, const Norm& norm,
                    at::Tensor normalised, at::Tensor mean_rstd) {
+  if (norm.kind == NormKind::none && normalised.defined()) {
+    add_normalise(base, addend, stream, norm, {}, {});
+    normalised.copy_(stream);
+    return;
+  }
   if (!stream.is_cpu()) {
     at::add_out(stream, base, addend);
     if (normalised.defined()) generic::normalise(stream, norm, normalised, mean_rstd);
     return;
   }
-  with_types(norm.weight.scalar_type(), [&](auto types) {
+  with_types(addend.defined() ? addend.scalar_type() : norm.weight.scalar_type(), [&](auto types) {
     using S = typename decltype(types)::S;
     using T = typename decltype(types)::T;
     detail::NormArguments<S, T> a;
@@ -124,6 +134,7 @@ void add_normalise(const at::Tensor& base, const at::Tensor& addend, at::Tensor 
     a.bias = vector_of<T>(norm.bias);
     a.centred = norm.kind == NormKind::layer;
     a.epsilon = static_cast<S>(norm.epsilon);
+    a.gain_offset = static_cast<S>(norm.gain_offset);
     a.stream = rows_of<S>(stream);
     a.addend_base = read_rows<S>(base);
     a.addend = read_rows<T>(addend);
@@ -135,6 +146,11 @@ void add_normalise(const at::Tensor& base, const at::Tensor& addend, at::Tensor 
 
 void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& mean_rstd,
                         const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy) {
+  if (norm.kind == NormKind::none) {
+    stream_gradient.add_(gradient);
+    if (copy.defined()) copy.copy_(stream_gradient);
+    return;
+  }
   if (!stream.is_cpu()) {
     return generic::normalise_backward(gradient, stream, mean_rstd, norm, derivative, stream_gradient, copy);
   }
@@ -146,6 +162,7 @@ void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, co
     a.width = stream.size(1);
     a.weight = vector_of<T>(norm.weight);
     a.centred = norm.kind == NormKind::layer;
+    a.gain_offset = static_cast<S>(norm.gain_offset);
     a.frozen_denominator = derivative == Derivative::replaced;
     a.stream = read_rows<S>(stream);
     a.mean_rstd = rows_of<S>(mean_rstd).data;
@@ -210,10 +227,10 @@ void attend(const Attention& attention, at::Tensor z) {
   });
 }
 
-void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
+void attend_backward(const Attention& attention, const at::Tensor& gradient, AttentionDerivatives derivatives,
                      at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient) {
   if (!gradient.is_cpu()) {
-    return generic::attend_backward(attention, gradient, pattern, query_gradient, key_gradient, value_gradient);
+    return generic::attend_backward(attention, gradient, derivatives, query_gradient, key_gradient, value_gradient);
   }
   with_types(attention.query.scalar_type(), [&](auto types) {
     using S = typename decltype(types)::S;
@@ -223,7 +240,8 @@ void attend_backward(const Attention& attention, const at::Tensor& gradient, Der
     a.query_gradient = rows_of<T>(query_gradient);
     a.key_gradient = rows_of<T>(key_gradient);
     a.value_gradient = rows_of<T>(value_gradient);
-    a.frozen_pattern = pattern == Derivative::replaced;
+    a.frozen_pattern = derivatives.pattern == Derivative::replaced;
+    a.frozen_softcap = derivatives.softcap == Derivative::replaced;
     types.kernels.attention_backward(a);
   });
 }

@@ -21,13 +21,19 @@ namespace tributary {
 /// Whether the backward pass is the true derivative or the rule's.
 enum class Derivative { plain, replaced };
 
-/// RMSNorm or LayerNorm over the last dimension.
+/// RMSNorm or LayerNorm over the last dimension; of kind none rows stay as they are, and mean_rstd is not written.
 struct Norm {
   at::Tensor weight;  //!< [d_model]
   at::Tensor bias;    //!< [d_model] or undefined
   NormKind kind = NormKind::rms;
   double epsilon = 1e-5;
+  double gain_offset = 0;  //!< rows are multiplied by gain_offset + weight
 };
+
+/// The norm that a block's spec describes, with its weights; of kind none they are undefined.
+inline Norm norm_of(const NormSpec& spec, const at::Tensor& weight, const at::Tensor& bias = {}) {
+  return {weight, bias, spec.kind, spec.epsilon, spec.gain_offset};
+}
 
 /// normalised [rows, d_model], network dtype; mean_rstd [rows, 2]: mean (0 for RMSNorm) and 1 / sigma, stream dtype.
 /// Both are written in place.
@@ -75,6 +81,7 @@ struct Attention {
   std::int64_t heads = 0, kv_heads = 0, d_head = 0;
   std::int64_t window = 0;              //!< positions a query sees, itself included; 0: all
   double scale = 1;                     //!< of the product of a query and a key
+  double softcap = 0;                   //!< c: scaled scores s become c · tanh(s / c); 0: they stay
   at::Tensor query;                     //!< [sequence * queries, heads * d_head], a view with any row stride
   at::Tensor key, value;                //!< [sequence * suffix, kv_heads * d_head]
   at::Tensor prefix_key, prefix_value;  //!< [pair * prefix_length, kv_heads * d_head]; undefined without a prefix
@@ -84,8 +91,14 @@ struct Attention {
 /// z [sequence * queries, heads * d_head], written in place.
 void attend(const Attention& attention, at::Tensor z);
 
-/// Gradients of query, key and value, written in place. replaced (rule `attention`): the pattern is a constant.
-void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
+/// Which derivatives of an attention are the rules'.
+struct AttentionDerivatives {
+  Derivative pattern = Derivative::plain;  //!< replaced (rule `attention`): the pattern is a constant
+  Derivative softcap = Derivative::plain;  //!< replaced (rule `softcap`): c · tanh(s / c) / s is a constant
+};
+
+/// Gradients of query, key and value, written in place.
+void attend_backward(const Attention& attention, const at::Tensor& gradient, AttentionDerivatives derivatives,
                      at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient);
 
 /// Which neurons of each sequence keep their a, the others taking their ablation value: those with rank < kept, or
@@ -103,6 +116,10 @@ void ablate(at::Tensor a, const Ablate& what);
 
 /// LibTorch's operations alone, whatever the device: what other devices run, and what tests hold the loops against.
 namespace generic {
+/// cap · tanh(z / cap), and what its gradient is multiplied with on the way back; replaced (rule `softcap`): the
+/// coefficient cap · tanh(z / cap) / z, 1 at 0.
+at::Tensor softcap(const at::Tensor& z, double cap);
+at::Tensor softcap_factor(const at::Tensor& z, double cap, Derivative derivative);
 void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor mean_rstd);
 void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, const at::Tensor& mean_rstd,
                         const Norm& norm, Derivative derivative, at::Tensor stream_gradient, at::Tensor copy);
@@ -111,7 +128,7 @@ void gate_backward(const at::Tensor& gradient, const at::Tensor& pre_activations
                    Derivative activation, Derivative half, at::Tensor pre_activations_gradient, at::Tensor a);
 void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn);
 void attend(const Attention& attention, at::Tensor z);
-void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
+void attend_backward(const Attention& attention, const at::Tensor& gradient, AttentionDerivatives derivatives,
                      at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient);
 void ablate(at::Tensor a, const Ablate& what);
 }  // namespace generic

@@ -68,7 +68,7 @@ at::Tensor by_row(const at::Tensor& t) { return t.transpose(1, 2).reshape({t.siz
 /// Queries, keys and values of all positions, each key head repeated for the query heads it serves.
 struct Heads {
   at::Tensor query, key, value;  // [sequence, head, pos, d]
-  at::Tensor pattern;            // [sequence, head, query, key]
+  at::Tensor scores, pattern;    // [sequence, head, query, key]; scores before the soft-cap
 };
 
 at::Tensor with_prefix(const Attention& a, const at::Tensor& own, const at::Tensor& prefix) {
@@ -89,6 +89,7 @@ Heads heads_of(const Attention& a) {
   Heads h{by_head(a.query, a.sequences, a.heads, a.d_head),
           with_prefix(a, a.key, a.prefix_key),
           with_prefix(a, a.value, a.prefix_value),
+          {},
           {}};
   const std::int64_t length = a.prefix_length + a.suffix;
   const at::Tensor at_query =
@@ -96,8 +97,9 @@ Heads heads_of(const Attention& a) {
   const at::Tensor at_key = at::arange(length, at_query.options());
   at::Tensor hidden = at::gt(at_key, at_query);  // [query, key]
   if (a.window > 0) hidden = hidden.logical_or(at::le(at_key, at_query - a.window));
-  const at::Tensor scores = at::matmul(h.query, h.key.transpose(2, 3)) * a.scale;
-  h.pattern = at::softmax(scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
+  h.scores = at::matmul(h.query, h.key.transpose(2, 3)) * a.scale;
+  const at::Tensor capped = a.softcap > 0 ? softcap(h.scores, a.softcap) : h.scores;
+  h.pattern = at::softmax(capped.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
   return h;
 }
 
@@ -107,14 +109,27 @@ at::Tensor own_gradient(const Attention& a, const at::Tensor& gradient) {
   return by_row(own.reshape({a.sequences, a.kv_heads, a.heads / a.kv_heads, a.suffix, a.d_head}).sum(2));
 }
 
+at::Tensor gain_of(const Norm& norm, at::ScalarType type) {
+  const at::Tensor weight = norm.weight.to(type);
+  return norm.gain_offset == 0 ? weight : weight + norm.gain_offset;
+}
+
 }  // namespace
+
+at::Tensor softcap(const at::Tensor& z, double cap) { return at::tanh(z / cap) * cap; }
+
+at::Tensor softcap_factor(const at::Tensor& z, double cap, Derivative derivative) {
+  const at::Tensor t = at::tanh(z / cap);
+  if (derivative == Derivative::plain) return 1 - t * t;
+  return at::where(at::eq(z, 0), at::ones_like(z), t * cap / z);
+}
 
 void normalise(const at::Tensor& stream, const Norm& norm, at::Tensor normalised, at::Tensor mean_rstd) {
   const bool centred = norm.kind == NormKind::layer;
   const at::Tensor mean = centred ? stream.mean(-1, true) : at::zeros({stream.size(0), 1}, stream.options());
   const at::Tensor moved = centred ? stream - mean : stream;
   const at::Tensor inverse = (moved.square().mean(-1, true) + norm.epsilon).rsqrt_();  // [rows, 1]
-  at::Tensor y = moved * inverse * norm.weight.to(stream.scalar_type());
+  at::Tensor y = moved * inverse * gain_of(norm, stream.scalar_type());
   if (norm.bias.defined()) y.add_(norm.bias.to(stream.scalar_type()));
   normalised.copy_(y);
   mean_rstd.copy_(at::cat({mean, inverse}, 1));
@@ -125,7 +140,7 @@ void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, co
   const at::Tensor mean = mean_rstd.narrow(1, 0, 1);  // [rows, 1]
   const at::Tensor inverse = mean_rstd.narrow(1, 1, 1);
   const at::Tensor unit = (stream - mean) * inverse;  // [rows, d_model]
-  at::Tensor g = gradient.to(stream.scalar_type()) * norm.weight.to(stream.scalar_type());
+  at::Tensor g = gradient.to(stream.scalar_type()) * gain_of(norm, stream.scalar_type());
   at::Tensor through = g;
   if (derivative == Derivative::plain) through = through - unit * (g * unit).mean(-1, true);
   if (norm.kind == NormKind::layer) through = through - g.mean(-1, true);
@@ -176,18 +191,19 @@ void attend(const Attention& attention, at::Tensor z) {
   z.copy_(by_row(at::matmul(h.pattern, h.value)));
 }
 
-void attend_backward(const Attention& attention, const at::Tensor& gradient, Derivative pattern,
+void attend_backward(const Attention& attention, const at::Tensor& gradient, AttentionDerivatives derivatives,
                      at::Tensor query_gradient, at::Tensor key_gradient, at::Tensor value_gradient) {
   const Heads h = heads_of(attention);
   const at::Tensor g = by_head(gradient, attention.sequences, attention.heads, attention.d_head);
   value_gradient.copy_(own_gradient(attention, at::matmul(h.pattern.transpose(2, 3), g)));
-  if (pattern == Derivative::replaced) {
+  if (derivatives.pattern == Derivative::replaced) {
     query_gradient.zero_();
     key_gradient.zero_();
     return;
   }
   const at::Tensor incoming = at::matmul(g, h.value.transpose(2, 3));  // [sequence, head, query, key]
-  const at::Tensor scores = h.pattern * (incoming - (h.pattern * incoming).sum(-1, true)) * attention.scale;
+  at::Tensor scores = h.pattern * (incoming - (h.pattern * incoming).sum(-1, true)) * attention.scale;
+  if (attention.softcap > 0) scores = scores * softcap_factor(h.scores, attention.softcap, derivatives.softcap);
   query_gradient.copy_(by_row(at::matmul(scores, h.key)));
   key_gradient.copy_(own_gradient(attention, at::matmul(scores.transpose(2, 3), h.query)));
 }

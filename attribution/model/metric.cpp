@@ -40,13 +40,17 @@ MetricTokens MetricTokens::narrow(std::int64_t first, std::int64_t count) const 
 }
 
 LogitDirections LogitDirections::select(const at::Tensor& sequences) const {
-  return {reads, at::index_select(rows, 0, sequences)};
+  return {reads, at::index_select(rows, 0, sequences), coefficients};
 }
 
 LogitDirections LogitDirections::narrow(std::int64_t first, std::int64_t count) const {
-  return {reads, rows.narrow(0, first, count)};
+  return {reads, rows.narrow(0, first, count), coefficients};
 }
 
-LogitDirections LogitDirections::repeat(std::int64_t times) const { return {reads, rows.repeat({times, 1, 1})}; }
+LogitDirections LogitDirections::repeat(std::int64_t times) const {
+  std::vector<std::int64_t> repeats(static_cast<std::size_t>(rows.dim()), 1);
+  repeats.front() = times;
+  return {reads, rows.repeat(repeats), coefficients};
+}
 
 }  // namespace tributary

@@ -46,10 +46,12 @@ struct MetricTokens {
   [[nodiscard]] MetricTokens narrow(std::int64_t first, std::int64_t count) const;
 };
 
-/// The metric as a linear form on the normalised stream: m = Σ over the read positions of ⟨direction, norm(resid)⟩.
+/// The metric as a form on the normalised stream h = norm(resid): m = Σ over the read positions of ⟨direction, h⟩; where
+/// logits are capped Σ_j coefficient_j · cap(⟨direction_j, h⟩).
 struct LogitDirections {
   ReadPositions reads;
-  at::Tensor rows;  //!< [sequence, read, d_model], score dtype
+  at::Tensor rows;          //!< [sequence, read, d_model], or capped [sequence, read, token, d_model], score dtype
+  at::Tensor coefficients;  //!< capped: [token], score dtype; else undefined
 
   /// Those of some sequences: by index [n] int64, in a row, or all of them several times over.
   [[nodiscard]] LogitDirections select(const at::Tensor& sequences) const;

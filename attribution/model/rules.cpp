@@ -16,6 +16,8 @@ std::string name_of(Rule rule) {
       return "half";
     case Rule::attention:
       return "attention";
+    case Rule::softcap:
+      return "softcap";
   }
   throw ContractViolation("a rule outside the enumeration");
 }

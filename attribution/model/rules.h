@@ -11,23 +11,25 @@
 
 namespace tributary {
 
-enum class Rule { norm, activation, half, attention };
-inline constexpr std::array<Rule, 4> all_rules = {Rule::norm, Rule::activation, Rule::half, Rule::attention};
+enum class Rule { norm, activation, half, attention, softcap };
+inline constexpr std::array<Rule, 5> all_rules = {Rule::norm, Rule::activation, Rule::half, Rule::attention,
+                                                  Rule::softcap};
 
-/// "norm", "activation", "half", "attention"
+/// "norm", "activation", "half", "attention", "softcap"
 std::string name_of(Rule rule);
 
 /// Which rules are on.
 class Rules {
  public:
   Rules() = default;
+  /// RelP's own four; `softcap` is no part of it.
   [[nodiscard]] static Rules all() {
     return Rules().with(Rule::norm).with(Rule::activation).with(Rule::half).with(Rule::attention);
   }
 
   [[nodiscard]] bool has(Rule rule) const { return on_.at(static_cast<std::size_t>(rule)); }
   [[nodiscard]] bool any() const {
-    return has(Rule::norm) || has(Rule::activation) || has(Rule::half) || has(Rule::attention);
+    return *this != Rules();
   }
   [[nodiscard]] Rules with(Rule rule) const { return set(rule, true); }
   [[nodiscard]] Rules without(Rule rule) const { return set(rule, false); }
@@ -39,7 +41,7 @@ class Rules {
     changed.on_.at(static_cast<std::size_t>(rule)) = value;
     return changed;
   }
-  std::array<bool, 4> on_{};
+  std::array<bool, 5> on_{};
 };
 
 /// How many times each rule acted in a backward pass of one pass.
@@ -51,7 +53,7 @@ class Fired {
   [[nodiscard]] Fired only(Rules rules) const;
 
  private:
-  std::array<std::int64_t, 4> counts_{};
+  std::array<std::int64_t, 5> counts_{};
 };
 
 }  // namespace tributary

@@ -65,12 +65,20 @@ struct ForwardOptions {
   Flops* flops = nullptr;    //!< counts what was needed
 };
 
+/// Queries or keys before a norm of their own [rows, heads * d_head], and its statistics [rows, 2 * norms a row], stream
+/// dtype; undefined where a block has no such norm.
+struct NormedHeads {
+  at::Tensor input, mean_rstd;
+};
+
 /// What the backward pass needs of one block. Rows are those of its batch, without padding; query rows are those of the
 /// positions that go on past attention (in a trimmed last block fewer than rows).
 struct BlockTape {
   at::Tensor resid_pre, attention_mean_rstd;  //!< [rows, d_model], [rows, 2]
   at::Tensor query, key_value;                //!< [query rows, heads * d_head], [rows, 2 * kv_heads * d_head]
-  at::Tensor resid_mid, mlp_mean_rstd;        //!< [query rows, d_model], [query rows, 2]
+  NormedHeads query_norm, key_norm;           //!< of query rows, of rows
+  Written attention_written, mlp_written;     //!< of query rows; what was added is dropped
+  at::Tensor mlp_stream, mlp_mean_rstd;       //!< [query rows, d_model]: resid_mid, or in a parallel block resid_pre
   at::Tensor pre_activations;                 //!< gate and up side by side [query rows, 2 * neurons]; plain: one
 };
 

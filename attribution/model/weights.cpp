@@ -21,12 +21,11 @@ namespace {
 
 using Shape = std::vector<std::int64_t>;
 
-constexpr const char* head_name = "lm_head.weight";
-
 /// The shape a slot must have, as the forward pass uses it.
 Shape shape_of(Slot slot, const Architecture& a) {
   const std::int64_t queries = a.query_width();
   const std::int64_t keys = a.key_width();
+  const bool full_norms = a.blocks.front().attention.query_key_norm == QueryKeyNorm::full_width;
   switch (slot) {
     case Slot::embedding:
     case Slot::unembedding:
@@ -43,6 +42,10 @@ Shape shape_of(Slot slot, const Architecture& a) {
     case Slot::key_bias:
     case Slot::value_bias:
       return {keys};
+    case Slot::query_norm_weight:
+      return {full_norms ? queries : a.d_head};
+    case Slot::key_norm_weight:
+      return {full_norms ? keys : a.d_head};
     case Slot::output_weight:
       return {a.d_model, queries};
     case Slot::gate_weight:
@@ -57,8 +60,10 @@ Shape shape_of(Slot slot, const Architecture& a) {
     case Slot::final_norm_bias:
     case Slot::attention_norm_weight:
     case Slot::attention_norm_bias:
+    case Slot::attention_post_norm_weight:
     case Slot::mlp_norm_weight:
     case Slot::mlp_norm_bias:
+    case Slot::mlp_post_norm_weight:
     case Slot::output_bias:
     case Slot::down_bias:
       return {a.d_model};
@@ -79,12 +84,16 @@ const std::vector<Member<LayerWeights>>& layer_members() {
   static const std::vector<Member<LayerWeights>> members = {
       {&LayerWeights::attention_norm_weight, {Slot::attention_norm_weight}, "attention norm"},
       {&LayerWeights::attention_norm_bias, {Slot::attention_norm_bias}, "attention norm bias"},
+      {&LayerWeights::attention_post_norm_weight, {Slot::attention_post_norm_weight}, "norm after attention"},
+      {&LayerWeights::query_norm_weight, {Slot::query_norm_weight}, "query norm"},
+      {&LayerWeights::key_norm_weight, {Slot::key_norm_weight}, "key norm"},
       {&LayerWeights::qkv_weight, {Slot::query_weight, Slot::key_weight, Slot::value_weight}, "query, key, value"},
       {&LayerWeights::qkv_bias, {Slot::query_bias, Slot::key_bias, Slot::value_bias}, "query, key, value bias"},
       {&LayerWeights::output_weight, {Slot::output_weight}, "attention output"},
       {&LayerWeights::output_bias, {Slot::output_bias}, "attention output bias"},
       {&LayerWeights::mlp_norm_weight, {Slot::mlp_norm_weight}, "MLP norm"},
       {&LayerWeights::mlp_norm_bias, {Slot::mlp_norm_bias}, "MLP norm bias"},
+      {&LayerWeights::mlp_post_norm_weight, {Slot::mlp_post_norm_weight}, "norm after the MLP"},
       {&LayerWeights::expand_weight, {Slot::gate_weight, Slot::up_weight}, "gate and up"},
       {&LayerWeights::expand_bias, {Slot::gate_bias, Slot::up_bias}, "gate and up bias"},
       {&LayerWeights::down_weight, {Slot::down_weight}, "down"},
@@ -162,11 +171,21 @@ std::string without(std::string name, std::string_view part) {
   return name;
 }
 
+const TensorRow& row_of(const Family& family, Slot slot) {
+  const auto row = std::find_if(family.tensors.begin(), family.tensors.end(),
+                                [slot](const TensorRow& one) { return one.slots.front() == slot; });
+  TRIBUTARY_EXPECT(row != family.tensors.end(), "every family has an embedding and an unembedding");
+  return *row;
+}
+
 /// Takes tensors out of the source, remembering which names were used.
 class Binder {
  public:
   Binder(const Architecture& architecture, const Family& family, const TensorSource& source)
-      : architecture_(architecture), source_(source), names_(source.names.begin(), source.names.end()) {
+      : architecture_(architecture),
+        source_(source),
+        names_(source.names.begin(), source.names.end()),
+        head_name_(row_of(family, Slot::unembedding).name) {
     const std::string& first = family.tensors.front().name;
     const bool bare = names_.count(first) != 0;
     if (!bare && !family.prefixes.empty()) prefix_ = family.prefixes.front();  // the name that messages give
@@ -186,9 +205,15 @@ class Binder {
     used_.insert(name);
     const at::Tensor weight = fit(stored, row, name);
     std::int64_t first = 0;
-    for (const Slot slot : row.slots) {
+    for (std::size_t i = 0; i < row.slots.size(); ++i) {
+      const Slot slot = row.slots[i];
       const std::int64_t rows = shape_of(slot, architecture_).front();
-      pieces[{slot, layer}] = row.slots.size() == 1 ? weight : weight.narrow(0, first, rows);
+      if (row.layout == Layout::by_head) {
+        const at::Tensor by_head = weight.unflatten(0, {-1, std::ssize(row.slots), architecture_.d_head});
+        pieces[{slot, layer}] = by_head.select(1, static_cast<std::int64_t>(i)).flatten(0, 1);
+      } else {
+        pieces[{slot, layer}] = row.slots.size() == 1 ? weight : weight.narrow(0, first, rows);
+      }
       first += rows;
     }
   }
@@ -196,7 +221,8 @@ class Binder {
   /// Every stored tensor must have been used, or be known to carry no weight.
   void require_all_used(const Family& family, bool tied) const {
     for (const std::string& name : source_.names) {
-      bool known = used_.count(name) != 0 || (tied && name == head_name);
+      bool known = used_.count(name) != 0 || (tied && name.ends_with(head_name_));
+      for (const std::string& part : family.ignored_parts) known = known || name.find(part) != std::string::npos;
       for (const std::string& ending : family.ignored) known = known || name.ends_with(ending);
       if (!known) {
         throw UserError(source_.where, "tensor '" + name + "' is stored, but a " + architecture_.family +
@@ -230,7 +256,7 @@ class Binder {
       return fmt::format("{}there is '{}': take '{}' off the names", missing, *other,
                          other->substr(0, other->size() - name.size()));
     }
-    if (name == head_name) {
+    if (name == head_name_) {
       return missing +
              "it turns the last block's output into logits, and models saved without it are no language models: save "
              "the …ForCausalLM, or, if its embedding is its unembedding, say tie_word_embeddings: true in config.json";
@@ -257,16 +283,10 @@ class Binder {
   const Architecture& architecture_;
   const TensorSource& source_;
   std::set<std::string> names_;
+  std::string head_name_;  // of the unembedding
   std::string prefix_;
   std::set<std::string> used_;
 };
-
-const TensorRow& row_of(const Family& family, Slot slot) {
-  const auto row = std::find_if(family.tensors.begin(), family.tensors.end(),
-                                [slot](const TensorRow& one) { return one.slots.front() == slot; });
-  TRIBUTARY_EXPECT(row != family.tensors.end(), "every family has an embedding and an unembedding");
-  return *row;
-}
 
 /// Whether two tensors have the same dtype, shape and bytes. NaN counts as itself, 0 and −0 as different.
 bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
@@ -291,6 +311,14 @@ void fill_members(Owner& owner, const std::vector<Member<Owner>>& members, const
 }
 
 }  // namespace
+
+Writer LayerWeights::attention_writer(const BlockSpec& block) const {
+  return {output_weight, output_bias, block.multiplier, norm_of(block.attention_post_norm, attention_post_norm_weight)};
+}
+
+Writer LayerWeights::mlp_writer(const BlockSpec& block) const {
+  return {down_weight, down_bias, block.multiplier, norm_of(block.mlp_post_norm, mlp_post_norm_weight)};
+}
 
 WeightStore private_store() {
   return {[](at::IntArrayRef shape, const at::TensorOptions& options) { return at::empty(shape, options); }};

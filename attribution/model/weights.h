@@ -29,16 +29,17 @@ struct TensorSource {
 
 /// Undefined tensors stand for weights the family does not have.
 struct LayerWeights {
-  at::Tensor attention_norm_weight, attention_norm_bias;
+  at::Tensor attention_norm_weight, attention_norm_bias, attention_post_norm_weight;
+  at::Tensor query_norm_weight, key_norm_weight;
   at::Tensor qkv_weight, qkv_bias;  //!< rows of queries, keys and values, one above the other
   at::Tensor output_weight, output_bias;
-  at::Tensor mlp_norm_weight, mlp_norm_bias;
+  at::Tensor mlp_norm_weight, mlp_norm_bias, mlp_post_norm_weight;
   at::Tensor expand_weight, expand_bias;  //!< of a gated MLP: gate above up
   at::Tensor down_weight, down_bias;
 
   /// What adds z, and what adds the neurons, to the residual stream.
-  [[nodiscard]] Writer attention_writer() const { return {output_weight, output_bias}; }
-  [[nodiscard]] Writer mlp_writer() const { return {down_weight, down_bias}; }
+  [[nodiscard]] Writer attention_writer(const BlockSpec& block) const;
+  [[nodiscard]] Writer mlp_writer(const BlockSpec& block) const;
 
   /// The first `width` rows of qkv, and the others: queries, and keys and values. Biases undefined where there are
   /// none.

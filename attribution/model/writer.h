@@ -1,61 +1,107 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// How nodes reach the residual stream: resid += W v + b, with v the input of a sub-block's last matrix (z and W_O in
-// attention, the neurons a and W_down in the MLP). This is the only place that knows it: forward and backward pass,
-// paths through a layer's nodes and exact patching of single ones ask a writer.
+// How nodes reach the residual stream: resid += multiplier · post_norm(w), w = W v + b, with v the input of a
+// sub-block's last matrix (z and W_O in attention, the neurons a and W_down in the MLP). Most families have neither a
+// norm there nor a multiplier. This is the only place that knows it: forward and backward pass, paths through a layer's
+// nodes and exact patching of single ones ask a writer. What is linear in v is w, the writer's input: paths are straight
+// there, and gradients are averaged there.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <utility>
 
+#include "attribution/model/functions.h"
+
 namespace tributary {
+
+/// What a writer met in some runs: the stream that it added to, and its input. Of a writer without a norm the stream
+/// with what it added in it, and no input: nothing else is needed there.
+struct WrittenStream {
+  at::Tensor resid;  //!< [pair, suffix, d_model], stream dtype
+  at::Tensor input;  //!< w [pair, suffix, d_model], stream dtype, or undefined
+
+  /// Those of some runs, by index [n] int64, or of one of them several times over.
+  [[nodiscard]] WrittenStream select(const at::Tensor& pairs) const;
+  [[nodiscard]] WrittenStream repeat(std::int64_t pair, std::int64_t times) const;
+};
+
+/// What a writer adds to the stream, and what its norm's derivative needs.
+struct Written {
+  at::Tensor added;             //!< [rows, d_model], network dtype
+  at::Tensor input, mean_rstd;  //!< [rows, d_model], [rows, 2], stream dtype; undefined without a norm
+};
 
 class Writer {
  public:
   /// weight [d_model, node]; bias [d_model] or undefined.
-  Writer(at::Tensor weight, at::Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
+  Writer(at::Tensor weight, at::Tensor bias, double multiplier = 1, Norm post_norm = {{}, {}, NormKind::none})
+      : weight_(std::move(weight)),
+        bias_(std::move(bias)),
+        multiplier_(multiplier),
+        post_norm_(std::move(post_norm)) {}
 
-  /// What is added to the stream, W v + b [rows, d_model], from v [rows, node]; network dtype, rows padded.
-  [[nodiscard]] at::Tensor apply(const at::Tensor& v) const;
-  /// dm/dv = Wᵀ dm/dresid: [rows, node] from [rows, d_model]; network dtype, rows padded.
+  [[nodiscard]] bool has_norm() const { return post_norm_.kind != NormKind::none; }
+
+  /// What is added to the stream from v [rows, node], network dtype, rows padded.
+  [[nodiscard]] Written apply(const at::Tensor& v) const;
+  /// dm/dw [rows, d_model] from dm/dresid [rows, d_model], both network dtype; `written` has those rows. replaced (rule
+  /// `norm`): the norm's denominator is a constant.
+  [[nodiscard]] at::Tensor to_input(const at::Tensor& gradient, const Written& written, Derivative norm) const;
+  /// dm/dv = Wᵀ dm/dw: [rows, node] from [rows, d_model]; network dtype, rows padded.
   [[nodiscard]] at::Tensor pull_back(const at::Tensor& gradient) const;
 
-  /// How the stream moves when v moves by a difference [pair, pos, node]: W Δv [pair, pos, d_model] in `type`. The bias
-  /// cancels.
+  /// How w moves when v moves by a difference [pair, pos, node]: W Δv [pair, pos, d_model] in `type`. The bias cancels.
   [[nodiscard]] at::Tensor move(const at::Tensor& difference, at::ScalarType type) const;
-  /// dm/dv [pair, pos, node] in `type` from dm/dresid [pair, pos, d_model].
+  /// The stream after the writer [pair, suffix, d_model] where w moves by `difference` [pair, pos, d_model] at the last
+  /// positions. Its memory is the base's.
+  [[nodiscard]] at::Tensor moved(WrittenStream&& base, const at::Tensor& difference) const;
+  /// dm/dw [pair, suffix, d_model] there, w having moved at all positions, from dm/dresid.
+  [[nodiscard]] at::Tensor to_input(const at::Tensor& gradient, const WrittenStream& base, const at::Tensor& difference,
+                                    Derivative norm) const;
+  /// dm/dv [pair, pos, node] in `type` from dm/dw [pair, pos, d_model].
   [[nodiscard]] at::Tensor pull_back(const at::Tensor& gradient, at::ScalarType type) const;
 
-  /// The columns of some nodes [n] int64: what one unit of each adds [n, d_model], in `type`.
+  /// The columns of some nodes [n] int64: what one unit of each adds to w [n, d_model], in `type`.
   [[nodiscard]] at::Tensor columns(const at::Tensor& nodes, at::ScalarType type) const;
+  /// What becomes of w on its way to the stream where the norm's denominator is 1 [d_model], in `type`.
+  [[nodiscard]] at::Tensor gains(at::ScalarType type) const;
 
  private:
+  [[nodiscard]] Written normalised(const at::Tensor& input) const;
+
   at::Tensor weight_, bias_;
+  double multiplier_;
+  Norm post_norm_;
 };
 
-/// The straight line on which a layer's nodes move jointly, v = base + distance · difference: a straight line in the
-/// stream after the layer too, because W is linear. Pairs are examples; distance is 0 at the base run.
+/// The straight line on which a layer's nodes move jointly, v = base + distance · difference, and w with them. Pairs are
+/// examples; distance is 0 at the base run.
 class WriterLine {
  public:
-  /// resid: the base run's stream after the layer [pair, suffix, d_model], stream dtype. difference [pair, pos, node],
-  /// network dtype, of the last `pos` positions: the others do not move.
-  WriterLine(Writer writer, at::Tensor resid, const at::Tensor& difference);
+  /// base: of the base run. difference [pair, pos, node], network dtype, of the last `pos` positions: the others do not
+  /// move.
+  WriterLine(Writer writer, WrittenStream base, const at::Tensor& difference);
 
   /// The stream of some points [point, suffix, d_model]: by pair [point] int64, at distance [point, 1, 1].
   [[nodiscard]] at::Tensor resid_at(const at::Tensor& pairs, const at::Tensor& distance) const;
-  /// dm/ddistance [point] float64 from dm/dresid of the points [point, suffix, d_model].
+  /// dm/dw of the points [point, suffix, d_model], stream dtype, from dm/dresid.
+  [[nodiscard]] at::Tensor to_input(const at::Tensor& pairs, const at::Tensor& distance, const at::Tensor& gradient,
+                                    Derivative norm) const;
+  /// The same for every pair in order, at the base run [pair, suffix, d_model].
+  [[nodiscard]] at::Tensor to_input(const at::Tensor& gradient, Derivative norm) const;
+  /// dm/ddistance [point] float64 from dm/dw of the points [point, suffix, d_model].
   [[nodiscard]] at::Tensor slopes(const at::Tensor& pairs, const at::Tensor& gradient) const;
   /// The same for every pair in order [pair].
   [[nodiscard]] at::Tensor slopes(const at::Tensor& gradient) const;
-  /// dm/dv [pair, pos, node] in stream dtype from dm/dresid [pair, suffix, d_model]; it may be an average along the
-  /// line, as Wᵀ is linear.
+  /// dm/dv [pair, pos, node] in stream dtype from dm/dw [pair, suffix, d_model]; it may be an average along the line, as
+  /// Wᵀ is linear.
   [[nodiscard]] at::Tensor to_nodes(const at::Tensor& gradient) const;
 
  private:
   Writer writer_;
-  at::Tensor resid_;        // [pair, suffix, d_model]
+  WrittenStream base_;
   at::Tensor moved_;        // [pair, suffix, d_model]: W · difference
   std::int64_t positions_;  // the last ones, which move
 };

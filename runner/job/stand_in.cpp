@@ -18,12 +18,20 @@ using Make = std::function<at::Tensor(at::IntArrayRef shape)>;
 LayerWeights layer_of(const Architecture& a, const BlockSpec& block, const Make& make) {
   const auto bias = [&](NormKind kind) { return kind == NormKind::layer ? make({a.d_model}) : at::Tensor(); };
   LayerWeights layer;
-  layer.attention_norm_weight = make({a.d_model});
+  const auto weight = [&](NormKind kind) { return kind != NormKind::none ? make({a.d_model}) : at::Tensor(); };
+  layer.attention_norm_weight = weight(block.attention_norm.kind);
   layer.attention_norm_bias = bias(block.attention_norm.kind);
+  layer.attention_post_norm_weight = weight(block.attention_post_norm.kind);
+  if (block.attention.query_key_norm != QueryKeyNorm::none) {
+    const bool full = block.attention.query_key_norm == QueryKeyNorm::full_width;
+    layer.query_norm_weight = make({full ? a.query_width() : a.d_head});
+    layer.key_norm_weight = make({full ? a.key_width() : a.d_head});
+  }
   layer.qkv_weight = make({a.query_width() + 2 * a.key_width(), a.d_model});
   layer.output_weight = make({a.d_model, a.query_width()});
-  layer.mlp_norm_weight = make({a.d_model});
+  layer.mlp_norm_weight = weight(block.mlp_norm.kind);
   layer.mlp_norm_bias = bias(block.mlp_norm.kind);
+  layer.mlp_post_norm_weight = weight(block.mlp_post_norm.kind);
   layer.expand_weight = make({(block.mlp.kind == MlpKind::gated ? 2 : 1) * a.neurons, a.d_model});
   layer.down_weight = make({a.d_model, a.neurons});
   return layer;
@@ -37,10 +45,11 @@ Weights weights_of(const Architecture& a, const Make& make) {
   if (a.learned_positions) weights.position_embedding = make({a.max_positions, a.d_model});
   weights.final_norm_weight = make({a.d_model});
   if (a.final_norm.kind == NormKind::layer) weights.final_norm_bias = make({a.d_model});
-  using Parts = std::tuple<NormKind, NormKind, MlpKind>;
+  using Parts = std::tuple<NormKind, NormKind, NormKind, NormKind, QueryKeyNorm, MlpKind>;
   std::map<Parts, LayerWeights> layers;
   for (const BlockSpec& block : a.blocks) {
-    const Parts parts{block.attention_norm.kind, block.mlp_norm.kind, block.mlp.kind};
+    const Parts parts{block.attention_norm.kind, block.attention_post_norm.kind, block.mlp_norm.kind,
+                      block.mlp_post_norm.kind,  block.attention.query_key_norm, block.mlp.kind};
     if (!layers.contains(parts)) layers.emplace(parts, layer_of(a, block, make));
     weights.layers.push_back(layers.at(parts));
   }

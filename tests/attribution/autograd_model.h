@@ -28,9 +28,10 @@ inline at::Tensor held(const at::Tensor& t, Derivative derivative) {
 
 /// x [.., d_model]
 inline at::Tensor norm(const at::Tensor& x, const Norm& n, Derivative derivative) {
+  if (n.kind == NormKind::none) return x;
   const at::Tensor moved = n.kind == NormKind::layer ? x - x.mean(-1, true) : x;
   const at::Tensor sigma = (moved.square().mean(-1, true) + n.epsilon).sqrt();
-  const at::Tensor y = moved / held(sigma, derivative) * n.weight.to(at::kDouble);
+  const at::Tensor y = moved / held(sigma, derivative) * (n.gain_offset + n.weight.to(at::kDouble));
   return n.bias.defined() ? y + n.bias.to(at::kDouble) : y;
 }
 
@@ -67,14 +68,28 @@ inline at::Tensor rotated(const at::Tensor& x, const Rotary& rotary, std::int64_
   return at::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()}, -1);
 }
 
+/// cap · tanh(z / cap); 0: z.
+inline at::Tensor capped(const at::Tensor& z, double cap, Derivative derivative) {
+  if (cap == 0) return z;
+  const at::Tensor value = cap * at::tanh(z / cap);
+  return derivative == Derivative::plain ? value : z * held(value / z, derivative);
+}
+
+/// What is done with scores before the softmax.
+struct Scores {
+  double scale = 1, cap = 0;
+  Derivative softcap = Derivative::plain;
+};
+
 /// query [sequence, head, query, d] of the last positions; key, value [sequence, kv_head, pos, d]; window 0: none.
 inline at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                            std::int64_t window, double scale, Derivative pattern) {
+                            std::int64_t window, const Scores& form, Derivative pattern) {
   const std::int64_t group = query.size(1) / key.size(1);
   const std::int64_t length = key.size(2);
   at::Tensor seen = at::ones({length, length}, at::kBool).tril();
   if (window > 0) seen = seen.logical_and(at::ones_like(seen).triu(1 - window));
-  const at::Tensor scores = at::matmul(query, key.repeat_interleave(group, 1).transpose(2, 3)) * scale;
+  const at::Tensor products = at::matmul(query, key.repeat_interleave(group, 1).transpose(2, 3)) * form.scale;
+  const at::Tensor scores = capped(products, form.cap, form.softcap);
   const at::Tensor hidden = seen.narrow(0, length - query.size(2), query.size(2)).logical_not();
   const at::Tensor weights = at::softmax(scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
   return at::matmul(held(weights, pattern), value.repeat_interleave(group, 1));
@@ -88,6 +103,7 @@ struct Truth {
   at::Tensor metric;                                  //!< [sequence]
   std::vector<at::Tensor> neurons, neuron_gradients;  //!< [layer] of [sequence, pos, neuron]
   std::vector<at::Tensor> streams, stream_gradients;  //!< [layer + 1] of [sequence, pos, d_model]
+  std::vector<at::Tensor> written_gradients;          //!< [layer], with respect to W_down a + b [sequence, pos, d_model]
 };
 
 /// The last positions of one of its lists.
@@ -108,23 +124,26 @@ class AutogradModel {
                           const Replace& replace = {}, const std::vector<std::int64_t>& from_end = {0}) const {
     const at::AutoGradMode gradients(true);
     Truth t;
-    std::vector<at::Tensor> watched;
+    std::vector<at::Tensor> watched, written;
     at::Tensor h = embeddings.detach().to(at::kDouble).clone().requires_grad_();
     t.streams.push_back(h);
     if (a_.learned_positions) h = h + wide(w_.position_embedding).narrow(0, 0, h.size(1));
     for (std::int64_t layer = 0; layer < a_.layers(); ++layer) {
       const LayerWeights& w = w_.layers[static_cast<std::size_t>(layer)];
       const BlockSpec& block = a_.block(layer);
+      const at::Tensor before = h;
       h = h + attention(h, block, w, rules);
-      at::Tensor a = neurons(h, block, w, rules);
+      at::Tensor a = neurons(block.residual == Residual::parallel ? before : h, block, w, rules);
       if (replace) a = replace(layer, a);
       if (!a.requires_grad()) a = a.detach().clone().requires_grad_();  // all of them set
       t.neurons.push_back(a);
-      h = h + at::linear(a, wide(w.down_weight), wide(w.down_bias));
+      written.push_back(at::linear(a, wide(w.down_weight), wide(w.down_bias)));
+      h = h + added(written.back(), block, norm_of(block.mlp_post_norm, w.mlp_post_norm_weight), rules);
       t.streams.push_back(h);
     }
-    const Norm last{w_.final_norm_weight, w_.final_norm_bias, a_.final_norm.kind, a_.final_norm.epsilon};
+    const Norm last = norm_of(a_.final_norm, w_.final_norm_weight, w_.final_norm_bias);
     t.logits = at::matmul(truth::norm(h, last, of(rules, Rule::norm)), wide(w_.unembedding).t());
+    t.logits = truth::capped(t.logits * a_.logit_multiplier, a_.logit_softcap.value_or(0), of(rules, Rule::softcap));
     t.metric = at::zeros({h.size(0)}, at::kDouble);
     for (const std::int64_t distance : from_end) {
       const at::Tensor chosen = t.logits.select(1, h.size(1) - 1 - distance).gather(1, tokens.tokens);
@@ -132,11 +151,14 @@ class AutogradModel {
     }
     watched = t.streams;
     watched.insert(watched.end(), t.neurons.begin(), t.neurons.end());
+    watched.insert(watched.end(), written.begin(), written.end());
     const auto found = torch::autograd::grad({t.metric}, watched, {at::ones_like(t.metric)}, std::nullopt, false,
                                              /*allow_unused=*/true);
     for (std::size_t i = 0; i < watched.size(); ++i) {
       const at::Tensor g = found[i].defined() ? found[i] : at::zeros_like(watched[i]).detach();
-      (i < t.streams.size() ? t.stream_gradients : t.neuron_gradients).push_back(g);
+      const bool of_stream = i < t.streams.size();
+      const bool of_neurons = !of_stream && i < t.streams.size() + t.neurons.size();
+      (of_stream ? t.stream_gradients : of_neurons ? t.neuron_gradients : t.written_gradients).push_back(g);
     }
     for (auto* list : {&t.streams, &t.neurons}) {
       for (at::Tensor& one : *list) one = one.detach();
@@ -157,30 +179,42 @@ class AutogradModel {
   static at::Tensor wide(const at::Tensor& t) { return t.defined() ? t.to(at::kDouble) : t; }
   static Derivative of(Rules rules, Rule rule) { return rules.has(rule) ? Derivative::replaced : Derivative::plain; }
 
+  /// What a sub-block adds to the stream.
+  static at::Tensor added(const at::Tensor& out, const BlockSpec& block, const Norm& post_norm, Rules rules) {
+    return block.multiplier * truth::norm(out, post_norm, of(rules, Rule::norm));
+  }
+
   [[nodiscard]] at::Tensor attention(const at::Tensor& h, const BlockSpec& block, const LayerWeights& w,
                                      Rules rules) const {
-    const Norm n{w.attention_norm_weight, w.attention_norm_bias, block.attention_norm.kind,
-                 block.attention_norm.epsilon};
+    const Norm n = norm_of(block.attention_norm, w.attention_norm_weight, w.attention_norm_bias);
     const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
     const at::Tensor joined = at::linear(x, wide(w.qkv_weight), wide(w.qkv_bias));
-    const auto part = [&](std::int64_t first, std::int64_t heads) {  // [sequence, head, pos, d]
-      return joined.narrow(2, first * a_.d_head, heads * a_.d_head).unflatten(2, {heads, a_.d_head}).transpose(1, 2);
+    const auto part = [&](std::int64_t first, std::int64_t heads, const at::Tensor& norm_weight = {}) {
+      at::Tensor rows = joined.narrow(2, first * a_.d_head, heads * a_.d_head);
+      const Norm own = norm_of(block.attention.query_key, norm_weight);
+      const bool full = block.attention.query_key_norm == QueryKeyNorm::full_width;
+      if (norm_weight.defined() && full) rows = truth::norm(rows, own, of(rules, Rule::norm));
+      rows = rows.unflatten(2, {heads, a_.d_head});
+      if (norm_weight.defined() && !full) rows = truth::norm(rows, own, of(rules, Rule::norm));
+      return rows.transpose(1, 2);  // [sequence, head, pos, d]
     };
-    at::Tensor query = part(0, a_.heads);
-    at::Tensor key = part(a_.heads, a_.kv_heads);
+    at::Tensor query = part(0, a_.heads, w.query_norm_weight);
+    at::Tensor key = part(a_.heads, a_.kv_heads, w.key_norm_weight);
     if (block.attention.rotary) {
       query = truth::rotated(query, a_.rotaries[*block.attention.rotary]);
       key = truth::rotated(key, a_.rotaries[*block.attention.rotary]);
     }
     const at::Tensor z =
         truth::attention(query, key, part(a_.heads + a_.kv_heads, a_.kv_heads), block.attention.window.value_or(0),
-                         block.attention.scale, of(rules, Rule::attention));
-    return at::linear(z.transpose(1, 2).flatten(2), wide(w.output_weight), wide(w.output_bias));
+                         {block.attention.scale, block.attention.softcap.value_or(0), of(rules, Rule::softcap)},
+                         of(rules, Rule::attention));
+    return added(at::linear(z.transpose(1, 2).flatten(2), wide(w.output_weight), wide(w.output_bias)), block,
+                 norm_of(block.attention_post_norm, w.attention_post_norm_weight), rules);
   }
 
   [[nodiscard]] at::Tensor neurons(const at::Tensor& h, const BlockSpec& block, const LayerWeights& w,
                                    Rules rules) const {
-    const Norm n{w.mlp_norm_weight, w.mlp_norm_bias, block.mlp_norm.kind, block.mlp_norm.epsilon};
+    const Norm n = norm_of(block.mlp_norm, w.mlp_norm_weight, w.mlp_norm_bias);
     const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
     const at::Tensor expanded = at::linear(x, wide(w.expand_weight), wide(w.expand_bias));
     at::Tensor s = truth::act(expanded.narrow(2, 0, a_.neurons), block.mlp.activation, of(rules, Rule::activation));

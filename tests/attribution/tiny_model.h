@@ -17,8 +17,10 @@
 
 namespace tributary::testing {
 
-/// patchwork: every block another, as no family of today has them.
-enum class Kind { llama, mistral, qwen, gpt2, patchwork };
+/// patchwork: every block another, as no family of today has them. gemma: norms around sub-blocks and of queries and
+/// keys, caps, windows in every other block with angles of their own. olmo: norms after sub-blocks alone, queries and
+/// keys normed in full width; multipliers as Granite has them. neox: attention and MLP side by side.
+enum class Kind { llama, mistral, qwen, gpt2, patchwork, gemma, olmo, neox };
 
 inline std::string name_of(Kind kind) {
   switch (kind) {
@@ -32,6 +34,12 @@ inline std::string name_of(Kind kind) {
       return "gpt2";
     case Kind::patchwork:
       return "patchwork";
+    case Kind::gemma:
+      return "gemma";
+    case Kind::olmo:
+      return "olmo";
+    case Kind::neox:
+      return "neox";
   }
   return "";
 }
@@ -41,7 +49,7 @@ inline Architecture tiny_architecture(Kind kind, std::size_t layers = 3) {
   a.family = name_of(kind);
   a.d_model = 24;
   a.heads = 4;
-  a.kv_heads = kind == Kind::gpt2 ? 4 : kind == Kind::mistral ? 1 : 2;
+  a.kv_heads = kind == Kind::gpt2 || kind == Kind::neox ? 4 : kind == Kind::mistral ? 1 : 2;
   a.d_head = 6;
   a.neurons = 20;
   a.vocabulary = 40;
@@ -54,14 +62,38 @@ inline Architecture tiny_architecture(Kind kind, std::size_t layers = 3) {
     block.attention.window = 3;
     block.mlp.activation = Activation::gelu_erf;
   }
-  if (kind == Kind::gpt2) {
+  if (kind == Kind::gpt2 || kind == Kind::neox) {
     block.attention_norm.kind = block.mlp_norm.kind = a.final_norm.kind = NormKind::layer;
     block.mlp = {MlpKind::plain, Activation::gelu_tanh};
+  }
+  if (kind == Kind::gpt2) {
     block.attention.rotary.reset();
     a.rotaries.clear();
     a.learned_positions = true;
   }
+  if (kind == Kind::neox) block.residual = Residual::parallel;
+  if (kind == Kind::gemma) {
+    block.attention_norm = block.mlp_norm = block.attention_post_norm = block.mlp_post_norm = {NormKind::rms, 1e-3, 1};
+    block.attention.query_key_norm = QueryKeyNorm::per_head;
+    block.attention.query_key = {NormKind::rms, 1e-3, 1};
+    block.attention.softcap = 1.5;
+    block.mlp.activation = Activation::gelu_tanh;
+    a.final_norm = {NormKind::rms, 1e-3, 1};
+    a.rotaries.push_back({.theta = 50});
+    a.logit_softcap = 2;
+  }
+  if (kind == Kind::olmo) {
+    block.attention_norm.kind = block.mlp_norm.kind = NormKind::none;
+    block.attention_post_norm = block.mlp_post_norm = {NormKind::rms, 1e-3};
+    block.attention.query_key_norm = QueryKeyNorm::full_width;
+    block.multiplier = 0.6;
+    a.logit_multiplier = 0.4;
+  }
   a.blocks.assign(layers, block);
+  for (std::size_t layer = 1; kind == Kind::gemma && layer < layers; layer += 2) {
+    a.blocks[layer].attention.window = 2;
+    a.blocks[layer].attention.rotary = 1;
+  }
   if (kind == Kind::patchwork) {
     a.rotaries.push_back({.theta = 50});
     for (std::size_t layer = 0; layer < layers; layer += 3) {  // no rotary, LayerNorm, plain MLP
@@ -84,7 +116,11 @@ inline Weights tiny_weights(const Architecture& a, at::ScalarType type = at::kDo
   const auto matrix = [type](std::int64_t rows, std::int64_t columns) {
     return (at::randn({rows, columns}, at::kDouble) * (1.5 / std::sqrt(static_cast<double>(columns)))).to(type);
   };
-  const auto scale = [type](std::int64_t width) { return (1 + 0.3 * at::randn({width}, at::kDouble)).to(type); };
+  const double mean_gain = 1 - a.final_norm.gain_offset;
+  const auto scale = [=](std::int64_t width) { return (mean_gain + 0.3 * at::randn({width}, at::kDouble)).to(type); };
+  const auto scale_of = [&](const NormSpec& norm) {
+    return norm.kind == NormKind::none ? at::Tensor() : scale(a.d_model);
+  };
   const auto bias = [type](std::int64_t width, NormKind norm) {
     const at::Tensor b = (0.3 * at::randn({width}, at::kDouble)).to(type);
     return norm == NormKind::layer ? b : at::Tensor();
@@ -98,20 +134,27 @@ inline Weights tiny_weights(const Architecture& a, at::ScalarType type = at::kDo
   for (const BlockSpec& block : a.blocks) {
     LayerWeights l;
     const NormKind norm = block.mlp_norm.kind;
-    l.attention_norm_weight = scale(a.d_model);
+    l.attention_norm_weight = scale_of(block.attention_norm);
     l.attention_norm_bias = bias(a.d_model, block.attention_norm.kind);
     const std::int64_t joined = (a.heads + 2 * a.kv_heads) * a.d_head;
     l.qkv_weight = matrix(joined, a.d_model);
     l.qkv_bias = a.family == "qwen" ? (0.3 * at::randn({joined}, at::kDouble)).to(type) : bias(joined, norm);
     l.output_weight = matrix(a.d_model, a.heads * a.d_head);
     l.output_bias = bias(a.d_model, norm);
-    l.mlp_norm_weight = scale(a.d_model);
+    l.mlp_norm_weight = scale_of(block.mlp_norm);
     l.mlp_norm_bias = bias(a.d_model, norm);
     const std::int64_t expanded = block.mlp.kind == MlpKind::gated ? 2 * a.neurons : a.neurons;
     l.expand_weight = matrix(expanded, a.d_model);
     l.expand_bias = bias(expanded, norm);
     l.down_weight = matrix(a.d_model, a.neurons);
     l.down_bias = bias(a.d_model, norm);
+    l.attention_post_norm_weight = scale_of(block.attention_post_norm);
+    l.mlp_post_norm_weight = scale_of(block.mlp_post_norm);
+    if (block.attention.query_key_norm != QueryKeyNorm::none) {
+      const bool full = block.attention.query_key_norm == QueryKeyNorm::full_width;
+      l.query_norm_weight = scale(full ? a.query_width() : a.d_head);
+      l.key_norm_weight = scale(full ? a.key_width() : a.d_head);
+    }
     w.layers.push_back(std::move(l));
   }
   return w;

@@ -32,6 +32,7 @@ struct NormArguments {
   const T* bias = nullptr;  //!< none: nullptr
   bool centred = false;     //!< LayerNorm
   S epsilon = 0;
+  S gain_offset = 0;          //!< rows are multiplied by gain_offset + weight
   Rows<S> stream;             //!< in; out where `addend` is given
   Rows<const S> addend_base;  //!< stream = addend_base + addend
   Rows<const T> addend;       //!< none: nullptr
@@ -43,6 +44,7 @@ template <typename S, typename T>
 struct NormBackwardArguments {
   std::int64_t rows = 0, width = 0;
   const T* weight = nullptr;
+  S gain_offset = 0;
   bool centred = false;
   bool frozen_denominator = false;  //!< rule `norm`
   Rows<const S> stream;
@@ -86,6 +88,7 @@ struct AttentionArguments {
   std::int64_t heads = 0, kv_heads = 0, head = 0;
   std::int64_t window = 0;  //!< positions a query sees, itself included; 0: all before it
   S scale = 1;
+  S softcap = 0;  //!< c: scaled scores s become c · tanh(s / c); 0: they stay
   Rows<const T> query;
   Rows<const T> key, value;                //!< [sequence * suffix, kv_heads * head]
   Rows<const T> prefix_key, prefix_value;  //!< [pair * prefix_length, kv_heads * head]
@@ -95,6 +98,7 @@ struct AttentionArguments {
   Rows<const T> gradient;
   Rows<T> query_gradient, key_gradient, value_gradient;  //!< out
   bool frozen_pattern = false;                           //!< rule `attention`
+  bool frozen_softcap = false;                           //!< rule `softcap`
 };
 
 /// [entry, pos, neuron] in memory, neurons side by side.

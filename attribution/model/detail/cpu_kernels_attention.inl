@@ -51,6 +51,7 @@ class Head {
     out_ = take(a.head);
     pattern_ = take(length_);
     pattern_gradient_ = take(length_);
+    softcap_factor_ = take(length_);
   }
 
   void forward() {
@@ -91,7 +92,7 @@ class Head {
   }
 
  private:
-  [[nodiscard]] std::int64_t size() const { return (2 * length_ + 2 * a_.suffix + 3) * a_.head + 2 * length_; }
+  [[nodiscard]] std::int64_t size() const { return (2 * length_ + 2 * a_.suffix + 3) * a_.head + 3 * length_; }
   [[nodiscard]] std::int64_t group() const { return a_.heads / a_.kv_heads; }
   [[nodiscard]] std::int64_t position(std::int64_t q) const { return length_ - a_.queries + q; }
   [[nodiscard]] std::int64_t first(std::int64_t q) const {
@@ -122,6 +123,7 @@ class Head {
     S largest = -std::numeric_limits<S>::infinity();
     for (std::int64_t k = first(q); k <= position(q); ++k) {
       pattern_[k] = a_.scale * dot(query_, key_ + k * a_.head, a_.head);
+      if (a_.softcap > 0) cap(k);
       largest = pattern_[k] > largest ? pattern_[k] : largest;
     }
     S sum = 0;
@@ -130,6 +132,14 @@ class Head {
       sum += pattern_[k];
     }
     for (std::int64_t k = first(q); k <= position(q); ++k) pattern_[k] /= sum;
+  }
+
+  /// Caps a scaled score, and keeps what its gradient is multiplied with.
+  void cap(std::int64_t k) {
+    const S score = pattern_[k];
+    const S t = hyperbolic_tangent(score / a_.softcap);
+    pattern_[k] = a_.softcap * t;
+    softcap_factor_[k] = !a_.frozen_softcap ? S(1) - t * t : score == 0 ? S(1) : pattern_[k] / score;
   }
 
   void query_backward(std::int64_t s, std::int64_t head, std::int64_t q) {
@@ -147,7 +157,8 @@ class Head {
       const std::int64_t own = k - a_.prefix_length;
       if (own >= 0) add_scaled(value_gradient_ + own * a_.head, gradient_, pattern_[k], a_.head);
       if (a_.frozen_pattern) continue;
-      const S score_gradient = a_.scale * pattern_[k] * (pattern_gradient_[k] - along);
+      S score_gradient = a_.scale * pattern_[k] * (pattern_gradient_[k] - along);
+      if (a_.softcap > 0) score_gradient *= softcap_factor_[k];
       add_scaled(out_, key_ + k * a_.head, score_gradient, a_.head);
       if (own >= 0) add_scaled(key_gradient_ + own * a_.head, query_, score_gradient, a_.head);
     }
@@ -157,7 +168,7 @@ class Head {
   const AttentionArguments<S, T>& a_;
   std::int64_t length_;
   std::unique_ptr<S[]> store_;
-  S *key_, *value_, *key_gradient_, *value_gradient_, *query_, *gradient_, *out_, *pattern_, *pattern_gradient_;
+  S *key_, *value_, *key_gradient_, *value_gradient_, *query_, *gradient_, *out_, *pattern_, *pattern_gradient_, *softcap_factor_;
 };
 
 template <typename S, typename T>

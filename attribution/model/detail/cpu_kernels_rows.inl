@@ -40,11 +40,11 @@ void normalise_row(const NormArguments<S, T>& a, std::int64_t row) {
   T* x = a.normalised.data + row * a.normalised.stride;
   if (a.bias == nullptr) {
     for (std::int64_t i = 0; i < a.width; ++i) {
-      x[i] = Narrow<T>::from((h[i] - mean) * inverse * wide(a.weight[i]));
+      x[i] = Narrow<T>::from((h[i] - mean) * inverse * (wide(a.weight[i]) + a.gain_offset));
     }
   } else {
     for (std::int64_t i = 0; i < a.width; ++i) {
-      x[i] = Narrow<T>::from((h[i] - mean) * inverse * wide(a.weight[i]) + wide(a.bias[i]));
+      x[i] = Narrow<T>::from((h[i] - mean) * inverse * (wide(a.weight[i]) + a.gain_offset) + wide(a.bias[i]));
     }
   }
 }
@@ -67,16 +67,19 @@ void normalise_backward(const NormBackwardArguments<S, T>& a) {
     S level = 0;  // mean of gradient
     if (!a.frozen_denominator) {
 #pragma omp simd reduction(+ : along)
-      for (std::int64_t i = 0; i < a.width; ++i) along += wide(g[i]) * wide(a.weight[i]) * (h[i] - mean);
+      for (std::int64_t i = 0; i < a.width; ++i) {
+        along += wide(g[i]) * (wide(a.weight[i]) + a.gain_offset) * (h[i] - mean);
+      }
       along *= inverse / width;
     }
     if (a.centred) {
 #pragma omp simd reduction(+ : level)
-      for (std::int64_t i = 0; i < a.width; ++i) level += wide(g[i]) * wide(a.weight[i]);
+      for (std::int64_t i = 0; i < a.width; ++i) level += wide(g[i]) * (wide(a.weight[i]) + a.gain_offset);
       level /= width;  // the unit vector of a LayerNorm has mean 0
     }
     for (std::int64_t i = 0; i < a.width; ++i) {
-      out[i] += inverse * (wide(g[i]) * wide(a.weight[i]) - level - along * inverse * (h[i] - mean));
+      const S gain = wide(a.weight[i]) + a.gain_offset;
+      out[i] += inverse * (wide(g[i]) * gain - level - along * inverse * (h[i] - mean));
     }
     if (a.copy.data != nullptr) {
       T* copy = a.copy.data + row * a.copy.stride;

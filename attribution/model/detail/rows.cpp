@@ -32,12 +32,11 @@ at::Tensor at_all_positions(const at::Tensor& last, std::int64_t positions) {
 }
 
 Norm attention_norm(const BlockSpec& block, const LayerWeights& weights) {
-  return {weights.attention_norm_weight, weights.attention_norm_bias, block.attention_norm.kind,
-          block.attention_norm.epsilon};
+  return norm_of(block.attention_norm, weights.attention_norm_weight, weights.attention_norm_bias);
 }
 
 Norm mlp_norm(const BlockSpec& block, const LayerWeights& weights) {
-  return {weights.mlp_norm_weight, weights.mlp_norm_bias, block.mlp_norm.kind, block.mlp_norm.epsilon};
+  return norm_of(block.mlp_norm, weights.mlp_norm_weight, weights.mlp_norm_bias);
 }
 
 Gate gate_of(const Architecture& architecture, const BlockSpec& block) {
@@ -63,6 +62,7 @@ Attention attention_of(const Architecture& architecture, const AttentionSpec& sp
   attention.d_head = architecture.d_head;
   attention.window = spec.window.value_or(0);
   attention.scale = spec.scale;
+  attention.softcap = spec.softcap.value_or(0);
   attention.query = query;
   attention.key = keys(key_value);
   attention.value = values(key_value);
@@ -74,6 +74,30 @@ void add_prefix(Attention& attention, std::int64_t length, const at::Tensor& key
   attention.prefix_key = keys(key_value);
   attention.prefix_value = values(key_value);
   attention.pair = pairs;
+}
+
+NormedHeads norm_heads(const Architecture& architecture, const AttentionSpec& spec, const at::Tensor& heads,
+                       const at::Tensor& weight, at::ScalarType stream_type) {
+  const std::int64_t width = spec.query_key_norm == QueryKeyNorm::per_head ? architecture.d_head : heads.size(1);
+  NormedHeads normed;
+  normed.input = heads.to(stream_type, /*non_blocking=*/false, /*copy=*/true).contiguous();  // [rows, heads * d_head]
+  const at::Tensor rows = normed.input.view({-1, width});
+  const at::Tensor out = at::empty(rows.sizes(), heads.options());
+  const at::Tensor mean_rstd = at::empty({rows.size(0), 2}, rows.options());
+  normalise(rows, norm_of(spec.query_key, weight), out, mean_rstd);
+  heads.copy_(out.view(heads.sizes()));
+  normed.mean_rstd = mean_rstd.view({heads.size(0), -1});  // [rows, 2 * norms a row]
+  return normed;
+}
+
+void norm_heads_backward(const Architecture& architecture, const AttentionSpec& spec, const NormedHeads& normed,
+                         const at::Tensor& weight, Derivative derivative, const at::Tensor& gradient) {
+  const std::int64_t width = spec.query_key_norm == QueryKeyNorm::per_head ? architecture.d_head : gradient.size(1);
+  const at::Tensor input = normed.input.reshape({-1, width});
+  const at::Tensor through = at::zeros_like(input);
+  normalise_backward(gradient.reshape({-1, width}), input, normed.mean_rstd.reshape({-1, 2}),
+                     norm_of(spec.query_key, weight), derivative, through, {});
+  gradient.copy_(through.view(gradient.sizes()));
 }
 
 at::Tensor keys(const at::Tensor& key_value) { return key_value.narrow(1, 0, key_value.size(1) / 2); }

@@ -64,6 +64,14 @@ Attention attention_of(const Architecture& architecture, const AttentionSpec& sp
 /// sequence [sequence].
 void add_prefix(Attention& attention, std::int64_t length, const at::Tensor& key_value, const at::Tensor& pairs);
 
+/// Norms queries or keys [rows, heads * d_head] in place, network dtype, before they are turned: what they were in
+/// stream dtype, and the norms' statistics [rows, 2 * norms a row], are what the way back needs.
+NormedHeads norm_heads(const Architecture& architecture, const AttentionSpec& spec, const at::Tensor& heads,
+                       const at::Tensor& weight, at::ScalarType stream_type);
+/// Their gradient [rows, heads * d_head] in place, from that after the norm to that before it.
+void norm_heads_backward(const Architecture& architecture, const AttentionSpec& spec, const NormedHeads& normed,
+                         const at::Tensor& weight, Derivative derivative, const at::Tensor& gradient);
+
 /// Columns of keys or values.
 at::Tensor keys(const at::Tensor& key_value);
 at::Tensor values(const at::Tensor& key_value);

@@ -69,7 +69,7 @@ class ActivationPaths : public ::testing::TestWithParam<std::tuple<Kind, std::in
   const std::int64_t suffix = setting.runs.suffix();
 };
 INSTANTIATE_TEST_SUITE_P(ActivationPath, ActivationPaths,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2), ::testing::Values(0, 2, 5),
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo, Kind::neox), ::testing::Values(0, 2, 5),
                                             ::testing::Values(0, 1)));
 
 TEST_P(ActivationPaths, SamplesAreThoseOfTheReference) {
@@ -96,7 +96,7 @@ TEST_P(ActivationPaths, SamplesAreThoseOfTheReference) {
       EXPECT_EQ(metrics[i], samples[i].metric);
       EXPECT_NEAR(samples[i].slope, ((end(0) - end(1)) * gradient).sum().item<double>(), 1e-9);
       ASSERT_EQ(samples[i].gradient.sizes(), (at::IntArrayRef{1, suffix, 24}));
-      expect_close(samples[i].gradient, last_positions(truth.stream_gradients, layer + 1, suffix));
+      expect_close(samples[i].gradient, last_positions(truth.written_gradients, layer, suffix));
       // Through the down projection: the neurons' own gradients.
       const at::Tensor neurons = path.to_neurons(layer, samples[i].gradient);
       EXPECT_EQ(neurons.size(1), layer == 2 ? 1 : suffix);
@@ -119,12 +119,14 @@ class ActivationPathBits : public ::testing::TestWithParam<at::ScalarType> {};
 INSTANTIATE_TEST_SUITE_P(ActivationPath, ActivationPathBits, ::testing::Values(at::kFloat, at::kBFloat16, at::kDouble));
 
 TEST_P(ActivationPathBits, DoNotDependOnBatches) {
-  for (const std::int64_t shared : {0, 2, 5}) {
-    const Setting setting(Kind::llama, GetParam(), shared);
-    const std::vector<PathPoint> points = some_points(setting.path(0));
-    const std::vector<PathSample> usual = samples_of(setting.path(0), points);
-    for (const std::int64_t rows : {1, 17}) {
-      expect_same_samples(samples_of(setting.path(0, {0, 3}, {}, rows), points), usual);
+  for (const Kind kind : {Kind::llama, Kind::gemma, Kind::olmo, Kind::neox}) {
+    for (const std::int64_t shared : {0, 2, 5}) {
+      const Setting setting(kind, GetParam(), shared);
+      const std::vector<PathPoint> points = some_points(setting.path(0));
+      const std::vector<PathSample> usual = samples_of(setting.path(0), points);
+      for (const std::int64_t rows : {1, 17}) {
+        expect_same_samples(samples_of(setting.path(0, {0, 3}, {}, rows), points), usual);
+      }
     }
   }
 }
@@ -132,13 +134,15 @@ TEST_P(ActivationPathBits, DoNotDependOnBatches) {
 TEST_P(ActivationPathBits, DoNotDependOnWhetherTheBaseRunIsKnown) {
   for (const std::int64_t base : {0, 1}) {
     for (const std::int64_t shared : {0, 2, 5}) {
-      const Setting setting(Kind::gpt2, GetParam(), shared);
-      for (const Rules& rules : {Rules(), Rules::all()}) {
-        ActivationPath path = setting.path(base, {0, 3}, rules);
-        const std::vector<PathPoint> points = some_points(path);
-        const std::vector<PathSample> evaluated = samples_of(path, points);
-        path.know_base(setting.runs.gradients(base, rules, nullptr).resid_post);
-        expect_same_samples(samples_of(path, points), evaluated);
+      for (const Kind kind : {Kind::gpt2, Kind::gemma, Kind::olmo, Kind::neox}) {
+        const Setting setting(kind, GetParam(), shared);
+        for (const Rules& rules : {Rules(), Rules::all()}) {
+          ActivationPath path = setting.path(base, {0, 3}, rules);
+          const std::vector<PathPoint> points = some_points(path);
+          const std::vector<PathSample> evaluated = samples_of(path, points);
+          path.know_base(setting.runs.gradients(base, rules, nullptr).resid_post);
+          expect_same_samples(samples_of(path, points), evaluated);
+        }
       }
     }
   }

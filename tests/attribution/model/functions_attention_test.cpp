@@ -118,9 +118,10 @@ class Attentions : public ::testing::TestWithParam<Case> {
     return all.transpose(1, 2);
   }
 
-  [[nodiscard]] at::Tensor truth_of(Derivative pattern) const {
+  [[nodiscard]] at::Tensor truth_of(AttentionDerivatives derivatives) const {
     const at::Tensor by_head = query.view({sequences, a.queries, heads, d}).transpose(1, 2);
-    return truth::attention(by_head, whole(key, a.prefix_key), whole(value, a.prefix_value), a.window, a.scale, pattern)
+    return truth::attention(by_head, whole(key, a.prefix_key), whole(value, a.prefix_value), a.window,
+                            {a.scale, a.softcap, derivatives.softcap}, derivatives.pattern)
         .transpose(1, 2)
         .reshape(query.sizes());
   }
@@ -134,30 +135,33 @@ INSTANTIATE_TEST_SUITE_P(Functions, Attentions, ::testing::ValuesIn(cases()));
 TEST_P(Attentions, MixAsTheReferenceDoes) {
   const Strided z(at::zeros_like(query), type);
   attend(a, z.rows);
-  expect_close(z.rows, truth_of(Derivative::plain));
+  expect_close(z.rows, truth_of({}));
   EXPECT_TRUE(z.untouched());
   const at::Tensor other = at::empty(query.sizes(), type);
   generic::attend(a, other);
-  expect_close(other, truth_of(Derivative::plain));
+  expect_close(other, truth_of({}));
 }
 
 TEST_P(Attentions, BackwardPassIsAutograds) {
-  for (const Derivative pattern : {Derivative::plain, Derivative::replaced}) {
-    const auto found = grad({truth_of(pattern)}, {query, key, value}, {incoming.to(at::kDouble)}, std::nullopt, false,
+  constexpr Derivative plain = Derivative::plain;
+  constexpr Derivative replaced = Derivative::replaced;
+  for (const AttentionDerivatives& derivatives :
+       std::vector<AttentionDerivatives>{{plain, plain}, {replaced, plain}, {plain, replaced}, {replaced, replaced}}) {
+    const auto found = grad({truth_of(derivatives)}, {query, key, value}, {incoming.to(at::kDouble)}, std::nullopt, false,
                             /*allow_unused=*/true);
     const auto expected = [&](std::size_t i, const at::Tensor& of) {
       return found[i].defined() ? found[i] : at::zeros_like(of).detach();
     };
     const Strided of_query(at::ones_like(query), type), of_key(at::ones_like(key), type),
         of_value(at::ones_like(value), type);
-    attend_backward(a, incoming, pattern, of_query.rows, of_key.rows, of_value.rows);
+    attend_backward(a, incoming, derivatives, of_query.rows, of_key.rows, of_value.rows);
     expect_close(of_query.rows, expected(0, query));
     expect_close(of_key.rows, expected(1, key));
     expect_close(of_value.rows, expected(2, value));
     EXPECT_TRUE(of_query.untouched() && of_key.untouched() && of_value.untouched());
     const at::Tensor q = at::ones(query.sizes(), type), k = at::ones(key.sizes(), type),
                      v = at::ones(key.sizes(), type);
-    generic::attend_backward(a, incoming, pattern, q, k, v);
+    generic::attend_backward(a, incoming, derivatives, q, k, v);
     expect_close(q, expected(0, query));
     expect_close(k, expected(1, key));
     expect_close(v, expected(2, value));
@@ -183,7 +187,7 @@ std::vector<at::Tensor> attended(Attention a, std::int64_t prefix, const at::Ten
   std::vector<at::Tensor> found;
   for (const at::Tensor& like : {a.query, a.query, a.key, a.value}) found.push_back(at::empty_like(like));
   attend(a, found[0]);
-  attend_backward(a, incoming.narrow(1, prefix, a.queries).flatten(0, 1), Derivative::plain, found[1], found[2],
+  attend_backward(a, incoming.narrow(1, prefix, a.queries).flatten(0, 1), {}, found[1], found[2],
                   found[3]);
   for (at::Tensor& one : found) one = one.unflatten(0, {a.sequences, a.suffix});
   return found;

@@ -30,7 +30,7 @@ EngineRun run_of(const Transformer& model, const Prompts& prompts) {
 
 class Families : public ::testing::TestWithParam<Kind> {};
 INSTANTIATE_TEST_SUITE_P(Transformer, Families,
-                         ::testing::Values(Kind::llama, Kind::mistral, Kind::qwen, Kind::gpt2, Kind::patchwork),
+                         ::testing::Values(Kind::llama, Kind::mistral, Kind::qwen, Kind::gpt2, Kind::patchwork, Kind::gemma, Kind::olmo, Kind::neox),
                          [](const auto& kind) { return name_of(kind.param); });
 
 TEST_P(Families, LogitsAndMetricAreThoseOfTheReference) {
@@ -125,7 +125,7 @@ TEST_P(Families, AMetricOfSeveralPositionsIsDifferentiatedThroughAllOfThem) {
   const at::Tensor e = model.embed(prompts.clean);
   for (const std::vector<std::int64_t>& from_end : {std::vector<std::int64_t>{1, 0}, {0, 3}, {2}, {5, 4, 3, 2, 1, 0}}) {
     const auto reads = static_cast<std::int64_t>(from_end.size());
-    const LogitDirections directions{ReadPositions(from_end), last.rows.expand({-1, reads, -1}).contiguous()};
+    const LogitDirections directions{ReadPositions(from_end), last.rows.repeat_interleave(reads, 1), last.coefficients};
     const std::int64_t kept = directions.reads.kept();
     for (const Rules& rules : {Rules(), Rules::all()}) {
       const EngineRun run = engine_run(model, whole_batch(e), directions, rules);
