@@ -16,16 +16,24 @@ namespace tributary {
 enum class NormKind { none, rms, layer };
 enum class MlpKind { gated, plain };
 enum class Activation : std::int32_t { silu, gelu_erf, gelu_tanh, relu };
-enum class RotaryScaling { none, linear, llama3 };
+enum class RotaryScaling { none, linear, dynamic, yarn, longrope, llama3 };
 
-/// Rotary position embedding (Su et al. 2021), with the frequency scalings that checkpoints name.
+/// Rotary position embedding (Su et al. 2021), with the frequency scalings that checkpoints name (rotary.cpp has their
+/// formulas). A scaling reads the numbers that name it, and no other.
 struct Rotary {
   double theta = 10000.0;
+  std::int64_t dims = 0;  //!< how many of a head's dimensions turn, the first ones, an even number; 0: all of them
   RotaryScaling scaling = RotaryScaling::none;
-  double factor = 1.0;                  //!< linear and llama3: how far the context was stretched
+  double factor = 1.0;                  //!< linear, dynamic, yarn, llama3: how far the context was stretched
+  double attention_factor = 1.0;        //!< yarn, longrope: of every cosine and sine
+  std::int64_t original_positions = 0;  //!< all but linear: positions the model was first trained on
   double low_frequency_factor = 1.0;    //!< llama3
   double high_frequency_factor = 4.0;   //!< llama3
-  std::int64_t original_positions = 0;  //!< llama3: positions the model was first trained on
+  double beta_fast = 32;                //!< yarn: turns in original_positions from which a frequency is kept
+  double beta_slow = 1;                 //!< yarn: turns up to which it is stretched in full
+  bool truncate = true;                 //!< yarn: the bounds between the two are whole numbers
+  std::vector<double> short_factors{};  //!< longrope: of each wavelength, in prompts of at most original_positions
+  std::vector<double> long_factors{};   //!< longrope: the same in longer prompts
 
   friend bool operator==(const Rotary&, const Rotary&) = default;
 };
@@ -40,10 +48,10 @@ struct NormSpec {
 enum class QueryKeyNorm { none, per_head, full_width };
 
 struct AttentionSpec {
-  double scale = 1;                    //!< of the product of a query and a key, before the softmax
-  std::optional<double> softcap;       //!< scaled scores s become cap · tanh(s / cap), before the mask
-  std::optional<std::int64_t> window;  //!< positions that a query sees, itself included; none: all before it
-  std::optional<std::size_t> rotary;   //!< which of Architecture::rotaries turns queries and keys; none: they stay
+  double scale = 1;                      //!< of the product of a query and a key, before the softmax
+  std::optional<double> softcap{};       //!< scaled scores s become cap · tanh(s / cap), before the mask
+  std::optional<std::int64_t> window{};  //!< positions that a query sees, itself included; none: all before it
+  std::optional<std::size_t> rotary{};   //!< which of Architecture::rotaries turns queries and keys; none: they stay
   QueryKeyNorm query_key_norm = QueryKeyNorm::none;
   NormSpec query_key{};  //!< that norm
 };
@@ -85,13 +93,13 @@ struct Architecture {
   double embedding_multiplier = 1;  //!< of token embeddings, where they enter the stream
   /// network: the multiplier is rounded to the network's dtype first (Gemma keeps it in a buffer of that dtype)
   enum class Precision { exact, network } embedding_multiplier_precision = Precision::exact;
-  bool learned_positions = false;   //!< a position's own embedding is added to its token's
+  bool learned_positions = false;  //!< a position's own embedding is added to its token's
   std::vector<Rotary> rotaries;    //!< that blocks refer to
   std::vector<BlockSpec> blocks;   //!< one a layer, the lowest first
   NormSpec final_norm;
   double logit_multiplier = 1;            //!< of the unembedding's products
   std::optional<double> logit_softcap{};  //!< logits z become cap · tanh(z / cap), after the multiplier
-  bool tied_embeddings = false;  //!< the unembedding is the embedding
+  bool tied_embeddings = false;           //!< the unembedding is the embedding
 
   [[nodiscard]] std::int64_t layers() const { return static_cast<std::int64_t>(blocks.size()); }
   [[nodiscard]] const BlockSpec& block(std::int64_t layer) const { return blocks[static_cast<std::size_t>(layer)]; }

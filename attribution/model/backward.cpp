@@ -210,8 +210,8 @@ class BackwardPass {
     const NormedHeads& key = tape().key_norm;
     detail::norm_heads_backward(a_, form, {taped_queries(query.input), taped_queries(query.mean_rstd)},
                                 weights().query_norm_weight, norm, dquery);
-    detail::norm_heads_backward(a_, form, {taped_rows(key.input), taped_rows(key.mean_rstd)},
-                                weights().key_norm_weight, norm, dkey);
+    detail::norm_heads_backward(a_, form, {taped_rows(key.input), taped_rows(key.mean_rstd)}, weights().key_norm_weight,
+                                norm, dkey);
   }
 
   void turn_back(const at::Tensor& rows, std::int64_t first, std::int64_t positions) const {

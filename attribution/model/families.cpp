@@ -238,10 +238,9 @@ BlockSpec block_of(const FamilyRow& row, const ConfigReader& config, const Archi
   block.attention_post_norm = block.mlp_post_norm = row.norms != Norms::before ? norm : none;
   block.attention.query_key_norm = row.query_key_norm;
   block.attention.query_key = norm;
-  const double divisor =
-      row.scales.head_scalar.empty()
-          ? static_cast<double>(a.d_head)
-          : config.number_or(row.scales.head_scalar, static_cast<double>(a.d_head));
+  const double divisor = row.scales.head_scalar.empty()
+                             ? static_cast<double>(a.d_head)
+                             : config.number_or(row.scales.head_scalar, static_cast<double>(a.d_head));
   if (!(divisor > 0)) config.fail(row.scales.head_scalar, "must be above 0");
   block.attention.scale =
       row.scales.attention.empty() ? 1 / std::sqrt(divisor) : multiplier_of(config, row.scales.attention);
@@ -295,8 +294,8 @@ Architecture describe_architecture(const json& json_config, const std::string& w
   describe_positions(row, config, a);
   a.final_norm = {row.norm, config.number_or(row.epsilon_key, row.default_epsilon), row.gain_offset};
   a.embedding_multiplier = multiplier_of(config, row.scales.embedding);
-  if (row.scales.embedding_by_width) {  // kept in float32, then in the network's dtype
-    a.embedding_multiplier = std::sqrt(static_cast<float>(a.d_model));
+  if (row.scales.embedding_by_width) {  // kept in the network's dtype
+    a.embedding_multiplier = std::sqrt(static_cast<double>(a.d_model));
     a.embedding_multiplier_precision = Architecture::Precision::network;
   }
   const double divisor = multiplier_of(config, row.scales.logit_divisor);

@@ -77,7 +77,8 @@ struct Family {
 /// Names of the families, in table order, for messages.
 std::vector<std::string> known_families();
 
-/// The row of a config.json's model_type; of a model of several kinds of input, of its text part. Throws UserError listing the known ones when it is none of them.
+/// The row of a config.json's model_type; of a model of several kinds of input, of its text part. Throws UserError
+/// listing the known ones when it is none of them.
 const Family& family_of(const nlohmann::json& config, const std::string& where);
 
 /// Reads the sizes and choices of a config.json. `where` names the file in messages.

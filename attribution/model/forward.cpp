@@ -164,8 +164,9 @@ class ForwardPass {
     NormedHeads query_norm, key_norm;
   };
 
-  /// Queries, keys and values, normed and turned by their positions. In the last block they are two products even where it is not
-  /// trimmed: a product's bits may depend on its width, and the keys of a given prefix come from a trimmed block.
+  /// Queries, keys and values, normed and turned by their positions. In the last block they are two products even where
+  /// it is not trimmed: a product's bits may depend on its width, and the keys of a given prefix come from a trimmed
+  /// block.
   Projected project() {
     const LayerWeights& w = weights();
     const std::int64_t width = a_.query_width();

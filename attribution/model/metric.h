@@ -46,8 +46,8 @@ struct MetricTokens {
   [[nodiscard]] MetricTokens narrow(std::int64_t first, std::int64_t count) const;
 };
 
-/// The metric as a form on the normalised stream h = norm(resid): m = Σ over the read positions of ⟨direction, h⟩; where
-/// logits are capped Σ_j coefficient_j · cap(⟨direction_j, h⟩).
+/// The metric as a form on the normalised stream h = norm(resid): m = Σ over the read positions of ⟨direction, h⟩;
+/// where logits are capped Σ_j coefficient_j · cap(⟨direction_j, h⟩).
 struct LogitDirections {
   ReadPositions reads;
   at::Tensor rows;          //!< [sequence, read, d_model], or capped [sequence, read, token, d_model], score dtype

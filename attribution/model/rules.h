@@ -28,9 +28,7 @@ class Rules {
   }
 
   [[nodiscard]] bool has(Rule rule) const { return on_.at(static_cast<std::size_t>(rule)); }
-  [[nodiscard]] bool any() const {
-    return *this != Rules();
-  }
+  [[nodiscard]] bool any() const { return *this != Rules(); }
   [[nodiscard]] Rules with(Rule rule) const { return set(rule, true); }
   [[nodiscard]] Rules without(Rule rule) const { return set(rule, false); }
   friend bool operator==(const Rules&, const Rules&) = default;

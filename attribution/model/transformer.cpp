@@ -86,9 +86,7 @@ LogitDirections Transformer::logit_directions(const MetricTokens& tokens) const 
 namespace {
 
 /// Products of rows h [row, d_model] and their directions [row, token, d_model]: logits before the cap [row, token].
-at::Tensor products(const at::Tensor& h, const at::Tensor& directions) {
-  return (h.unsqueeze(1) * directions).sum(-1);
-}
+at::Tensor products(const at::Tensor& h, const at::Tensor& directions) { return (h.unsqueeze(1) * directions).sum(-1); }
 
 }  // namespace
 

@@ -65,8 +65,8 @@ struct ForwardOptions {
   Flops* flops = nullptr;    //!< counts what was needed
 };
 
-/// Queries or keys before a norm of their own [rows, heads * d_head], and its statistics [rows, 2 * norms a row], stream
-/// dtype; undefined where a block has no such norm.
+/// Queries or keys before a norm of their own [rows, heads * d_head], and its statistics [rows, 2 * norms a row],
+/// stream dtype; undefined where a block has no such norm.
 struct NormedHeads {
   at::Tensor input, mean_rstd;
 };

@@ -4,8 +4,8 @@
 // How nodes reach the residual stream: resid += multiplier · post_norm(w), w = W v + b, with v the input of a
 // sub-block's last matrix (z and W_O in attention, the neurons a and W_down in the MLP). Most families have neither a
 // norm there nor a multiplier. This is the only place that knows it: forward and backward pass, paths through a layer's
-// nodes and exact patching of single ones ask a writer. What is linear in v is w, the writer's input: paths are straight
-// there, and gradients are averaged there.
+// nodes and exact patching of single ones ask a writer. What is linear in v is w, the writer's input: paths are
+// straight there, and gradients are averaged there.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -37,10 +37,7 @@ class Writer {
  public:
   /// weight [d_model, node]; bias [d_model] or undefined.
   Writer(at::Tensor weight, at::Tensor bias, double multiplier = 1, Norm post_norm = {{}, {}, NormKind::none})
-      : weight_(std::move(weight)),
-        bias_(std::move(bias)),
-        multiplier_(multiplier),
-        post_norm_(std::move(post_norm)) {}
+      : weight_(std::move(weight)), bias_(std::move(bias)), multiplier_(multiplier), post_norm_(std::move(post_norm)) {}
 
   [[nodiscard]] bool has_norm() const { return post_norm_.kind != NormKind::none; }
 
@@ -76,8 +73,8 @@ class Writer {
   Norm post_norm_;
 };
 
-/// The straight line on which a layer's nodes move jointly, v = base + distance · difference, and w with them. Pairs are
-/// examples; distance is 0 at the base run.
+/// The straight line on which a layer's nodes move jointly, v = base + distance · difference, and w with them. Pairs
+/// are examples; distance is 0 at the base run.
 class WriterLine {
  public:
   /// base: of the base run. difference [pair, pos, node], network dtype, of the last `pos` positions: the others do not
@@ -95,8 +92,8 @@ class WriterLine {
   [[nodiscard]] at::Tensor slopes(const at::Tensor& pairs, const at::Tensor& gradient) const;
   /// The same for every pair in order [pair].
   [[nodiscard]] at::Tensor slopes(const at::Tensor& gradient) const;
-  /// dm/dv [pair, pos, node] in stream dtype from dm/dw [pair, suffix, d_model]; it may be an average along the line, as
-  /// Wᵀ is linear.
+  /// dm/dv [pair, pos, node] in stream dtype from dm/dw [pair, suffix, d_model]; it may be an average along the line,
+  /// as Wᵀ is linear.
   [[nodiscard]] at::Tensor to_nodes(const at::Tensor& gradient) const;
 
  private:

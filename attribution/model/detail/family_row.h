@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// A model family as data: what config.json's keys mean, where its weights lie, what its blocks are made of. The rows are
-// in family_rows.cpp; families.cpp reads a config.json by them.
+// A model family as data: what config.json's keys mean, where its weights lie, what its blocks are made of. The rows
+// are in family_rows.cpp; families.cpp reads a config.json by them.
 #pragma once
 
 #include <cstdint>
@@ -44,9 +44,9 @@ struct Windows {
     pattern,      //!< all but every n-th
     no_rotary     //!< those without rotary positions
   } rule = Rule::none;
-  bool switched = false;         //!< only where `use_sliding_window` is true
-  std::string pattern_key{};     //!< pattern: the key of n; empty: it has none
-  std::int64_t pattern = 0;      //!< pattern: n where the config does not say it
+  bool switched = false;          //!< only where `use_sliding_window` is true
+  std::string pattern_key{};      //!< pattern: the key of n; empty: it has none
+  std::int64_t pattern = 0;       //!< pattern: n where the config does not say it
   bool reads_layer_types = true;  //!< layer_types, where it is given, says it instead
 };
 

@@ -23,10 +23,8 @@ std::vector<TensorRow> llama_tensors(const LlamaTensors& form) {
   const std::string attention = layer + "self_attn.";
   const std::string mlp = layer + "mlp.";
   std::vector<TensorRow> rows = {
-      {"embed_tokens.weight", {Slot::embedding}},
-      {"norm.weight", {Slot::final_norm_weight}},
-      {"lm_head.weight", {Slot::unembedding}},
-      {attention + "o_proj.weight", {Slot::output_weight}},
+      {"embed_tokens.weight", {Slot::embedding}},      {"norm.weight", {Slot::final_norm_weight}},
+      {"lm_head.weight", {Slot::unembedding}},         {attention + "o_proj.weight", {Slot::output_weight}},
       {mlp + "down_proj.weight", {Slot::down_weight}},
   };
   const auto add = [&rows](const std::string& name, std::vector<Slot> slots, Presence presence = {}) {
@@ -220,32 +218,31 @@ std::vector<FamilyRow> gemma_rows() {
   const LlamaTensors gemma2{.qkv_bias = asked, .output_bias = asked, .norms = Norms::around};
   LlamaTensors gemma3 = gemma2;
   gemma3.query_key_norms = true;
-  FamilyRow third = {
-      .family = llama_like("gemma3_text", gemma3),
-      .defaults = {{"vocab_size", 262208},
-                   {"hidden_size", 2304},
-                   {"intermediate_size", 9216},
-                   {"num_hidden_layers", 26},
-                   {"num_attention_heads", 8},
-                   {"num_key_value_heads", 4},
-                   {"head_dim", 256},
-                   {"max_position_embeddings", 131072},
-                   {"query_pre_attn_scalar", 256},
-                   {"sliding_window", 4096},
-                   {"final_logit_softcapping", nullptr}},
-      .norms = Norms::around,
-      .gain_offset = 1,
-      .query_key_norm = QueryKeyNorm::per_head,
-      .activation_key = "hidden_activation",
-      .default_activation = "gelu_pytorch_tanh",
-      .rotary = {.theta = 1'000'000,
-                 .sliding = RotaryKeys::Sliding{.theta = 10'000, .theta_key = "rope_local_base_freq"}},
-      .windows = {.rule = Windows::Rule::pattern, .pattern_key = "sliding_window_pattern", .pattern = 6},
-      .scales = {.head_scalar = "query_pre_attn_scalar",
-                 .logit_softcap = "final_logit_softcapping",
-                 .embedding_by_width = true},
-      .tied_by_default = true,
-      .required_values = {{"use_bidirectional_attention", false}}};
+  FamilyRow third = {.family = llama_like("gemma3_text", gemma3),
+                     .defaults = {{"vocab_size", 262208},
+                                  {"hidden_size", 2304},
+                                  {"intermediate_size", 9216},
+                                  {"num_hidden_layers", 26},
+                                  {"num_attention_heads", 8},
+                                  {"num_key_value_heads", 4},
+                                  {"head_dim", 256},
+                                  {"max_position_embeddings", 131072},
+                                  {"query_pre_attn_scalar", 256},
+                                  {"sliding_window", 4096},
+                                  {"final_logit_softcapping", nullptr}},
+                     .norms = Norms::around,
+                     .gain_offset = 1,
+                     .query_key_norm = QueryKeyNorm::per_head,
+                     .activation_key = "hidden_activation",
+                     .default_activation = "gelu_pytorch_tanh",
+                     .rotary = {.theta = 1'000'000,
+                                .sliding = RotaryKeys::Sliding{.theta = 10'000, .theta_key = "rope_local_base_freq"}},
+                     .windows = {.rule = Windows::Rule::pattern, .pattern_key = "sliding_window_pattern", .pattern = 6},
+                     .scales = {.head_scalar = "query_pre_attn_scalar",
+                                .logit_softcap = "final_logit_softcapping",
+                                .embedding_by_width = true},
+                     .tied_by_default = true,
+                     .required_values = {{"use_bidirectional_attention", false}}};
   third.family.prefixes = {"model.", "language_model.model.", "model.language_model."};
   third.family.ignored_parts = {"vision_tower.", "multi_modal_projector."};
   return {

@@ -69,8 +69,9 @@ class ActivationPaths : public ::testing::TestWithParam<std::tuple<Kind, std::in
   const std::int64_t suffix = setting.runs.suffix();
 };
 INSTANTIATE_TEST_SUITE_P(ActivationPath, ActivationPaths,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo, Kind::neox), ::testing::Values(0, 2, 5),
-                                            ::testing::Values(0, 1)));
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo,
+                                                              Kind::neox),
+                                            ::testing::Values(0, 2, 5), ::testing::Values(0, 1)));
 
 TEST_P(ActivationPaths, SamplesAreThoseOfTheReference) {
   const AutogradModel reference(setting.model);

@@ -39,7 +39,8 @@ class Definitions : public ::testing::TestWithParam<std::tuple<Kind, std::int64_
   const MeanState mean{at::randn({length, 24}, at::kDouble), at::randn({3, length, 20}, at::kDouble)};
 };
 INSTANTIATE_TEST_SUITE_P(Attribute, Definitions,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo, Kind::neox),
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo,
+                                                              Kind::neox),
                                             ::testing::Values(0, 1, length - 1)),
                          [](const auto& one) {
                            return name_of(std::get<0>(one.param)) + "_shared_" + std::to_string(std::get<1>(one.param));

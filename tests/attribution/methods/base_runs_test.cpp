@@ -33,7 +33,8 @@ class Groups : public ::testing::TestWithParam<std::tuple<Kind, std::int64_t>> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(BaseRuns, Groups,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2, Kind::patchwork, Kind::gemma, Kind::olmo, Kind::neox),
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2, Kind::patchwork,
+                                                              Kind::gemma, Kind::olmo, Kind::neox),
                                             ::testing::Values(0, 1, 3, length - 1)),
                          [](const auto& one) {
                            return name_of(std::get<0>(one.param)) + "_shared_" + std::to_string(std::get<1>(one.param));

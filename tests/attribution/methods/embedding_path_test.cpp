@@ -61,7 +61,8 @@ class EmbeddingPaths : public ::testing::TestWithParam<std::tuple<Kind, std::int
   const Setting setting{std::get<0>(GetParam()), at::kDouble, shared};
 };
 INSTANTIATE_TEST_SUITE_P(EmbeddingPath, EmbeddingPaths,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo, Kind::neox),
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo,
+                                                              Kind::neox),
                                             ::testing::Values(0, 2, length - 1)));
 
 TEST_P(EmbeddingPaths, SamplesAreThoseOfTheReference) {

@@ -38,11 +38,11 @@ at::Tensor with_neuron(const AutogradModel& model, const at::Tensor& embeddings,
 }
 
 class ExactPatching : public ::testing::TestWithParam<std::tuple<Kind, Direction, Positions, std::int64_t>> {};
-INSTANTIATE_TEST_SUITE_P(Effects, ExactPatching,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo, Kind::neox),
-                                            ::testing::Values(Direction::clean, Direction::denoise),
-                                            ::testing::Values(Positions::keep, Positions::sum),
-                                            ::testing::Values(0, 2, length - 1)));
+INSTANTIATE_TEST_SUITE_P(
+    Effects, ExactPatching,
+    ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo, Kind::neox),
+                       ::testing::Values(Direction::clean, Direction::denoise),
+                       ::testing::Values(Positions::keep, Positions::sum), ::testing::Values(0, 2, length - 1)));
 
 TEST_P(ExactPatching, IsOneForwardPassWithTheNeuronReplaced) {
   const auto& [kind, direction, positions, shared] = GetParam();

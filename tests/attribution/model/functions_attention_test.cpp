@@ -147,8 +147,9 @@ TEST_P(Attentions, BackwardPassIsAutograds) {
   constexpr Derivative replaced = Derivative::replaced;
   for (const AttentionDerivatives& derivatives :
        std::vector<AttentionDerivatives>{{plain, plain}, {replaced, plain}, {plain, replaced}, {replaced, replaced}}) {
-    const auto found = grad({truth_of(derivatives)}, {query, key, value}, {incoming.to(at::kDouble)}, std::nullopt, false,
-                            /*allow_unused=*/true);
+    const auto found =
+        grad({truth_of(derivatives)}, {query, key, value}, {incoming.to(at::kDouble)}, std::nullopt, false,
+             /*allow_unused=*/true);
     const auto expected = [&](std::size_t i, const at::Tensor& of) {
       return found[i].defined() ? found[i] : at::zeros_like(of).detach();
     };
@@ -187,8 +188,7 @@ std::vector<at::Tensor> attended(Attention a, std::int64_t prefix, const at::Ten
   std::vector<at::Tensor> found;
   for (const at::Tensor& like : {a.query, a.query, a.key, a.value}) found.push_back(at::empty_like(like));
   attend(a, found[0]);
-  attend_backward(a, incoming.narrow(1, prefix, a.queries).flatten(0, 1), {}, found[1], found[2],
-                  found[3]);
+  attend_backward(a, incoming.narrow(1, prefix, a.queries).flatten(0, 1), {}, found[1], found[2], found[3]);
   for (at::Tensor& one : found) one = one.unflatten(0, {a.sequences, a.suffix});
   return found;
 }

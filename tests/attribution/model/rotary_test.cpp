@@ -18,7 +18,7 @@ TEST(Rotary, ScoresDependOnTheDistanceOnly) {
   const at::Tensor k = at::randn({8}, at::kDouble);
   const auto rotated = [&tables](const at::Tensor& x) {  // [pos, d]: the same vector at every position
     at::Tensor rows = x.expand({12, 8}).contiguous();
-    rotate(rows, {tables.cosine, tables.sine, 0, 12}, RotationSense::forward);
+    rotate(rows, {tables.cosine, tables.sine, 8, 0, 12}, RotationSense::forward);
     return rows;
   };
   const at::Tensor scores = rotated(q).mm(rotated(k).t());  // [query pos, key pos]
@@ -31,7 +31,7 @@ TEST(Rotary, ScoresDependOnTheDistanceOnly) {
 TEST(Rotary, RotatesTheTwoHalvesByPositionTimesFrequency) {
   const RotaryTables tables = rotary_tables({}, 4, 3, at::kDouble);
   const at::Tensor turned = at::tensor({1.0, 2.0, 3.0, 4.0}, at::kDouble).expand({3, 4}).contiguous();
-  rotate(turned, {tables.cosine, tables.sine, 0, 3}, RotationSense::forward);
+  rotate(turned, {tables.cosine, tables.sine, 4, 0, 3}, RotationSense::forward);
   const double slow = 2 * std::pow(10000.0, -0.5);
   EXPECT_NEAR(turned[2][0].item<double>(), std::cos(2) - 3 * std::sin(2), 1e-14);
   EXPECT_NEAR(turned[2][2].item<double>(), 3 * std::cos(2) + std::sin(2), 1e-14);
@@ -44,9 +44,9 @@ TEST(Rotary, Llama3StretchesLongWavelengthsOnly) {
   rotary.scaling = RotaryScaling::llama3;
   rotary.factor = 8;
   rotary.original_positions = 8192;
-  const at::Tensor scaled = rotary_frequencies(rotary, 128);
+  const at::Tensor scaled = rotary_frequencies(rotary, 128, 1);
   rotary.scaling = RotaryScaling::none;
-  const at::Tensor plain = rotary_frequencies(rotary, 128);
+  const at::Tensor plain = rotary_frequencies(rotary, 128, 1);
   EXPECT_DOUBLE_EQ(scaled[0].item<double>(), plain[0].item<double>());
   EXPECT_DOUBLE_EQ(scaled[63].item<double>(), plain[63].item<double>() / 8);
   const double middle = (scaled[32] / plain[32]).item<double>();  // wavelength 4443, between 8192 / 4 and 8192 / 1
@@ -57,10 +57,10 @@ TEST(Rotary, Llama3StretchesLongWavelengthsOnly) {
 
 TEST(Rotary, LinearStretchesEveryWavelength) {
   Rotary rotary;
-  const at::Tensor plain = rotary_frequencies(rotary, 8);
+  const at::Tensor plain = rotary_frequencies(rotary, 8, 1);
   rotary.scaling = RotaryScaling::linear;
   rotary.factor = 4;
-  const at::Tensor scaled = rotary_frequencies(rotary, 8);
+  const at::Tensor scaled = rotary_frequencies(rotary, 8, 1);
   for (int i = 0; i < 4; ++i) EXPECT_DOUBLE_EQ(scaled[i].item<double>(), plain[i].item<double>() / 4);
 }
 

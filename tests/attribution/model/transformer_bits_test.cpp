@@ -26,7 +26,8 @@ class Bits : public ::testing::TestWithParam<std::tuple<Kind, at::ScalarType>> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Transformer, Bits,
-                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2, Kind::patchwork, Kind::gemma, Kind::olmo, Kind::neox),
+                         ::testing::Combine(::testing::Values(Kind::llama, Kind::mistral, Kind::gpt2, Kind::patchwork,
+                                                              Kind::gemma, Kind::olmo, Kind::neox),
                                             ::testing::Values(at::kFloat, at::kDouble, at::kBFloat16)),
                          [](const auto& one) {
                            return name_of(std::get<0>(one.param)) + "_" + c10::toString(std::get<1>(one.param));

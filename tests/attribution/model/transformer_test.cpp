@@ -30,7 +30,8 @@ EngineRun run_of(const Transformer& model, const Prompts& prompts) {
 
 class Families : public ::testing::TestWithParam<Kind> {};
 INSTANTIATE_TEST_SUITE_P(Transformer, Families,
-                         ::testing::Values(Kind::llama, Kind::mistral, Kind::qwen, Kind::gpt2, Kind::patchwork, Kind::gemma, Kind::olmo, Kind::neox),
+                         ::testing::Values(Kind::llama, Kind::mistral, Kind::qwen, Kind::gpt2, Kind::patchwork,
+                                           Kind::gemma, Kind::olmo, Kind::neox),
                          [](const auto& kind) { return name_of(kind.param); });
 
 TEST_P(Families, LogitsAndMetricAreThoseOfTheReference) {
