@@ -16,16 +16,24 @@ namespace tributary {
 enum class NormKind { rms, layer };
 enum class MlpKind { gated, plain };
 enum class Activation : std::int32_t { silu, gelu_erf, gelu_tanh, relu };
-enum class RotaryScaling { none, linear, llama3 };
+enum class RotaryScaling { none, linear, dynamic, yarn, longrope, llama3 };
 
-/// Rotary position embedding (Su et al. 2021), with the frequency scalings that checkpoints name.
+/// Rotary position embedding (Su et al. 2021), with the frequency scalings that checkpoints name (rotary.cpp has their
+/// formulas). A scaling reads the numbers that name it, and no other.
 struct Rotary {
   double theta = 10000.0;
+  std::int64_t dims = 0;  //!< how many of a head's dimensions turn, the first ones, an even number; 0: all of them
   RotaryScaling scaling = RotaryScaling::none;
-  double factor = 1.0;                  //!< linear and llama3: how far the context was stretched
+  double factor = 1.0;                  //!< linear, dynamic, yarn, llama3: how far the context was stretched
+  double attention_factor = 1.0;        //!< yarn, longrope: of every cosine and sine
+  std::int64_t original_positions = 0;  //!< all but linear: positions the model was first trained on
   double low_frequency_factor = 1.0;    //!< llama3
   double high_frequency_factor = 4.0;   //!< llama3
-  std::int64_t original_positions = 0;  //!< llama3: positions the model was first trained on
+  double beta_fast = 32;                //!< yarn: turns in original_positions from which a frequency is kept
+  double beta_slow = 1;                 //!< yarn: turns up to which it is stretched in full
+  bool truncate = true;                 //!< yarn: the bounds between the two are whole numbers
+  std::vector<double> short_factors{};  //!< longrope: of each wavelength, in prompts of at most original_positions
+  std::vector<double> long_factors{};   //!< longrope: the same in longer prompts
 
   friend bool operator==(const Rotary&, const Rotary&) = default;
 };

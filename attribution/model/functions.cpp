@@ -187,7 +187,8 @@ void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn) {
     using T = typename decltype(types)::T;
     detail::RotateArguments<S, T> a;
     a.rows = x.size(0);
-    a.head = rotation.cosine.size(1);
+    a.head = rotation.d_head;
+    a.dims = rotation.cosine.size(1);
     a.heads = x.size(1) / a.head;
     a.positions = rotation.positions;
     a.first_position = rotation.first;

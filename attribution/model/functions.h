@@ -60,9 +60,11 @@ void gate_backward(const at::Tensor& gradient, const at::Tensor& pre_activations
                    Derivative activation, Derivative half, at::Tensor pre_activations_gradient, at::Tensor a);
 
 /// Rotary embedding in place on x [rows, heads * d_head]; row r is at position first + r % positions.
-/// cosine, sine [position, d_head], stream dtype. inverse: for gradients.
+/// cosine, sine [position, dims], stream dtype: the first dims of each head turn, i with i + dims / 2, and the others
+/// stay. inverse: for gradients, the transposed.
 struct Rotation {
   at::Tensor cosine, sine;
+  std::int64_t d_head = 0;
   std::int64_t first = 0, positions = 0;
 };
 enum class RotationSense { forward, inverse };

@@ -161,14 +161,16 @@ void gate_backward(const at::Tensor& gradient, const at::Tensor& pre_activations
 }
 
 void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn) {
-  const std::int64_t d = rotation.cosine.size(1);
-  const auto angles = [&rotation](const at::Tensor& table) {  // [1, pos, 1, d]
+  const std::int64_t dims = rotation.cosine.size(1);
+  const auto angles = [&rotation](const at::Tensor& table) {  // [1, pos, 1, dims]
     return table.narrow(0, rotation.first, rotation.positions).unsqueeze(0).unsqueeze(2);
   };
-  at::Tensor heads = x.reshape({-1, rotation.positions, x.size(1) / d, d}).to(rotation.cosine.scalar_type());
-  const at::Tensor turned = at::cat({-heads.narrow(-1, d / 2, d / 2), heads.narrow(-1, 0, d / 2)}, -1);
+  const at::Tensor by_head = x.unflatten(1, {-1, rotation.d_head}).unflatten(0, {-1, rotation.positions});
+  const at::Tensor part = by_head.narrow(-1, 0, dims);  // a view of x
+  const at::Tensor heads = part.to(rotation.cosine.scalar_type());
+  const at::Tensor turned = at::cat({-heads.narrow(-1, dims / 2, dims / 2), heads.narrow(-1, 0, dims / 2)}, -1);
   const at::Tensor sine = turn == RotationSense::forward ? angles(rotation.sine) : -angles(rotation.sine);
-  x.copy_((heads * angles(rotation.cosine) + turned * sine).reshape(x.sizes()));
+  part.copy_(heads * angles(rotation.cosine) + turned * sine);
 }
 
 void attend(const Attention& attention, at::Tensor z) {

@@ -59,12 +59,14 @@ inline at::Tensor product(const at::Tensor& s, const at::Tensor& u, Derivative h
 
 /// x [.., pos, d] at positions first, first + 1, …
 inline at::Tensor rotated(const at::Tensor& x, const Rotary& rotary, std::int64_t first = 0) {
-  const std::int64_t half = x.size(-1) / 2;
-  const at::Tensor angle = at::outer(at::arange(first, first + x.size(-2), at::kDouble),
-                                     rotary_frequencies(rotary, x.size(-1)));  // [pos, half]
-  const at::Tensor a = x.narrow(-1, 0, half);
-  const at::Tensor b = x.narrow(-1, half, half);
-  return at::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()}, -1);
+  const std::int64_t length = first + x.size(-2);
+  const std::int64_t half = (rotary.dims == 0 ? x.size(-1) : rotary.dims) / 2;
+  const at::Tensor angle =
+      at::outer(at::arange(first, length, at::kDouble), rotary_frequencies(rotary, x.size(-1), length));  // [pos, half]
+  const at::Tensor a = x.narrow(-1, 0, half) * rotary.attention_factor;
+  const at::Tensor b = x.narrow(-1, half, half) * rotary.attention_factor;
+  const at::Tensor rest = x.narrow(-1, 2 * half, x.size(-1) - 2 * half);
+  return at::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin(), rest}, -1);
 }
 
 /// query [sequence, head, query, d] of the last positions; key, value [sequence, kv_head, pos, d]; window 0: none.

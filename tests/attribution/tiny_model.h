@@ -63,7 +63,12 @@ inline Architecture tiny_architecture(Kind kind, std::size_t layers = 3) {
   }
   a.blocks.assign(layers, block);
   if (kind == Kind::patchwork) {
-    a.rotaries.push_back({.theta = 50});
+    a.rotaries.push_back({.theta = 50,
+                          .dims = 4,
+                          .scaling = RotaryScaling::yarn,
+                          .factor = 4,
+                          .attention_factor = 1.2,
+                          .original_positions = 8});
     for (std::size_t layer = 0; layer < layers; layer += 3) {  // no rotary, LayerNorm, plain MLP
       a.blocks[layer].attention.rotary.reset();
       a.blocks[layer].attention_norm = {NormKind::layer, 1e-3};

@@ -5,8 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "common/errors.h"
 
 namespace tributary::detail {
@@ -67,67 +65,6 @@ std::string ConfigReader::word_or(const std::string& key, const std::string& fal
 
 void ConfigReader::fail(const std::string& key, const std::string& text) const {
   throw UserError(where_, "'" + key + "' " + text);
-}
-
-namespace {
-
-constexpr double default_theta = 10000.0;
-
-/// Heads of which only a part turns are not described here.
-void require_whole_heads(const ConfigReader& config) {
-  const double part = config.number_or("partial_rotary_factor", 1.0);
-  if (part != 1.0) {
-    config.fail("partial_rotary_factor",
-                fmt::format("is {}, and we compute only rotary positions that turn whole heads (1)", part));
-  }
-}
-
-/// Rotary settings of one block of them, `rope_scaling` or `rope_parameters`.
-Rotary rotary_in(const ConfigReader& config, const std::string& key) {
-  Rotary rotary;
-  rotary.theta = config.number_or("rope_theta", default_theta);
-  const json* block = config.find(key);
-  if (block == nullptr) return rotary;
-  if (!block->is_object()) config.fail(key, "must be an object, not " + block->dump());
-  for (const json& setting : *block) {
-    if (setting.is_object()) config.fail(key, "has settings for each kind of layer, which are not described here");
-  }
-  const ConfigReader inner(*block, config.where() + ": " + key);
-  rotary.theta = inner.number_or("rope_theta", rotary.theta);
-  require_whole_heads(inner);
-  const std::string type = inner.word_or("rope_type", inner.word_or("type", "default"));
-  if (type == "default") return rotary;
-  if (type != "linear" && type != "llama3") {
-    inner.fail("rope_type",
-               "is '" + type + "', a rotary scaling we do not compute; known ones: default, linear, llama3");
-  }
-  rotary.scaling = type == "linear" ? RotaryScaling::linear : RotaryScaling::llama3;
-  rotary.factor = inner.number_or("factor", 1.0);
-  if (!(rotary.factor > 0)) inner.fail("factor", "must be above 0");
-  if (rotary.scaling == RotaryScaling::llama3) {
-    rotary.low_frequency_factor = inner.number_or("low_freq_factor", 1.0);
-    rotary.high_frequency_factor = inner.number_or("high_freq_factor", 4.0);
-    rotary.original_positions = inner.size("original_max_position_embeddings");
-    if (!(rotary.high_frequency_factor > rotary.low_frequency_factor)) {
-      inner.fail("high_freq_factor", "must be above low_freq_factor");
-    }
-  }
-  return rotary;
-}
-
-}  // namespace
-
-Rotary rotary_of(const ConfigReader& config) {
-  require_whole_heads(config);
-  const bool newer = config.find("rope_parameters") != nullptr;
-  const Rotary rotary = rotary_in(config, newer ? "rope_parameters" : "rope_scaling");
-  if (newer && config.find("rope_scaling") != nullptr && rotary_in(config, "rope_scaling") != rotary) {
-    config.fail("rope_scaling",
-                "and 'rope_parameters' say different things (versions of transformers disagree on which of them "
-                "counts); keep the one that the model was trained with");
-  }
-  if (!(rotary.theta > 0)) config.fail("rope_theta", "must be above 0");
-  return rotary;
 }
 
 }  // namespace tributary::detail

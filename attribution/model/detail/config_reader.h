@@ -6,7 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -42,8 +45,33 @@ class ConfigReader {
   std::string where_;
 };
 
-/// Rotary settings in either spelling: rope_parameters {rope_theta, rope_type, …} of transformers 5, or rope_theta and
-/// rope_scaling. Throws UserError for what we do not compute.
-Rotary rotary_of(const ConfigReader& config);
+/// What a family's config calls its rotary settings, and what it means where it says nothing.
+struct RotaryKeys {
+  double theta = 10000.0;
+  std::string theta_key = "rope_theta";
+  std::string part_key{};  //!< the share of a head's dimensions that turn; empty: heads always turn whole
+  double part = 1.0;
+  std::int64_t original_positions = 0;  //!< 0: those that the scaling names, else max_position_embeddings
+  std::map<std::string, std::string> renamed_types{};  //!< older names of rope_type
+  std::vector<std::string> types{};                    //!< those that the family has; empty: all
+
+  /// Blocks that see a window turn by another rotary embedding, which no rope_scaling scales. Then rope_parameters has
+  /// settings for each kind of layer.
+  struct Sliding {
+    double theta = 10000.0;
+    std::string theta_key{};  //!< empty: there is none
+  };
+  std::optional<Sliding> sliding{};
+};
+
+/// What layer_types calls the two kinds of layer.
+inline constexpr const char* full_attention = "full_attention";
+inline constexpr const char* sliding_attention = "sliding_attention";
+
+/// The rotary embedding of layers of a kind, in either spelling: rope_parameters {rope_theta, rope_type, …} of
+/// transformers 5, or rope_theta and rope_scaling. Families without `sliding` have the same one in every layer.
+/// Throws UserError: a scaling we do not compute or without its numbers, numbers outside their range, spellings that
+/// contradict each other.
+Rotary rotary_of(const ConfigReader& config, const RotaryKeys& keys = {}, const std::string& kind = full_attention);
 
 }  // namespace tributary::detail

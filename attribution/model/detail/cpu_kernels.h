@@ -66,13 +66,14 @@ struct GateArguments {
   double share = 1;                  //!< rule `half`: 0.5
 };
 
-/// Rotates pairs (i, i + half) of each head by the angles of its position.
+/// Rotates pairs (i, i + dims / 2) of each head by the angles of its position.
 template <typename S, typename T>
 struct RotateArguments {
   std::int64_t rows = 0, heads = 0, head = 0;
+  std::int64_t dims = 0;                           //!< of each head: the first ones, which turn
   std::int64_t positions = 0, first_position = 0;  //!< row r is at position first_position + r % positions
   Rows<T> x;
-  const S* cosine = nullptr;  //!< [position, head]
+  const S* cosine = nullptr;  //!< [position, dims]
   const S* sine = nullptr;
   S direction = 1;  //!< -1: the transposed rotation, for gradients
 };

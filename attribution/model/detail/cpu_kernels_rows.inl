@@ -174,11 +174,11 @@ void gate_backward(const GateArguments<T>& a) {
 
 template <typename S, typename T>
 void rotate(const RotateArguments<S, T>& a) {
-  const std::int64_t half = a.head / 2;
+  const std::int64_t half = a.dims / 2;
   for (std::int64_t row = 0; row < a.rows; ++row) {
     const std::int64_t position = a.first_position + row % a.positions;
-    const S* cosine = a.cosine + position * a.head;
-    const S* sine = a.sine + position * a.head;
+    const S* cosine = a.cosine + position * a.dims;
+    const S* sine = a.sine + position * a.dims;
     for (std::int64_t head = 0; head < a.heads; ++head) {
       T* first = a.x.data + row * a.x.stride + head * a.head;
       T* second = first + half;

@@ -94,7 +94,7 @@ void turn(const AttentionSpec& spec, const std::vector<RotaryTables>& tables, co
           std::int64_t first, std::int64_t positions, RotationSense sense) {
   if (!spec.rotary || rows.size(0) == 0) return;
   const RotaryTables& table = tables[*spec.rotary];
-  rotate(rows, {table.cosine, table.sine, first, positions}, sense);
+  rotate(rows, {table.cosine, table.sine, table.d_head, first, positions}, sense);
 }
 
 BlockWork block_work(const BlockSpec& block, const Batch& batch, std::int64_t sequences, std::int64_t queries) {

@@ -290,14 +290,14 @@ TEST(Families, Llama3ScalingInEitherSpelling) {
 
 TEST(Families, RotarySettingsThatAreRefused) {
   const auto scaled = [](const json& block) { return llama_form("llama", {{"rope_scaling", block}}); };
-  EXPECT_THAT(refusal(scaled({{"rope_type", "yarn"}, {"factor", 4.0}})),
-              AllOf(HasSubstr("config.json: rope_scaling"), HasSubstr("'yarn'"), HasSubstr("default, linear, llama3")));
+  EXPECT_THAT(refusal(scaled({{"rope_type", "ntk"}, {"factor", 4.0}})),
+              AllOf(HasSubstr("config.json: rope_scaling"), HasSubstr("'ntk'"),
+                    HasSubstr("default, dynamic, linear, llama3, longrope, yarn")));
   EXPECT_THAT(refusal(scaled("linear")), HasSubstr("'rope_scaling' must be an object"));
   EXPECT_THAT(refusal(scaled({{"type", 3}})), HasSubstr("must be a string, not 3"));
   EXPECT_THAT(refusal(scaled({{"type", "linear"}, {"factor", 0}})), HasSubstr("'factor' must be above 0"));
   EXPECT_THAT(refusal(scaled({{"type", "linear"}, {"factor", "2"}})), HasSubstr("'factor' must be a number"));
-  EXPECT_THAT(refusal(scaled({{"rope_type", "llama3"}, {"factor", 8.0}})),
-              HasSubstr("'original_max_position_embeddings' is missing"));
+  EXPECT_THAT(refusal(scaled({{"rope_type", "llama3"}, {"factor", 8.0}})), HasSubstr("'low_freq_factor' is missing"));
   EXPECT_THAT(refusal(scaled({{"rope_type", "llama3"},
                               {"low_freq_factor", 4.0},
                               {"high_freq_factor", 4.0},

@@ -103,7 +103,7 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
   RotateArguments<S, T> rotate;
   rotate.rows = rows;
   rotate.heads = 2;
-  rotate.head = head;
+  rotate.head = rotate.dims = head;
   rotate.positions = 3;
   rotate.x = rows_of<T>(x);
   rotate.cosine = read<S>(cosine).data;
