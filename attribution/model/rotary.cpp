@@ -88,7 +88,7 @@ double scaled(double frequency, std::int64_t pair, const Rotary& rotary, std::in
 
 at::Tensor rotary_frequencies(const Rotary& rotary, std::int64_t d_head, std::int64_t length) {
   const std::int64_t dims = rotary.dims == 0 ? d_head : rotary.dims;
-  TRIBUTARY_EXPECT(dims % 2 == 0 && dims <= d_head, "dimensions turn in pairs");
+  TRIBUTARY_EXPECT(dims <= d_head, "what turns is a part of the head");
   const double theta = rotary.scaling == RotaryScaling::dynamic ? dynamic_theta(rotary, dims, length) : rotary.theta;
   at::Tensor frequencies = at::empty({dims / 2}, at::kDouble);
   for (std::int64_t i = 0; i < dims / 2; ++i) {

@@ -27,22 +27,25 @@ INSTANTIATE_TEST_SUITE_P(Functions, RotationTypes, ::testing::Values(at::kDouble
 
 TEST_P(RotationTypes, BothWaysAreThoseOfTheReference) {
   constexpr std::int64_t sequences = 3, positions = 4, first = 2;
-  const RotaryTables tables = rotary_tables({}, d, 9, stream_type(GetParam()));
-  const Rotation rotation{tables.cosine, tables.sine, first, positions};
-  const Strided start(at::randn({sequences * positions, heads * d}, at::kDouble), GetParam());
-  const at::Tensor leaf = start.rows.to(at::kDouble).clone().requires_grad_();
-  const at::Tensor by_head = leaf.view({sequences, positions, heads, d}).transpose(1, 2);
-  const at::Tensor turned = truth::rotated(by_head, {}, first).transpose(1, 2).reshape(leaf.sizes());
-  const at::Tensor back = grad({turned}, {leaf}, {start.rows.to(at::kDouble)})[0];
-  for (const auto& [turn, expected] :
-       {std::pair(RotationSense::forward, turned), std::pair(RotationSense::inverse, back)}) {
-    const Strided x(start.rows, GetParam());
-    rotate(x.rows, rotation, turn);
-    expect_close(x.rows, expected);
-    EXPECT_TRUE(x.untouched());
-    const at::Tensor other = start.rows.clone();
-    generic::rotate(other, rotation, turn);
-    expect_close(other, expected);
+  for (const Rotary& rotary : {Rotary{}, Rotary{.dims = 4, .attention_factor = 1.5}}) {
+    const RotaryTables tables = rotary_tables(rotary, d, 9, stream_type(GetParam()));
+    const Rotation rotation{tables.cosine, tables.sine, d, first, positions};
+    const Strided start(at::randn({sequences * positions, heads * d}, at::kDouble), GetParam());
+    const at::Tensor leaf = start.rows.to(at::kDouble).clone().requires_grad_();
+    const at::Tensor by_head = leaf.view({sequences, positions, heads, d}).transpose(1, 2);
+    const at::Tensor turned = truth::rotated(by_head, rotary, first).transpose(1, 2).reshape(leaf.sizes());
+    const at::Tensor back = grad({turned}, {leaf}, {start.rows.to(at::kDouble)})[0];
+    for (const auto& [turn, expected] :
+         {std::pair(RotationSense::forward, turned), std::pair(RotationSense::inverse, back)}) {
+      const Strided x(start.rows, GetParam());
+      rotate(x.rows, rotation, turn);
+      expect_close(x.rows, expected);
+      EXPECT_TRUE(x.untouched());
+      const Strided other(start.rows, GetParam());
+      generic::rotate(other.rows, rotation, turn);
+      expect_close(other.rows, expected);
+      EXPECT_TRUE(other.untouched());
+    }
   }
 }
 

@@ -3,15 +3,15 @@
 """Make a transformers model compute in float64 throughout.
 
 transformers casts to float32 inside RMS norms and rotary tables whatever the weights' dtype is,
-which limits agreement to about 1e-7. Here both are computed in float64, from the config's numbers.
+which limits agreement to about 1e-7. Here both are computed in float64: norms anew, rotary tables by
+transformers' own code.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 def is_rms_norm(module: nn.Module) -> bool:
@@ -29,27 +29,30 @@ def rms_epsilon(norm: nn.Module) -> float:
     return norm.variance_epsilon if hasattr(norm, "variance_epsilon") else norm.eps
 
 
-def inverse_frequencies(config) -> Tensor:
-    """Rotary frequencies in float64 [rotary_dim / 2], with Llama-3 scaling when the config asks."""
-    rope = config.rope_parameters
-    if "rope_type" not in rope:
-        raise NotImplementedError("rotary settings that differ by layer")
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    dim = int(head_dim * rope.get("partial_rotary_factor", 1.0))
-    frequencies = rope["rope_theta"] ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-    if rope["rope_type"] == "default":
-        return frequencies
-    if rope["rope_type"] != "llama3":
-        raise NotImplementedError(f"rope_type {rope['rope_type']}")
-    return _llama3_scaled(frequencies, rope)
+class _Float64(TorchFunctionMode):
+    """Within it whoever asks torch for float32 gets float64, and so do whole numbers times a Python number."""
+
+    def __enter__(self):
+        self.default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        return super().__enter__()
+
+    def __exit__(self, *about: object):
+        torch.set_default_dtype(self.default)
+        return super().__exit__(*about)
+
+    def __torch_function__(self, func, _types, args=(), kwargs=None):
+        if func is Tensor.float:
+            return args[0].double()
+        lifted = [torch.float64 if item is torch.float32 else item for item in args]
+        named = {k: torch.float64 if v is torch.float32 else v for k, v in (kwargs or {}).items()}
+        return func(*lifted, **named)
 
 
-def _llama3_scaled(frequencies: Tensor, rope: dict) -> Tensor:
-    """Slow rotations divided by `factor`, fast ones kept, those between blended: [k] to [k]."""
-    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-    turns = rope["original_max_position_embeddings"] * frequencies / (2 * math.pi)
-    share_kept = ((turns - low) / (high - low)).clamp(0, 1)
-    return share_kept * frequencies + (1 - share_kept) * frequencies / rope["factor"]
+def rotary_module(module: nn.Module) -> nn.Module:
+    """A rotary module as new, its frequencies computed by its own code in float64."""
+    with _Float64():
+        return type(module)(config=module.config)
 
 
 def _double_rms(norm: nn.Module):
@@ -59,12 +62,14 @@ def _double_rms(norm: nn.Module):
     return forward
 
 
-def _double_rotary(frequencies: Tensor):
-    def forward(x: Tensor, position_ids: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-        """Tables cos and sin [batch, pos, rotary_dim]: each frequency once per half."""
-        angles = position_ids.to(torch.float64)[..., None] * frequencies
-        angles = torch.cat((angles, angles), dim=-1)
-        return angles.cos(), angles.sin()
+def double_rotary(module: nn.Module):
+    def forward(*arguments: object, **named: object) -> tuple[Tensor, Tensor]:
+        """Tables cos and sin [batch, pos, rotary_dim], of these positions alone: scalings that depend on a prompt's
+        length leave something of longer ones behind in a module that has seen them.
+        """
+        fresh = rotary_module(module)
+        with _Float64():
+            return type(fresh).forward(fresh, *arguments, **named)
 
     return forward
 
@@ -76,5 +81,5 @@ def lift_to_float64(model: nn.Module) -> nn.Module:
         if is_rms_norm(module):
             module.forward = _double_rms(module)
         elif type(module).__name__.endswith("RotaryEmbedding"):
-            module.forward = _double_rotary(inverse_frequencies(model.config))
+            module.forward = double_rotary(module)
     return model
