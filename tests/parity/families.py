@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,7 +21,7 @@ from tiny_models import tiny_pairs, tiny_tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-__all__ = ["FAMILIES", "Family", "family_pairs", "save_family"]
+__all__ = ["FAMILIES", "OLDER_SPELLINGS", "Family", "family_pairs", "respell", "save_family"]
 
 SIZES = {
     "vocab_size": 512,
@@ -171,7 +173,9 @@ FAMILIES: dict[str, Family] = {
     "gemma": Family("gemma", GEMMA | {"hidden_act": "gelu"}, off={"tanh in GELU": {"hidden_act": "gelu_python"}}),
     "gemma2": Family(
         "gemma2",
-        GEMMA | CAPS | {"num_hidden_layers": 4, "num_attention_heads": 6, "num_key_value_heads": 2}
+        GEMMA
+        | CAPS
+        | {"num_hidden_layers": 4, "num_attention_heads": 6, "num_key_value_heads": 2}
         # A query scale that is not head_dim's.
         | {"query_pre_attn_scalar": 3, "sliding_window": 3},
         shard_bytes=80_000,
@@ -181,7 +185,6 @@ FAMILIES: dict[str, Family] = {
             "final soft-cap": {"final_logit_softcapping": None},
             "windows": {"layer_types": [FULL] * 4},
             "alternation": {"layer_types": [FULL, SLIDING] * 2},
-            "head of its own": {"tie_word_embeddings": False},
         },
     ),
     "gemma3_text": Family(
@@ -262,6 +265,45 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+# config.json as folders had it before version 5 of transformers: keys changed, or taken out where there is nothing.
+OLDER_SPELLINGS: dict[str, dict[str, object]] = {
+    "gpt_neox": {"rotary_pct": 0.25, "rotary_emb_base": 100},
+    "llama_linear": {"rope_theta": 100.0, "rope_scaling": {"type": "linear", "factor": 2.5}},
+    "llama_dynamic": {"rope_theta": 100.0, "rope_scaling": {"type": "dynamic", "factor": 3.0}},
+    "mistral_window": {"rope_theta": 100.0},
+    "qwen2_windows": {"rope_theta": 100.0, "layer_types": None},
+    "qwen3_windows": {"rope_theta": 100.0, "layer_types": None, "rope_scaling": None},
+    "gemma": {"rope_theta": 100.0, "hidden_act": "gelu"},
+    "gemma2": {"rope_theta": 100.0, "layer_types": None},
+    "gemma3_text": {
+        "rope_theta": 5000.0,
+        "rope_local_base_freq": 50.0,
+        "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+        "sliding_window_pattern": 6,
+        "_sliding_window_pattern": None,
+        "layer_types": None,
+    },
+    "phi3": {
+        "rope_theta": 100.0,
+        "partial_rotary_factor": 0.75,
+        "rope_scaling": {"type": "longrope", "short_factor": SHORT, "long_factor": LONG},
+    },
+    "smollm3": {"rope_theta": 100.0, "layer_types": None},
+    "granite": {"rope_theta": 100.0},
+}
+
+
+def respell(name: str, folder: Path, copy: Path) -> Path:
+    """A copy of a tiny family's folder with its config.json in the older spelling."""
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["torch_dtype"] = config.pop("dtype")
+    changes = OLDER_SPELLINGS[name] | {"rope_parameters": None}
+    config = {key: value for key, value in (config | changes).items() if key not in changes or value is not None}
+    (copy / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    return copy
+
+
 def family_pairs() -> list[dict[str, str]]:
     """The tiny models' pairs, eight tokens long: longer than every window and every original length."""
     records = []
@@ -293,6 +335,12 @@ def _randomise(model: PreTrainedModel, seed: int) -> None:
                 parameter.copy_(_noise_of(module, name, parameter, generator))
 
 
+@cache
+def _tokenizer(split: str) -> str:
+    """tokenizer.json, trained once for all families that split text alike."""
+    return tiny_tokenizer(split, bos=False).to_str()
+
+
 def save_family(name: str, folder: Path, dtype: torch.dtype = torch.float64, seed: int = 0) -> Path:
     """Write one model of the table to `folder`: what save_pretrained writes, a tokenizer, pairs."""
     row = FAMILIES[name]
@@ -301,7 +349,7 @@ def save_family(name: str, folder: Path, dtype: torch.dtype = torch.float64, see
     _randomise(model, seed)
     model.to(dtype).save_pretrained(folder, max_shard_size=row.shard_bytes)
     split = "gpt2" if row.model_type == "gpt_neox" else "llama"
-    tiny_tokenizer(split, bos=False).save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(_tokenizer(split))
     lines = [json.dumps(record) + "\n" for record in family_pairs()]
     (folder / "pairs.jsonl").write_text("".join(lines))
     return folder

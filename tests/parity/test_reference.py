@@ -19,7 +19,7 @@ from captum.attr import (
 )
 from reference.attribution import Attributor, Method, exact_patching
 from reference.circuits import FRACTIONS, Evaluator, ranked, top_mask
-from reference.double import inverse_frequencies
+from reference.double import float32_means_float64
 from reference.gradients import activations, metric_with, sweep_embeddings
 from reference.metrics import Target, target_of
 from reference.quadrature import RULES, points_and_weights
@@ -66,12 +66,17 @@ def test_same_weights_in_shards_and_without_prefix(tiny_model, tiny_pairs):
 
 
 def test_llama3_scaling_matters(tiny_model, tiny_pairs):
-    """The scaled frequencies are transformers' own, and differ from the unscaled ones."""
-    model = tiny_model("llama3").model
-    scaled = inverse_frequencies(model.config)
-    theirs = model.model.rotary_emb.inv_freq.double()
-    torch.testing.assert_close(scaled, theirs, rtol=1e-6, atol=0)
-    assert not torch.allclose(scaled, inverse_frequencies(tiny_model("llama").model.config))
+    """The scaled frequencies are transformers' own, in float64, and differ from the unscaled ones."""
+
+    def frequencies(name):
+        rotary = tiny_model(name).model.model.rotary_emb
+        with float32_means_float64():
+            return rotary.inv_freq, type(rotary)(rotary.config).inv_freq
+
+    theirs, scaled = frequencies("llama3")
+    assert (theirs.dtype, scaled.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(scaled, theirs.double(), rtol=1e-6, atol=0)
+    assert not torch.allclose(scaled, frequencies("llama")[1])
 
 
 def test_sliding_window_hides_far_tokens(tiny_model, tiny_pairs):

@@ -1,80 +1,69 @@
 # Copyright 2026 the tributary developers
 # SPDX-License-Identifier: Apache-2.0
-"""Make a transformers model compute in float64 throughout.
+"""Make a transformers model compute in float64 throughout, by transformers' own code.
 
-transformers casts to float32 inside RMS norms and rotary tables whatever the weights' dtype is,
-which limits agreement to about 1e-7. Here both are computed in float64, from the config's numbers.
+A model in float64 still casts to float32 here and there, which limits agreement to about 1e-7. Lifted, by name:
+
+- `*RMSNorm.forward`: `.to(torch.float32)`, or `.float()` in Gemma's, of input and gain;
+- `eager_attention_forward`: `softmax(..., dtype=torch.float32)`;
+- `*RotaryEmbedding`: the frequencies of `compute_default_rope_parameters` and of every scaling in
+  `modeling_rope_utils` (`dtype=torch.float`), their buffers, the angles (`.float()`), OLMo's cos and sin;
+- Gemma's `embed_scale`, a buffer that is made in the default type.
+
+So while the model runs, and while its rotary tables are made, float32 means float64. Nothing of transformers' is
+written anew; that no tensor is left in float32 is tested.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 
 import torch
 from torch import Tensor, nn
 
-
-def is_rms_norm(module: nn.Module) -> bool:
-    """Whether a module is one of transformers' RMS norms (each family has its own class)."""
-    return type(module).__name__.endswith("RMSNorm")
+_LIFTED = ((torch, "float32", torch.float64), (torch, "float", torch.float64), (Tensor, "float", Tensor.double))
 
 
-def rms_gain(norm: nn.Module) -> Tensor:
-    """The factor [d] after the division: Gemma stores it as an offset from one."""
-    return 1 + norm.weight if type(norm).__name__.startswith("Gemma") else norm.weight
+@contextmanager
+def float32_means_float64() -> Iterator[None]:
+    """Whoever casts to float32, or makes tensors of the default type, while this is open, gets float64."""
+    default, before = torch.get_default_dtype(), [getattr(owner, name) for owner, name, _ in _LIFTED]
+    torch.set_default_dtype(torch.float64)
+    for owner, name, lifted in _LIFTED:
+        setattr(owner, name, lifted)
+    try:
+        yield
+    finally:
+        for (owner, name, _), original in zip(_LIFTED, before, strict=True):
+            setattr(owner, name, original)
+        torch.set_default_dtype(default)
 
 
-def rms_epsilon(norm: nn.Module) -> float:
-    """The norm's epsilon, under either of its two names."""
-    return norm.variance_epsilon if hasattr(norm, "variance_epsilon") else norm.eps
+def _tables_anew(rotary: nn.Module) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Tables of a fresh module at every call: frequencies in today's type, and none kept from a longer prompt."""
 
-
-def inverse_frequencies(config) -> Tensor:
-    """Rotary frequencies in float64 [rotary_dim / 2], with Llama-3 scaling when the config asks."""
-    rope = config.rope_parameters
-    if "rope_type" not in rope:
-        raise NotImplementedError("rotary settings that differ by layer")
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    dim = int(head_dim * rope.get("partial_rotary_factor", 1.0))
-    frequencies = rope["rope_theta"] ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-    if rope["rope_type"] == "default":
-        return frequencies
-    if rope["rope_type"] != "llama3":
-        raise NotImplementedError(f"rope_type {rope['rope_type']}")
-    return _llama3_scaled(frequencies, rope)
-
-
-def _llama3_scaled(frequencies: Tensor, rope: dict) -> Tensor:
-    """Slow rotations divided by `factor`, fast ones kept, those between blended: [k] to [k]."""
-    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-    turns = rope["original_max_position_embeddings"] * frequencies / (2 * math.pi)
-    share_kept = ((turns - low) / (high - low)).clamp(0, 1)
-    return share_kept * frequencies + (1 - share_kept) * frequencies / rope["factor"]
-
-
-def _double_rms(norm: nn.Module):
-    def forward(x: Tensor) -> Tensor:  # [..., d] to [..., d]
-        return rms_gain(norm) * x * (x.square().mean(-1, keepdim=True) + rms_epsilon(norm)).rsqrt()
-
-    return forward
-
-
-def _double_rotary(frequencies: Tensor):
-    def forward(x: Tensor, position_ids: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-        """Tables cos and sin [batch, pos, rotary_dim]: each frequency once per half."""
-        angles = position_ids.to(torch.float64)[..., None] * frequencies
-        angles = torch.cat((angles, angles), dim=-1)
-        return angles.cos(), angles.sin()
+    def forward(*arguments: object, **named: object) -> tuple[Tensor, Tensor]:
+        return type(rotary)(rotary.config).forward(*arguments, **named)
 
     return forward
 
 
 def lift_to_float64(model: nn.Module) -> nn.Module:
-    """Convert a transformers causal model to float64 in place, rotary and RMS norms included."""
-    model.double()
+    """Convert a transformers causal model to float64 in place, with all that it computes."""
+    model.double().set_attn_implementation("eager")
     for module in model.modules():
-        if is_rms_norm(module):
-            module.forward = _double_rms(module)
-        elif type(module).__name__.endswith("RotaryEmbedding"):
-            module.forward = _double_rotary(inverse_frequencies(model.config))
+        if type(module).__name__.endswith("RotaryEmbedding"):
+            module.forward = _tables_anew(module)
+        if hasattr(module, "scalar_embed_scale"):
+            module.embed_scale.copy_(torch.tensor(module.scalar_embed_scale, dtype=torch.float64))
+    in_todays_type = model.forward
+
+    @wraps(in_todays_type)
+    def forward(*arguments: object, **named: object) -> object:
+        with float32_means_float64():
+            return in_todays_type(*arguments, **named)
+
+    model.forward = forward
     return model
