@@ -56,7 +56,7 @@ MULTIPLIERS = {
     "residual_multiplier": 0.35,
     "logits_scaling": 0.4,
 }
-CAPS = {"attn_logit_softcapping": 1.5, "final_logit_softcapping": 3.0}
+CAPS = {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 8.0}
 VISION = {
     "hidden_size": 4,
     "intermediate_size": 4,
@@ -189,7 +189,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "gemma3_text": Family(
         "gemma3_text",
-        GEMMA3_TEXT | {"final_logit_softcapping": 3.0},
+        GEMMA3_TEXT | {"final_logit_softcapping": 8.0},
         off={
             "query scale": {"query_pre_attn_scalar": 6},
             "final soft-cap": {"final_logit_softcapping": None},
@@ -259,6 +259,7 @@ FAMILIES: dict[str, Family] = {
         "granite",
         SIZES
         | MULTIPLIERS
+        | {"logits_scaling": 4.0}
         | {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "rope_parameters": _rope("default")},
         off={"attention biases": {"attention_bias": False}, "MLP biases": {"mlp_bias": False}},
     ),

@@ -7,6 +7,7 @@ Logits are stored in float64. Scores are stored in float32: each may be off by i
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,15 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from families import FAMILIES, OLDER_SPELLINGS, respell
+from families import FAMILIES, OLDER_SPELLINGS, respell, save_family
 from product import Results, run_sweep
 from reference.attribution import Attributor, Method, exact_patching
-from reference.rules import ALL_RULES, PRESETS
+from reference.pairs import fitting_pairs
+from reference.rules import ACTIVATION_SHARE, ALL_RULES, PRESETS
+from reference.tapped import TappedModel
+from tokenizers import Tokenizer
 
-# Models that the program does not know yet: nothing of theirs is compared.
+# Models, and activations, that the program does not know yet: nothing of theirs is compared.
 UNKNOWN_YET: frozenset[str] = frozenset(FAMILIES) - {"llama_linear", "mistral_window"}
 
 PAIRS, TOLERANCE, HALF_ULP = 2, 1e-8, 2.0**-24
@@ -134,6 +138,33 @@ def test_older_spellings(name, binary, tmp_path, tiny_folder, tiny_model):
     check_logits(binary, folder, tiny_model(name), PROMPTS[1], tmp_path / "logits.h5")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["gpt_neox_sequential", "gemma2", "phi3"])
+def test_stored_types(name, dtype, binary, tmp_path):
+    """Weights stored in a shorter type, computed with in float64."""
+    known(name)
+    folder = save_family(name, tmp_path / name, dtype)
+    check_logits(binary, folder, TappedModel.load(folder, torch.float64), PROMPTS[1], tmp_path / "logits.h5")
+
+
+@pytest.mark.parametrize("activation", ACTIVATION_SHARE)
+def test_activations(activation, binary, tmp_path):
+    """Each by the names that transformers has for it: logits, gradients, and its coefficient under RelP."""
+    known(activation)
+    name = "llama_biases"
+    folder = save_family(name, tmp_path / name)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_act": activation}))
+    model = TappedModel.load(folder, torch.float64)
+    check_logits(binary, folder, model, PROMPTS[1], tmp_path / "logits.h5")
+    pairs = fitting_pairs(folder / "pairs.jsonl", Tokenizer.from_file(str(folder / "tokenizer.json")), PAIRS)
+    cases = [CASES["atp"], CASES["relp"]]
+    found = run_sweep(binary, tmp_path, settings_of(folder), [{"attribution": case} for case in cases])
+    for case, results in zip(cases, found, strict=True):
+        expected = Attributor(model, pairs).compute(reference_method(name, case)).aggregate()
+        assert_equal(results["/attribution/scores"], expected, np.float32, case["method"])
+
+
 EXACT = {"method": "exact-patching", "sample": 60}
 
 
@@ -186,7 +217,7 @@ def test_a_path_from_zero_behind_a_norm_is_refused(name, binary, tmp_path, tiny_
     known(name)
     case = {"attribution": {"method": "ig-acts", "quadrature": "midpoint", "steps": 4, "baseline": "zero"}}
     sweep = tmp_path / "sweep.yaml"
-    sweep.write_text(str({"schema": 1, "name": "zero"} | settings_of(tiny_folder(name)) | case).replace("'", '"'))
+    sweep.write_text(json.dumps({"schema": 1, "name": "zero"} | settings_of(tiny_folder(name)) | case))
     command = [binary, "run", sweep, "--out", tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2

@@ -44,12 +44,11 @@ def _gelu_tanh_share(z: Tensor) -> Tensor:
 
 # act(z) / z, written without the division.
 ACTIVATION_SHARE: dict[str, Callable[[Tensor], Tensor]] = {
-    "silu": torch.sigmoid,
-    "swish": torch.sigmoid,
-    "gelu": _gelu_share,
-    "gelu_python": _gelu_share,
-    "gelu_new": _gelu_tanh_share,
-    "gelu_pytorch_tanh": _gelu_tanh_share,
+    **dict.fromkeys(("silu", "swish"), torch.sigmoid),
+    **dict.fromkeys(("gelu", "gelu_python"), _gelu_share),
+    **dict.fromkeys(("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), _gelu_tanh_share),
+    "gelu_fast": lambda z: torch.sigmoid(2 * 0.7978845608 * (z + 0.044715 * z**3)),
+    "quick_gelu": lambda z: torch.sigmoid(1.702 * z),
     "relu": lambda z: (z > 0).to(z.dtype),
 }
 
@@ -126,6 +125,12 @@ def _activation_name(config) -> str:
     raise ValueError("the config names no activation")
 
 
+def _is_capped(model: nn.Module) -> bool:
+    """Whether torch.tanh is called for soft-caps: GPT-2's GELU calls it too, in models without any."""
+    config = model.config.get_text_config()
+    return any(getattr(config, f"{which}_logit_softcapping", None) for which in ("attn", "final"))
+
+
 def _is_mlp(module: nn.Module) -> bool:
     return type(module).__name__.endswith("MLP")
 
@@ -175,6 +180,6 @@ def replacement_rules(model: nn.Module, rules: frozenset[str]) -> Iterator[Count
         if "attention" in rules:
             frozen = _frozen_softmax(nn.functional.softmax, fired)
             stack.enter_context(_attribute(nn.functional, "softmax", frozen))
-        if "softcap" in rules:
+        if "softcap" in rules and _is_capped(model):
             stack.enter_context(_attribute(torch, "tanh", _frozen_tanh(torch.tanh, fired)))
         yield fired
