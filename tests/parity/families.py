@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,7 +20,7 @@ from tiny_models import tiny_pairs, tiny_tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-__all__ = ["FAMILIES", "OLDER_SPELLINGS", "Family", "family_pairs", "respell", "save_family"]
+__all__ = ["FAMILIES", "LONG", "SHORT", "Family", "family_pairs", "save_family"]
 
 SIZES = {
     "vocab_size": 512,
@@ -264,45 +263,6 @@ FAMILIES: dict[str, Family] = {
         off={"attention biases": {"attention_bias": False}, "MLP biases": {"mlp_bias": False}},
     ),
 }
-
-
-# config.json as folders had it before version 5 of transformers: keys changed, or taken out where there is nothing.
-OLDER_SPELLINGS: dict[str, dict[str, object]] = {
-    "gpt_neox": {"rotary_pct": 0.25, "rotary_emb_base": 100},
-    "llama_linear": {"rope_theta": 100.0, "rope_scaling": {"type": "linear", "factor": 2.5}},
-    "llama_dynamic": {"rope_theta": 100.0, "rope_scaling": {"type": "dynamic", "factor": 3.0}},
-    "mistral_window": {"rope_theta": 100.0},
-    "qwen2_windows": {"rope_theta": 100.0, "layer_types": None},
-    "qwen3_windows": {"rope_theta": 100.0, "layer_types": None, "rope_scaling": None},
-    "gemma": {"rope_theta": 100.0, "hidden_act": "gelu"},
-    "gemma2": {"rope_theta": 100.0, "layer_types": None},
-    "gemma3_text": {
-        "rope_theta": 5000.0,
-        "rope_local_base_freq": 50.0,
-        "rope_scaling": {"rope_type": "linear", "factor": 2.0},
-        "sliding_window_pattern": 6,
-        "_sliding_window_pattern": None,
-        "layer_types": None,
-    },
-    "phi3": {
-        "rope_theta": 100.0,
-        "partial_rotary_factor": 0.75,
-        "rope_scaling": {"type": "longrope", "short_factor": SHORT, "long_factor": LONG},
-    },
-    "smollm3": {"rope_theta": 100.0, "layer_types": None},
-    "granite": {"rope_theta": 100.0},
-}
-
-
-def respell(name: str, folder: Path, copy: Path) -> Path:
-    """A copy of a tiny family's folder with its config.json in the older spelling."""
-    shutil.copytree(folder, copy)
-    config = json.loads((copy / "config.json").read_text())
-    config["torch_dtype"] = config.pop("dtype")
-    changes = OLDER_SPELLINGS[name] | {"rope_parameters": None}
-    config = {key: value for key, value in (config | changes).items() if key not in changes or value is not None}
-    (copy / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    return copy
 
 
 def family_pairs() -> list[dict[str, str]]:

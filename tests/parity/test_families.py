@@ -16,7 +16,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from families import FAMILIES, OLDER_SPELLINGS, respell, save_family
+from families import FAMILIES, save_family
+from older_spellings import OLDER_SPELLINGS, respell
 from product import Results, run_sweep
 from reference.attribution import Attributor, Method, exact_patching
 from reference.pairs import fitting_pairs

@@ -11,7 +11,8 @@ import json
 
 import pytest
 import torch
-from families import FAMILIES, OLDER_SPELLINGS, respell
+from families import FAMILIES
+from older_spellings import OLDER_SPELLINGS, respell
 from reference.attribution import Attributor, Method
 from reference.gradients import bias_share, metric_with, node_gradients
 from reference.metrics import Target, target_of
