@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from browser import Opened, browser, opened
+from families import FAMILIES, save_family
 from reference.pairs import Pair, fitting_pairs
 from reference.tapped import TappedModel
 from report_sweep import document_of, make_sweep
@@ -24,12 +25,13 @@ torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The checkpoint folder of a tiny model by name, made once a session."""
+    """The checkpoint folder of a tiny model or family by name, made once a session."""
     made: dict[str, Path] = {}
 
     def folder(name: str) -> Path:
         if name not in made:
-            made[name] = save_tiny_model(name, tmp_path_factory.mktemp("tiny") / name)
+            save = save_family if name in FAMILIES else save_tiny_model
+            made[name] = save(name, tmp_path_factory.mktemp("tiny") / name)
         return made[name]
 
     return folder

@@ -19,7 +19,7 @@ from captum.attr import (
 )
 from reference.attribution import Attributor, Method, exact_patching
 from reference.circuits import FRACTIONS, Evaluator, ranked, top_mask
-from reference.double import rotary_module
+from reference.double import float32_means_float64
 from reference.gradients import activations, metric_with, sweep_embeddings
 from reference.metrics import Target, target_of
 from reference.quadrature import RULES, points_and_weights
@@ -65,14 +65,18 @@ def test_same_weights_in_shards_and_without_prefix(tiny_model, tiny_pairs):
         torch.testing.assert_close(*logits, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["llama", "llama3"])
-def test_rotary_frequencies_are_lifted(name, tiny_model):
-    """Frequencies computed by transformers' code in float64 are those of that code, and no longer float32 numbers."""
-    module = tiny_model(name).model.model.rotary_emb
-    theirs, lifted = module.inv_freq.double(), rotary_module(module).inv_freq
-    torch.testing.assert_close(lifted, theirs, rtol=1e-6, atol=0)
-    assert lifted.dtype == torch.float64
-    assert not torch.equal(lifted, lifted.float().double())
+def test_llama3_scaling_matters(tiny_model, tiny_pairs):
+    """The scaled frequencies are transformers' own, in float64, and differ from the unscaled ones."""
+
+    def frequencies(name):
+        rotary = tiny_model(name).model.model.rotary_emb
+        with float32_means_float64():
+            return rotary.inv_freq, type(rotary)(rotary.config).inv_freq
+
+    theirs, scaled = frequencies("llama3")
+    assert not torch.equal(scaled, theirs), "theirs were rounded to float32"
+    torch.testing.assert_close(scaled, theirs, rtol=1e-6, atol=0)
+    assert not torch.allclose(scaled, frequencies("llama")[1])
 
 
 def test_sliding_window_hides_far_tokens(tiny_model, tiny_pairs):

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from reference.double import double_rotary
+from reference.double import float32_means_float64
 from reference.tapped import TappedModel
 from tiny_models import save_tiny_model
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -198,7 +198,9 @@ def tables_of(model_type: str, config: dict, kind: str, length: int) -> dict[str
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **copy.deepcopy(config)))
     (module,) = [m for m in model.modules() if type(m).__name__.endswith("RotaryEmbedding")]
     named = {"layer_type": kind} if "layer_type" in inspect.signature(module.forward).parameters else {}
-    tables = double_rotary(module)(torch.zeros(1, dtype=torch.float64), torch.arange(length)[None], **named)
+    with float32_means_float64():
+        fresh = type(module)(module.config)  # its frequencies are made of the length at hand alone
+        tables = fresh(torch.zeros(1, dtype=torch.float64), torch.arange(length)[None], **named)
     return {name: table[0].numpy() for name, table in zip(("cosine", "sine"), tables, strict=True)}
 
 

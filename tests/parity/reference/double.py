@@ -1,85 +1,69 @@
 # Copyright 2026 the tributary developers
 # SPDX-License-Identifier: Apache-2.0
-"""Make a transformers model compute in float64 throughout.
+"""Make a transformers model compute in float64 throughout, by transformers' own code.
 
-transformers casts to float32 inside RMS norms and rotary tables whatever the weights' dtype is,
-which limits agreement to about 1e-7. Here both are computed in float64: norms anew, rotary tables by
-transformers' own code.
+A model in float64 still casts to float32 here and there, which limits agreement to about 1e-7. Lifted, by name:
+
+- `*RMSNorm.forward`: `.to(torch.float32)`, or `.float()` in Gemma's, of input and gain;
+- `eager_attention_forward`: `softmax(..., dtype=torch.float32)`;
+- `*RotaryEmbedding`: the frequencies of `compute_default_rope_parameters` and of every scaling in
+  `modeling_rope_utils` (`dtype=torch.float`), their buffers, the angles (`.float()`), OLMo's cos and sin;
+- Gemma's `embed_scale`, a buffer that is made in the default type.
+
+So while the model runs, and while its rotary tables are made, float32 means float64. Nothing of transformers' is
+written anew; that no tensor is left in float32 is tested.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+
+_LIFTED = ((torch, "float32", torch.float64), (torch, "float", torch.float64), (Tensor, "float", Tensor.double))
 
 
-def is_rms_norm(module: nn.Module) -> bool:
-    """Whether a module is one of transformers' RMS norms (each family has its own class)."""
-    return type(module).__name__.endswith("RMSNorm")
+@contextmanager
+def float32_means_float64() -> Iterator[None]:
+    """Whoever casts to float32, or makes tensors of the default type, while this is open, gets float64."""
+    default, before = torch.get_default_dtype(), [getattr(owner, name) for owner, name, _ in _LIFTED]
+    torch.set_default_dtype(torch.float64)
+    for owner, name, lifted in _LIFTED:
+        setattr(owner, name, lifted)
+    try:
+        yield
+    finally:
+        for (owner, name, _), original in zip(_LIFTED, before, strict=True):
+            setattr(owner, name, original)
+        torch.set_default_dtype(default)
 
 
-def rms_gain(norm: nn.Module) -> Tensor:
-    """The factor [d] after the division: Gemma stores it as an offset from one."""
-    return 1 + norm.weight if type(norm).__name__.startswith("Gemma") else norm.weight
+def _tables_anew(rotary: nn.Module) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Tables of a fresh module at every call: frequencies in today's type, and none kept from a longer prompt."""
 
-
-def rms_epsilon(norm: nn.Module) -> float:
-    """The norm's epsilon, under either of its two names."""
-    return norm.variance_epsilon if hasattr(norm, "variance_epsilon") else norm.eps
-
-
-class _Float64(TorchFunctionMode):
-    """Within it whoever asks torch for float32 gets float64, and so do whole numbers times a Python number."""
-
-    def __enter__(self):
-        self.default = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)
-        return super().__enter__()
-
-    def __exit__(self, *about: object):
-        torch.set_default_dtype(self.default)
-        return super().__exit__(*about)
-
-    def __torch_function__(self, func, _types, args=(), kwargs=None):
-        if func is Tensor.float:
-            return args[0].double()
-        lifted = [torch.float64 if item is torch.float32 else item for item in args]
-        named = {k: torch.float64 if v is torch.float32 else v for k, v in (kwargs or {}).items()}
-        return func(*lifted, **named)
-
-
-def rotary_module(module: nn.Module) -> nn.Module:
-    """A rotary module as new, its frequencies computed by its own code in float64."""
-    with _Float64():
-        return type(module)(config=module.config)
-
-
-def _double_rms(norm: nn.Module):
-    def forward(x: Tensor) -> Tensor:  # [..., d] to [..., d]
-        return rms_gain(norm) * x * (x.square().mean(-1, keepdim=True) + rms_epsilon(norm)).rsqrt()
-
-    return forward
-
-
-def double_rotary(module: nn.Module):
     def forward(*arguments: object, **named: object) -> tuple[Tensor, Tensor]:
-        """Tables cos and sin [batch, pos, rotary_dim], of these positions alone: scalings that depend on a prompt's
-        length leave something of longer ones behind in a module that has seen them.
-        """
-        fresh = rotary_module(module)
-        with _Float64():
-            return type(fresh).forward(fresh, *arguments, **named)
+        return type(rotary)(rotary.config).forward(*arguments, **named)
 
     return forward
 
 
 def lift_to_float64(model: nn.Module) -> nn.Module:
-    """Convert a transformers causal model to float64 in place, rotary and RMS norms included."""
-    model.double()
+    """Convert a transformers causal model to float64 in place, with all that it computes."""
+    model.double().set_attn_implementation("eager")
     for module in model.modules():
-        if is_rms_norm(module):
-            module.forward = _double_rms(module)
-        elif type(module).__name__.endswith("RotaryEmbedding"):
-            module.forward = double_rotary(module)
+        if type(module).__name__.endswith("RotaryEmbedding"):
+            module.forward = _tables_anew(module)
+        if hasattr(module, "scalar_embed_scale"):
+            module.embed_scale.copy_(torch.tensor(module.scalar_embed_scale, dtype=torch.float64))
+    in_todays_type = model.forward
+
+    @wraps(in_todays_type)
+    def forward(*arguments: object, **named: object) -> object:
+        with float32_means_float64():
+            return in_todays_type(*arguments, **named)
+
+    model.forward = forward
     return model

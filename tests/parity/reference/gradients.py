@@ -77,3 +77,50 @@ def metric_with(model: TappedModel, ids: tuple[int, ...], target: Target, rows: 
     """m [rows] in float64 on `rows` copies of one prompt under an intervention."""
     batch = torch.tensor([ids]).expand(rows, -1)
     return target(model.run(ids=batch, do=do).logits).double()
+
+
+@dataclass
+class Nodes:
+    """Values, or derivatives of the metric, at every node of one prompt, in float64."""
+
+    neurons: Tensor  # [layer, pos, neuron]
+    heads: Tensor  # [layer, pos, head * d_head], what enters the attention's output matrix
+    embeddings: Tensor  # [pos, d_model], what block 0 reads
+
+
+def node_gradients(
+    model: TappedModel, ids: tuple[int, ...], target: Target, rules: frozenset[str] = frozenset()
+) -> tuple[Nodes, Nodes]:
+    """Values and dm/dv of neurons, heads and embeddings on one prompt."""
+    leaf = model.embed(torch.tensor([ids])).requires_grad_()
+    with replacement_rules(model.model, rules):
+        run = model.run(embeds=leaf)
+    values = [*run.acts, *run.heads, run.stream]
+    grads = torch.autograd.grad(target(run.logits).sum(), values)
+    return _nodes([value.detach() for value in values]), _nodes(list(grads))
+
+
+def _nodes(tensors: list[Tensor]) -> Nodes:
+    """Of neurons, then heads, a layer each, and the stream, [1, pos, width] all of them."""
+    layers = len(tensors) // 2
+    rows = [tensor[0].double() for tensor in tensors]
+    return Nodes(torch.stack(rows[:layers]), torch.stack(rows[layers:-1]), rows[-1])
+
+
+def bias_share(model: TappedModel, ids: tuple[int, ...], target: Target, rules: frozenset[str]) -> float:
+    """Sum over all biases b of <b, dm/db>: what RelP leaves in additive constants."""
+    biases = [parameter for name, parameter in model.model.named_parameters() if name.endswith("bias")]
+    for bias in biases:
+        bias.requires_grad_()
+    try:
+        with replacement_rules(model.model, rules):
+            run = model.run(ids=torch.tensor([ids]))
+        metric = target(run.logits).sum()
+        if not biases or not metric.requires_grad:
+            return 0.0
+        # Those of a vision tower, or of frozen attention's queries and keys, reach nothing.
+        grads = torch.autograd.grad(metric, biases, allow_unused=True)
+        return sum((b * g).sum().item() for b, g in zip(biases, grads, strict=True) if g is not None)
+    finally:
+        for bias in biases:
+            bias.requires_grad_(False)

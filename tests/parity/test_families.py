@@ -1,0 +1,238 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""The program against transformers' own autograd on a tiny float64 model of every family.
+
+Logits are stored in float64. Scores are stored in float32: each may be off by its own rounding and 1e-8 of the largest.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from families import FAMILIES, save_family
+from older_spellings import OLDER_SPELLINGS, respell
+from product import Results, run_sweep
+from reference.attribution import Attributor, Method, exact_patching
+from reference.pairs import fitting_pairs
+from reference.rules import ACTIVATION_SHARE, ALL_RULES, PRESETS
+from reference.tapped import TappedModel
+from tokenizers import Tokenizer
+
+# Models, and activations, that the program does not know yet: nothing of theirs is compared.
+UNKNOWN_YET: frozenset[str] = frozenset(FAMILIES) - {"llama_biases", "llama_linear", "mistral_window"} | {
+    "gelu_accurate",
+    "gelu_fast",
+    "gelu_python",
+    "gelu_python_tanh",
+    "quick_gelu",
+}
+
+PAIRS, TOLERANCE, HALF_ULP = 2, 1e-8, 2.0**-24
+# Shorter and longer than every window and every original length.
+PROMPTS = ["The uncle near the", "The teachers near the desk behind the car beside the dogs"]
+CASES: dict[str, dict] = {
+    "atp": {"method": "atp"},
+    "relp": {"method": "relp"},
+    "gradient-x-activation": {"method": "gradient-x-activation", "baseline": "zero"},
+    "norm": {"method": "atp", "rules": {"norm": True}},
+    "attention": {"method": "atp", "rules": {"attention": True}},
+    "ig-inputs": {"method": "ig-inputs", "quadrature": "right", "steps": 5, "inputs": True},
+    "relp on inputs": {
+        "method": "ig-inputs",
+        "quadrature": "midpoint",
+        "steps": 2,
+        "inputs": True,
+        "rules": dict.fromkeys(sorted(ALL_RULES), True),
+    },
+    "ig-acts": {"method": "ig-acts", "quadrature": "midpoint", "steps": 4},
+    "conductance": {"method": "conductance", "quadrature": "trapezoid", "steps": 4},
+}
+# All rules with the soft-cap's, and that one alone: where logits are capped.
+CAPPED_CASES: dict[str, dict] = {
+    "relp with softcap": {"method": "atp", "rules": dict.fromkeys([*sorted(ALL_RULES), "softcap"], True)},
+    "softcap": {"method": "atp", "rules": {"softcap": True}},
+}
+CAPPED = ("gemma2", "gemma3_text")
+POST_NORMED = [name for name, row in FAMILIES.items() if row.model_type[:6] in ("gemma2", "gemma3", "olmo2", "olmo3")]
+UNGATED = ("gpt_neox",)
+
+
+def known(name: str) -> None:
+    """Skips a model that the program does not know."""
+    if name in UNKNOWN_YET:
+        pytest.skip(f"the program does not know {name} yet")
+
+
+def cases_of(name: str) -> dict[str, dict]:
+    """The cases of a model, without rules that have no place in it."""
+    chosen = CASES | (CAPPED_CASES if name in CAPPED else {})
+    if FAMILIES[name].model_type not in UNGATED:
+        return chosen
+    ungated = {}
+    for label, case in chosen.items():
+        rules = {rule: on for rule, on in case.get("rules", {}).items() if rule != "half"}
+        ungated[label] = case | ({"rules": rules} if rules else {})
+    return ungated
+
+
+def reference_method(name: str, case: dict) -> Method:
+    """The reference's name for a case."""
+    settings = {key: value for key, value in case.items() if key not in ("method", "inputs")}
+    rules = frozenset(settings.pop("rules", ())) or PRESETS.get(case["method"], frozenset())
+    if FAMILIES[name].model_type in UNGATED:
+        rules -= {"half"}
+    return Method("atp" if case["method"] in PRESETS else case["method"], rules=rules, **settings)
+
+
+def settings_of(folder: Path) -> dict:
+    """A sweep file's settings for a family, held-out pairs being the training pairs."""
+    files = {"train_file": str(folder / "pairs.jsonl"), "test_file": str(folder / "pairs.jsonl")}
+    return {
+        "model": {"path": str(folder), "dtype": "float64"},
+        "pairs": files | {"train": PAIRS, "test": PAIRS, "overlap": "allow"},
+        "metric": "logit-difference",
+        "attribution": {"method": "atp"},
+        "circuit": {"counts": [0, 10]},
+    }
+
+
+def program_logits(binary: Path, folder: Path, prompt: str, out: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids and logits [pos, vocabulary] by `tributary inspect`."""
+    command = [str(binary), "inspect", str(folder), "--dtype", "float64", "--prompt", prompt, "--logits", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with h5py.File(out) as file:
+        return file["ids"][()], file["logits"][()]
+
+
+def assert_equal(found: np.ndarray, expected: np.ndarray, stored_in: type, what: str) -> None:
+    """Within 1e-8 of the largest, and the rounding of what is stored in float32."""
+    assert found.shape == expected.shape, f"{what}: shape {found.shape}, expected {expected.shape}"
+    scale = np.abs(expected).max()
+    rounding = HALF_ULP * np.abs(expected) if stored_in is np.float32 else 0.0
+    worst = (np.abs(found - expected) - rounding).max() / scale
+    assert worst <= TOLERANCE, f"{what}: off by {worst:.2e} of the largest value {scale:.3g}"
+
+
+def check_logits(binary: Path, folder: Path, tapped, prompt: str, out: Path) -> None:
+    """Logits of every position of a prompt."""
+    ids, logits = program_logits(binary, folder, prompt, out)
+    with torch.no_grad():
+        expected = tapped.model(input_ids=torch.tensor(ids)[None], use_cache=False).logits[0].numpy()
+    assert_equal(logits, expected, np.float64, "logits")
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=["short", "long"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits(name, prompt, binary, tmp_path, tiny_folder, tiny_model):
+    """Of every position."""
+    known(name)
+    check_logits(binary, tiny_folder(name), tiny_model(name), prompt, tmp_path / "logits.h5")
+
+
+@pytest.mark.parametrize("name", OLDER_SPELLINGS)
+def test_older_spellings(name, binary, tmp_path, tiny_folder, tiny_model):
+    """A config.json from before version 5 of transformers is the same model."""
+    known(name)
+    folder = respell(name, tiny_folder(name), tmp_path / name)
+    check_logits(binary, folder, tiny_model(name), PROMPTS[1], tmp_path / "logits.h5")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["gpt_neox_sequential", "gemma2", "phi3"])
+def test_stored_types(name, dtype, binary, tmp_path):
+    """Weights stored in a shorter type, computed with in float64."""
+    known(name)
+    folder = save_family(name, tmp_path / name, dtype)
+    check_logits(binary, folder, TappedModel.load(folder, torch.float64), PROMPTS[1], tmp_path / "logits.h5")
+
+
+@pytest.mark.parametrize("activation", ACTIVATION_SHARE)
+def test_activations(activation, binary, tmp_path):
+    """Each by the names that transformers has for it: logits, gradients, and its coefficient under RelP."""
+    known(activation)
+    name = "llama_biases"
+    folder = save_family(name, tmp_path / name)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_act": activation}))
+    model = TappedModel.load(folder, torch.float64)
+    check_logits(binary, folder, model, PROMPTS[1], tmp_path / "logits.h5")
+    pairs = fitting_pairs(folder / "pairs.jsonl", Tokenizer.from_file(str(folder / "tokenizer.json")), PAIRS)
+    cases = [CASES["atp"], CASES["relp"]]
+    found = run_sweep(binary, tmp_path, settings_of(folder), [{"attribution": case} for case in cases])
+    for case, results in zip(cases, found, strict=True):
+        expected = Attributor(model, pairs).compute(reference_method(name, case)).aggregate()
+        assert_equal(results["/attribution/scores"], expected, np.float32, case["method"])
+
+
+EXACT = {"method": "exact-patching", "sample": 60}
+
+
+@pytest.fixture(scope="module")
+def scored(binary, tiny_folder, tmp_path_factory) -> Callable[[str], dict[str, Results]]:
+    """Results of all cases of a model by their labels: one sweep a model."""
+    made: dict[str, dict[str, Results]] = {}
+    failed: dict[str, str] = {}
+
+    def results(name: str) -> dict[str, Results]:
+        if name in failed:
+            pytest.fail(failed[name])
+        if name not in made:
+            cases = cases_of(name) | {"exact": EXACT}
+            runs = [{"attribution": case} for case in cases.values()]
+            try:
+                found = run_sweep(binary, tmp_path_factory.mktemp(name), settings_of(tiny_folder(name)), runs)
+            except AssertionError as error:
+                failed[name] = str(error)
+                raise
+            made[name] = dict(zip(cases, found, strict=True))
+        return made[name]
+
+    return results
+
+
+@pytest.mark.parametrize(("name", "label"), [(name, label) for name in FAMILIES for label in cases_of(name)])
+def test_scores(name, label, scored, tiny_model, tiny_pairs):
+    """Neurons' scores, tokens' scores and the metric of one method."""
+    known(name)
+    results, case = scored(name)[label], cases_of(name)[label]
+    expected = Attributor(tiny_model(name), tiny_pairs(name, PAIRS)).compute(reference_method(name, case))
+    metric = expected.stacked("metric")
+    assert_equal(results["/attribution/metric"], metric, results["/attribution/metric"].dtype.type, "metric")
+    assert_equal(results["/attribution/scores"], expected.aggregate(), np.float32, "scores")
+    if case.get("inputs"):
+        assert_equal(results["/attribution/inputs"], expected.stacked("inputs"), np.float32, "token scores")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_exact_patching(name, scored, tiny_model, tiny_pairs):
+    """Single neurons set to their counterfactual value, one forward each."""
+    known(name)
+    found = scored(name)["exact"]["/attribution/scores"]
+    model, pairs = tiny_model(name), tiny_pairs(name, PAIRS)
+    neurons = [tuple(map(int, node)) for node in np.argwhere(np.nan_to_num(found))][:40]
+    assert neurons
+    targets = Attributor(model, pairs).targets
+    each = [exact_patching(model, p, t, neurons) for p, t in zip(pairs, targets, strict=True)]
+    ours = np.array([found[neuron] for neuron in neurons])
+    assert_equal(ours, np.mean(each, axis=0), np.float32, "exact patching")
+
+
+@pytest.mark.parametrize("name", POST_NORMED)
+def test_a_path_from_zero_behind_a_norm_is_refused(name, binary, tmp_path, tiny_folder):
+    """The norm does not see how long its input is: along such a path the derivative is zero until it ends."""
+    known(name)
+    case = {"attribution": {"method": "ig-acts", "quadrature": "midpoint", "steps": 4, "baseline": "zero"}}
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(json.dumps({"schema": 1, "name": "zero"} | settings_of(tiny_folder(name)) | case))
+    command = [binary, "run", sweep, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "baseline" in done.stderr and "zero" in done.stderr
