@@ -222,6 +222,9 @@ void Checkpoint::release_pages() const {
   for (const detail::MappedFile& file : impl_->files) detail::release(file.data(), file.size());
 }
 
+/// Bytes of a file that lie in memory while it is hashed.
+constexpr std::size_t hashed_at_once = 16 << 20;
+
 std::string Checkpoint::Impl::hash_now() const {
   detail::ContentHash content;
   content.add(config_text);
@@ -233,8 +236,12 @@ std::string Checkpoint::Impl::hash_now() const {
     // Tensors are hashed by name, not in the order of the file. Without this advice the system would take the jumps for
     // random access and begin each tensor with small reads.
     detail::prefetch(tensor.data, tensor.bytes);
-    content.add(tensor.data, tensor.bytes);
-    detail::release(tensor.data, tensor.bytes);
+    content.add(static_cast<std::int64_t>(tensor.bytes));
+    for (std::size_t begin = 0; begin < tensor.bytes; begin += hashed_at_once) {  // an embedding is large
+      const std::size_t bytes = std::min(hashed_at_once, tensor.bytes - begin);
+      content.add_part(tensor.data + begin, bytes);
+      detail::release(tensor.data + begin, bytes);
+    }
   }
   return content.hex();
 }

@@ -25,6 +25,7 @@ struct TensorSource {
   std::function<at::Tensor(const std::string& name)> find;
   std::vector<std::string> names;  //!< all that are stored
   std::string where;               //!< for messages: the checkpoint folder
+  std::function<void()> forget{};  //!< what was read need not stay in memory: called now and then, where it is set
 };
 
 /// Undefined tensors stand for weights the family does not have.

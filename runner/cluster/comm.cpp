@@ -200,7 +200,9 @@ ScopedMpi::ScopedMpi() : exceptions_at_start_(std::uncaught_exceptions()) {
   const OpenedMpi opened = open_mpi_layer(launch);
   auto ranks = std::make_shared<Communicator::Ranks>(Communicator::Ranks{opened.layer, opened.mpi.leaving});
   check_mpi(ranks->mpi.start(&ranks->here));
-  if (launch.processes > 1 && ranks->here.size != launch.processes) {
+  const bool too_few =
+      launch.count == Launch::Count::exact ? ranks->here.size != launch.processes : ranks->here.size < launch.processes;
+  if (launch.processes > 1 && too_few) {
     throw UserError(
         "", cannot_join(launch, fmt::format("{} has found {} of them, so that each would do all the work by itself",
                                             ranks->mpi.mpi, ranks->here.size)));

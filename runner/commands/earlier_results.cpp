@@ -3,25 +3,27 @@
 #include "runner/commands/earlier_results.h"
 
 #include <system_error>
-#include <vector>
+#include <utility>
 
 #include "common/errors.h"
 #include "io/results.h"
 #include "runner/journal/output_folder.h"
+#include "runner/report/report.h"
 
 namespace tributary {
 
 namespace fs = std::filesystem;
 
+EarlierResults::EarlierResults(fs::path out, std::set<std::string> folders)
+    : out_(std::move(out)), folders_(std::move(folders)) {
+  for (std::string& name : kept_run_names(out_)) earlier_folders_.insert(std::move(name));  // before a run renews them
+}
+
 void EarlierResults::look() {
   found_.emplace();
-  std::vector<fs::path> places;
-  if (!folders_.contains(".")) places.push_back(out_);
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(out_, error)) {
-    if (entry.is_directory() && !folders_.contains(entry.path().filename().string())) places.push_back(entry.path());
-  }
-  for (const fs::path& place : places) {
+  for (const std::string& folder : earlier_folders_) {
+    if (folders_.contains(folder)) continue;
+    const fs::path place = (out_ / folder).lexically_normal();
     try {
       const std::optional<StoredRun> stored = stored_run(place);
       if (stored) found_->emplace(stored->results_identity, results_path(place));

@@ -15,9 +15,9 @@ namespace tributary {
 
 class EarlierResults {
  public:
-  /// Below `out`; not in the folders that the sweep's runs have now, by name.
-  EarlierResults(std::filesystem::path out, std::set<std::string> folders)
-      : out_(std::move(out)), folders_(std::move(folders)) {}
+  /// Below `out`, in folders that an earlier form of the sweep has named; not in those that its runs have now, by name.
+  /// What lies there else belongs to others.
+  EarlierResults(std::filesystem::path out, std::set<std::string> folders);
 
   /// Moves results of this identity into the run's folder, which must be there; gives the file that was moved, nothing
   /// where there is none. Throws UserError when it cannot be moved.
@@ -27,7 +27,7 @@ class EarlierResults {
   void look();
 
   std::filesystem::path out_;
-  std::set<std::string> folders_;
+  std::set<std::string> folders_, earlier_folders_;
   std::optional<std::map<std::string, std::filesystem::path>> found_;  // results by identity, once looked for
 };
 

@@ -42,7 +42,7 @@ struct StoredGroup {
 class Finalizer {
  public:
   Finalizer(const std::filesystem::path& out, const Communicator& comm)
-      : comm_(comm), journal_(journal_path(out)), shelf_(comm), sweep_(out, comm) {
+      : comm_(comm), journal_(journal_path(out)), shelf_(comm, warn_user), sweep_(out, comm) {
     arguments_.out = out;
     arguments_.changed = Changed::set_aside;
   }

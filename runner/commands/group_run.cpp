@@ -150,10 +150,8 @@ void GroupRun::warn_of_little_memory(int threads) const {
     std::cerr << "tributary: note: " << memory_.threads << " of " << threads
               << " worker threads compute: memory is too short for more\n";
   }
-  if (memory_.expected_peak <= memory_.budget) return;
-  warn_user("this rank may take " + text_of_bytes(memory_.expected_peak) + " and should not take more than " +
-            text_of_bytes(memory_.budget) +
-            " here: the system may end it; give it more memory, or take shorter prompts");
+  const std::string too_little = too_little_memory(memory_);
+  if (!too_little.empty()) warn_user("this rank " + too_little);
 }
 
 StageOptions GroupRun::stage_options() {

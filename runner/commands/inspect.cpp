@@ -14,6 +14,7 @@
 #include "common/text.h"
 #include "io/results.h"
 #include "io/tokenizer.h"
+#include "runner/commands/sweep_folder.h"
 #include "runner/job/job_checks.h"
 #include "runner/job/model.h"
 #include "runner/job/notes.h"
@@ -48,7 +49,8 @@ void describe_tokenizer(const Tokenizer& tokenizer) {
 void inspect_command(const InspectArguments& arguments) {
   const at::NoGradGuard no_gradients;
   const Checkpoint checkpoint = Checkpoint::open(arguments.model);
-  const auto model = load_transformer(checkpoint, dtype_named(arguments.dtype), at::Device(at::kCPU), Communicator());
+  const auto model =
+      load_transformer(checkpoint, dtype_named(arguments.dtype), at::Device(at::kCPU), Communicator(), warn_user);
   describe_model(model->architecture(), checkpoint);
   if (has_untied_head(checkpoint, model->architecture())) std::cout << "note: " << untied_head_note << '\n';
   // A folder without a tokenizer can be looked at, too.

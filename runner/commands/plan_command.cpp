@@ -92,6 +92,8 @@ void plan_command(const RunArguments& arguments) {
     for (const PlannedPass& pass : group.passes) {
       std::cout << line_of(pass);
       all.add(pass.estimate);
+      const std::string too_little = too_little_memory(pass.memory);
+      if (!too_little.empty()) notes.insert("a rank " + too_little);
       if (pass.memory.expected_peak >= largest.memory.expected_peak) largest = pass;
     }
     notes.insert(group.notes.begin(), group.notes.end());

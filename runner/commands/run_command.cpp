@@ -33,14 +33,19 @@ void list_runs(const std::vector<Settings>& settings) {
   std::cout << std::endl;
 }
 
-/// The names of all runs of the sweep, for reports on a part of them.
-void keep_names(const RunArguments& arguments) {
+/// Rank 0. The names of all runs of the sweep, for reports on a part of them: kept as soon as there is something to
+/// compute, and where others are kept. Whether that was so.
+bool keep_names(const RunArguments& arguments, bool any_open) {
   RunArguments whole = arguments;
   whole.only.reset();
   const std::vector<Settings> settings = checked_runs(whole);
   std::vector<std::string> folders;
   for (const Settings& one : settings) folders.push_back(folder_in_base(one));
-  keep_run_names(base_of(whole, settings.front()), settings.front().at<std::string>("name"), folders);
+  const std::filesystem::path base = base_of(whole, settings.front());
+  const std::vector<std::string> kept = kept_run_names(base);
+  const bool others = !kept.empty() && kept != folders;
+  if (any_open || others) keep_run_names(base, settings.front().at<std::string>("name"), folders);
+  return others;
 }
 
 bool any_results(const RunArguments& arguments, const std::vector<Settings>& settings) {
@@ -149,14 +154,15 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
     stop.set_deadline(*arguments.time - std::chrono::duration_cast<std::chrono::nanoseconds>(gone));
   }
   const ScopedSignalHandler handler(stop);
-  ModelShelf shelf(comm);
+  ModelShelf shelf(comm, warn_user);
   std::set<std::string> folders;
   for (const Settings& one : settings) folders.insert(arguments.only ? "." : folder_in_base(one));
   SweepFolder sweep(base_of(arguments, settings.front()), comm, std::move(folders));
   if (comm.rank() == 0) list_runs(settings);
   Groups groups(sweep, arguments, comm, stop);
   bool any_open = false;  // some run was not complete before
-  bool named = false;
+  bool named = false, named_open = false;
+  bool renamed = false;  // on rank 0: the folder had results of other runs
   std::set<std::string> told;
   const bool fail_fast = arguments.on_failure == OnFailure::stop;
   int worst = exit_done;
@@ -176,12 +182,13 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
     if (code == exit_files_changed) break;
     if (fail_fast && worst != exit_done) break;
     any_open = any_open || std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run->complete(); });
-    if (any_open && !named) {
+    if (!named || (any_open && !named_open)) {
       const auto keep = [&] {
-        if (comm.rank() == 0) keep_names(arguments);
+        if (comm.rank() == 0) renamed = keep_names(arguments, any_open) || renamed;
       };
       remember(together(comm, [&] { agreed(comm, keep); }));
       named = true;
+      named_open = any_open;
     }
     code = groups.compute(runs);
     worst = with_one_more(worst, code);
@@ -190,7 +197,8 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
   const bool stopped = worst == exit_stopped;
   if (stopped) worst = code_of_stop(groups, comm);
   if (StateFile* state = sweep.state()) state->end(ending_of(worst));
-  if (comm.rank() == 0 && any_open && !stopped && any_results(arguments, settings)) draw_report(sweep.out());
+  if (comm.rank() == 0 && (any_open || renamed) && !stopped && any_results(arguments, settings))
+    draw_report(sweep.out());
   return worst;
 }
 

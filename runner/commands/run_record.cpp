@@ -56,16 +56,21 @@ std::string json_of(const RunRecord& record) {
 }
 
 std::optional<RunRecord> read_record(const std::filesystem::path& file) {
+  const std::string again = "the command that began the run writes it again";
   if (!std::filesystem::exists(file)) return std::nullopt;
   try {
     const RecordJson json = RecordJson::parse(read_file(file.string()));
     RunRecord record;
     for (const auto& [name, text] : texts_of(record)) *text = json.at(name).get<std::string>();
-    for (const auto& [name, value] : json.at("computing").items()) record.computing[name] = attribute_of(value);
+    for (const auto& [name, value] : json.at("computing").get_ref<const RecordJson::object_t&>()) {
+      const bool list = name == "hosts" || name == "devices";  // which become datasets
+      if (name.empty() || (list && !value.is_array()))
+        throw UserError(file.string(), "is damaged ('" + name + "'); " + again);
+      record.computing[name] = attribute_of(value);
+    }
     return record;
   } catch (const RecordJson::exception& error) {
-    throw UserError(file.string(),
-                    std::string("is damaged (") + error.what() + "); the command that began the run writes it again");
+    throw UserError(file.string(), std::string("is damaged (") + error.what() + "); " + again);
   }
 }
 

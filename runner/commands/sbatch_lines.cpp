@@ -3,7 +3,6 @@
 #include "runner/commands/sbatch_lines.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -20,12 +19,6 @@ constexpr const char* usual_program = "build/release/tributary";
 fs::path own_program() {
   std::error_code ignored;
   return fs::read_symlink("/proc/self/exe", ignored);
-}
-
-/// Nodes like this one, so that every worker thread has a core.
-std::int64_t nodes_for(int ranks, int threads) {
-  const std::int64_t cores = std::max<long>(1, ::sysconf(_SC_NPROCESSORS_ONLN));
-  return (static_cast<std::int64_t>(ranks) * threads + cores - 1) / cores;
 }
 
 /// A time limit for Slurm: half as much again and ten minutes, in steps of five.
@@ -90,9 +83,7 @@ std::string sbatch_lines(const RunArguments& arguments, const Machines& machines
                          double seconds, double longest_run, std::size_t runs) {
   const int threads = largest.threads;
   const auto ranks = machines.ranks;
-  const std::int64_t nodes = machines.nodes != 0 ? machines.nodes
-                             : machines.cards    ? 1
-                                                 : nodes_for(static_cast<int>(ranks), threads);
+  const std::int64_t nodes = largest.nodes;
   const std::string tasks = machines.nodes == 0 && !machines.cards ? fmt::format("--ntasks={}", ranks)
                                                                    : fmt::format("--ntasks-per-node={}", ranks / nodes);
   const std::string cards = machines.cards ? fmt::format(" --gpus-per-node={}", ranks / nodes) : "";

@@ -3,6 +3,7 @@
 #include "runner/commands/sweep_plan.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -49,6 +50,13 @@ std::vector<RunGroup> passes_of(const std::vector<Job>& jobs) {
 }
 
 }  // namespace
+
+std::int64_t Machines::nodes_with(int threads) const {
+  if (nodes != 0) return nodes;
+  if (cards) return 1;
+  const std::int64_t cores = std::max<long>(1, ::sysconf(_SC_NPROCESSORS_ONLN));
+  return (ranks * threads + cores - 1) / cores;
+}
 
 Machines machines_of(const PlannedMachines& asked) {
   const auto refuse_if = [](bool wrong, const char* option, const std::string& text) {
@@ -113,9 +121,11 @@ PlannedPass SweepPlanner::planned(const RunGroup& group) const {
   pass.units = plan_attribution(group).units.size();
   const std::int64_t all_threads = worker_threads(job.config.threads, job.device, alone_);
   const bool shared = job.config.threads == 0 && job.device.is_cpu();  // the cores of a node, by its ranks
-  pass.threads =
-      static_cast<int>(shared ? std::max<std::int64_t>(1, all_threads / machines_.ranks_a_node()) : all_threads);
-  const std::int64_t sharers = job.device.is_cpu() ? machines_.ranks_a_node() : 1;  // of the memory
+  const auto share_of = [this](std::int64_t nodes) { return (machines_.ranks + nodes - 1) / nodes; };
+  const std::int64_t sharers_of_cores = machines_.nodes == 0 ? 1 : share_of(machines_.nodes);
+  pass.threads = static_cast<int>(shared ? std::max<std::int64_t>(1, all_threads / sharers_of_cores) : all_threads);
+  pass.nodes = machines_.nodes_with(pass.threads);
+  const std::int64_t sharers = job.device.is_cpu() ? share_of(pass.nodes) : 1;  // of the memory
   RankPlace place{pass.threads, static_cast<int>(sharers), machines_.ranks * pass.threads, RankPlace::Role::gathers};
   pass.memory = plan_memory(group, place);
   pass.threads = pass.memory.threads;

@@ -38,6 +38,7 @@ struct PlannedPass {
   int threads = 1;              //!< worker threads of a rank
   MemoryPlan memory;            //!< of rank 0
   MemoryPlan memory_of_others;  //!< of any other rank
+  std::int64_t nodes = 1;
   Estimate estimate;
 };
 
@@ -54,7 +55,9 @@ struct Machines {
   bool cards = false;        //!< each rank has one
   std::uint64_t memory = 0;  //!< bytes a rank may take; 0: as the file says
 
-  [[nodiscard]] std::int64_t ranks_a_node() const { return nodes == 0 ? 1 : (ranks + nodes - 1) / nodes; }
+  /// The nodes there are, or that the ranks need so that every worker thread has a core, nodes being like this one;
+  /// with cards one.
+  [[nodiscard]] std::int64_t nodes_with(int threads) const;
 };
 
 /// Throws UserError where the options contradict each other.

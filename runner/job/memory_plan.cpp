@@ -95,7 +95,7 @@ std::uint64_t share_of_node(const RunGroup& runs, std::uint64_t own, std::uint64
   const std::uint64_t there = ranks * own + written_bytes(runs) + free_host_bytes();
   const std::uint64_t all = std::min(there, slurm_limit(MemorySources::of_process()));
   const auto taken = static_cast<std::uint64_t>(share_of_memory * static_cast<double>(all));
-  return (taken > weights ? (taken - weights) / ranks : 0) + weights;
+  return taken > weights ? (taken - weights) / ranks + weights : taken;
 }
 
 /// Rows in a network call, and what a worker then holds.
@@ -115,6 +115,12 @@ std::vector<WorkerBytes> choices_of_rows(const Job& job, const MemoryNeeds& need
 }
 
 }  // namespace
+
+std::string too_little_memory(const MemoryPlan& plan) {
+  if (plan.expected_peak <= plan.budget) return "";
+  return "may take " + text_of_bytes(plan.expected_peak) + " and should not take more than " +
+         text_of_bytes(plan.budget) + " here: the system may end it; give it more memory, or take shorter prompts";
+}
 
 std::uint64_t memory_of_node(const MemoryPlan& gatherer, const MemoryPlan& other, std::int64_t ranks) {
   const std::uint64_t others = static_cast<std::uint64_t>(ranks - 1) * (other.expected_peak - other.weights);

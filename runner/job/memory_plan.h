@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "attribution/methods/footprint.h"
 #include "runner/job/plan.h"
@@ -31,6 +32,9 @@ struct MemoryPlan {
 /// Plans for one rank that computes the group. Throws UserError when `memory` is too small for a single pair; where it
 /// is not given and the machine's is too small, the expected peak is above the budget.
 MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place);
+
+/// That a rank may take more than it should, in words for people; empty where it does not.
+std::string too_little_memory(const MemoryPlan& plan);
 
 /// What to ask a batch system for, on the CPU, so that each of a node's ranks takes what was planned. gatherer: of
 /// rank 0, other: of any other rank.

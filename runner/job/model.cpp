@@ -4,6 +4,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -11,6 +12,8 @@
 #include "attribution/model/families.h"
 #include "attribution/model/tensors.h"
 #include "common/errors.h"
+#include "runner/machine/job_memory.h"
+#include "runner/machine/memory_limits.h"
 #include "runner/machine/node_memory.h"
 
 namespace tributary {
@@ -86,6 +89,7 @@ TensorSource source_of(const Checkpoint& checkpoint) {
     return stored == nullptr ? at::Tensor() : mapped_tensor(checkpoint, *stored);
   };
   for (const auto& [name, stored] : checkpoint.tensors()) source.names.push_back(name);
+  source.forget = [&checkpoint] { checkpoint.release_pages(); };
   return source;
 }
 
@@ -114,7 +118,8 @@ at::ScalarType dtype_named(const std::string& name) {
 }
 
 std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type,
-                                                    const at::Device& device, const Communicator& comm) {
+                                                    const at::Device& device, const Communicator& comm,
+                                                    const Warn& warn) {
   Architecture architecture;
   const TensorSource source = source_of(checkpoint);
   const at::TensorOptions options = at::TensorOptions(type).device(device);
@@ -125,6 +130,12 @@ std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint
   });
   Weights weights;
   if (device.is_cpu()) {
+    const std::uint64_t free = std::min(free_host_bytes(), slurm_limit(MemorySources::of_process()));
+    if (bytes > free && comm.local_rank() == 0) {
+      warn("the weights take " + text_of_bytes(bytes) + " in the dtype of the run and " + text_of_bytes(free) +
+           " are free here: the system may end the program while it reads them; give it more memory, or take the "
+           "model.dtype that they are stored in");
+    }
     const auto memory = std::make_shared<NodeMemory>(comm, bytes);
     weights = bind_weights(architecture, checkpoint.config(), source, options, node_store(memory));
     comm.barrier();  // until the writing rank has written
@@ -159,9 +170,9 @@ void LoadedModel::require_finite(const Transformer& network) {
 }
 
 std::shared_ptr<const Transformer> LoadedModel::network(at::ScalarType type, const at::Device& device,
-                                                        const Communicator& comm) {
+                                                        const Communicator& comm, const Warn& warn) {
   std::shared_ptr<const Transformer>& network = networks_[{type, device.str()}];
-  if (!network) network = load_transformer(checkpoint_, type, device, comm);
+  if (!network) network = load_transformer(checkpoint_, type, device, comm, warn);
   return network;
 }
 

@@ -16,6 +16,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "attribution/model/transformer.h"
+#include "common/warn.h"
 #include "io/checkpoint.h"
 #include "io/pairs.h"
 #include "io/tokenizer.h"
@@ -32,10 +33,11 @@ at::ScalarType dtype_named(const std::string& name);
 void check_weights(const Checkpoint& checkpoint);
 
 /// The network of a checkpoint. Weights that are stored in `type` stay in the mapping; what must be converted or joined
-/// is written once per node (on the CPU). Collective.
+/// is written once per node (on the CPU); `warn` is told before where memory does not suffice for it. Collective.
 /// Throws UserError: unknown architecture, missing, misshapen or unused tensors.
 std::shared_ptr<const Transformer> load_transformer(const Checkpoint& checkpoint, at::ScalarType type,
-                                                    const at::Device& device, const Communicator& comm);
+                                                    const at::Device& device, const Communicator& comm,
+                                                    const Warn& warn);
 
 /// Whether a network has an unembedding of its own although config.json ties it to the embedding: both are stored, and
 /// they differ.
@@ -65,7 +67,8 @@ class LoadedModel {
   /// Throws UserError when the network of this model holds NaN or infinities; looks once.
   void require_finite(const Transformer& network);
   /// Loaded once a dtype and device. Collective, like load_transformer.
-  std::shared_ptr<const Transformer> network(at::ScalarType type, const at::Device& device, const Communicator& comm);
+  std::shared_ptr<const Transformer> network(at::ScalarType type, const at::Device& device, const Communicator& comm,
+                                             const Warn& warn);
 
  private:
   Checkpoint checkpoint_;
@@ -80,13 +83,15 @@ class LoadedModel {
 /// The model that the runs of a sweep are using: read once for all runs in a row that name it.
 class ModelShelf {
  public:
-  explicit ModelShelf(const Communicator& comm) : comm_(comm) {}
+  explicit ModelShelf(const Communicator& comm, Warn warn) : comm_(comm), warn_(std::move(warn)) {}
 
   [[nodiscard]] const Communicator& comm() const { return comm_; }
+  [[nodiscard]] const Warn& warn() const { return warn_; }
   LoadedModel& model(const std::filesystem::path& folder);
 
  private:
   const Communicator& comm_;
+  Warn warn_;
   std::filesystem::path folder_;
   std::optional<LoadedModel> model_;
 };

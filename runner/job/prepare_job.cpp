@@ -60,8 +60,8 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   agreed(comm, [&] { job.tokenizer = model.tokenizer().with_bos(job.config.pairs.bos); });
   job.measures = model.measures();
   const at::ScalarType type = dtype_named(job.config.dtype);
-  job.working = model.network(type, job.device, comm);
-  job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm) : job.working;
+  job.working = model.network(type, job.device, comm, shelf.warn());
+  job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm, shelf.warn()) : job.working;
   agreed(comm, [&] { read_pairs_of(job, model); });
   if (job.config.correct_only) keep_solved_pairs(job, settings, model, comm);
   agreed(comm, [&] {

@@ -83,7 +83,7 @@ std::vector<JournalGroup> journalled_groups(const std::filesystem::path& journal
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(journal, error)) {
     const std::filesystem::path file = entry.path() / "group.json";
-    if (!std::filesystem::exists(file)) continue;
+    if (!std::filesystem::exists(file, error)) continue;
     try {
       JournalGroup group{entry.path().filename().string(), {}};
       const Json stored = Json::parse(read_journal_file(file));

@@ -44,11 +44,11 @@ void require_room(const std::filesystem::path& folder, std::uint64_t bytes, cons
   }
   if (reason == 0) return;
   const std::string size = std::to_string(bytes / 1024 + 1) + " kB";
-  throw UserError(
-      folder.string(),
-      reason == ENOSPC || reason == EDQUOT
-          ? "the disk has no room for " + what + " (about " + size + "); free some, or name another folder with --out"
-          : std::string("cannot be written (") + std::strerror(reason) + "); name another folder with --out");
+  throw UserError(folder.string(), reason == ENOSPC || reason == EDQUOT
+                                       ? "the disk has no room for " + what + " (about " + size +
+                                             "); free some, or name another folder with --out"
+                                       : std::string("cannot be written (") + std::strerror(reason) +
+                                             "); make it writable, or give `run` another folder with --out");
 }
 
 std::filesystem::path aside_path(const std::filesystem::path& folder) { return folder / "results.h5.changed"; }

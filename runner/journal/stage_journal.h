@@ -15,12 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "common/warn.h"
 #include "runner/cluster/block_codec.h"
 #include "runner/cluster/units.h"
 
 namespace tributary {
-
-using Warn = std::function<void(const std::string&)>;
 
 /// One stage of a group. Its folder must exist before write().
 class StageJournal {

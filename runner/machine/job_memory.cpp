@@ -143,6 +143,12 @@ std::optional<std::uint64_t> size_in(const std::string& value) {
   }
 }
 
+/// A product that no count can hold limits nothing.
+std::uint64_t times(std::uint64_t each, std::uint64_t count) {
+  std::uint64_t product = 0;
+  return __builtin_mul_overflow(each, count, &product) ? no_limit : product;
+}
+
 /// The count at the beginning: "16", or "16(x3),8" where nodes differ.
 std::uint64_t count_in(const std::string& value) {
   std::istringstream in(value);
@@ -173,10 +179,10 @@ std::uint64_t slurm_limit(const MemorySources& sources) {
   const std::string cpus = sources.variable("SLURM_CPUS_ON_NODE");
   const std::uint64_t cpu_count = count_in(cpus.empty() ? sources.variable("SLURM_JOB_CPUS_PER_NODE") : cpus);
   const auto each_cpu = size_in(sources.variable("SLURM_MEM_PER_CPU"));
-  if (each_cpu && cpu_count > 0) return *each_cpu * cpu_count;
+  if (each_cpu && cpu_count > 0) return times(*each_cpu, cpu_count);
   const std::uint64_t cards = count_in(sources.variable("SLURM_GPUS_ON_NODE"));
   const auto each_card = size_in(sources.variable("SLURM_MEM_PER_GPU"));
-  if (each_card && cards > 0) return *each_card * cards;
+  if (each_card && cards > 0) return times(*each_card, cards);
   return no_limit;
 }
 

@@ -56,7 +56,8 @@ std::uint64_t parse_bytes(const std::string& text) {
   double number = 0;
   std::string unit, rest;
   const bool two = static_cast<bool>(fields >> number >> unit) && !(fields >> rest);
-  if (!two || units.count(unit) == 0 || !(number > 0) || !std::isfinite(number)) {
+  constexpr double too_many = 9.2e18;  // more than any count of bytes here can hold
+  if (!two || units.count(unit) == 0 || !(number > 0) || !(number * units.at(unit) < too_many)) {
     throw std::invalid_argument("'" + text + "' is no size; write 8 GiB, 500 MB or auto");
   }
   return static_cast<std::uint64_t>(number * units.at(unit));

@@ -36,17 +36,20 @@ const std::vector<Launcher>& launchers() {
       {.title = "jsrun",
        .variables = {"JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE"},
        .processes = {"JSM_NAMESPACE_SIZE"},
+       .ranks = {"JSM_NAMESPACE_RANK"},
        .mpis = {"openmpi"},
        .instead = "build the program where mpicc is Spectrum MPI's, or start it with Open MPI's mpirun"},
       {.title = "Flux, with PMIx",
        .variables = {"FLUX_TASK_RANK"},
        .and_one_of = {"PMIX_RANK"},
        .processes = {"FLUX_JOB_SIZE"},
+       .ranks = {"FLUX_TASK_RANK"},
        .mpis = {"openmpi"},
        .instead = "start it with `flux run` without `-o pmi=pmix` (MPICH), or with an mpirun inside `flux alloc`"},
       {.title = "Flux",
        .variables = {"FLUX_TASK_RANK"},
        .processes = {"FLUX_JOB_SIZE"},
+       .ranks = {"FLUX_TASK_RANK"},
        .mpis = {"mpich"},
        .instead = "start it with `flux run -o pmi=pmix` (Open MPI), or with an mpirun inside `flux alloc`"},
       {.title = "Cray PALS (mpiexec, aprun)",
@@ -75,14 +78,21 @@ const std::vector<Launcher>& launchers() {
        .instead =
            "open it with `srun --ntasks=1 --pty`, or start all tasks outside it with `srun --mpi=pmix`; here the "
            "program runs alone with TRIBUTARY_MPI=none before the command"},
+      {.title = "Open MPI's mpirun",
+       .variables = {"OMPI_COMM_WORLD_RANK"},
+       .ranks = {"OMPI_COMM_WORLD_RANK"},
+       .mpis = {"openmpi"},
+       .instead = "start it with the mpirun of an MPI that the program was built for"},
       {.title = "a launcher that speaks PMI (srun --mpi=pmi2)",
        .variables = {"PMI_RANK", "PMI_SIZE"},
        .processes = {"PMI_SIZE"},
+       .ranks = {"PMI_RANK"},
        .mpis = {"mpich", "mvapich", "intelmpi", "craympich"},
        .instead = "start it with `srun --mpi=pmix` (Open MPI) or an mpirun"},
       {.title = "a launcher that speaks PMIx (srun --mpi=pmix)",
        .variables = {"PMIX_RANK"},
-       .processes = {"SLURM_STEP_NUM_TASKS"},
+       .processes = {"SLURM_STEP_NUM_TASKS", "PMIX_SIZE"},
+       .ranks = {"PMIX_RANK"},
        .mpis = {"openmpi"},
        .instead = "start it with `srun --mpi=pmi2` (MPICH) or an mpirun"},
       {.title = "srun",
@@ -147,12 +157,23 @@ Launch launched_by(const Environment& environment, Terminal terminal) {
                                       *counted, environment(counted->data()), row.title, kOverride, kNone));
     }
     if (processes == 1) continue;
-    const std::string_view variable = counted ? *counted : *shown;
-    launch = {&row, fmt::format("{}={}", variable, environment(variable.data())), processes, row.mpis};
-    break;
+    const bool speaks = asked == nullptr || std::find(row.mpis.begin(), row.mpis.end(), asked) != row.mpis.end();
+    if (launch.launcher != nullptr && !speaks)
+      continue;  // the first is told of, unless a later one speaks what is asked
+    const std::optional<std::string_view> ranked = first_set(row.ranks, environment);
+    const int rank = ranked ? number_in(environment(ranked->data())) : 0;
+    const bool by_rank = !counted && rank > 0;
+    const std::string_view variable = counted ? *counted : by_rank ? *ranked : *shown;
+    launch = {.launcher = &row,
+              .shown_by = fmt::format("{}={}", variable, environment(variable.data())),
+              .processes = by_rank ? rank + 1 : processes,
+              .count = by_rank ? Launch::Count::at_least : Launch::Count::exact,
+              .mpis = row.mpis};
+    if (speaks) break;
   }
   if (asked != nullptr) {
     launch.mpis = asked_for(asked);
+    launch.asked = asked;
   } else if (launch.launcher != nullptr && launch.mpis.empty()) {
     throw UserError("", cannot_join(launch, std::string(launch.launcher->problem)));
   }
@@ -161,9 +182,13 @@ Launch launched_by(const Environment& environment, Terminal terminal) {
 
 std::string cannot_join(const Launch& launch, const std::string& problem) {
   if (launch.launcher == nullptr) return fmt::format("{} names the MPI to use, and {}", kOverride, problem);
-  const std::string many = launch.processes > 0 ? std::to_string(launch.processes) : "several";
-  return fmt::format("{} has started {} processes ({}), and {}; {}", launch.launcher->title, many, launch.shown_by,
-                     problem, launch.launcher->instead);
+  const std::string number = std::to_string(launch.processes);
+  const bool at_least = launch.count == Launch::Count::at_least;
+  const std::string many = launch.processes == 0 ? "several" : at_least ? "at least " + number : number;
+  const std::string otherwise =
+      launch.asked.empty() ? "" : fmt::format(", or leave out {}={}", kOverride, launch.asked);
+  return fmt::format("{} has started {} processes ({}), and {}; {}{}", launch.launcher->title, many, launch.shown_by,
+                     problem, launch.launcher->instead, otherwise);
 }
 
 }  // namespace tributary

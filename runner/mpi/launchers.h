@@ -30,6 +30,7 @@ struct Launcher {
   std::vector<std::string_view> and_one_of{};
   enum class Needs { nothing, terminal } needs = Needs::nothing;  //!< besides: a terminal of one's own
   std::vector<std::string_view> processes{};  //!< variables that hold how many it has started; the first that is set
+  std::vector<std::string_view> ranks{};      //!< variables that hold which of them this is, from 0
   std::vector<std::string_view> mpis{};       //!< MPIs whose processes find each other under it, best first
   std::string_view problem{};                 //!< why there can be none
   std::string_view instead;                   //!< what to do where none of them can be used
@@ -37,9 +38,11 @@ struct Launcher {
 
 /// How this process was started.
 struct Launch {
-  const Launcher* launcher = nullptr;    //!< null: by none that has started several processes
-  std::string shown_by{};                //!< the variable that shows it, with its value
-  int processes = 0;                     //!< 0: unknown
+  const Launcher* launcher = nullptr;                         //!< null: by none that has started several processes
+  std::string shown_by{};                                     //!< the variable that shows it, with its value
+  int processes = 0;                                          //!< 0: unknown
+  enum class Count { exact, at_least } count = Count::exact;  //!< at_least: only the rank is known
+  std::string_view asked{};                                   //!< what TRIBUTARY_MPI says, where it does
   std::vector<std::string_view> mpis{};  //!< to be used, best first; empty where the process is alone
 
   [[nodiscard]] bool alone() const { return mpis.empty(); }

@@ -43,7 +43,8 @@ void require_inside(const std::filesystem::path& file, const std::string& name) 
 /// title, and a note where the sweep's own list cannot be read.
 std::vector<std::string> run_folders(const std::filesystem::path& folder, Findings& found) {
   std::vector<std::string> names;
-  if (std::filesystem::exists(names_path(folder))) {
+  std::error_code ignored;
+  if (std::filesystem::exists(names_path(folder), ignored)) {
     try {
       const nlohmann::json json = nlohmann::json::parse(read_file(names_path(folder).string()));
       const auto title = json.at("name").get<std::string>();
@@ -192,6 +193,17 @@ void export_command(const std::filesystem::path& folder, const std::filesystem::
 std::string way_back(const std::filesystem::path& folder) {
   return "`tributary finalize " + folder.string() +
          "` writes it again from journal/ without computing anything, and keeps this one as results.h5.changed";
+}
+
+std::vector<std::string> kept_run_names(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  try {
+    names = nlohmann::json::parse(read_file(names_path(folder).string())).at("runs").get<std::vector<std::string>>();
+  } catch (const std::exception&) {
+    return {};  // none are kept, or what is kept is damaged
+  }
+  std::erase_if(names, [](const std::string& name) { return name != "." && !is_plain_name(name); });
+  return names;
 }
 
 void keep_run_names(const std::filesystem::path& folder, const std::string& name,

@@ -44,6 +44,8 @@ void export_command(const std::filesystem::path& folder, const std::filesystem::
 std::string way_back(const std::filesystem::path& folder);
 
 /// The names of all runs that a sweep's folder is to hold, for reports on what is missing: kept as <folder>/sweep.json.
+/// None where there is no such list, or one that cannot be read.
+std::vector<std::string> kept_run_names(const std::filesystem::path& folder);
 /// Throws UserError.
 void keep_run_names(const std::filesystem::path& folder, const std::string& name, const std::vector<std::string>& runs);
 

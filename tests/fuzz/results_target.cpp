@@ -128,11 +128,13 @@ class Forger {
     if (layout == 2 && rank > 0) {
       const std::vector<hsize_t> chunk(rank, static_cast<hsize_t>(number(1, 9)));
       H5Pset_chunk(list, static_cast<int>(rank), chunk.data());
+      // First and alone of its kind: HDF5 1.10 writes beyond the chunk where another filter has made it shorter before.
+      const int packing = number(0, 3);
+      if (packing == 1) H5Pset_nbit(list);
+      if (packing == 2) H5Pset_scaleoffset(list, H5Z_SO_INT, 0);
       if (data_.ConsumeBool()) H5Pset_shuffle(list);
       if (data_.ConsumeBool()) H5Pset_deflate(list, 1);
       if (data_.ConsumeBool()) H5Pset_fletcher32(list);
-      if (data_.ConsumeBool()) H5Pset_nbit(list);
-      if (data_.ConsumeBool()) H5Pset_scaleoffset(list, H5Z_SO_INT, 0);
     }
     if (layout == 3) H5Pset_external(list, "/dev/zero", 0, 4096);
     if (layout == 4) H5Pset_virtual(list, H5S_ALL, "elsewhere.h5", "x", H5S_ALL);

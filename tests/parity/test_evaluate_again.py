@@ -250,6 +250,31 @@ GROWTH = {
 }
 
 
+def test_results_of_others_below_stay_where_they_are(sweep):
+    """A run whose folder holds the folder of an independent one with the same settings."""
+    whole, below = sweep.out, sweep.out / "one"
+    sweep.out = below
+    sweep.run()
+    sweep.out = whole
+    before = (below / "results.h5").stat()
+    sweep.run()
+    after = (below / "results.h5").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (below / "report.html").exists()
+
+
+def test_a_shrunk_grid_renews_its_names(sweep):
+    """Results are moved, nothing is computed, and report names no run that the sweep has no more."""
+    sweep.settings["sweep"] = {"grid": {"attribution.method": ["relp", "atp"]}}
+    sweep.run()
+    del sweep.settings["sweep"]
+    sweep.run()
+    assert json.loads((sweep.out / "sweep.json").read_text())["runs"] == ["."]
+    said = subprocess.run([sweep.binary, "report", sweep.out], capture_output=True, text=True, check=True).stdout
+    assert "not finished" not in said
+    assert (sweep.out / "report.html").exists()
+
+
 @pytest.mark.parametrize("growth", GROWTH)
 def test_a_grown_grid_keeps_its_runs(growth, sweep):
     """They are found by what they are, whatever their folder is called."""

@@ -87,6 +87,7 @@ def peaks(binary: Path, sweep: Path, out: Path, *more: str, ranks: int = 1, **en
 CONDUCTANCE = {"method": "conductance", "steps": 20}
 ADAPTIVE = {"method": "conductance", "quadrature": "adaptive", "tolerance": 1e-4}
 CASES = {
+    "weights that are converted": (({"method": "atp"}, 2), ["model.dtype=float64", "batch_rows=16"], 1),
     "conductance of many calls": ((CONDUCTANCE, 16), ["batch_rows=64", "unit.pairs=8"], 1),
     "adaptive conductance": ((ADAPTIVE, 4), ["batch_rows=256", "unit.pairs=4"], 1),
     "ig-acts": (({"method": "ig-acts"}, 4), [], 1),
@@ -169,6 +170,27 @@ def other_machine(folder: Path, mounts: str, group: str, command: list[str]) -> 
     if not allowed:
         pytest.skip("no mounts of one's own here")
     return subprocess.run([*shell, *command], capture_output=True, text=True, check=False, timeout=600)
+
+
+def test_too_little_memory_is_said_before_the_weights_are_read(binary, tmp_path):
+    """By plan and run, which name no limit above the real one."""
+    sweep = demo(tmp_path, {"method": "atp"}, train=2)
+    command = [str(binary), "plan", str(sweep), "model.dtype=float64"]
+    small = os.environ | {"SLURM_MEM_PER_NODE": "300"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=small)
+    limit = re.search(r"should not take more than ([0-9.]+) MiB", done.stdout)
+    assert limit and float(limit[1]) <= 300, done.stdout
+    command = [str(binary), "run", str(sweep), "model.dtype=float64", "--out", str(tmp_path / "out"), "--time", "60s"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=small)
+    assert "the weights take" in done.stderr.split("this rank may take")[0], done.stderr
+
+
+def test_ranks_that_share_a_node_share_its_memory(binary, tmp_path):
+    """Also where plan is not told how many nodes there will be: one thread each fits all of them onto one like this."""
+    sweep = demo(tmp_path, {"method": "atp"}, train=2)
+    alone = promised(binary, sweep, "--ranks", "1", SLURM_MEM_PER_NODE="1400")
+    shared = promised(binary, sweep, "--ranks", "2", SLURM_MEM_PER_NODE="1400")
+    assert shared["rows"] < alone["rows"]
 
 
 @pytest.mark.parametrize("version", [1, 2])

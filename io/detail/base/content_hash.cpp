@@ -32,8 +32,10 @@ void ContentHash::add(std::string_view text) {
 
 void ContentHash::add(const std::byte* data, std::size_t bytes) {
   add(static_cast<std::int64_t>(bytes));
-  XXH3_128bits_update(state_.get(), data, bytes);
+  add_part(data, bytes);
 }
+
+void ContentHash::add_part(const std::byte* data, std::size_t bytes) { XXH3_128bits_update(state_.get(), data, bytes); }
 
 std::string ContentHash::hex() const {
   const XXH128_hash_t digest = XXH3_128bits_digest(state_.get());

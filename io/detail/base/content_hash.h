@@ -24,6 +24,8 @@ class ContentHash {
   /// The length, then the bytes.
   void add(std::string_view text);
   void add(const std::byte* data, std::size_t bytes);
+  /// Some of the bytes, after a length that was added before them.
+  void add_part(const std::byte* data, std::size_t bytes);
 
   /// 32 hex digits, the high half first (as `xxhsum -H2` prints).
   [[nodiscard]] std::string hex() const;

@@ -134,6 +134,27 @@ TEST(LaunchedBy, DoesWhatTheVariableSays) {
       ThrowsMessage<UserError>(AllOf(HasSubstr("TRIBUTARY_MPI=lam"), HasSubstr("none, openmpi, mpich"))));
 }
 
+TEST(LaunchedBy, TakesTheLauncherThatSpeaksWhatTheVariableSays) {
+  const Launch inner =
+      launched_with(kMpirun + Variables{{"TRIBUTARY_MPI", "mpich"}, {"PMI_SIZE", "2"}, {"PMI_RANK", "1"}});
+  EXPECT_EQ(inner.processes, 2) << "started inside a shell of Open MPI's";
+  const Launch none = launched_with(kMpirun + Variables{{"TRIBUTARY_MPI", "mpich"}});
+  EXPECT_EQ(none.processes, 4) << "nobody who speaks it has started this";
+  EXPECT_THAT(cannot_join(none, "so it is"), HasSubstr("leave out TRIBUTARY_MPI=mpich"));
+}
+
+TEST(LaunchedBy, ARankAboveZeroIsOneOfSeveral) {
+  for (const char* const variable :
+       {"PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "JSM_NAMESPACE_RANK", "FLUX_TASK_RANK"}) {
+    const Launch launch = launched_with({{variable, "3"}});
+    EXPECT_FALSE(launch.alone()) << variable;
+    EXPECT_EQ(launch.processes, 4) << variable;
+    EXPECT_EQ(launch.count, Launch::Count::at_least);
+    EXPECT_THAT(cannot_join(launch, "so it is"), HasSubstr("at least 4 processes (" + std::string(variable) + "=3)"));
+  }
+  EXPECT_EQ(launched_with({{"PMIX_RANK", "3"}, {"PMIX_SIZE", "8"}}).processes, 8);
+}
+
 TEST(LaunchedBy, AdviceSaysWhatElseToStart) {
   const Launch launch = launched_with({{"PALS_RANKID", "3"}, {"PMI_SIZE", "16"}});
   EXPECT_THAT(cannot_join(launch, "the reason is this"),
