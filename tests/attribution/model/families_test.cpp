@@ -14,94 +14,17 @@
 #include <string>
 
 #include "common/errors.h"
+#include "tests/attribution/model/config_forms.h"
 
 namespace tributary::testing {
 namespace {
 
+using namespace configs;
+
 using nlohmann::json;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-/// The keys without which a model of the Llama form has no shape.
-json llama_form(const std::string& family, const json& more = json::object()) {
-  json config = {{"model_type", family},         {"num_hidden_layers", 2},  {"hidden_size", 12},
-                 {"num_attention_heads", 3},     {"intermediate_size", 20}, {"vocab_size", 50},
-                 {"max_position_embeddings", 64}};
-  config.update(more);
-  return config;
-}
-
-json gpt2_form(const json& more = json::object()) {
-  json config = {{"model_type", "gpt2"}, {"n_layer", 2},     {"n_embd", 12},
-                 {"n_head", 3},          {"vocab_size", 50}, {"n_positions", 64}};
-  config.update(more);
-  return config;
-}
-
-Architecture described(const json& config) { return describe_architecture(config, "config.json"); }
-
-// What every layer of a description has alike.
-NormKind norm_of(const Architecture& a) {
-  for (const BlockSpec& block : a.blocks) {
-    EXPECT_EQ(block.attention_norm.kind, a.final_norm.kind);
-    EXPECT_EQ(block.mlp_norm.kind, a.final_norm.kind);
-  }
-  return a.final_norm.kind;
-}
-double norm_epsilon_of(const Architecture& a) {
-  for (const BlockSpec& block : a.blocks) {
-    EXPECT_EQ(block.attention_norm.epsilon, a.final_norm.epsilon);
-    EXPECT_EQ(block.mlp_norm.epsilon, a.final_norm.epsilon);
-  }
-  return a.final_norm.epsilon;
-}
-MlpKind mlp_of(const Architecture& a) {
-  EXPECT_EQ(a.blocks.back().mlp.kind, a.blocks.front().mlp.kind);
-  return a.blocks.back().mlp.kind;
-}
-Activation activation_of(const Architecture& a) {
-  EXPECT_EQ(a.blocks.back().mlp.activation, a.blocks.front().mlp.activation);
-  return a.blocks.back().mlp.activation;
-}
-Rotary rotary_of(const Architecture& a) {
-  for (const BlockSpec& block : a.blocks) EXPECT_EQ(block.attention.rotary, 0U);
-  return a.rotaries.at(0);
-}
-std::optional<std::int64_t> window_of(const Architecture& a) {
-  EXPECT_EQ(a.blocks.back().attention.window, a.blocks.front().attention.window);
-  return a.blocks.back().attention.window;
-}
-
-std::string refusal(const json& config) {
-  try {
-    described(config);
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "not refused";
-}
-
-/// The slots that a config asks tensors for.
-std::set<Slot> wanted_slots(const json& config) {
-  std::set<Slot> slots;
-  for (const TensorRow& row : family_of(config, "config.json").tensors) {
-    if (wants_tensor(row, config)) slots.insert(row.slots.begin(), row.slots.end());
-  }
-  return slots;
-}
-
-bool wants_any(const json& config, const std::set<Slot>& slots) {
-  const std::set<Slot> wanted = wanted_slots(config);
-  return std::any_of(slots.begin(), slots.end(), [&wanted](Slot slot) { return wanted.contains(slot); });
-}
-
-bool wants_all(const json& config, const std::set<Slot>& slots) {
-  const std::set<Slot> wanted = wanted_slots(config);
-  return std::includes(wanted.begin(), wanted.end(), slots.begin(), slots.end());
-}
-
-const std::set<Slot> qkv_biases = {Slot::query_bias, Slot::key_bias, Slot::value_bias};
-const std::set<Slot> mlp_biases = {Slot::gate_bias, Slot::up_bias, Slot::down_bias};
 
 TEST(Families, LlamasBlocks) {
   const Architecture a = described(llama_form("llama", {{"num_key_value_heads", 1}, {"rms_norm_eps", 1e-3}}));
@@ -175,15 +98,23 @@ TEST(Families, EmbeddingsAreTiedAsTheConfigSays) {
 
 TEST(Families, EveryActivationByEachOfItsNames) {
   const std::map<std::string, Activation> names = {
-      {"silu", Activation::silu},          {"swish", Activation::silu}, {"gelu", Activation::gelu_erf},
-      {"gelu_new", Activation::gelu_tanh}, {"relu", Activation::relu},  {"gelu_pytorch_tanh", Activation::gelu_tanh},
+      {"silu", Activation::silu},
+      {"swish", Activation::silu},
+      {"gelu", Activation::gelu_erf},
+      {"gelu_python", Activation::gelu_erf},
+      {"gelu_new", Activation::gelu_tanh},
+      {"gelu_fast", Activation::gelu_tanh},
+      {"gelu_accurate", Activation::gelu_tanh},
+      {"gelu_python_tanh", Activation::gelu_tanh},
+      {"gelu_pytorch_tanh", Activation::gelu_tanh},
+      {"relu", Activation::relu},
   };
   for (const auto& [name, activation] : names) {
     EXPECT_EQ(activation_of(described(llama_form("llama", {{"hidden_act", name}}))), activation) << name;
     EXPECT_EQ(activation_of(described(gpt2_form({{"activation_function", name}}))), activation) << name;
   }
   EXPECT_THAT(refusal(llama_form("llama", {{"hidden_act", "mish"}})),
-              AllOf(HasSubstr("'hidden_act' is 'mish'"), HasSubstr("gelu, gelu_new"), HasSubstr("silu")));
+              AllOf(HasSubstr("'hidden_act' is 'mish'"), HasSubstr("gelu, gelu_accurate"), HasSubstr("silu")));
   EXPECT_THAT(refusal(gpt2_form({{"activation_function", "mish"}})), HasSubstr("'activation_function' is 'mish'"));
 }
 
@@ -198,41 +129,6 @@ TEST(Families, AWindowIsMistralsAlone) {
   EXPECT_EQ(window_of(described(llama_form("mistral", {{"max_position_embeddings", 8192}}))), 4096);
   EXPECT_EQ(window_of(described(llama_form("mistral"))), std::nullopt);
   EXPECT_EQ(window_of(described(llama_form("mistral", {{"sliding_window", 64}}))), std::nullopt);
-}
-
-TEST(Families, Qwen2sWindowMayBeThatOfNoBlock) {
-  const auto qwen2 = [](const json& more) {
-    json config = llama_form("qwen2", {{"use_sliding_window", true}, {"sliding_window", 7}, {"max_window_layers", 2}});
-    config.update(more);
-    return config;
-  };
-  EXPECT_EQ(window_of(described(qwen2(json::object()))), std::nullopt);
-  EXPECT_EQ(window_of(described(qwen2({{"max_window_layers", nullptr}}))), std::nullopt);  // 28
-  EXPECT_EQ(window_of(described(qwen2({{"max_window_layers", 0}, {"sliding_window", nullptr}}))), std::nullopt);
-  EXPECT_EQ(window_of(described(qwen2({{"max_window_layers", 0}, {"sliding_window", 64}}))), std::nullopt);
-  const json full = json::array({"full_attention", "full_attention"});
-  EXPECT_EQ(window_of(described(qwen2({{"max_window_layers", 0}, {"layer_types", full}}))), std::nullopt);
-  for (const int layers : {0, 1}) {
-    EXPECT_THAT(refusal(qwen2({{"max_window_layers", layers}})),
-                AllOf(HasSubstr("'use_sliding_window' is true"), HasSubstr("'max_window_layers'")));
-  }
-}
-
-TEST(Families, LayerTypesMustSayOfEveryLayerWhatTheFamilyDoes) {
-  const json full = json::array({"full_attention", "full_attention"});
-  const json mixed = json::array({"full_attention", "sliding_attention"});
-  const json sliding = json::array({"sliding_attention", "sliding_attention"});
-  for (const char* const family : {"llama", "qwen2", "mistral"}) {
-    EXPECT_EQ(window_of(described(llama_form(family, {{"layer_types", full}, {"sliding_window", nullptr}}))),
-              std::nullopt);
-    for (const json& types : {mixed, json(3), json::array({"full_attention", 3})}) {
-      EXPECT_THAT(refusal(llama_form(family, {{"layer_types", types}})), HasSubstr("'layer_types' does not say"));
-    }
-  }
-  EXPECT_THAT(refusal(llama_form("llama", {{"layer_types", sliding}})), HasSubstr("say full_attention of every layer"));
-  EXPECT_EQ(window_of(described(llama_form("mistral", {{"layer_types", sliding}, {"sliding_window", 7}}))), 7);
-  EXPECT_THAT(refusal(llama_form("mistral", {{"layer_types", full}, {"sliding_window", 7}})),
-              HasSubstr("say sliding_attention of every layer"));
 }
 
 TEST(Families, QuantisedWeightsAreNamedFirst) {
@@ -356,9 +252,10 @@ TEST(Families, BiasesThatAConfigSwitchesOn) {
 }
 
 TEST(Families, ModelsThatAreNotDescribedHere) {
-  EXPECT_THAT(known_families(), ::testing::ElementsAre("llama", "mistral", "qwen2", "gpt2"));
+  EXPECT_THAT(known_families(), ElementsAre("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", "granite", "olmo2",
+                                            "olmo3", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neox"));
   EXPECT_THAT(refusal(llama_form("mamba")),
-              AllOf(HasSubstr("config.json"), HasSubstr("'mamba'"), HasSubstr("llama, mistral, qwen2, gpt2")));
+              AllOf(HasSubstr("config.json"), HasSubstr("'mamba'"), HasSubstr("llama, mistral, qwen2, qwen3")));
   for (const json& nameless : {json::object(), json({{"model_type", 3}}), json::array()}) {
     EXPECT_THAT(refusal(nameless), HasSubstr("no model_type")) << nameless;
   }
