@@ -108,4 +108,12 @@ struct Architecture {
   [[nodiscard]] std::int64_t key_width() const { return kv_heads * d_head; }
 };
 
+/// Whether some MLP's output goes through a norm on its way to the stream.
+inline bool has_post_norms(const Architecture& architecture) {
+  for (const BlockSpec& block : architecture.blocks) {
+    if (block.mlp_post_norm.kind != NormKind::none) return true;
+  }
+  return false;
+}
+
 }  // namespace tributary

@@ -65,6 +65,14 @@ void settle_sizes(Job& job, const Settings& settings) {
   KeyChecks checks(settings);
   const std::int64_t nodes = job.nodes();
   constexpr std::int64_t most_nodes = std::numeric_limits<std::int32_t>::max();  // of a ranking's places
+  // norm(α w) = norm(w): along such a path nothing changes but at its very beginning.
+  checks.refuse_if(
+      has_post_norms(job.architecture()) && config.method.path == PathKind::activations &&
+          config.method.baseline == Baseline::zero,
+      "attribution.baseline",
+      fmt::format("is zero, and in a {} model a norm stands behind each MLP: it makes the same of an MLP's "
+                  "output whatever its size, so the path from zero says nothing; take pair or mean",
+                  job.architecture().family));
   checks.refuse_if(nodes > most_nodes && config.method.has_neurons(), "positions",
                    fmt::format("the model's layers × positions × neurons are {} nodes, and no ranking holds more than "
                                "{}; take positions: sum, or shorter prompts",

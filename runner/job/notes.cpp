@@ -61,6 +61,12 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
     notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));
   }
   for (std::string& note : notes_on_texts(job.pairs)) notes.push_back(std::move(note));
+  const Method& method = job.config.method;
+  if (has_post_norms(job.architecture()) && method.baseline == Baseline::zero && !method.rules.has(Rule::norm)) {
+    notes.push_back(
+        "a norm stands behind each MLP, and makes the same of its output whatever its size: scores against "
+        "zero nearly cancel in every layer; take attribution.baseline: pair or mean, or the rule norm");
+  }
   return notes;
 }
 
