@@ -13,6 +13,16 @@ std::vector<std::string> preset_names() {
   return names;
 }
 
+std::vector<Unavailable> without_float16() {
+  std::vector<Unavailable> words;
+  for (const char* const name : {"float16", "fp16", "f16", "half"}) {
+    words.push_back({name,
+                     "float16 is not computed (its range is too small for gradients); take bfloat16, which needs "
+                     "as little memory, or float32"});
+  }
+  return words;
+}
+
 std::vector<Key> make_table() {
   return {
       {.path = "schema",
@@ -42,12 +52,8 @@ std::vector<Key> make_table() {
                     {"f32", "float32"},
                     {"float", "float32"},
                     {"single", "float32"},
-                    {"bf16", "bfloat16"},
-                    // float16 has too small a range for gradients; what takes as little memory is bfloat16.
-                    {"float16", "bfloat16"},
-                    {"fp16", "bfloat16"},
-                    {"f16", "bfloat16"},
-                    {"half", "bfloat16"}}},
+                    {"bf16", "bfloat16"}},
+       .unavailable = without_float16()},
       {.path = "model.device",
        .kind = Kind::text,
        .fallback = "auto",
@@ -77,7 +83,7 @@ std::vector<Key> make_table() {
       {.path = "pairs.seed",
        .kind = Kind::integer,
        .fallback = "0",
-       .meaning = "seed of the split of pairs.file",
+       .meaning = "seed of the shuffle that splits pairs.file (with pairs.length: first it decides the length, too)",
        .least = 0},
       {.path = "pairs.unfit",
        .kind = Kind::text,
@@ -93,9 +99,9 @@ std::vector<Key> make_table() {
        .choices = {"whole", "first-token"}},
       {.path = "pairs.bos",
        .kind = Kind::text,
-       .meaning = "what stands before every prompt: what tokenizer.json puts there (file, the default), the folder's "
-                  "bos_token "
-                  "too (add), or nothing (omit)",
+       .implied = "file",
+       .meaning = "what stands before every prompt: what tokenizer.json puts there (file), the folder's bos_token too "
+                  "(add), or nothing (omit)",
        .choices = {"file", "add", "omit"}},
       {.path = "pairs.correct_only",
        .kind = Kind::boolean,
@@ -117,7 +123,9 @@ std::vector<Key> make_table() {
       {.path = "pairs.length",
        .kind = Kind::integer,
        .fallback = "first",
-       .meaning = "token length of the prompts with positions: keep; first: that of the first fitting training pair",
+       .meaning = "token length of the prompts with positions: keep; first: that of the first fitting pair of "
+                  "train_file, or, with "
+                  "pairs.file, of the first one after the shuffle by pairs.seed, which so decides what is analysed",
        .choices = {"first"},
        .least = 1},
       {.path = "metric",

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "io/pair_notes.h"
 #include "io/pairs.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/io/tiny_tokenizer.h"
@@ -228,6 +229,39 @@ TEST_F(PreparePairsTest, TheFirstFittingTrainingPairSetsTheLength) {
   set = prepare_pairs(options, tokenizer());
   EXPECT_THAT(clean_prompts(set.train), ElementsAre("The cat by", "The cat"));
   EXPECT_THAT(clean_prompts(set.test), ElementsAre("The dog", "The dog by"));
+}
+
+TEST_F(PreparePairsTest, SaysWhichLengthIsTakenAndWhatHasDecidedIt) {
+  const std::string three = line("The cat by", "The cats by", " is", " are");
+  const std::string two =
+      good_ + line("The dog", "The dogs", " is", " are") + line("The cat", "The dogs", " is", " are");
+  PairOptions options = one_file(two + three);
+  options.unfit = Unfit::skip;
+  std::set<std::int64_t> taken;
+  for (options.seed = 0; options.seed < 20; ++options.seed) {
+    const PairSet set = prepare_pairs(options, tokenizer());
+    const std::int64_t length = set.train.front().length();
+    taken.insert(length);
+    EXPECT_EQ(set.lengths.taken, length);
+    EXPECT_EQ(set.lengths.others(), length == 2 ? 1 : 3);
+    EXPECT_EQ(set.lengths.line, set.train.front().text.line);
+    const std::string said = note_on_lengths(set, options);
+    EXPECT_THAT(said, HasSubstr(length == 2 ? "1 pair that fits otherwise is skipped" : "3 pairs that fit otherwise"));
+    EXPECT_THAT(said, HasSubstr("after the shuffle by pairs.seed"));
+    EXPECT_THAT(said, HasSubstr("there are 3 of 2, 1 of 3 tokens"));
+    EXPECT_EQ(said.find("pairs.length: 2 takes most") != std::string::npos, length == 3);
+  }
+  EXPECT_THAT(taken, ElementsAre(2, 3));  // so it is worth saying
+  options.length = 2;
+  EXPECT_EQ(note_on_lengths(prepare_pairs(options, tokenizer()), options), "");
+  EXPECT_EQ(note_on_lengths(prepare_pairs(one_file(two), tokenizer()), one_file(two)), "");
+
+  options = one_file(two + three);
+  EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("the first pair that fits after the shuffle by pairs.seed"),
+                                         HasSubstr("all.jsonl:"), Not(HasSubstr("first one that fits)"))));
+  options = in_order(two + three);
+  EXPECT_THAT(refusal_of(options), HasSubstr("here 2 (that of " + options.train_file.string() +
+                                             ":1, the first pair that fits); by themselves there are 3 of 2, 1 of 3"));
 }
 
 TEST_F(PreparePairsTest, OverlapIsRefusedOrCounted) {

@@ -21,6 +21,7 @@ namespace {
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// The keys without which a model of the Llama form has no shape.
 json llama_form(const std::string& family, const json& more = json::object()) {
@@ -239,7 +240,13 @@ TEST(Families, QuantisedWeightsAreNamedFirst) {
   json config = llama_form("llama", {{"quantization_config", {{"quant_method", "gptq"}, {"bits", 4}}}});
   config.erase("num_hidden_layers");
   EXPECT_THAT(refusal(config), AllOf(HasSubstr("'quantization_config' says that the weights are quantised by gptq"),
-                                     HasSubstr("dequantize()")));
+                                     HasSubstr("take the model that it was made from"), Not(HasSubstr("dequantize"))));
+  const auto by = [](const char* method) {
+    return refusal(llama_form("llama", {{"quantization_config", {{"quant_method", method}}}}));
+  };
+  for (const char* const method : {"bitsandbytes", "higgs"}) EXPECT_THAT(by(method), HasSubstr("dequantize()"));
+  EXPECT_THAT(by("mxfp4"), HasSubstr("quantization_config=Mxfp4Config(dequantize=True)"));
+  EXPECT_THAT(by("fp8"), HasSubstr("quantization_config=FineGrainedFP8Config(dequantize=True)"));
   EXPECT_THAT(refusal(gpt2_form({{"compression_config", "?"}})), HasSubstr("'compression_config' says"));
   EXPECT_EQ(refusal(llama_form("llama", {{"quantization_config", nullptr}})), "not refused");
 }
