@@ -166,6 +166,8 @@ def test_readers_are_told_what_to_install():
 def test_the_families_named_are_those_that_the_program_knows(binary, tmp_path):
     """In README and where families are explained; who has another one is sent there."""
     (tmp_path / "config.json").write_text('{"model_type": "unheard-of"}')
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     said = subprocess.run([binary, "inspect", tmp_path], capture_output=True, text=True, timeout=60, check=False).stderr
     known = re.search(r"unknown architecture 'unheard-of' .*known ones: ([\w, ]+); docs/adding_a_family.md", said)
     assert known, said

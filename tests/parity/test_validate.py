@@ -129,7 +129,7 @@ def test_memory_that_is_too_small(bench):
     bench.settings["memory"] = "1 MiB"
     refused(bench, "memory")
     bench.settings["memory"] = "8 GiB"
-    assert "memory" not in validate(bench).stdout
+    assert "whether memory" not in validate(bench).stdout
     bench.settings["model"]["device"] = "auto"
     assert "note: whether memory: 8 GiB is enough" in validate(bench).stdout
 
