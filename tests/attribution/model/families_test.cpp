@@ -2,107 +2,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a config.json is read as. The expected values are those of transformers' configuration classes, worked out by
-// hand: each family's building blocks, both spellings of rotary settings, defaults of absent keys, and what is refused.
+// hand: each family's building blocks, defaults of absent keys, and what is refused.
 #include "attribution/model/families.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
 #include "common/errors.h"
+#include "tests/attribution/model/config_forms.h"
 
 namespace tributary::testing {
 namespace {
 
-using nlohmann::json;
+using namespace configs;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-/// The keys without which a model of the Llama form has no shape.
-json llama_form(const std::string& family, const json& more = json::object()) {
-  json config = {{"model_type", family},         {"num_hidden_layers", 2},  {"hidden_size", 12},
-                 {"num_attention_heads", 3},     {"intermediate_size", 20}, {"vocab_size", 50},
-                 {"max_position_embeddings", 64}};
-  config.update(more);
-  return config;
-}
-
-json gpt2_form(const json& more = json::object()) {
-  json config = {{"model_type", "gpt2"}, {"n_layer", 2},     {"n_embd", 12},
-                 {"n_head", 3},          {"vocab_size", 50}, {"n_positions", 64}};
-  config.update(more);
-  return config;
-}
-
-Architecture described(const json& config) { return describe_architecture(config, "config.json"); }
-
-// What every layer of a description has alike.
-NormKind norm_of(const Architecture& a) {
-  for (const BlockSpec& block : a.blocks) {
-    EXPECT_EQ(block.attention_norm.kind, a.final_norm.kind);
-    EXPECT_EQ(block.mlp_norm.kind, a.final_norm.kind);
-  }
-  return a.final_norm.kind;
-}
-double norm_epsilon_of(const Architecture& a) {
-  for (const BlockSpec& block : a.blocks) {
-    EXPECT_EQ(block.attention_norm.epsilon, a.final_norm.epsilon);
-    EXPECT_EQ(block.mlp_norm.epsilon, a.final_norm.epsilon);
-  }
-  return a.final_norm.epsilon;
-}
-MlpKind mlp_of(const Architecture& a) {
-  EXPECT_EQ(a.blocks.back().mlp.kind, a.blocks.front().mlp.kind);
-  return a.blocks.back().mlp.kind;
-}
-Activation activation_of(const Architecture& a) {
-  EXPECT_EQ(a.blocks.back().mlp.activation, a.blocks.front().mlp.activation);
-  return a.blocks.back().mlp.activation;
-}
-Rotary rotary_of(const Architecture& a) {
-  for (const BlockSpec& block : a.blocks) EXPECT_EQ(block.attention.rotary, 0U);
-  return a.rotaries.at(0);
-}
-std::optional<std::int64_t> window_of(const Architecture& a) {
-  EXPECT_EQ(a.blocks.back().attention.window, a.blocks.front().attention.window);
-  return a.blocks.back().attention.window;
-}
-
-std::string refusal(const json& config) {
-  try {
-    described(config);
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "not refused";
-}
-
-/// The slots that a config asks tensors for.
-std::set<Slot> wanted_slots(const json& config) {
-  std::set<Slot> slots;
-  for (const TensorRow& row : family_of(config, "config.json").tensors) {
-    if (wants_tensor(row, config)) slots.insert(row.slots.begin(), row.slots.end());
-  }
-  return slots;
-}
-
-bool wants_any(const json& config, const std::set<Slot>& slots) {
-  const std::set<Slot> wanted = wanted_slots(config);
-  return std::any_of(slots.begin(), slots.end(), [&wanted](Slot slot) { return wanted.contains(slot); });
-}
-
-bool wants_all(const json& config, const std::set<Slot>& slots) {
-  const std::set<Slot> wanted = wanted_slots(config);
-  return std::includes(wanted.begin(), wanted.end(), slots.begin(), slots.end());
-}
-
-const std::set<Slot> qkv_biases = {Slot::query_bias, Slot::key_bias, Slot::value_bias};
-const std::set<Slot> mlp_biases = {Slot::gate_bias, Slot::up_bias, Slot::down_bias};
 
 TEST(Families, LlamasBlocks) {
   const Architecture a = described(llama_form("llama", {{"num_key_value_heads", 1}, {"rms_norm_eps", 1e-3}}));
@@ -252,92 +170,6 @@ TEST(Families, QuantisedWeightsAreNamedFirst) {
 }
 
 // The spelling of transformers 5, and that of nearly every folder on the Hub: the same models.
-
-TEST(Families, ThetaInEitherSpelling) {
-  EXPECT_EQ(rotary_of(described(llama_form("llama", {{"rope_theta", 5e5}}))).theta, 5e5);
-  const json block = {{"rope_type", "default"}, {"rope_theta", 5e5}};
-  EXPECT_EQ(rotary_of(described(llama_form("llama", {{"rope_parameters", block}}))).theta, 5e5);
-  EXPECT_EQ(rotary_of(described(llama_form("llama", {{"rope_theta", 10}, {"rope_parameters", block}}))).theta, 5e5);
-}
-
-TEST(Families, LinearScalingInEverySpelling) {
-  const std::vector<json> spellings = {
-      {{"rope_theta", 5e5}, {"rope_scaling", {{"type", "linear"}, {"factor", 4.0}}}},
-      {{"rope_theta", 5e5}, {"rope_scaling", {{"rope_type", "linear"}, {"factor", 4.0}}}},
-      {{"rope_parameters", {{"rope_type", "linear"}, {"rope_theta", 5e5}, {"factor", 4.0}}}},
-  };
-  for (const json& spelling : spellings) {
-    const Rotary rotary = rotary_of(described(llama_form("llama", spelling)));
-    EXPECT_EQ(rotary.scaling, RotaryScaling::linear) << spelling;
-    EXPECT_EQ(rotary.factor, 4) << spelling;
-    EXPECT_EQ(rotary.theta, 5e5) << spelling;
-  }
-}
-
-TEST(Families, Llama3ScalingInEitherSpelling) {
-  const json scaling = {{"rope_type", "llama3"},
-                        {"factor", 8.0},
-                        {"low_freq_factor", 2.0},
-                        {"high_freq_factor", 5.0},
-                        {"original_max_position_embeddings", 8192}};
-  json parameters = scaling;
-  parameters["rope_theta"] = 5e5;
-  const std::vector<json> spellings = {{{"rope_theta", 5e5}, {"rope_scaling", scaling}},
-                                       {{"rope_parameters", parameters}}};
-  for (const json& spelling : spellings) {
-    const Rotary rotary = rotary_of(described(llama_form("llama", spelling)));
-    EXPECT_EQ(rotary.scaling, RotaryScaling::llama3) << spelling;
-    EXPECT_EQ(rotary.theta, 5e5) << spelling;
-    EXPECT_EQ(rotary.factor, 8) << spelling;
-    EXPECT_EQ(rotary.low_frequency_factor, 2) << spelling;
-    EXPECT_EQ(rotary.high_frequency_factor, 5) << spelling;
-    EXPECT_EQ(rotary.original_positions, 8192) << spelling;
-  }
-}
-
-TEST(Families, RotarySettingsThatAreRefused) {
-  const auto scaled = [](const json& block) { return llama_form("llama", {{"rope_scaling", block}}); };
-  EXPECT_THAT(refusal(scaled({{"rope_type", "yarn"}, {"factor", 4.0}})),
-              AllOf(HasSubstr("config.json: rope_scaling"), HasSubstr("'yarn'"), HasSubstr("default, linear, llama3")));
-  EXPECT_THAT(refusal(scaled("linear")), HasSubstr("'rope_scaling' must be an object"));
-  EXPECT_THAT(refusal(scaled({{"type", 3}})), HasSubstr("must be a string, not 3"));
-  EXPECT_THAT(refusal(scaled({{"type", "linear"}, {"factor", 0}})), HasSubstr("'factor' must be above 0"));
-  EXPECT_THAT(refusal(scaled({{"type", "linear"}, {"factor", "2"}})), HasSubstr("'factor' must be a number"));
-  EXPECT_THAT(refusal(scaled({{"rope_type", "llama3"}, {"factor", 8.0}})),
-              HasSubstr("'original_max_position_embeddings' is missing"));
-  EXPECT_THAT(refusal(scaled({{"rope_type", "llama3"},
-                              {"low_freq_factor", 4.0},
-                              {"high_freq_factor", 4.0},
-                              {"original_max_position_embeddings", 16}})),
-              HasSubstr("'high_freq_factor' must be above low_freq_factor"));
-  EXPECT_THAT(refusal(llama_form("llama", {{"rope_theta", 0}})), HasSubstr("'rope_theta' must be above 0"));
-  EXPECT_THAT(refusal(llama_form("llama", {{"rope_parameters", {{"full_attention", {{"rope_theta", 1e6}}}}}})),
-              HasSubstr("settings for each kind of layer"));
-}
-
-TEST(Families, HeadsOfWhichAPartTurnsAreRefused) {
-  EXPECT_EQ(refusal(llama_form("llama", {{"partial_rotary_factor", 1.0}})), "not refused");
-  EXPECT_THAT(refusal(llama_form("llama", {{"partial_rotary_factor", 0.5}})),
-              HasSubstr("'partial_rotary_factor' is 0.5"));
-  for (const char* const block : {"rope_parameters", "rope_scaling"}) {
-    const json inner = {{"rope_type", "default"}, {"partial_rotary_factor", 0.25}};
-    EXPECT_THAT(refusal(llama_form("qwen2", {{block, inner}})), HasSubstr("'partial_rotary_factor' is 0.25"));
-  }
-}
-
-TEST(Families, BothSpellingsOfRotarySettingsMustAgree) {
-  const json linear = {{"rope_type", "linear"}, {"factor", 4.0}};
-  json parameters = linear;
-  parameters["rope_theta"] = 5e5;
-  const json both = {{"rope_theta", 5e5}, {"rope_scaling", linear}, {"rope_parameters", parameters}};
-  EXPECT_EQ(rotary_of(described(llama_form("llama", both))).factor, 4);
-  json differ = both;
-  differ["rope_scaling"]["factor"] = 8.0;
-  EXPECT_THAT(refusal(llama_form("llama", differ)), HasSubstr("'rope_parameters' say different things"));
-  differ = both;
-  differ.erase("rope_theta");
-  EXPECT_THAT(refusal(llama_form("llama", differ)), HasSubstr("say different things"));
-}
 
 TEST(Families, BiasesThatAConfigSwitchesOn) {
   const std::set<Slot> output = {Slot::output_bias};
