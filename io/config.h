@@ -26,16 +26,26 @@ enum class Kind { text, path, integer, number, boolean, integers, numbers, texts
 /// as they are; or nothing but how the result is computed.
 enum class Effect { numbers, evaluation, speed };
 
+/// A word that people know, for something that is not done here.
+struct Unavailable {
+  std::string word;
+  std::string reason;  //!< with what to take instead
+};
+
 /// One row of the table: a key, what it may hold, and what it means.
 struct Key {
   std::string path{};  //!< "attribution.steps"
   Kind kind = Kind::text;
   std::string fallback{};  //!< default as YAML text; empty: none
-  std::string meaning{};   //!< one line for people
+  /// What is said to be the default of a key without one, whose absence means the same: newer than results that lie
+  /// about, whose identity must stay.
+  std::string implied{};
+  std::string meaning{};  //!< one line for people
   /// Words it may hold. For text and the items of texts: the only ones; for the other kinds: instead of such a value
   /// ("auto"). Not for paths, which cannot be told from words.
   std::vector<std::string> choices{};
   std::vector<Synonym> synonyms{};  //!< other names of choices; not taken, but known in "did you mean"
+  std::vector<Unavailable> unavailable{};
   double least = -std::numeric_limits<double>::infinity();  //!< bound of numbers, and of every number in a list
   double most = std::numeric_limits<double>::infinity();
   Effect effect = Effect::numbers;

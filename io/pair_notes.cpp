@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "io/detail/pairs/length_choice.h"
 #include "io/detail/pairs/pair_judge.h"
 #include "io/detail/pairs/prompt_groups.h"
 #include "io/detail/pairs/spacing.h"
@@ -119,6 +120,14 @@ std::vector<std::string> notes_on_texts(const PairSet& pairs) {
   note_shared(pairs.train, "training", notes);
   note_shared(pairs.test, "held-out", notes);
   return notes;
+}
+
+std::string note_on_lengths(const PairSet& pairs, const PairOptions& options) {
+  const std::int64_t others = pairs.lengths.others();
+  if (others == 0 || options.length) return {};
+  return fmt::format("{} pair{} that fit{} otherwise {} skipped for {} token length: {}", others,
+                     others == 1 ? "" : "s", others == 1 ? "s" : "", others == 1 ? "is" : "are",
+                     others == 1 ? "its" : "their", detail::pairs::choice_of_length(pairs.lengths, options));
 }
 
 }  // namespace tributary

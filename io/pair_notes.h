@@ -17,4 +17,8 @@ namespace tributary {
 /// that intervals over pairs are too narrow. Empty: nothing is odd.
 std::vector<std::string> notes_on_texts(const PairSet& pairs);
 
+/// Where pairs are skipped for their token length alone, and pairs.length does not say which one is wanted: how many
+/// they are, which length is taken, and what has decided it. Empty: there are none.
+std::string note_on_lengths(const PairSet& pairs, const PairOptions& options);
+
 }  // namespace tributary

@@ -108,6 +108,12 @@ void describe(PairSet& set) {
 
 }  // namespace
 
+std::int64_t Lengths::others() const {
+  std::int64_t count = 0;
+  for (const auto& [length, of_it] : pairs) count += length == taken ? 0 : of_it;
+  return taken == 0 ? 0 : count;
+}
+
 PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer) {
   check_sources(options);
   using detail::pairs::Sieve;
@@ -127,6 +133,7 @@ PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer) {
   set.train = std::move(split.train.pairs);
   set.test = std::move(split.test.pairs);
   set.skipped = sieve.unfit(files);
+  set.lengths = sieve.lengths();
   if (options.overlap == Overlap::refuse) refuse_overlap(set);
   describe(set);
   return set;
@@ -136,6 +143,7 @@ PairSet chosen_pairs(const PairSet& set, const std::vector<std::int64_t>& keep, 
   TRIBUTARY_EXPECT(keep.size() == set.train.size() + set.test.size(), "a word on every pair");
   PairSet chosen;
   chosen.skipped = set.skipped;
+  chosen.lengths = set.lengths;
   auto kept = keep.begin();
   for (const auto side : {&PairSet::train, &PairSet::test}) {
     for (const TokenPair& pair : set.*side) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,13 +63,14 @@ struct PairOptions {
   Unfit unfit = Unfit::refuse;
   Overlap overlap = Overlap::refuse;
   Answer answer = Answer::whole;
-  Bos bos = Bos::file;                 //!< what the tokenizer that is given with these options puts before every prompt
-  bool one_length = true;              //!< positions: keep. All pairs must have one token length
-  std::optional<std::int64_t> length;  //!< with one_length: that length; nothing: the first fitting pair's
-  Needs counterfactual = Needs::it;    //!< whether a pair without patch_prefix is unfit
-  Needs patch_answer = Needs::it;      //!< whether a pair without patch_answer is unfit
-  std::int64_t vocabulary = 0;         //!< ids at or above this are unfit (0: not checked)
-  std::int64_t max_length = 0;         //!< longer prompts are unfit (0: not checked)
+  Bos bos = Bos::file;     //!< what the tokenizer that is given with these options puts before every prompt
+  bool one_length = true;  //!< positions: keep. All pairs must have one token length
+  std::optional<std::int64_t>
+      length;  //!< with one_length: that length; nothing: the first fitting pair's, as they are taken
+  Needs counterfactual = Needs::it;  //!< whether a pair without patch_prefix is unfit
+  Needs patch_answer = Needs::it;    //!< whether a pair without patch_answer is unfit
+  std::int64_t vocabulary = 0;       //!< ids at or above this are unfit (0: not checked)
+  std::int64_t max_length = 0;       //!< longer prompts are unfit (0: not checked)
 
   friend bool operator==(const PairOptions&, const PairOptions&) = default;
 };
@@ -79,13 +81,25 @@ struct SkippedPair {
   std::string reason;
 };
 
+/// Token lengths where all pairs must have one (PairOptions::one_length).
+struct Lengths {
+  std::int64_t taken = 0;  //!< that of the set's pairs; 0: none is wanted, or no pair fits
+  std::string file;        //!< where the pair is whose length it is; empty: pairs.length says it
+  int line = 0;
+  std::map<std::int64_t, std::int64_t> pairs;  //!< pairs looked at that fit but for their length, by length
+
+  /// How many of them have another length than the one taken.
+  [[nodiscard]] std::int64_t others() const;
+};
+
 struct PairSet {
   std::vector<TokenPair> train;
   std::vector<TokenPair> test;
   std::vector<SkippedPair> skipped;  //!< unfit ones met on the way, with `unfit: skip`
-  std::int64_t overlapping = 0;      //!< test pairs whose two prompts (also reversed) are those of a training pair
-  std::int64_t test_prompts = 0;     //!< different prompts of the test pairs, clean and counterfactual ones
-  std::int64_t shared_prompts = 0;   //!< those of them that are prompts of some training pair, of whatever role
+  Lengths lengths;
+  std::int64_t overlapping = 0;     //!< test pairs whose two prompts (also reversed) are those of a training pair
+  std::int64_t test_prompts = 0;    //!< different prompts of the test pairs, clean and counterfactual ones
+  std::int64_t shared_prompts = 0;  //!< those of them that are prompts of some training pair, of whatever role
   // XXH3-128 of texts, case labels and ids in order, 32 hex digits: the data's identity.
   std::string hash;                   //!< of all of them
   std::string train_hash, test_hash;  //!< of one part

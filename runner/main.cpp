@@ -115,6 +115,14 @@ int act(CLI::App& app, CommandLine& line) {
   return exit_done;
 }
 
+int refuse_no_command(const CLI::App& app) {
+  std::cerr << "tributary: no command is given; take one of these (`tributary COMMAND --help` says more):\n";
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    std::cerr << fmt::format("  {:<9} {}\n", command->get_name(), command->get_description());
+  }
+  return exit_usage;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -184,6 +192,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (argc < 2) return refuse_no_command(app);
     const int code = app.exit(error);
     return code == 0 ? exit_done : exit_usage;
   }

@@ -45,7 +45,8 @@ const FamilyRow& row_of(const json& config, const std::string& where) {
     if (row.family.model_type == type->get<std::string>()) return row;
   }
   throw UserError(where, "unknown architecture '" + type->get<std::string>() +
-                             "' (its blocks are not described here); known ones: " + join(known_families()));
+                             "' (its blocks are not described here); known ones: " + join(known_families()) +
+                             "; docs/adding_a_family.md says how to describe another one");
 }
 
 Activation activation_named(const ConfigReader& config, const std::string& key, const std::string& fallback) {
@@ -71,16 +72,30 @@ Activation activation_named(const ConfigReader& config, const std::string& key, 
   return found->second;
 }
 
+/// How transformers 5 makes floating-point weights of quantised ones, by quant_method; of the others it does not.
+std::string way_out_of(const std::string& method) {
+  static const std::map<std::string, std::string> arguments = {{"fp8", "FineGrainedFP8Config"},
+                                                               {"mxfp8", "FineGrainedFP8Config"},
+                                                               {"mxfp4", "Mxfp4Config"},
+                                                               {"metal", "MetalConfig"},
+                                                               {"compressed-tensors", "CompressedTensorsConfig"}};
+  const std::string load = ", or load this one with transformers";
+  if (method == "bitsandbytes" || method == "higgs") return load + ", call dequantize() and save_pretrained";
+  const auto found = arguments.find(method);
+  if (found == arguments.end()) return "";
+  return load + " (quantization_config=" + found->second + "(dequantize=True)) and call save_pretrained";
+}
+
 /// Weights that are stored in a packed form have other names, shapes and dtypes than those described here.
 void refuse_quantised(const ConfigReader& config) {
   for (const std::string key : {"quantization_config", "compression_config"}) {
     const json* block = config.find(key);
     if (block == nullptr) continue;
     const json method = block->is_object() ? block->value("quant_method", json()) : json();
-    config.fail(key, (method.is_string() ? "says that the weights are quantised by " + method.get<std::string>()
-                                         : std::string("says that the weights are quantised")) +
-                         ", and only floating-point ones can be read; take the model that it was made from, or load "
-                         "this one with transformers, call dequantize() and save_pretrained");
+    const std::string name = method.is_string() ? method.get<std::string>() : "";
+    config.fail(key, "says that the weights are quantised" + (name.empty() ? "" : " by " + name) +
+                         ", and only floating-point ones can be read; take the model that it was made from" +
+                         way_out_of(name));
   }
 }
 

@@ -368,7 +368,7 @@ Weights bind_weights(const Architecture& architecture, const nlohmann::json& con
   weights.layers.resize(architecture.blocks.size());
   for (std::int64_t layer = 0; layer < architecture.layers(); ++layer) {
     fill_members(weights.layers[static_cast<std::size_t>(layer)], layer_members(), pieces, layer, options, store);
-    if (source.forget) source.forget();
+    if (source.forget && store.role == WeightStore::Role::fill) source.forget();  // others have read nothing
   }
   return weights;
 }

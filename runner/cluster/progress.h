@@ -30,18 +30,24 @@ struct Progress {
   std::vector<RankActivity> busy;  //!< ranks that have work, in their order
 };
 
-/// Speed over the last half minute or so, so a change of pace shows soon but single blocks do not.
+/// Speed between the moments at which units were finished, over the later half of the time since the first call (or the
+/// last half minute): units that come in bursts, one from every worker, need some bursts before their number says
+/// anything. A silence that is longer than any between units counts as time, so that a stage that hangs slows down.
 class RateMeter {
  public:
+  /// How many units are done by now, and what they cost. The first call says what was done before.
   void add(double seconds, double units, double cost);
-  [[nodiscard]] double units_per_second() const;  //!< 0 while unknown
-  [[nodiscard]] double cost_per_second() const;   //!< 0 while unknown
+  [[nodiscard]] double units_per_second() const;  //!< 0 while nothing has been finished
+  [[nodiscard]] double cost_per_second() const;   //!< 0 while nothing has been finished
 
  private:
   struct Sample {
     double seconds, units, cost;
   };
-  std::deque<Sample> samples_;
+  [[nodiscard]] double seconds_taken() const;
+
+  std::deque<Sample> samples_;  // the first call's, or the last one before the window; then a unit or more was finished
+  double first_ = 0, now_ = 0;  // seconds
 };
 
 }  // namespace tributary

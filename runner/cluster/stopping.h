@@ -23,6 +23,11 @@ class StopFlag {
   }
   /// From `left` from now on the flag counts as raised.
   void set_deadline(std::chrono::nanoseconds left) noexcept;
+  /// Whether that time is over, and no signal to this process came before it.
+  [[nodiscard]] bool out_of_time() const noexcept {
+    return signal_number() == 0 &&
+           std::chrono::steady_clock::now().time_since_epoch() >= deadline_.load(std::memory_order_relaxed);
+  }
   /// The first signal that asked for it; 0 when it was not a signal of this process.
   [[nodiscard]] int signal_number() const noexcept { return signal_.load(std::memory_order_relaxed); }
 
@@ -35,7 +40,16 @@ class StopFlag {
 /// Thrown by a computation that polls the flag and leaves its unit undone. Not a failure.
 class Stopped : public std::exception {
  public:
-  [[nodiscard]] const char* what() const noexcept override { return "stopped on request"; }
+  enum class Cause { request, time };  //!< time: the flag's own deadline
+  explicit Stopped(Cause cause = Cause::request) : cause_(cause) {}
+
+  [[nodiscard]] Cause cause() const noexcept { return cause_; }
+  [[nodiscard]] const char* what() const noexcept override {
+    return cause_ == Cause::time ? "stopped at the end of the time that --time gives" : "stopped on request";
+  }
+
+ private:
+  Cause cause_;
 };
 
 /// Raises the flag on SIGINT, SIGTERM and SIGUSR1 while it lives; a second Ctrl-C ends the program at

@@ -40,10 +40,10 @@ int together(const Communicator& comm, const std::function<void()>& body, std::s
     body();
   } catch (const UserError& error) {
     trouble = {exit_usage, error.what()};
-  } catch (const Stopped&) {
-    trouble = {
-        exit_stopped,
-        "stopped on request; finished units are kept, and the same command goes on from there (without --fresh)"};
+  } catch (const Stopped& stopped) {
+    trouble = {exit_stopped, std::string(stopped.what()) +
+                                 "; finished units are kept, and the same command goes on from there (without "
+                                 "--fresh)"};
   } catch (const RunFailed& error) {
     trouble = {exit_failed_units, error.what()};
   } catch (const FailedElsewhere&) {
@@ -65,6 +65,8 @@ int together(const Communicator& comm, const std::function<void()>& body, std::s
     if (codes[rank] == exit_done) continue;
     const bool first = worst[0] == exit_done || (worst[0] == exit_internal && codes[rank] != exit_internal);
     if (first) worst[0] = codes[rank];
+    // Rank 0 has handed out the work and knows why it ended; to the others every stop is its request.
+    if (rank > 0 && codes[rank] == exit_stopped && codes[0] == exit_stopped) continue;
     if (!texts[rank].empty() && told.insert(texts[rank]).second) std::cerr << "tributary: " << texts[rank] << '\n';
   }
   comm.broadcast(worst);

@@ -65,11 +65,11 @@ void ProgressDisplay::update(const Progress& progress) {
   rate_.add(now, static_cast<double>(progress.done), progress.cost_done);
   if (now < next_) return;
   if (style_ == ProgressStyle::Bar) {
-    out_ << kWipe << kNoWrap << describe(progress) << kWrapAgain << std::flush;
+    out_ << kWipe << kNoWrap << describe(progress, now) << kWrapAgain << std::flush;
     drawn_ = true;
     next_ = now + kRedrawEvery;
   } else {
-    out_ << describe(progress) << '\n' << std::flush;
+    out_ << describe(progress, now) << '\n' << std::flush;
     next_ = now + line_interval(now - started_);
   }
 }
@@ -82,7 +82,7 @@ void ProgressDisplay::begin(const Progress& progress, double now) {
   next_ = style_ == ProgressStyle::Bar ? now : now + kFirstLine;
 }
 
-std::string ProgressDisplay::describe(const Progress& progress) const {
+std::string ProgressDisplay::describe(const Progress& progress, double now) const {
   const double part = fraction(progress);
   const double units_per_second = rate_.units_per_second();
   const double cost_per_second = rate_.cost_per_second();
@@ -94,6 +94,8 @@ std::string ProgressDisplay::describe(const Progress& progress) const {
     text += " · " + format_duration((progress.cost_total - progress.cost_done) / cost_per_second) + " left";
   }
   if (progress.failed > 0) text += fmt::format(" · {} failed", progress.failed);
+  // Last, because a narrow terminal cuts the line.
+  if (now - started_ >= 1) text += " · " + format_duration(now - started_) + " so far";
   return text;
 }
 

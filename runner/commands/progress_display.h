@@ -39,7 +39,7 @@ class ProgressDisplay {
 
  private:
   void begin(const Progress& progress, double now);
-  [[nodiscard]] std::string describe(const Progress& progress) const;
+  [[nodiscard]] std::string describe(const Progress& progress, double now) const;
 
   std::ostream& out_;
   ProgressStyle style_;

@@ -35,16 +35,16 @@ void list_runs(const std::vector<Settings>& settings) {
 
 /// Rank 0. The names of all runs of the sweep, for reports on a part of them: kept as soon as there is something to
 /// compute, and where others are kept. Whether that was so.
-bool keep_names(const RunArguments& arguments, bool any_open) {
+bool keep_names(const RunArguments& arguments, const std::vector<Settings>& settings, bool any_open) {
   RunArguments whole = arguments;
   whole.only.reset();
-  const std::vector<Settings> settings = checked_runs(whole);
+  const std::vector<Settings> all = arguments.only ? checked_runs(whole) : settings;
   std::vector<std::string> folders;
-  for (const Settings& one : settings) folders.push_back(folder_in_base(one));
-  const std::filesystem::path base = base_of(whole, settings.front());
+  for (const Settings& one : all) folders.push_back(folder_in_base(one));
+  const std::filesystem::path base = base_of(whole, all.front());
   const std::vector<std::string> kept = kept_run_names(base);
   const bool others = !kept.empty() && kept != folders;
-  if (any_open || others) keep_run_names(base, settings.front().at<std::string>("name"), folders);
+  if (any_open || others) keep_run_names(base, all.front().at<std::string>("name"), folders);
   return others;
 }
 
@@ -184,7 +184,7 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
     any_open = any_open || std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run->complete(); });
     if (!named || (any_open && !named_open)) {
       const auto keep = [&] {
-        if (comm.rank() == 0) renamed = keep_names(arguments, any_open) || renamed;
+        if (comm.rank() == 0) renamed = keep_names(arguments, settings, any_open) || renamed;
       };
       remember(together(comm, [&] { agreed(comm, keep); }));
       named = true;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <iostream>
 #include <string>
@@ -14,6 +15,7 @@
 #include "runner/commands/sweep_problems.h"
 #include "runner/commands/sweep_runs.h"
 #include "runner/job/job_checks.h"
+#include "runner/job/memory_plan.h"
 #include "runner/job/notes.h"
 #include "runner/job/sketch.h"
 
@@ -68,13 +70,24 @@ void check_run(const Settings& settings, SketchShelf& shelf, SweepProblems& prob
   const bool is_model = described || std::filesystem::exists(config.model / "config.json");
   if (is_model && check([&] { (void)shelf.tokenizer(config.model); })) {
     check([&] { (void)shelf.pairs(config.model, pair_options_for(config, architecture)); });
+  } else {  // as texts they can be read all the same
+    for (const std::filesystem::path& file : {config.pairs.file, config.pairs.train_file, config.pairs.test_file}) {
+      if (!file.empty()) check([&] { (void)read_pairs(file); });
+    }
   }
   if (!sound) return;
   check([&] {
     const Job job = shelf.job(settings, at::Device(at::kCPU));
+    if (config.memory != 0 && config.device == "cpu") {
+      (void)plan_memory({&job}, RankPlace{.threads = static_cast<int>(std::max<std::int64_t>(1, config.threads))});
+    }
     lines.add(text_of_model(job));
     lines.add(text_of_pairs(job));
     for (const std::string& note : notes_on(job, settings)) lines.add("note: " + note);
+    if (config.memory != 0 && config.device != "cpu") {
+      lines.add("note: whether memory: " + settings.at<std::string>("memory") +
+                " is enough depends on where the run computes (model.device: " + config.device + "); `plan` tells");
+    }
   });
 }
 

@@ -20,6 +20,21 @@ namespace {
 constexpr std::array<const char*, 4> circuit_sizes = {"circuit.counts", "circuit.fractions", "circuit.thresholds",
                                                       "circuit.mass"};
 
+/// What stands before every prompt, and who puts it there or takes it away; empty: there is nothing to tell.
+std::string note_on_beginnings(const Job& job) {
+  const Tokenizer& words = *job.tokenizer;
+  const Tokenizer of_file = words.with_bos(Bos::file);
+  if (!words.prefix_ids().empty()) {
+    const bool own = words.prefix_ids() == of_file.prefix_ids();
+    return "every prompt begins with " + text_of_prefix(words) +
+           (own ? ", which the tokenizer puts there" : ", which pairs.bos: add puts there");
+  }
+  if (of_file.prefix_ids().empty()) return "";
+  return "no prompt begins with " + text_of_prefix(of_file) +
+         ", which the tokenizer puts there: pairs.bos: omit takes it away, and a model that was trained with it may "
+         "answer otherwise";
+}
+
 }  // namespace
 
 std::vector<std::string> notes_on_model(const Job& job) {
@@ -60,6 +75,7 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
   if (settings.given("top") && scored > 0 && job.config.top > scored) {
     notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));
   }
+  if (std::string note = note_on_lengths(job.pairs, job.config.pairs); !note.empty()) notes.push_back(std::move(note));
   for (std::string& note : notes_on_texts(job.pairs)) notes.push_back(std::move(note));
   const Method& method = job.config.method;
   if (has_post_norms(job.architecture()) && method.baseline == Baseline::zero && !method.rules.has(Rule::norm)) {
@@ -72,9 +88,7 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
 
 std::vector<std::string> notes_on(const Job& job, const Settings& settings) {
   std::vector<std::string> notes = notes_on_model(job);
-  if (!job.tokenizer->prefix_ids().empty()) {
-    notes.push_back("every prompt begins with " + text_of_prefix(*job.tokenizer) + ", which the tokenizer puts there");
-  }
+  if (std::string note = note_on_beginnings(job); !note.empty()) notes.push_back(std::move(note));
   for (std::string& note : notes_on_numbers(job, settings)) notes.push_back(std::move(note));
   for (std::string& note : notes_on_means(job)) notes.push_back(std::move(note));
   return notes;

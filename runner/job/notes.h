@@ -22,7 +22,7 @@ std::string text_of_prefix(const Tokenizer& tokenizer);
 /// Whether sizes of circuits are given, so that circuits are not those of the defaults.
 bool wants_circuits(const Settings& settings);
 
-/// Fewer pairs or nodes than asked for, circuits without pairs: a line each.
+/// Fewer pairs or nodes than asked for, circuits without pairs, pairs of other lengths, odd texts: a line each.
 std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settings);
 
 /// All of those, and notes_on_means (averaged_prompts.h).

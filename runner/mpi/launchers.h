@@ -42,7 +42,7 @@ struct Launch {
   std::string shown_by{};                                     //!< the variable that shows it, with its value
   int processes = 0;                                          //!< 0: unknown
   enum class Count { exact, at_least } count = Count::exact;  //!< at_least: only the rank is known
-  std::string_view asked{};                                   //!< what TRIBUTARY_MPI says, where it does
+  std::string asked{};                                        //!< what TRIBUTARY_MPI says, where it does
   std::vector<std::string_view> mpis{};  //!< to be used, best first; empty where the process is alone
 
   [[nodiscard]] bool alone() const { return mpis.empty(); }

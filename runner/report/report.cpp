@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/report/report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -13,6 +15,7 @@
 #include "common/version.h"
 #include "io/atomic_file.h"
 #include "runner/machine/host.h"
+#include "runner/report/detail/missing_intervals.h"
 #include "runner/report/detail/named_rows.h"
 #include "runner/report/detail/performance.h"
 #include "runner/report/detail/report_runs.h"
@@ -124,6 +127,30 @@ std::vector<std::string> performance_notes(const detail::Runs& runs) {
   return notes;
 }
 
+/// Why numbers have no interval, each reason once, with the runs that have it.
+std::vector<std::string> interval_notes(const detail::Runs& runs) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> reasons;
+  for (const detail::ReportRun& run : runs) {
+    for (const std::string& reason : detail::missing_intervals(*run.results)) {
+      const auto same =
+          std::find_if(reasons.begin(), reasons.end(), [&](const auto& known) { return known.first == reason; });
+      std::vector<std::string>& folders =
+          (same == reasons.end() ? reasons.emplace_back(reason, std::vector<std::string>()) : *same).second;
+      folders.push_back(run.folder);
+    }
+  }
+  std::vector<std::string> notes;
+  for (const auto& [reason, folders] : reasons) {
+    if (folders.size() == runs.size()) {
+      notes.push_back(reason);
+    } else {
+      const std::string more = folders.size() == 1 ? "" : fmt::format(" and {} more runs", folders.size() - 1);
+      notes.push_back(fmt::format("run '{}'{}: {}", folders.front(), more, reason));
+    }
+  }
+  return notes;
+}
+
 }  // namespace
 
 ResultsFile read_shown_results(const std::filesystem::path& file) {
@@ -144,6 +171,7 @@ Document report_document(Document::Kind kind, const std::string& title, const st
                     .made = utc_now(),
                     .notes = std::move(notes)};
   for (std::string& note : performance_notes(all)) document.notes.push_back(std::move(note));
+  for (std::string& note : interval_notes(all)) document.notes.push_back(std::move(note));
   for (Table (*const table)(const Runs&) :
        {runs_table, data_table, curve_table, agreement_table, methods_table, top_table, values_table, heat_table,
         layers_table, tokens_table, inputs_table, exact_table, steering_table, steering_tokens_table, steered_table,

@@ -14,6 +14,7 @@
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
 #include "runner/report/detail/first_nodes.h"
+#include "runner/report/detail/missing_intervals.h"
 #include "runner/report/detail/performance.h"
 #include "runner/report/detail/results_access.h"
 
@@ -192,11 +193,12 @@ std::string decimals(double value, int count) {
   return text.find_first_not_of("-0.") == std::string::npos && text.front() == '-' ? text.substr(1) : text;
 }
 
-/// "         0.300  −0.61 to 0.86 ", of a circuit.
+/// "         0.300  −0.61 to 0.86 ", of a circuit; a dash where there is no interval.
 std::string with_interval(const ResultsFile& results, const std::string& name, std::size_t circuit) {
   const auto of = [&](const char* which) { return values<double>(results, "/circuit/" + name + which).at(circuit); };
+  const bool none = std::isnan(of("_low")) || std::isnan(of("_high"));
   return fmt::format("  {:>12}  {:<15}", decimals(of(""), 3),
-                     decimals(of("_low"), 2) + " to " + decimals(of("_high"), 2));
+                     none ? "–" : decimals(of("_low"), 2) + " to " + decimals(of("_high"), 2));
 }
 
 std::string circuit_table(const ResultsFile& results) {
@@ -208,6 +210,7 @@ std::string circuit_table(const ResultsFile& results) {
     for (const char* const name : {"faithfulness", "completeness"}) line += with_interval(results, name, i);
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
+  if (const std::string why = detail::circuits_without_interval(results); !why.empty()) text += "  " + why + "\n";
   const auto* scored = detail::find_attribute<std::int64_t>(results, "/circuit", "scored");
   const auto* nodes = detail::find_attribute<std::int64_t>(results, "/circuit", "nodes");
   if (scored != nullptr && nodes != nullptr && *scored < *nodes) {

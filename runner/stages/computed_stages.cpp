@@ -120,7 +120,10 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
     const std::chrono::duration<double> here = std::chrono::steady_clock::now() - start;
     keep_spent_seconds(store.folder(), earlier_seconds + here.count());
   }
-  if (result.stopped) throw Stopped();
+  if (result.stopped) {
+    const bool time = options.stop != nullptr && options.stop->out_of_time();
+    throw Stopped(time ? Stopped::Cause::time : Stopped::Cause::request);
+  }
   if (result.any_failed) throw UnitsFailed(text_of(stage.name, result.failed));
   return result;
 }

@@ -186,7 +186,8 @@ TEST_F(ConfigTest, SweepIncludeAloneIsAList) {
 
 TEST_F(ConfigTest, SweepRefusesWhatCannotBe) {
   EXPECT_THAT(problems("name: x\nsweep: {zip: {attribution.method: [atp, relp], attribution.steps: [1]}}"),
-              ElementsAre(AllOf(StartsWith("2:14: sweep.zip"), HasSubstr("equally long"))));
+              ElementsAre(AllOf(StartsWith("2:14: sweep.zip"), HasSubstr("attribution.steps has 1 value and "),
+                                HasSubstr("equally long"))));
   EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [1]}, exclude: [{pairs.seed: 1}]}"),
               ElementsAre(HasSubstr("leaves no run")));
   EXPECT_THAT(problems("name: x\nsweep: {grid: {pairs.seed: [1, 2]}, include: [{pairs.seed: 2}]}"),

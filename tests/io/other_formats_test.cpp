@@ -22,8 +22,9 @@ class OtherFormatsTest : public CheckpointFolder {};
 
 TEST_F(OtherFormatsTest, AnAdapterIsNoModel) {
   write("adapter_model.safetensors", "…");
-  EXPECT_THAT(refusal(), AllOf(HasSubstr("holds an adapter, which is no model by itself"),
-                               HasSubstr("merge_and_unload"), Not(HasSubstr("rename"))));
+  EXPECT_THAT(refusal(),
+              AllOf(HasSubstr("holds an adapter, which is no model by itself"), HasSubstr("merge_and_unload"),
+                    HasSubstr("tokenizer.save_pretrained into the same one"), Not(HasSubstr("rename"))));
   write("adapter_config.json", R"({"base_model_name_or_path": "acme/base"})");
   EXPECT_THAT(refusal(), HasSubstr("holds an adapter of the model acme/base"));
   fs::remove(folder_ / "config.json");
@@ -48,6 +49,12 @@ TEST_F(OtherFormatsTest, ShardsNeedTheirIndex) {
   }
   write("model-x-of-y.safetensors", "…");
   EXPECT_THAT(refusal(), HasSubstr("it has model-x-of-y.safetensors: rename it"));
+}
+
+TEST_F(OtherFormatsTest, WeightsOfTorchAreConvertedWithTheirTokenizer) {
+  write("pytorch_model.bin", "…");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("it has pytorch_model.bin"), HasSubstr("save_pretrained into a new folder"),
+                               HasSubstr("tokenizer.save_pretrained into the same folder")));
 }
 
 TEST_F(OtherFormatsTest, LayoutsOfTheMakers) {

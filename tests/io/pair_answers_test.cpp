@@ -190,7 +190,7 @@ TEST_F(PairWaysOutTest, LengthsAreCountedAndTheRestOfTheReasonsToo) {
   EXPECT_THAT(
       refusal_of(options),
       AllOf(HasSubstr("pairs.test asks for 4 pairs, and none fits (16 were skipped)"),
-            HasSubstr("here 2 (that of the first one that fits); by themselves there are 1 of 2, 16 of 3 tokens"),
+            HasSubstr("train.jsonl:1, the first pair that fits); by themselves there are 1 of 2, 16 of 3 tokens"),
             HasSubstr("pairs.length: 3 takes most of them"), HasSubstr("(the same in 15 more pairs)")));
   options.length = 3;
   options.overlap = Overlap::allow;

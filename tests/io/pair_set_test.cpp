@@ -1,21 +1,18 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Preparing pairs: ids by hand-made vocabulary, every reason for leaving a pair out, splits, overlap, identity.
-#include <cstddef>
+// Preparing pairs: ids by hand-made vocabulary, every reason for leaving a pair out, overlap, identity.
 #include <cstdint>
-#include <filesystem>
 #include <set>
 #include <string>
-#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "io/pair_notes.h"
 #include "io/pairs.h"
-#include "tests/io/temporary_folder.h"
-#include "tests/io/tiny_tokenizer.h"
+#include "tests/io/pair_set_fixture.h"
 
 namespace tributary {
 namespace {
@@ -25,50 +22,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-std::string line(const std::string& clean, const std::string& patch, const std::string& y, const std::string& other) {
-  return nlohmann::json{{"clean_prefix", clean}, {"patch_prefix", patch}, {"clean_answer", y}, {"patch_answer", other}}
-             .dump() +
-         "\n";
-}
-
-class PreparePairsTest : public TemporaryFolder {
- protected:
-  [[nodiscard]] Tokenizer tokenizer(TinyVocabulary::Template post_processor = TinyVocabulary::Template::none) const {
-    return Tokenizer::load(write("tokenizer.json", vocabulary_.json(post_processor)));
-  }
-  /// Options for a file with this content, taken in file order.
-  [[nodiscard]] PairOptions in_order(const std::string& content) const {
-    PairOptions options;
-    options.train_file = write("train.jsonl", content);
-    return options;
-  }
-  [[nodiscard]] PairOptions one_file(const std::string& content) const {
-    PairOptions options;
-    options.file = write("all.jsonl", content);
-    return options;
-  }
-  /// Why the second pair of a file is left out, the first one being good.
-  [[nodiscard]] std::string reason_for(const std::string& second, PairOptions options = {}) const {
-    options.train_file = write("train.jsonl", good_ + second);
-    options.unfit = Unfit::skip;
-    const PairSet set = prepare_pairs(options, tokenizer());
-    if (set.train.size() != 1 || set.skipped.size() != 1 || set.skipped[0].line != 2) return "not skipped";
-    return set.skipped[0].reason;
-  }
-  [[nodiscard]] std::string refusal_of(const PairOptions& options) const {
-    return message_of([&] { prepare_pairs(options, tokenizer()); });
-  }
-
-  TinyVocabulary vocabulary_;
-  std::string good_ = line("The cat", "The cats", " is", " are");
-};
-
-std::vector<std::string> clean_prompts(const std::vector<TokenPair>& pairs) {
-  std::vector<std::string> prompts;
-  for (const TokenPair& pair : pairs) prompts.push_back(pair.text.clean_prefix);
-  return prompts;
-}
 
 TEST_F(PreparePairsTest, GivesIdsInPlace) {
   const PairSet set = prepare_pairs(in_order(good_), tokenizer());
@@ -230,6 +183,39 @@ TEST_F(PreparePairsTest, TheFirstFittingTrainingPairSetsTheLength) {
   EXPECT_THAT(clean_prompts(set.test), ElementsAre("The dog", "The dog by"));
 }
 
+TEST_F(PreparePairsTest, SaysWhichLengthIsTakenAndWhatHasDecidedIt) {
+  const std::string three = line("The cat by", "The cats by", " is", " are");
+  const std::string two =
+      good_ + line("The dog", "The dogs", " is", " are") + line("The cat", "The dogs", " is", " are");
+  PairOptions options = one_file(two + three);
+  options.unfit = Unfit::skip;
+  std::set<std::int64_t> taken;
+  for (options.seed = 0; options.seed < 20; ++options.seed) {
+    const PairSet set = prepare_pairs(options, tokenizer());
+    const std::int64_t length = set.train.front().length();
+    taken.insert(length);
+    EXPECT_EQ(set.lengths.taken, length);
+    EXPECT_EQ(set.lengths.others(), length == 2 ? 1 : 3);
+    EXPECT_EQ(set.lengths.line, set.train.front().text.line);
+    const std::string said = note_on_lengths(set, options);
+    EXPECT_THAT(said, HasSubstr(length == 2 ? "1 pair that fits otherwise is skipped" : "3 pairs that fit otherwise"));
+    EXPECT_THAT(said, HasSubstr("after the shuffle by pairs.seed"));
+    EXPECT_THAT(said, HasSubstr("there are 3 of 2, 1 of 3 tokens"));
+    EXPECT_EQ(said.find("pairs.length: 2 takes most") != std::string::npos, length == 3);
+  }
+  EXPECT_THAT(taken, ElementsAre(2, 3));  // so it is worth saying
+  options.length = 2;
+  EXPECT_EQ(note_on_lengths(prepare_pairs(options, tokenizer()), options), "");
+  EXPECT_EQ(note_on_lengths(prepare_pairs(one_file(two), tokenizer()), one_file(two)), "");
+
+  options = one_file(two + three);
+  EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("the first pair that fits after the shuffle by pairs.seed"),
+                                         HasSubstr("all.jsonl:"), Not(HasSubstr("first one that fits)"))));
+  options = in_order(two + three);
+  EXPECT_THAT(refusal_of(options), HasSubstr("here 2 (that of " + options.train_file.string() +
+                                             ":1, the first pair that fits); by themselves there are 3 of 2, 1 of 3"));
+}
+
 TEST_F(PreparePairsTest, OverlapIsRefusedOrCounted) {
   PairOptions options = in_order(good_ + line("The dog", "The dogs", " is", " are"));
   // The same prompts with other answers, the same reversed, and a pair that only shares one prompt.
@@ -276,84 +262,6 @@ TEST_F(PreparePairsTest, AChoiceOfPairsIsASetOfItsOwn) {
   EXPECT_EQ(chosen.skipped[0].line, 2);
   EXPECT_EQ(chosen.skipped[0].reason, "not solved");
   EXPECT_EQ(chosen_pairs(whole, {1, 1, 1, 1, 1}, "").hash, whole.hash);
-}
-
-TEST_F(PreparePairsTest, SourcesMustBeOneFormOrTheOther) {
-  PairOptions options;
-  EXPECT_THAT(refusal_of(options), HasSubstr("no pairs are given"));
-  options = one_file(good_);
-  options.train_file = options.file;
-  EXPECT_THAT(refusal_of(options), HasSubstr("exclude each other"));
-  options = one_file(good_);
-  options.test_file = options.file;
-  EXPECT_THAT(refusal_of(options), HasSubstr("goes with pairs.train_file"));
-  options = in_order(good_);
-  options.test = 3;
-  EXPECT_THAT(refusal_of(options), HasSubstr("no pairs.test_file"));
-}
-
-/// Six pairs with different prompts, told apart by their clean prompts 0 … 5.
-std::string six_pairs() {
-  std::string content;
-  for (const char* const word : {"0", "1", "2", "3", "4", "5"}) {
-    content += line(std::string(word) + " cat", std::string(word) + " cats", " is", " are");
-  }
-  return content;
-}
-
-TEST_F(PreparePairsTest, OneFileIsShuffledByTheSeed) {
-  // Orders from an independent implementation of MT19937-64 and Fisher–Yates.
-  const std::vector<std::vector<std::string>> orders = {{"3 cat", "4 cat", "5 cat", "1 cat", "2 cat", "0 cat"},
-                                                        {"1 cat", "3 cat", "0 cat", "4 cat", "5 cat", "2 cat"}};
-  PairOptions options = one_file(six_pairs());
-  for (std::uint64_t seed = 0; seed < orders.size(); ++seed) {
-    options.seed = seed;
-    const std::vector<std::string>& order = orders[seed];
-    EXPECT_EQ(clean_prompts(prepare_pairs(options, tokenizer()).train), order);
-
-    options.train = 3;
-    options.test = 2;
-    PairSet set = prepare_pairs(options, tokenizer());
-    EXPECT_THAT(clean_prompts(set.train), ElementsAre(order[0], order[1], order[2]));
-    EXPECT_THAT(clean_prompts(set.test), ElementsAre(order[3], order[4]));
-
-    options.test.reset();
-    EXPECT_THAT(clean_prompts(prepare_pairs(options, tokenizer()).test), ElementsAre(order[3], order[4], order[5]));
-
-    options.train.reset();
-    options.test = 2;
-    set = prepare_pairs(options, tokenizer());
-    EXPECT_THAT(clean_prompts(set.train), ElementsAre(order[0], order[1], order[2], order[3]));
-    EXPECT_THAT(clean_prompts(set.test), ElementsAre(order[4], order[5]));
-    options.test.reset();
-  }
-  options.train = 5;
-  options.test = 2;
-  EXPECT_EQ(prepare_pairs(options, tokenizer()).test.size(), 1U);  // what training left
-  options.train = 6;
-  EXPECT_THAT(refusal_of(options), HasSubstr("pairs.test asks for 2 pairs, and all that fit (6) are training pairs"));
-}
-
-TEST_F(PreparePairsTest, PairsThatShareTheirPromptsStayTogether) {
-  std::string content;
-  for (const char* const word : {"0", "1", "2", "3"}) {
-    const std::string singular = std::string(word) + " cat";
-    content += line(singular, singular + "s", " is", " are") + line(singular + "s", singular, " are", " is") +
-               line(singular, singular + "s", " by", " the");
-  }
-  for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    PairOptions options = one_file(content);
-    options.seed = seed;
-    options.test = 2;
-    if (seed % 2 == 0) options.train = 4;  // cuts a group of three: its rest must not become test pairs
-    const PairSet set = prepare_pairs(options, tokenizer());
-    EXPECT_EQ(set.train.size(), seed % 2 == 0 ? 4U : 9U);
-    EXPECT_EQ(set.test.size(), 2U);
-    EXPECT_EQ(set.overlapping, 0);
-    std::set<char> trained;
-    for (const TokenPair& pair : set.train) trained.insert(pair.text.clean_prefix[0]);
-    for (const TokenPair& pair : set.test) EXPECT_FALSE(trained.contains(pair.text.clean_prefix[0]));
-  }
 }
 
 TEST_F(PreparePairsTest, IdentityIsTheDataNotItsPlace) {

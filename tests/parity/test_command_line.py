@@ -55,6 +55,15 @@ def test_full_and_read_only_disks(bench, options):
         subprocess.run(["umount", str(bench.out)], check=True)
 
 
+def test_no_command(binary):
+    """What there is to choose from."""
+    done = subprocess.run([binary], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    named = [line.split()[0] for line in done.stderr.splitlines()[1:]]
+    commands = ["run", "status", "finalize", "report", "export", "plan", "validate", "schema", "inspect"]
+    assert sorted(named) == sorted(commands)
+
+
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the demo model is not there: tools/fetch_model.py makes it")
 def test_ctrl_c_stops_cleanly(binary, tmp_path):
     """Exit 75, or 76 where no unit was finished yet; a line that says so, no results."""

@@ -83,6 +83,7 @@ def test_a_time_limit(work):
     done = work.run("--time", "1s")
     assert done.returncode == 76, done.stderr
     assert "has finished no unit" in done.stderr
+    assert "stopped at the end of the time that --time gives" in done.stderr and "on request" not in done.stderr
     assert "stopped before anything was finished" in work.tool("status").stdout
     assert "not complete" in work.tool("status").stdout
     assert work.run("--time", "soon").returncode == 2

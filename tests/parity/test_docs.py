@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import fastjsonschema
@@ -144,6 +145,35 @@ def test_the_tables_of_results_are_those_that_the_program_prints(binary):
     assert tables[*TITLES["datasets"], "what"] == schema.datasets
     assert tables[tuple(TITLES["attributes"])] == schema.attributes
     assert tables[tuple(TITLES["axes"])] == schema.axes
+
+
+def test_readers_are_told_what_to_install():
+    """What an example imports, and that Python does not have, stands in a `pip install` further up on its page."""
+    met = set()
+    for page in PAGES:
+        text = page.read_text()
+        for block in blocks(page, "python"):
+            imported = set(re.findall(r"^(?:import|from) (\w+)", block, re.MULTILINE)) - sys.stdlib_module_names
+            if "h5netcdf" in block:
+                imported.add("h5netcdf")
+            above = text[: text.index(block)]
+            told = set(" ".join(re.findall(r"pip install ([\w ]+)`", above)).split())
+            assert imported <= told, f"{page.name}: nobody says how to install {imported - told}"
+            met |= imported
+    assert {"h5py", "pandas", "xarray"} <= met
+
+
+def test_the_families_named_are_those_that_the_program_knows(binary, tmp_path):
+    """In README and where families are explained; who has another one is sent there."""
+    (tmp_path / "config.json").write_text('{"model_type": "unheard-of"}')
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    said = subprocess.run([binary, "inspect", tmp_path], capture_output=True, text=True, timeout=60, check=False).stderr
+    known = re.search(r"unknown architecture 'unheard-of' .*known ones: ([\w, ]+); docs/adding_a_family.md", said)
+    assert known, said
+    assert f"; families: {known[1]}\n" in (ROOT / "README.md").read_text()
+    explained = re.search(r"^There are (.*)\.", (ROOT / "docs" / "adding_a_family.md").read_text(), re.MULTILINE)
+    assert re.findall(r"`(\w+)`", explained[1].split(". ")[0]) == known[1].split(", ")
 
 
 def test_links():

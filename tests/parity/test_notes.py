@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+
+import h5py
 import numpy as np
 import pytest
 from product import read_results
@@ -39,6 +44,47 @@ def test_keys_that_a_method_does_not_use(method, why, bench):
     assert all(f"is not used by '{method}', {why}" in note for note in unused)
     bench.settings["attribution"] = {"method": "atp"}
     assert not [note for note in notes_of(bench) if "is not used by" in note]
+
+
+def test_pairs_skipped_for_their_length(bench):
+    """How many, which length is taken and who has decided it, from every command; nothing where the file says it."""
+
+    def lengthen(lines: list[str]) -> None:
+        for i in range(0, len(lines), 2):
+            pair = json.loads(lines[i])
+            for key in ("clean_prefix", "patch_prefix"):
+                pair[key] += " the the"
+            lines[i] = json.dumps(pair)
+
+    bench.edit_pairs(lengthen)
+    bench.settings["pairs"]["unfit"] = "skip"
+    bench.settings["circuit"] = {"counts": [10], "ablation": "zero"}
+    (said,) = [note for note in notes_of(bench) if "token length" in note]
+    assert re.match(r"\d+ pairs? that fits? otherwise (is|are) skipped for (its|their) token length: ", said)
+    with h5py.File(bench.out / "results.h5") as results:
+        length = len(results["pairs/clean_ids"][0])
+        skipped = results["pairs"].attrs["skipped"]
+    assert said.startswith(f"{skipped} ")
+    assert f"here {length} (that of " in said and "after the shuffle by pairs.seed" in said
+    for command in ("plan", "validate"):
+        ran = subprocess.run(
+            [bench.binary, command, "sweep.yaml"], capture_output=True, text=True, check=True, cwd=bench.folder
+        )
+        assert ran.stdout.count(f"note: {said}\n") == 1
+    bench.settings["pairs"]["length"] = length
+    assert not [note for note in notes_of(bench) if "token length" in note]
+
+
+def test_numbers_without_an_interval(bench):
+    """A dash in the table with the reason below it, and the reason on the page."""
+    bench.settings["pairs"]["test"] = 1
+    bench.settings["circuit"] = {"counts": [10], "ablation": "zero"}
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    reason = "no interval of faithfulness and completeness: there is a single held-out pair"
+    assert "nan to nan" not in done.stdout
+    assert re.search(rf"^ +10 +\S+  – +\S+  –\n  {reason}", done.stdout, re.MULTILINE), done.stdout
+    assert reason in (bench.out / "report.html").read_text()
 
 
 def test_top_of_more_nodes_than_have_a_score(bench):

@@ -141,8 +141,8 @@ def test_qwen2_whose_window_no_layer_has(binary, tmp_path):
 @pytest.mark.parametrize(
     ("block", "words"),
     [
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ["quantised by bitsandbytes"]),
-        ({"quant_method": "gptq", "bits": 4}, ["quantised by gptq", "dequantize()"]),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ["quantised by bitsandbytes", "call dequantize()"]),
+        ({"quant_method": "gptq", "bits": 4}, ["quantised by gptq", "take the model that it was made from"]),
     ],
 )
 def test_quantised_weights_are_named(block, words, bench):

@@ -114,6 +114,50 @@ def test_the_file_alone(bench):
     )
 
 
+def test_a_missing_model_hides_no_missing_pairs(bench):
+    """Who starts has both wrong at once."""
+    bench.settings["model"]["path"] = "nowhere"
+    bench.settings["pairs"]["file"] = "nothing.jsonl"
+    done = validate(bench)
+    assert done.returncode == 2
+    assert "nowhere: no such folder" in done.stderr and "nothing.jsonl" in done.stderr
+
+
+def test_memory_that_is_too_small(bench):
+    """Said at once where it is known; else who knows it."""
+    bench.settings["model"]["device"] = "cpu"
+    bench.settings["memory"] = "1 MiB"
+    refused(bench, "memory")
+    bench.settings["memory"] = "8 GiB"
+    assert "whether memory" not in validate(bench).stdout
+    bench.settings["model"]["device"] = "auto"
+    assert "note: whether memory: 8 GiB is enough" in validate(bench).stdout
+
+
+def test_what_stands_before_prompts_and_who_puts_it_there(bench):
+    """The tokenizer's file, or the key; and where the key takes something away."""
+    (bench.model / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<|begin|>"}))
+    bench.settings["pairs"]["bos"] = "add"
+    assert "'<|begin|>' (0), which pairs.bos: add puts there" in validate(bench).stdout
+    file = bench.model / "tokenizer.json"
+    parts = json.loads(file.read_text())
+    begin = {"SpecialToken": {"id": "<|begin|>", "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    parts["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [begin, text],
+        "pair": [begin, text],
+        "special_tokens": {"<|begin|>": {"id": "<|begin|>", "ids": [0], "tokens": ["<|begin|>"]}},
+    }
+    file.write_text(json.dumps(parts))
+    assert "'<|begin|>' (0), which the tokenizer puts there" in validate(bench).stdout
+    bench.settings["pairs"]["bos"] = "omit"
+    done = validate(bench)
+    assert "no prompt begins with '<|begin|>' (0), which the tokenizer puts there: pairs.bos: omit" in done.stdout
+    schema = subprocess.run([bench.binary, "schema"], capture_output=True, text=True, check=True).stdout
+    assert "pairs.bos: file | add | omit; default file\n" in schema
+
+
 def test_several_mistakes_at_once(bench):
     """A model that is refused does not hide pairs that are unfit."""
     bench.edit_config(hidden_act="mish")
@@ -176,8 +220,8 @@ def test_a_name_of_the_hub(bench):
         ("model.dtype=fp32", ("did you mean 'float32'?",)),
         ("model.dtype=float", ("did you mean 'float32'?",)),
         ("model.dtype=bf16", ("did you mean 'bfloat16'?",)),
-        ("model.dtype=half", ("did you mean 'bfloat16'?",)),
-        ("model.dtype=fp16", ("did you mean 'bfloat16'?",)),
+        ("model.dtype=half", ("not 'half': float16 is not computed", "take bfloat16", "or float32")),
+        ("model.dtype=fp16", ("not 'fp16': float16 is not computed", "take bfloat16", "or float32")),
         ("metric=logit_diff", ("did you mean 'logit-difference'?",)),
         ("attribution.quadrature=gauss_legendre", ("did you mean 'gauss-legendre'?",)),
         ("pairs.answer=first_token", ("did you mean 'first-token'?",)),

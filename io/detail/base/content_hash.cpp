@@ -30,11 +30,6 @@ void ContentHash::add(std::string_view text) {
   XXH3_128bits_update(state_.get(), text.data(), text.size());
 }
 
-void ContentHash::add(const std::byte* data, std::size_t bytes) {
-  add(static_cast<std::int64_t>(bytes));
-  add_part(data, bytes);
-}
-
 void ContentHash::add_part(const std::byte* data, std::size_t bytes) { XXH3_128bits_update(state_.get(), data, bytes); }
 
 std::string ContentHash::hex() const {

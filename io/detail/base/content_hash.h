@@ -23,7 +23,6 @@ class ContentHash {
   void add(std::int64_t number);
   /// The length, then the bytes.
   void add(std::string_view text);
-  void add(const std::byte* data, std::size_t bytes);
   /// Some of the bytes, after a length that was added before them.
   void add_part(const std::byte* data, std::size_t bytes);
 

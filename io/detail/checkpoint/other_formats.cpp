@@ -24,7 +24,8 @@ struct OtherWeights {
 };
 
 constexpr std::string_view convert_bin =
-    "convert it: load the folder with transformers and call save_pretrained, which writes safetensors";
+    "convert it: load the folder with transformers and call save_pretrained into a new folder, which writes "
+    "safetensors; tokenizer.save_pretrained into the same folder, and give that";
 
 /// What people have when they have no model.safetensors, and the way out; the first row that fits a file counts.
 constexpr std::array<OtherWeights, 9> other_weights{{
@@ -35,8 +36,12 @@ constexpr std::array<OtherWeights, 9> other_weights{{
     {"", ".bin.index.json", convert_bin},
     {"", ".pt", "convert it: load it with torch and write the state_dict with the safetensors package"},
     {"", ".pth", "convert it: load it with torch and write the state_dict with the safetensors package"},
-    {"", ".h5", "convert it: load the folder with transformers (from_tf=True) and call save_pretrained"},
-    {"", ".msgpack", "convert it: load the folder with transformers (from_flax=True) and call save_pretrained"},
+    {"", ".h5",
+     "convert it: load the folder with transformers 4 (from_tf=True), and save_pretrained the model and its tokenizer "
+     "into a new folder"},
+    {"", ".msgpack",
+     "convert it: load the folder with transformers 4 (from_flax=True), and save_pretrained the model and its "
+     "tokenizer into a new folder"},
 }};
 
 std::set<std::string> names_in(const fs::path& folder) {
@@ -81,7 +86,7 @@ std::string about_adapter(const fs::path& folder) {
   const std::string base = base_model_of(folder / "adapter_config.json");
   return fmt::format(
       "holds an adapter{}, which is no model by itself; load it with PEFT on its model, call merge_and_unload and "
-      "save_pretrained into a new folder, and give that",
+      "save_pretrained into a new folder, tokenizer.save_pretrained into the same one, and give that",
       base.empty() ? "" : fmt::format(" of the model {}", base));
 }
 

@@ -10,7 +10,8 @@ namespace {
 
 std::string default_text(const Key& key) {
   if (key.presence == Key::Presence::required) return "required";
-  return key.fallback.empty() ? "no default" : "default " + key.fallback;
+  const std::string& shown = key.fallback.empty() ? key.implied : key.fallback;
+  return shown.empty() ? "no default" : "default " + shown;
 }
 
 }  // namespace

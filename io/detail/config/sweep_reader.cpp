@@ -129,8 +129,9 @@ void SweepReader::require_equal_lengths() {
     const Axis& first = sweep_.zip.front();
     if (axis.points.size() == first.points.size() || source_.layer.refused.contains(axis.path)) continue;
     return source_.refuse(join_path(std::string(kSweep), "zip"), sweep_.zip_place,
-                          "sweep.zip: " + axis.path + " has " + std::to_string(axis.points.size()) + " values and " +
-                              first.path + " has " + std::to_string(first.points.size()) +
+                          "sweep.zip: " + axis.path + " has " + std::to_string(axis.points.size()) +
+                              (axis.points.size() == 1 ? " value and " : " values and ") + first.path + " has " +
+                              std::to_string(first.points.size()) +
                               " (they go together, value by value); make the lists equally long, or move one to grid");
   }
 }

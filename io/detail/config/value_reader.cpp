@@ -56,6 +56,9 @@ class ValueReader {
 
   /// Of many words a reader looks for the nearest ones alone.
   std::nullopt_t refuse_word(const Subject& subject, const Key& key, const YamlNode& node) {
+    for (const Unavailable& known : key.unavailable) {
+      if (known.word == node.text) return refuse(subject, key, node, ": " + known.reason);
+    }
     constexpr std::size_t few = 8;
     const std::string guess = did_you_mean(node.text, key.choices, key.synonyms);
     if (guess.empty() || key.choices.size() <= few) return refuse(subject, key, node, guess);

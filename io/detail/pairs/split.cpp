@@ -14,6 +14,7 @@
 #include "common/errors.h"
 #include "common/seeded.h"
 #include "common/text.h"
+#include "io/detail/pairs/length_choice.h"
 #include "io/detail/pairs/partners.h"
 
 namespace tributary::detail::pairs {
@@ -79,10 +80,15 @@ void split_backwards(const std::vector<Pairs>& groups, Sieve& sieve, Split& spli
 std::optional<TokenPair> Sieve::pass(const PromptPair& text) {
   met_.push_back(text);
   Judgement judgement = judge_.judge(text);
-  if (judgement.reason.empty()) ++by_length_[judgement.pair.length()];
   if (judgement.reason.empty() && options_.one_length) {
-    if (!length_) length_ = judgement.pair.length();
-    judgement.reason = length_reason(judgement.pair, *length_);
+    const std::int64_t length = judgement.pair.length();
+    ++lengths_.pairs[length];
+    if (lengths_.taken == 0) {
+      lengths_.taken = length;
+      lengths_.file = text.file;
+      lengths_.line = text.line;
+    }
+    judgement.reason = length_reason(judgement.pair, lengths_.taken);
   }
   if (judgement.reason.empty()) return std::move(judgement.pair);
   unfit_.push_back({text, std::move(judgement.reason), judgement.unequal_lengths});
@@ -142,24 +148,6 @@ std::vector<Problem> Sieve::reasons(std::size_t most, const std::string& before,
   return problems;
 }
 
-std::string Sieve::other_lengths() const {
-  if (!options_.one_length || by_length_.size() < 2) return {};
-  std::vector<std::string> lengths;
-  auto most = by_length_.begin();
-  for (auto length = by_length_.begin(); length != by_length_.end(); ++length) {
-    lengths.push_back(fmt::format("{} of {}", length->second, length->first));
-    if (length->second > most->second) most = length;
-  }
-  const std::string chosen = options_.length ? "that of pairs.length" : "that of the first one that fits";
-  const std::string other =
-      most->first == *length_ ? "" : fmt::format("pairs.length: {} takes most of them, ", most->first);
-  return fmt::format(
-      "with positions: keep all pairs have one token length, here {} ({}); by themselves there are {} tokens: "
-      "{}positions: "
-      "sum takes all",
-      *length_, chosen, join(lengths), other);
-}
-
 void Sieve::refuse_unfit(Files files) const {
   if (unfit_.empty()) return;
   constexpr std::size_t most = 49;
@@ -168,7 +156,9 @@ void Sieve::refuse_unfit(Files files) const {
       {"", fmt::format("{} of {} pairs cannot be used; mend them, or set pairs.unfit: skip to leave them out and have "
                        "them counted",
                        unfit_.size(), all)}};
-  if (std::string lengths = other_lengths(); !lengths.empty()) problems.push_back({"", std::move(lengths)});
+  if (std::string lengths = choice_of_length(lengths_, options_); !lengths.empty()) {
+    problems.push_back({"", std::move(lengths)});
+  }
   for (Problem& problem : reasons(most, "", files)) problems.push_back(std::move(problem));
   throw UserError(std::move(problems));
 }
@@ -188,7 +178,9 @@ void Sieve::require_some(const Split& split, const Share& share, const std::file
   std::vector<Problem> problems = {
       {file.string(), fmt::format("{}, and {} ({} were skipped); {}add pairs, or mend the skipped ones", key, left,
                                   unfit_.size(), way_out)}};
-  if (std::string lengths = other_lengths(); !lengths.empty()) problems.push_back({"", std::move(lengths)});
+  if (std::string lengths = choice_of_length(lengths_, options_); !lengths.empty()) {
+    problems.push_back({"", std::move(lengths)});
+  }
   for (Problem& problem : reasons(shown, "skipped: ", files)) problems.push_back(std::move(problem));
   throw UserError(std::move(problems));
 }

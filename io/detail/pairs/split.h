@@ -39,7 +39,9 @@ class Sieve {
  public:
   /// Both must outlive it.
   Sieve(const PairOptions& options, const Tokenizer& tokenizer)
-      : options_(options), tokenizer_(tokenizer), judge_(options, tokenizer), length_(options.length) {}
+      : options_(options), tokenizer_(tokenizer), judge_(options, tokenizer) {
+    if (options.one_length) lengths_.taken = options.length.value_or(0);
+  }
 
   /// Under `refuse` every pair is judged, so that all unfit ones can be listed at once.
   [[nodiscard]] bool done_with(const Share& share) const { return share.full() && options_.unfit == Unfit::skip; }
@@ -48,6 +50,7 @@ class Sieve {
   /// Of one file those are put in its order.
   enum class Files { one, two };
   [[nodiscard]] std::vector<SkippedPair> unfit(Files files) const;
+  [[nodiscard]] const Lengths& lengths() const { return lengths_; }
   /// Throws UserError with every unfit pair, and a way out.
   void refuse_unfit(Files files) const;
   /// Throws UserError where a share that must hold pairs holds none: how many fit, and the first reasons of the others.
@@ -64,14 +67,11 @@ class Sieve {
   /// The first `most` reasons why pairs are unfit, each with the first pair that has it, how many more have, and a way
   /// out; and how many pairs have others.
   [[nodiscard]] std::vector<Problem> reasons(std::size_t most, const std::string& before, Files files) const;
-  /// "3 of the pairs that fit have 14 tokens, …": which lengths there are, where one was wanted; empty: one only.
-  [[nodiscard]] std::string other_lengths() const;
 
   const PairOptions& options_;
   const Tokenizer& tokenizer_;
   PairJudge judge_;
-  std::optional<std::int64_t> length_;
-  std::map<std::int64_t, std::int64_t> by_length_;  // pairs that are fit on their own, by their length
+  Lengths lengths_;
   Pairs met_;
   std::vector<Misfit> unfit_;
 };

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "common/errors.h"
 
 namespace tributary {
@@ -28,6 +30,19 @@ TEST(ScopedSignalHandler, KeepsTheFirstSignal) {
   const ScopedSignalHandler handler(flag);
   for (const int number : {SIGUSR1, SIGTERM, SIGTERM, SIGUSR1}) std::raise(number);
   EXPECT_EQ(flag.signal_number(), SIGUSR1);
+}
+
+TEST(StopFlag, TellsTheEndOfItsTimeFromASignal) {
+  StopFlag flag;
+  EXPECT_FALSE(flag.out_of_time());
+  flag.set_deadline(std::chrono::hours(1));
+  flag.request();
+  EXPECT_TRUE(flag.requested());
+  EXPECT_FALSE(flag.out_of_time());
+  flag.set_deadline(std::chrono::nanoseconds(0));
+  EXPECT_TRUE(flag.out_of_time());
+  flag.request(SIGTERM);
+  EXPECT_FALSE(flag.out_of_time());
 }
 
 TEST(ScopedSignalHandler, RestoresWhatWasThere) {

@@ -49,7 +49,7 @@ TEST_F(ProgressDisplayTest, WritesPlainLinesNowAndThen) {
   EXPECT_EQ(out_.str(), "");
   run(display, 0.25, 0.125, 10);
   EXPECT_EQ(lines(), 1);
-  EXPECT_THAT(out_.str(), StartsWith("attribution 20/1000 2% · 10 units/s · 1 min 38 s left\n"));
+  EXPECT_THAT(out_.str(), StartsWith("attribution 20/1000 2% · 10 units/s · 1 min 38 s left · 2 s so far\n"));
   run(display, 20, 0.125, 10);
   EXPECT_EQ(lines(), 5);
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
@@ -74,7 +74,8 @@ TEST_F(ProgressDisplayTest, RedrawsABarAndWipesIt) {
     EXPECT_LE(redraws, 102);
     EXPECT_GE(redraws, 90);
     EXPECT_EQ(lines(), 0);
-    EXPECT_THAT(text, HasSubstr("attribution [#############...........] 550/1000 55% · 50 units/s · 9 s left"));
+    EXPECT_THAT(text,
+                HasSubstr("attribution [#############...........] 550/1000 55% · 50 units/s · 9 s left · 11 s so far"));
   }
   EXPECT_THAT(out_.str(), EndsWith("\r\x1b[K"));
 }
@@ -106,6 +107,20 @@ TEST_F(ProgressDisplayTest, StartsAfreshWithAnotherStage) {
   now_ += 0.2;
   display.update(state_);
   EXPECT_EQ(lines(), before + 1);
+}
+
+TEST_F(ProgressDisplayTest, SaysNoPaceBeforeAUnitIsFinished) {
+  ProgressDisplay display(out_, ProgressStyle::Lines, clock_);
+  state_.total = 8;
+  state_.cost_total = 8;
+  display.update(state_);
+  for (now_ = 1; now_ < 100; ++now_) display.update(state_);
+  EXPECT_THAT(out_.str(), HasSubstr("attribution 0/8 0% · 57 s so far\n"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("left")));
+  state_.done = 2;  // two workers, a unit every 100 s each
+  state_.cost_done = 2;
+  for (; now_ < 130; ++now_) display.update(state_);
+  EXPECT_THAT(out_.str(), HasSubstr("attribution 2/8 25% · 0.02 units/s · 5 min 00 s left · 2 min 02 s so far\n"));
 }
 
 TEST_F(ProgressDisplayTest, SaysNothingWhenSilent) {

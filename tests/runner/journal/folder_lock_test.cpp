@@ -112,7 +112,9 @@ class AnotherMachine {
  public:
   explicit AnotherMachine(const std::filesystem::path& folder) : file_(folder / "lock.heartbeat") { beat(); }
   void beat() {
-    std::ofstream(file_) << "host far-away, process 1, since then\nanother boot\n1 1\n" << ++beats_ << '\n';
+    if (!std::filesystem::exists(file_)) std::ofstream{file_};
+    std::fstream file(file_);  // written over, so that nobody reads it empty
+    file << "host far-away, process 1, since then\nanother boot\n1 1\n" << ++beats_ << '\n';
   }
   void age(std::chrono::seconds by) const {
     std::filesystem::last_write_time(file_, std::filesystem::last_write_time(file_) - by);

@@ -8,7 +8,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <numeric>
 
 #include "common/errors.h"
 #include "common/text.h"
@@ -21,6 +23,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Report : public TemporaryFolder {
  protected:
@@ -116,6 +119,42 @@ TEST_F(Report, ReadsPlacesAndTextsThatPointNowhere) {
     file.group_attributes["/provenance"]["seconds"] = std::string(seconds);
     EXPECT_TRUE(shown(file)) << seconds;
   }
+}
+
+TEST_F(Report, SaysWhyThereIsNoInterval) {
+  const auto notes_of = [](const ResultsFile& file) {
+    std::vector<RunResults> runs;
+    runs.push_back({".", file});
+    return join(report_document(Document::Kind::run, "title", runs, {}).notes, "\n");
+  };
+  const ResultsFile whole = synthetic_results();
+  EXPECT_THAT(notes_of(whole), Not(HasSubstr("no interval")));
+  EXPECT_THAT(summary_of(whole), Not(HasSubstr("no interval")));
+  ResultsFile file = whole;
+  for (const char* const end : {"low", "high"}) {
+    for (const char* const of : {"/circuit/faithfulness_", "/agreement/value_", "/steering/metric_"}) {
+      for (double& value : std::get<std::vector<double>>(dataset_at(file, std::string(of) + end).values)) {
+        value = std::nan("");
+      }
+    }
+  }
+  for (const char* const group : {"/circuit", "/agreement", "/steering"}) {
+    auto& rows = std::get<std::vector<std::int64_t>>(dataset_at(file, std::string(group) + "/pair").values);
+    std::iota(rows.begin(), rows.end(), 0);
+  }
+  auto& prompts = std::get<std::vector<std::string>>(dataset_at(file, "/pairs/clean_prefix").values);
+  std::size_t number = 0;
+  for (std::string& prompt : prompts) prompt = "prompt " + std::to_string(++number);
+  EXPECT_THAT(notes_of(file), AllOf(HasSubstr("no interval of faithfulness"), HasSubstr("F(M) − F(∅) within 0.05"),
+                                    HasSubstr("agreement.sample")));
+  EXPECT_THAT(summary_of(file), AllOf(HasSubstr("within 0.05 logits of 0"), Not(HasSubstr("nan to nan"))));
+  for (const char* const name : {"clean_prefix", "patch_prefix"}) {
+    for (auto& text : std::get<std::vector<std::string>>(dataset_at(file, std::string("/pairs/") + name).values)) {
+      text = "the same";
+    }
+  }
+  EXPECT_THAT(notes_of(file), AllOf(HasSubstr("completeness: "), HasSubstr("no interval of steering: "),
+                                    HasSubstr("no interval of some agreement"), Not(HasSubstr("F(∅)"))));
 }
 
 TEST_F(Report, ComparesOnlyRunsWithScoresOfOneShape) {

@@ -1,0 +1,150 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is computed of it: the method, its path and its rules, and what is kept.
+#include "runner/job/key_rows.h"
+
+#include "attribution/methods/table.h"
+
+namespace tributary {
+namespace {
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const RulePreset& preset : rule_presets()) names.push_back(preset.name);
+  return names;
+}
+
+}  // namespace
+
+std::vector<Key> attribution_keys() {
+  return {
+      {.path = "attribution.method",
+       .kind = Kind::text,
+       .meaning = "how neurons are scored",
+       .choices = method_names(),
+       .synonyms = method_synonyms(),
+       .presence = Key::Presence::required},
+      {.path = "attribution.quadrature",
+       .kind = Kind::text,
+       .meaning = "rule along the path; default: the method's own",
+       .choices = quadrature_names()},
+      {.path = "attribution.steps",
+       .kind = Kind::integer,
+       .meaning = "n: gradient evaluations at the rule's n points; for conductance, n intervals",
+       .least = 1,
+       .most = 100000},
+      {.path = "attribution.tolerance",
+       .kind = Kind::number,
+       .fallback = "0.01",
+       .meaning = "adaptive and pilot: largest |residual|, as a fraction of the effect",
+       .least = 1e-9,
+       .most = 1},
+      {.path = "attribution.max_points",
+       .kind = Kind::integer,
+       .fallback = "65",
+       .meaning = "adaptive: most evaluations a pair and layer; 2^k + 1",
+       .least = 3,
+       .most = 4097},
+      {.path = "attribution.pilot_pairs",
+       .kind = Kind::integer,
+       .fallback = "4",
+       .meaning = "pilot: training pairs on which the rules are tried, in float32",
+       .least = 1},
+      {.path = "attribution.rules",
+       .kind = Kind::text,
+       .meaning = "replacement rules by a preset's name, or one by one below",
+       .choices = preset_names()},
+      {.path = "attribution.rules.norm",
+       .kind = Kind::boolean,
+       .meaning = "the denominator of RMSNorm or LayerNorm is a constant"},
+      {.path = "attribution.rules.activation",
+       .kind = Kind::boolean,
+       .meaning = "the coefficient act(z)/z is a constant"},
+      {.path = "attribution.rules.half",
+       .kind = Kind::boolean,
+       .meaning = "each factor of a gated MLP's product receives half of the gradient"},
+      {.path = "attribution.rules.attention", .kind = Kind::boolean, .meaning = "the attention pattern is a constant"},
+      {.path = "attribution.rules.softcap",
+       .kind = Kind::boolean,
+       .meaning = "the coefficient cap(z)/z of a soft-cap is a constant; in no preset"},
+      {.path = "attribution.baseline",
+       .kind = Kind::text,
+       .meaning = "what the clean run is compared with: the counterfactual, zero, or a mean; default: the method's own",
+       .choices = {"pair", "zero", "mean"}},
+      {.path = "attribution.baseline_file",
+       .kind = Kind::path,
+       .meaning = "pairs whose counterfactual prompts the mean baseline is taken over; default: the training pairs"},
+      {.path = "attribution.direction",
+       .kind = Kind::text,
+       .fallback = "clean",
+       .meaning = "clean: gradients on the clean run; denoise: on the counterfactual one",
+       .choices = {"clean", "denoise"}},
+      {.path = "attribution.form",
+       .kind = Kind::text,
+       .meaning = "conductance: standard, or captum (left gradient × forward difference at the rule's own points)",
+       .choices = {"standard", "captum"}},
+      {.path = "attribution.aggregate",
+       .kind = Kind::text,
+       .fallback = "mean",
+       .meaning = "over training pairs: mean of signed scores, or of their absolute values",
+       .choices = {"mean", "mean-abs"}},
+      {.path = "attribution.inputs",
+       .kind = Kind::boolean,
+       .fallback = "false",
+       .meaning = "store input IG per token of each pair (methods on the embedding path)"},
+      {.path = "attribution.linearisation_gap",
+       .kind = Kind::text,
+       .fallback = "measure",
+       .meaning =
+           "methods without a residual: measure how far their layer sums are from the true effects (costs forward "
+           "passes), or skip",
+       .choices = {"measure", "skip"}},
+      {.path = "attribution.spread",
+       .kind = Kind::text,
+       .fallback = "measure",
+       .meaning =
+           "spread of each score over the training pairs, as its standard error and the share of pairs that have its "
+           "sign: measure (sums, messages and journal are three times as large), or skip",
+       .choices = {"measure", "skip"}},
+      {.path = "attribution.keep",
+       .kind = Kind::integer,
+       .fallback = "mean",
+       .meaning = "scores of single pairs to store beside the mean: of the K largest a pair, or full; the groups of "
+                  "`case` are "
+                  "compared by them",
+       .choices = {"mean", "full"},
+       .least = 1},
+      {.path = "attribution.audit",
+       .kind = Kind::integer,
+       .fallback = "0",
+       .meaning = "seeded training pairs to recompute with twice the points",
+       .least = 0},
+      {.path = "attribution.sample",
+       .kind = Kind::integer,
+       .fallback = "1000",
+       .meaning = "exact-patching: neurons to patch, seeded, spread over all layers",
+       .least = 1},
+      {.path = "attribution.seed",
+       .kind = Kind::integer,
+       .fallback = "0",
+       .meaning = "seed of random, of sampled neurons and of audited and pilot pairs",
+       .least = 0},
+      {.path = "positions",
+       .kind = Kind::text,
+       .fallback = "keep",
+       .meaning = "nodes are (layer, position, neuron), or summed over positions: (layer, neuron)",
+       .choices = {"keep", "sum"}},
+      {.path = "top",
+       .kind = Kind::integer,
+       .fallback = "50",
+       .meaning =
+           "the first nodes by |score| that tables list, with the tokens that their neurons promote and suppress and "
+           "their values on the training pairs",
+       .least = 1,
+       .most = 10000,
+       .effect = Effect::evaluation},
+  };
+}
+
+}  // namespace tributary
