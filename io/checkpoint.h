@@ -35,8 +35,27 @@ struct StoredTensor {
   std::string file;  //!< the file it lies in, for messages
 };
 
-/// A folder's config.json, without its weights. Throws UserError: no such folder, no config.json (both with what the
-/// path may have been meant as: a name on the Hugging Face Hub, the root of its cache), JSON broken.
+/// Where a model's files lie.
+struct ModelPlace {
+  std::filesystem::path folder;
+  std::string repository{};  //!< of the Hugging Face Hub ("org/name"), where the folder is a snapshot in its cache
+  std::string commit{};      //!< the snapshot's
+
+  friend bool operator==(const ModelPlace&, const ModelPlace&) = default;
+};
+
+/// "…/snapshots/1b2c (acme/tiny, commit 1b2c)", or the folder alone.
+std::string text_of(const ModelPlace& place);
+
+/// Finds a model on the local disk; nothing is downloaded. `given` is a folder, a repository's folder in the Hub's
+/// cache (models--org--name) or the name of a repository that is in that cache ($HF_HUB_CACHE, $HF_HOME/hub,
+/// $XDG_CACHE_HOME/huggingface/hub or ~/.cache/huggingface/hub). A folder of that name wins. `revision` is a branch, a
+/// tag or the beginning of a commit; empty: the branch main, or where the cache does not know it the newest snapshot.
+/// Throws UserError: the repository, or its revision, is not there (with where was looked and how to fetch it), a
+/// revision of what is no repository. Whether the folder holds a model, read_model_config and Checkpoint::open tell.
+ModelPlace find_model(const std::filesystem::path& given, const std::string& revision);
+
+/// A folder's config.json, without its weights. Throws UserError: no such folder, no config.json, JSON broken.
 nlohmann::json read_model_config(const std::filesystem::path& folder);
 
 /// Whether the folder has safetensors files, or what should be links to them.

@@ -50,6 +50,9 @@ struct Key {
   double most = std::numeric_limits<double>::infinity();
   Effect effect = Effect::numbers;
   enum class Presence { optional, required } presence = Presence::optional;
+  /// Of a path: where nothing is there and it reads like a repository of the Hugging Face Hub (org/name), what it says:
+  /// files alone, or that repository, and then the text stays as it is written.
+  enum class Names { files, repositories } names = Names::files;
 };
 
 using Value = std::variant<std::string, std::int64_t, double, bool, std::vector<std::int64_t>, std::vector<double>,
@@ -122,7 +125,8 @@ class Settings {
 ///   replaces what the file (or its grid) has below it, while `attribution.rules.norm=true` keeps the file's word and
 ///   adds to it. A file that needs both writes `attribution: {rules: relp, rules.norm: true}`; nowhere else may its
 ///   keys hold a dot.
-/// - Kind::path values are relative to the YAML file, on the command line to the current folder.
+/// - Kind::path values are relative to the YAML file, on the command line to the current folder. Names of repositories
+///   stay as they are (Key::Names).
 ///
 /// Throws UserError with all problems at once, the file's in file order as file:line:column, then those of the command
 /// line; each with the key's whole path, what is allowed, and the nearest known key or choice: YAML errors, unknown

@@ -184,7 +184,9 @@ int main(int argc, char** argv) {
                    "sweep: keys, types, defaults, meanings (as without it); results: datasets, axes, types, units")
       ->check(CLI::IsMember({"sweep", "results"}));
   CLI::App* inspect = app.add_subcommand("inspect", "describe a model folder");
-  inspect->add_option("model", line.inspect.model, "Hugging Face checkpoint folder")->required();
+  inspect->add_option("model", line.inspect.model, "Hugging Face checkpoint folder, or org/name in the Hub's cache")
+      ->required();
+  inspect->add_option("--revision", line.inspect.revision, "branch, tag or commit of it in the cache");
   inspect->add_option("--dtype", line.inspect.dtype, "float64, float32 or bfloat16")
       ->check(CLI::IsMember({"float64", "float32", "bfloat16"}));
   inspect->add_option("--prompt", line.inspect.prompt, "show its tokens and the most likely next ones");

@@ -25,13 +25,13 @@ namespace {
 
 constexpr std::int64_t shown_tokens = 5;
 
-void describe_model(const Architecture& a, const Checkpoint& checkpoint) {
+void describe_model(const ModelPlace& place, const Architecture& a, const Checkpoint& checkpoint) {
   std::cout << fmt::format(
       "{}\n  family      {}\n  layers      {}\n  d_model     {}\n  heads       {} ({} for keys and values) of {}\n  "
       "neurons     {} a layer, {} in all\n"
       "  vocabulary  {}\n  positions   {}\n  tensors     {}\n  hash        {}\n",
-      checkpoint.folder().string(), a.family, a.layers(), a.d_model, a.heads, a.kv_heads, a.d_head, a.neurons,
-      a.layers() * a.neurons, a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
+      text_of(place), a.family, a.layers(), a.d_model, a.heads, a.kv_heads, a.d_head, a.neurons, a.layers() * a.neurons,
+      a.vocabulary, a.max_positions, checkpoint.tensors().size(), checkpoint.hash());
 }
 
 std::string shown_token(const Tokenizer& tokenizer, std::int64_t id) {
@@ -48,14 +48,15 @@ void describe_tokenizer(const Tokenizer& tokenizer) {
 
 void inspect_command(const InspectArguments& arguments) {
   const at::NoGradGuard no_gradients;
-  const Checkpoint checkpoint = Checkpoint::open(arguments.model);
+  const ModelPlace place = find_model(arguments.model, arguments.revision);
+  const Checkpoint checkpoint = Checkpoint::open(place.folder);
   const auto model =
       load_transformer(checkpoint, dtype_named(arguments.dtype), at::Device(at::kCPU), Communicator(), warn_user);
-  describe_model(model->architecture(), checkpoint);
+  describe_model(place, model->architecture(), checkpoint);
   if (has_untied_head(checkpoint, model->architecture())) std::cout << "note: " << untied_head_note << '\n';
   // A folder without a tokenizer can be looked at, too.
-  if (arguments.prompt.empty() && !std::filesystem::exists(arguments.model / "tokenizer.json")) return;
-  const Tokenizer tokenizer = Tokenizer::of_model(arguments.model);
+  if (arguments.prompt.empty() && !std::filesystem::exists(place.folder / "tokenizer.json")) return;
+  const Tokenizer tokenizer = Tokenizer::of_model(place.folder);
   describe_tokenizer(tokenizer);
   if (arguments.prompt.empty()) return;
 

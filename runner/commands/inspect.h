@@ -10,7 +10,8 @@
 namespace tributary {
 
 struct InspectArguments {
-  std::filesystem::path model;
+  std::filesystem::path model;  //!< a folder or a repository in the Hub's cache (find_model)
+  std::string revision;         //!< of a repository; empty: not given
   std::string dtype = "float32";
   std::string prompt;  //!< empty: only describe the model
   std::filesystem::path

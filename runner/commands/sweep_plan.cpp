@@ -141,7 +141,11 @@ PlannedGroup SweepPlanner::plan(const std::vector<const Settings*>& candidates) 
   for (const Settings* one : candidates) {
     jobs.push_back(sketched(*one));
     group.runs.push_back(planned(*one, jobs.back()));
-    for (const std::string& note : notes_on(jobs.back(), *one)) {
+    std::vector<std::string> notes = notes_on(jobs.back(), *one);
+    if (const ModelPlace& place = jobs.back().config.model; !place.commit.empty()) {
+      notes.insert(notes.begin(), "the model is " + text_of(place));
+    }
+    for (const std::string& note : notes) {
       if (std::find(group.notes.begin(), group.notes.end(), note) == group.notes.end()) group.notes.push_back(note);
     }
   }

@@ -39,7 +39,7 @@ void Run::prepare(ModelShelf& shelf) {
   FoundResults found;
   agreed(comm_, [&] {
     if (comm_.rank() != 0) return;
-    shelf.model(job_.config.model).require_finite(*job_.exact);
+    shelf.model(job_.config.model.folder).require_finite(*job_.exact);
     const std::filesystem::path folder = sweep_.out() / folder_;
     found = look();
     if (found.what == What::these) return;

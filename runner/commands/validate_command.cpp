@@ -38,7 +38,7 @@ class Lines {
 
 std::string text_of_model(const Job& job) {
   const Architecture& a = job.architecture();
-  return fmt::format("{}: {}, {} layers of {} neurons", job.config.model.string(), a.family, a.layers(), a.neurons);
+  return fmt::format("{}: {}, {} layers of {} neurons", text_of(job.config.model), a.family, a.layers(), a.neurons);
 }
 
 std::string text_of_pairs(const Job& job) {
@@ -62,14 +62,15 @@ void check_run(const Settings& settings, SketchShelf& shelf, SweepProblems& prob
       return false;
     }
   };
-  const RunConfig config = run_config(settings);
+  RunConfig config = run_config(settings);
+  if (!check([&] { locate_model(config); })) return;
   Architecture architecture;
-  const bool described = check([&] { architecture = shelf.architecture(config.model); });
-  if (described) check([&] { shelf.require_weights(config.model); });
+  const bool described = check([&] { architecture = shelf.architecture(config.model.folder); });
+  if (described) check([&] { shelf.require_weights(config.model.folder); });
   // Where there is no config.json, that is the mistake: the folder is none of a model.
-  const bool is_model = described || std::filesystem::exists(config.model / "config.json");
-  if (is_model && check([&] { (void)shelf.tokenizer(config.model); })) {
-    check([&] { (void)shelf.pairs(config.model, pair_options_for(config, architecture)); });
+  const bool is_model = described || std::filesystem::exists(config.model.folder / "config.json");
+  if (is_model && check([&] { (void)shelf.tokenizer(config.model.folder); })) {
+    check([&] { (void)shelf.pairs(config.model.folder, pair_options_for(config, architecture)); });
   } else {  // as texts they can be read all the same
     for (const std::filesystem::path& file : {config.pairs.file, config.pairs.train_file, config.pairs.test_file}) {
       if (!file.empty()) check([&] { (void)read_pairs(file); });

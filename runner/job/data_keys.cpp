@@ -34,8 +34,18 @@ std::vector<Key> data_keys() {
        .presence = Key::Presence::required},
       {.path = "model.path",
        .kind = Kind::path,
-       .meaning = "Hugging Face checkpoint folder: config.json, safetensors, tokenizer.json",
-       .presence = Key::Presence::required},
+       .meaning =
+           "Hugging Face checkpoint folder: config.json, safetensors, tokenizer.json; or a repository's folder in the "
+           "Hub's cache (models--org--name), or its name (org/name) where that cache has it: nothing is downloaded",
+       .presence = Key::Presence::required,
+       .names = Key::Names::repositories},
+      {.path = "model.revision",
+       .kind = Kind::text,
+       .meaning =
+           "branch, tag or beginning of a commit of a repository in the Hub's cache; default: main, or the newest "
+           "snapshot where the cache does not know it",
+       // As a path it only says where the model lies: what it holds is in the identity.
+       .effect = Effect::speed},
       {.path = "model.dtype",
        .kind = Kind::text,
        .fallback = "float32",

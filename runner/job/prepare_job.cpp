@@ -32,7 +32,7 @@ void require_one_model(const Job& job, const Communicator& comm) {
                                   hashes.end()};
   comm.broadcast(mixed);
   if (mixed[0] == 0) return;
-  throw UserError(job.config.model.string(),
+  throw UserError(job.config.model.folder.string(),
                   "the ranks have read different models there (copies that differ between nodes, or a model that was "
                   "replaced at this moment); put one model there for all of them, and start again");
 }
@@ -51,12 +51,13 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   const Communicator& comm = shelf.comm();
   agreed(comm, [&] {
     job.config = run_config(settings);
+    locate_model(job.config);
     job.title = job.config.name + (settings.label().empty() ? "" : " (" + settings.label() + ")");
     job.resolved = settings.resolved();
     job.device = choose_device(job.config.device, comm.local_rank());
   });
   require_one_kind(job.device, comm);
-  LoadedModel& model = shelf.model(job.config.model);
+  LoadedModel& model = shelf.model(job.config.model.folder);
   agreed(comm, [&] { job.tokenizer = model.tokenizer().with_bos(job.config.pairs.bos); });
   job.measures = model.measures();
   const at::ScalarType type = dtype_named(job.config.dtype);

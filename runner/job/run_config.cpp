@@ -166,7 +166,8 @@ RunConfig run_config(const Settings& settings) {
   KeyChecks checks(settings);
   RunConfig run;
   run.name = settings.at<std::string>("name");
-  run.model = settings.at<std::filesystem::path>("model.path");
+  run.model.folder = settings.at<std::filesystem::path>("model.path");
+  run.revision = settings.get<std::string>("model.revision").value_or("");
   run.dtype = settings.at<std::string>("model.dtype");
   run.device = settings.at<std::string>("model.device");
   run.pairs = pair_options(settings);
@@ -245,5 +246,7 @@ RunConfig run_config(const Settings& settings) {
   checks.finish();
   return run;
 }
+
+void locate_model(RunConfig& run) { run.model = find_model(run.model.folder, run.revision); }
 
 }  // namespace tributary

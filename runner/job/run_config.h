@@ -13,6 +13,7 @@
 #include "attribution/circuit/ranking.h"
 #include "attribution/methods/attribute.h"
 #include "attribution/methods/table.h"
+#include "io/checkpoint.h"
 #include "io/config.h"
 #include "io/pairs.h"
 
@@ -45,7 +46,8 @@ struct SteeringConfig {
 /// One run, typed and checked.
 struct RunConfig {
   std::string name;
-  std::filesystem::path model;
+  ModelPlace model;      //!< as it is given, until locate_model has found it
+  std::string revision;  //!< of a repository; empty: not given
   std::string dtype;
   std::string device;
   PairOptions pairs;
@@ -82,5 +84,8 @@ inline std::int64_t sums_of(const RunConfig& run) { return run.spread == TaskOpt
 
 /// Throws UserError: parts that do not fit each other, each with its place in the file.
 RunConfig run_config(const Settings& settings);
+
+/// Finds the run's model on this machine's disk (find_model). Throws UserError.
+void locate_model(RunConfig& run);
 
 }  // namespace tributary

@@ -84,10 +84,11 @@ const std::shared_ptr<const Transformer>& SketchShelf::network(const std::filesy
 Job SketchShelf::job(const Settings& settings, const at::Device& device) {
   Job job;
   job.config = run_config(settings);
+  locate_model(job.config);
   job.title = job.config.name + (settings.label().empty() ? "" : " (" + settings.label() + ")");
   job.resolved = settings.resolved();
   job.device = device;
-  const std::filesystem::path& folder = job.config.model;
+  const std::filesystem::path& folder = job.config.model.folder;
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.stored_type = described(folder).stored;
   job.working = network(folder, type);

@@ -113,11 +113,12 @@ Provenance computing_facts(const Job& job, const Communicator& comm, const Compu
 }
 
 Provenance provenance_of(const Job& job, const RunFacts& facts, Provenance computing) {
+  const ModelPlace& place = job.config.model;
   Provenance all = {
       {"identity", job.identities.results},
       {"scores_identity", job.identities.scores},
       {"configuration", job.resolved},
-      {"model", job.config.model.filename().string()},
+      {"model", place.repository.empty() ? place.folder.filename().string() : place.repository},
       {"model_hash", job.model_hash},
       {"config_json", job.checkpoint->config().dump()},
       {"tokenizer_hash", job.tokenizer->file_hash()},
@@ -142,6 +143,7 @@ Provenance provenance_of(const Job& job, const RunFacts& facts, Provenance compu
       {"peak_bytes", static_cast<std::int64_t>(peak_resident_bytes())},
       {"runs_computed_together", static_cast<std::int64_t>(facts.shared_with)},
   };
+  if (!place.commit.empty()) all.emplace("model_revision", place.commit);
   all.merge(std::move(computing));
   return all;
 }

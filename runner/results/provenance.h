@@ -19,6 +19,9 @@ namespace tributary {
 inline constexpr const char* environment_variables[] = {"ATEN_CPU_CAPABILITY",
                                                         "CUDA_VISIBLE_DEVICES",
                                                         "DNNL_MAX_CPU_ISA",
+                                                        "HF_HOME",
+                                                        "HF_HUB_CACHE",
+                                                        "HUGGINGFACE_HUB_CACHE",
                                                         "MKL_CBWR",
                                                         "MKL_ENABLE_INSTRUCTIONS",
                                                         "MKL_NUM_THREADS",
@@ -30,7 +33,8 @@ inline constexpr const char* environment_variables[] = {"ATEN_CPU_CAPABILITY",
                                                         "SLURM_CPUS_ON_NODE",
                                                         "SLURM_RESTART_COUNT",
                                                         "SLURM_STEP_NUM_TASKS",
-                                                        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"};
+                                                        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+                                                        "XDG_CACHE_HOME"};
 
 /// How a process goes about computing.
 struct ComputingFacts {

@@ -99,7 +99,7 @@ inline Architecture tiny_architecture(Kind kind, std::size_t layers = 3) {
                           .dims = 4,
                           .scaling = RotaryScaling::yarn,
                           .factor = 4,
-                          .attention_factor = 1.2,
+                          .attention_factor = 0.9,
                           .original_positions = 8});
     for (std::size_t layer = 0; layer < layers; layer += 3) {  // no rotary, LayerNorm, plain MLP
       a.blocks[layer].attention.rotary.reset();

@@ -221,7 +221,7 @@ REFUSED = {
     "linear": {"rope_type": "linear"},
     "dynamic": {"rope_type": "dynamic"},
     "yarn": {"rope_type": "yarn", "original_max_position_embeddings": ORIGINAL},
-    "longrope": {"rope_type": "longrope", "short_factor": SHORT},
+    "longrope": {"rope_type": "longrope", "short_factor": SHORT + LONG},
     "llama3": {"rope_type": "llama3", "factor": 4.0, "high_freq_factor": 4.0},
 }
 

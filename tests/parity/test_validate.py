@@ -184,24 +184,6 @@ def test_two_models_of_one_sweep(bench, tiny_folder):
     assert done.returncode == 2 and "mish" in done.stderr and "(run path=other)" in done.stderr
 
 
-def test_a_name_of_the_hub(bench):
-    """A run is told the snapshot to give, and so is whoever validates."""
-    cache = bench.folder / "hub" / "models--acme--tiny"
-    snapshot = cache / "snapshots" / "1b"
-    snapshot.parent.mkdir(parents=True)
-    bench.model.rename(snapshot)
-    environment = {"HF_HUB_CACHE": str(bench.folder / "hub")}
-    bench.settings["model"]["path"] = "acme/tiny"
-    done = validate(bench, environment=environment)
-    assert done.returncode == 2
-    assert f"give {snapshot}" in done.stderr
-    bench.settings["model"]["path"] = str(cache)
-    done = validate(bench, environment=environment)
-    assert done.returncode == 2 and f"give {snapshot}" in done.stderr
-    bench.settings["model"]["path"] = str(snapshot)
-    assert validate(bench).returncode == 0
-
-
 @pytest.mark.parametrize(
     ("override", "words"),
     [

@@ -7,6 +7,7 @@
 
 #include "common/text.h"
 #include "io/detail/base/file_path.h"
+#include "io/detail/base/repository_name.h"
 #include "io/detail/config/value_reader.h"
 #include "io/detail/config/yaml_text.h"
 
@@ -42,8 +43,12 @@ std::optional<Given> LayerSource::read_given(const Key& key, const YamlNode& nod
   }
   Given given{*value, where_(node.place), std::visit(LabelText{}, *value)};
   if (key.kind == Kind::path) {
-    given.value = absolute_path(folder_, std::get<std::string>(*value));
-    const std::filesystem::path whole(std::get<std::string>(given.value));
+    const auto& written = std::get<std::string>(*value);
+    const std::filesystem::path whole = absolute_path(folder_, written);
+    std::error_code ignored;
+    const bool repository = key.names == Key::Names::repositories && is_repository_name(written) &&
+                            !std::filesystem::exists(std::filesystem::symlink_status(whole, ignored));
+    given.value = repository ? written : whole.string();
     given.written = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
   }
   return given;
