@@ -243,7 +243,7 @@ std::vector<DeclaredToken> CompanionFiles::declared(const std::vector<DeclaredTo
 
 std::vector<AddedToken> CompanionFiles::tokens_to_add(const std::vector<DeclaredToken>& own,
                                                       const std::optional<std::string>& pad,
-                                                      const BpeModel& model) const {
+                                                      const Model& model) const {
   const Extras further = extras();
   std::vector<AddedToken> named;
   const auto name = [&](const std::optional<JsonView>& value) {

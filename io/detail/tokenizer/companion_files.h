@@ -13,7 +13,7 @@
 
 #include "io/detail/base/json_view.h"
 #include "io/detail/tokenizer/added_tokens.h"
-#include "io/detail/tokenizer/bpe.h"
+#include "io/detail/tokenizer/model.h"
 #include "io/tokenizer.h"
 
 namespace tributary::detail::tokenizer {
@@ -53,7 +53,7 @@ class CompanionFiles {
   /// pad: the token of tokenizer.json's padding. Throws UserError.
   [[nodiscard]] std::vector<AddedToken> tokens_to_add(const std::vector<DeclaredToken>& own,
                                                       const std::optional<std::string>& pad,
-                                                      const BpeModel& model) const;
+                                                      const Model& model) const;
 
  private:
   struct Extras;
