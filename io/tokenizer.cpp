@@ -19,6 +19,7 @@
 #include "io/detail/tokenizer/normalizer.h"
 #include "io/detail/tokenizer/post_processor.h"
 #include "io/detail/tokenizer/pretokenizer.h"
+#include "io/detail/tokenizer/tokenizer_classes.h"
 #include "io/detail/tokenizer/version_notes.h"
 
 namespace tributary {
@@ -45,6 +46,15 @@ std::optional<std::string> pad_token(const JsonView& description) {
   const auto padding = description.find("padding");
   const auto token = padding ? padding->find("pad_token") : std::nullopt;
   return token ? std::optional(token->text()) : std::nullopt;
+}
+
+/// What the folder names, or its class where the folder says nothing.
+std::optional<std::string> bos_of(const CompanionFiles& files, Words words, const AddedTokens& added) {
+  if (files.has("bos_token")) return files.content_of("bos_token");
+  for (const auto& [key, content] : detail::tokenizer::tokens_of_class(files.rebuilt_class(words))) {
+    if (key == "bos_token" && added.id_of(content)) return content;
+  }
+  return std::nullopt;
 }
 
 /// Tokens whose id is not the one that tokenizer.json gives.
@@ -82,19 +92,19 @@ struct Tokenizer::Impl {
         model(detail::tokenizer::read_model(description.at("model"), pretokenizer.alphabet())),
         normalizer(description.find("normalizer")),
         own(detail::tokenizer::read_added_tokens(description.find("added_tokens"))),
-        further(files.tokens_to_add(own, pad_token(description), *model)),
+        further(files.tokens_to_add(own, pad_token(description), *model, pretokenizer.alphabet())),
         added_tokens(all_tokens(own, further), *model, normalizer,
                      files.flag("split_special_tokens").value_or(false) ? FindSpecial::no : FindSpecial::yes),
         decoder(description.find("decoder"), pretokenizer.alphabet()),
         post_processor(detail::tokenizer::read_post_processor(description.find("post_processor"))),
-        bos_token(files.content_of("bos_token")),
+        bos_token(bos_of(files, pretokenizer.alphabet(), added_tokens)),
         where(description.file()),
         file_hash(description.text_hash()),
         companion_files(files.files()) {
     std::vector<std::string> prefix;
     for (const std::int64_t id : post_processor.prefix) prefix.push_back(text_of(id));
     bos_note = detail::tokenizer::note_on_bos(files, prefix);
-    notes = detail::tokenizer::notes_on_pieces(files, description);
+    notes = detail::tokenizer::notes_on_pieces(files, description, pretokenizer.alphabet());
     for (std::string note : {note_on_further(own, further, added_tokens), note_on_own_ids(own, added_tokens)}) {
       if (!note.empty()) notes.push_back(std::move(note));
     }

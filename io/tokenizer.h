@@ -1,10 +1,10 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// A tokenizer.json: byte-level BPE (GPT-2, Llama 3, Qwen), SentencePiece's BPE (Llama 2, Mistral, Gemma) and Unigram, with
-// normaliser, pre-tokenisers, added and special tokens, post-processor, decoder. Gives the ids that the `tokenizers`
-// package gives; with the tokens that the files beside it name, those that transformers' AutoTokenizer gives where it
-// takes tokenizer.json as it is.
+// A tokenizer.json: byte-level BPE (GPT-2, Llama 3, Qwen), SentencePiece's BPE (Llama 2, Mistral, Gemma) and Unigram,
+// with normaliser, pre-tokenisers, added and special tokens, post-processor, decoder. Gives the ids that the
+// `tokenizers` package gives; with the tokens that the files beside it name, those that transformers' AutoTokenizer
+// gives where it takes tokenizer.json as it is.
 #pragma once
 
 #include <cstdint>

@@ -94,6 +94,8 @@ def trained(pre_tokenizer, size=3000, normalizer=None, alphabet=None):
 def add_tokens(config, tokens):
     """Appends added tokens; `tokens` maps contents to the options that are not false."""
     vocabulary = config["model"]["vocab"]
+    if isinstance(vocabulary, list):  # of tokens and scores
+        vocabulary = {token: i for i, (token, _) in enumerate(vocabulary)}
     next_id = len(vocabulary) + sum(token["content"] not in vocabulary for token in config["added_tokens"])
     for content, options in tokens.items():
         token = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)

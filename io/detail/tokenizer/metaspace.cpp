@@ -39,7 +39,9 @@ Metaspace::Metaspace(const JsonView& description) : replacement_(replacement_of(
   }
   if (!description.flag("add_prefix_space", true) && prepend_ != Prepend::never) {
     description.at("add_prefix_space")
-        .refuse("is false, but prepend_scheme is not 'never' (left out, it is 'always'); write \"prepend_scheme\": \"never\"");
+        .refuse(
+            "is false, but prepend_scheme is not 'never' (left out, it is 'always'); write \"prepend_scheme\": "
+            "\"never\"");
   }
   if (description.flag("split", true)) {
     rule_ = SplitRule{Pattern::from_text(replacement_, description.file()), SplitBehavior::merged_with_next,

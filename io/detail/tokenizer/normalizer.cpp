@@ -52,15 +52,20 @@ std::function<Normalized(const Normalized&)> unicode_form(const UnicodeForm& for
   const icu::Normalizer2* newest = icu::Normalizer2::getInstance(nullptr, form.icu_data, form.mode, status);
   check(status, "load its normalisation data");
   return [newest, characters = normalized_characters()](const Normalized& before) {
-    const std::string& text = before.text;
     const icu::FilteredNormalizer2 normalizer(*newest, *characters);
-    std::string normalized;
-    icu::StringByteSink<std::string> sink(&normalized, static_cast<std::int32_t>(text.size()));
-    UErrorCode outcome = U_ZERO_ERROR;
-    normalizer.normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<std::int32_t>(text.size())), sink, nullptr,
-                             outcome);
-    check(outcome, "normalise the text");
-    const std::size_t beginning = before.beginning == 0 ? 0 : first_length(normalized);
+    const auto normal = [&normalizer](std::string_view text) {
+      std::string normalized;
+      icu::StringByteSink<std::string> sink(&normalized, static_cast<std::int32_t>(text.size()));
+      UErrorCode outcome = U_ZERO_ERROR;
+      normalizer.normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<std::int32_t>(text.size())), sink, nullptr,
+                               outcome);
+      check(outcome, "normalise the text");
+      return normalized;
+    };
+    std::string normalized = normal(before.text);
+    const std::size_t alone = normal(std::string_view(before.text).substr(0, before.beginning)).size();
+    // What joins the beginning belongs to it.
+    const std::size_t beginning = before.beginning == 0 ? 0 : std::max(alone, first_length(normalized));
     return Normalized{std::move(normalized), beginning};
   };
 }

@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pre-tokeniser of a tokenizer.json: cuts text into the words that tokens never cross. Without one a text is one word,
-// which tokenizers made by SentencePiece rely on.
+// The pre-tokeniser of a tokenizer.json: cuts text into the words that tokens never cross. Without one a text is one
+// word, which tokenizers made by SentencePiece rely on.
 #pragma once
 
 #include <optional>

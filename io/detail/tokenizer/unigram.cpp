@@ -3,10 +3,15 @@
 #include "io/detail/tokenizer/unigram.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
 #include <utility>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "common/errors.h"
@@ -20,6 +25,32 @@ namespace {
 constexpr double kUnknownPenalty = 10.0;
 
 constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
+
+/// A score as the `tokenizers` package reads it: its digits as one integer, times or by a power of ten. That can be a
+/// neighbour of the nearest double, and which of two equally good ways a word takes hangs on it.
+double score_of(double nearest) {
+  std::array<char, 32> text{};  // "1.25e-03": the shortest digits that mean this double
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size() - 1, std::abs(nearest), std::chars_format::scientific).ptr;
+  std::string digits(text.data(), end);
+  const std::size_t e = digits.find('e');
+  if (e == std::string::npos) return nearest;
+  int exponent = std::atoi(digits.c_str() + e + 1);
+  digits.resize(e);
+  if (e > 1) {
+    digits.erase(1, 1);
+    exponent -= static_cast<int>(digits.size()) - 1;
+  }
+  const auto power_of_ten = [](int power) { return std::strtod(fmt::format("1e{}", power).c_str(), nullptr); };
+  auto score = static_cast<double>(std::stoull(digits));
+  if (exponent >= 0) {
+    score *= power_of_ten(exponent);
+  } else {
+    for (; exponent < -308; exponent += 308) score /= 1e308;
+    score /= power_of_ten(-exponent);
+  }
+  return std::copysign(score, nearest);
+}
 
 }  // namespace
 
@@ -51,7 +82,7 @@ void UnigramModel::read_vocabulary(const JsonView& vocabulary) {
     if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_number()) {
       entry.refuse("expected a token and its score, as in [\"the\", -3.2]; correct the file");
     }
-    tokens_.push_back({pair[0].get<std::string>(), pair[1].get<double>()});
+    tokens_.push_back({pair[0].get<std::string>(), score_of(pair[1].get<double>())});
     least = std::min(least, tokens_.back().score);
   }
   unknown_score_ = least - kUnknownPenalty;
@@ -85,9 +116,8 @@ std::vector<UnigramModel::Arrival> UnigramModel::best_arrivals(std::string_view 
       const auto byte_of = [this, length](std::uint32_t id) {
         return static_cast<unsigned char>(tokens_[id].text[length]);
       };
-      first = std::partition_point(first, last, [&](std::uint32_t id) {
-        return tokens_[id].text.size() <= length || byte_of(id) < byte;
-      });
+      first = std::partition_point(
+          first, last, [&](std::uint32_t id) { return tokens_[id].text.size() <= length || byte_of(id) < byte; });
       last = std::partition_point(first, last, [&](std::uint32_t id) { return byte_of(id) == byte; });
       if (first == last) break;
       if (tokens_[*first].text.size() != length + 1) continue;
@@ -142,8 +172,9 @@ void UnigramModel::append_ids(std::string_view word, std::vector<std::int64_t>& 
 }
 
 std::optional<std::int64_t> UnigramModel::id_of(std::string_view token) const {
-  const auto place = std::lower_bound(by_text_.begin(), by_text_.end(), token,
-                                      [this](std::uint32_t id, std::string_view text) { return tokens_[id].text < text; });
+  const auto place =
+      std::lower_bound(by_text_.begin(), by_text_.end(), token,
+                       [this](std::uint32_t id, std::string_view text) { return tokens_[id].text < text; });
   if (place == by_text_.end() || tokens_[*place].text != token) return std::nullopt;
   return *place;
 }
