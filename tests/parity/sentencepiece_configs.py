@@ -108,7 +108,9 @@ def gemma(base, pre_tokenizer=None):
     config["normalizer"] = SPACES
     config["pre_tokenizer"] = pre_tokenizer
     config["decoder"] = GEMMA_DECODER
-    add_tokens(config, {"\n\n": {}, "\n\n\n": {}, MARK * 2: {}, MARK * 3: {}, "<start_of_turn>": SPECIAL, "[@BOS@]": {}})
+    add_tokens(
+        config, {"\n\n": {}, "\n\n\n": {}, MARK * 2: {}, MARK * 3: {}, "<start_of_turn>": SPECIAL, "[@BOS@]": {}}
+    )
     config["post_processor"] = template(config, before=["<bos>"])
     return config
 
@@ -132,7 +134,9 @@ def trained_unigram(specials, first=(), size=1200):
     model = json.loads(tokenizer.to_str())["model"]
     scores = dict(map(tuple, model["vocab"]))
     # Few characters are kept alone, so that many are unknown.
-    known = [(token, score) for token, score in scores.items() if token != "<unk>" and (len(token) > 1 or token < "\u0100")]
+    known = [
+        (token, score) for token, score in scores.items() if token != "<unk>" and (len(token) > 1 or token < "\u0100")
+    ]
     vocabulary = [*((token, 0.0) for token in (*specials, *first)), (MARK, -5.0), *known]
     parts = {"unk_id": list(specials).index("<unk>"), "vocab": list(map(list, dict(vocabulary).items()))}
     return whole(model | parts | {"byte_fallback": bool(first)}, specials)
@@ -164,9 +168,13 @@ def all_configs():
         "mistral": mistral(llama),
         "gemma": gemma(google),
         "gemma3": gemma(google, SPLIT_AT_SPACES),
-        "metaspace-always": with_parts(llama, pre_tokenizer=metaspace("always", True), decoder=metaspace("always", True)),
+        "metaspace-always": with_parts(
+            llama, pre_tokenizer=metaspace("always", True), decoder=metaspace("always", True)
+        ),
         "metaspace-never": with_parts(
-            llama, pre_tokenizer=metaspace("never", True, add_prefix_space=False), decoder=sequence("decoders", STRIP, FUSE)
+            llama,
+            pre_tokenizer=metaspace("never", True, add_prefix_space=False),
+            decoder=sequence("decoders", STRIP, FUSE),
         ),
         "metaspace-first": with_parts(
             mistral(llama),
@@ -193,7 +201,9 @@ def all_configs():
             pre_tokenizer=sequence("pretokenizers", words, metaspace("always", True)),
             post_processor=template(t5, behind=["</s>"]),
         ),
-        "unigram-bytes": with_parts(by_bytes, normalizer=sequence("normalizers", PREPEND, SPACES), decoder=LLAMA_DECODER),
+        "unigram-bytes": with_parts(
+            by_bytes, normalizer=sequence("normalizers", PREPEND, SPACES), decoder=LLAMA_DECODER
+        ),
         "unigram-few-bytes": with_parts(
             trained_unigram(["<unk>", "<s>", "</s>"], first=BYTES[:0xD0]), pre_tokenizer=metaspace("first", False)
         ),

@@ -125,7 +125,9 @@ def test_varied_texts(file):
     compare(file, list(tokenizer_texts.varied(STRINGS, seed, special_texts(file))))
 
 
-@pytest.mark.parametrize("name", ["gpt2", "qwen2", "smollm2", "o200k", "nfkc", "punctuation-removed", "mistral", "unigram-words"])
+@pytest.mark.parametrize(
+    "name", ["gpt2", "qwen2", "smollm2", "o200k", "nfkc", "punctuation-removed", "mistral", "unigram-words"]
+)
 def test_every_code_point(name, files):
     compare(files[name], list(tokenizer_texts.every_code_point("a{0}1{0} {0}'{0}{0}\n{0}")))
 

@@ -8,7 +8,6 @@ as it stands, and a note says so.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,7 +113,9 @@ def test_ids(name, files, tmp_path):
     assert [home.note in note for note in notes] == [True]
     # The note names what differs, and nothing else does.
     for text, mine, other in zip(TEXTS, ids, expected, strict=True):
-        assert mine == other or text.startswith((" ", "\u2581")) or any(s in text for s in ("<s>", "</s>", "<unk>")), text
+        assert mine == other or text.startswith((" ", "\u2581")) or any(s in text for s in ("<s>", "</s>", "<unk>")), (
+            text
+        )
     assert ids != expected
 
 
@@ -161,3 +162,22 @@ def test_what_a_class_would_do_otherwise_is_said(files, tmp_path):
         content["model"] = files[file]["model"] | parts.get("model", {})
         notes = ours(write(tmp_path / str(i), content, home), [])[1]
         assert any("transformers 5 takes what its" in note for note in notes), parts
+
+
+def test_chat_prompts_get_the_templates_ids(files, tmp_path):
+    """A template that writes the BOS: with bos: omit ours are the ids that apply_chat_template gives."""
+    from transformers import AutoTokenizer
+
+    template = (
+        "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ m.role }}\n{{ m.content }}\n\n{% endfor %}"
+        "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+    )
+    folder = write(tmp_path / "gemma", files["gemma"], HOMES["gemma"], chat_template=template)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    messages = [{"role": "user", "content": "Is fire  hot?"}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    expected = tokenizer.apply_chat_template(messages, tokenize=True, add_generation_prompt=True)
+    omitted, twice = ask(folder, *({"text": text, "specials": True, "bos": key} for key in ("omit", "file")))
+    assert omitted == list(expected["input_ids"] if hasattr(expected, "keys") else expected)
+    assert twice == [2, *omitted]
+    assert omitted[:2] == [2, tokenizer.convert_tokens_to_ids("<start_of_turn>")]
