@@ -35,6 +35,7 @@ NAMES = [
     "added-tokens",
     "cl100k",
     "o200k",
+    "tekken",
     "deepseek3",
     "punctuation",
     "punctuation-removed",

@@ -28,6 +28,7 @@ O200K = (
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+TEKKEN = O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace(r"\p{N}{1,3}", r"\p{N}")
 DEEPSEEK3 = (
     r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
     r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -304,6 +305,7 @@ def all_configs():
         "added-tokens": strict_tokens(fresh()),
         "cl100k": other_splits(fresh(), split(CL100K), byte_level()),
         "o200k": other_splits(fresh(), split(O200K), byte_level(prefix=True)),
+        "tekken": other_splits(fresh(), split(TEKKEN), byte_level()),
         "deepseek3": other_splits(fresh(), split(r"\p{N}{1,3}"), split(CJK), split(DEEPSEEK3), byte_level()),
         "punctuation": punctuation(fresh()),
         "punctuation-removed": other_splits(fresh(), pre_tokenizers.Punctuation("removed"), byte_level(regex=True)),
