@@ -29,7 +29,6 @@ namespace {
 using detail::JsonView;
 using detail::tokenizer::AddedToken;
 using detail::tokenizer::AddedTokens;
-using detail::tokenizer::Begins;
 using detail::tokenizer::CompanionFiles;
 using detail::tokenizer::DeclaredToken;
 using detail::tokenizer::FindSpecial;
@@ -110,8 +109,11 @@ struct Tokenizer::Impl {
     }
   }
 
+  /// Where a piece stands in the whole text: behind an added token, or not.
+  enum class Place { beginning, behind };
+
   void append_raw(std::string_view text, std::vector<std::int64_t>& ids) const;
-  void append_piece(std::string_view text, Begins begins, std::vector<std::int64_t>& ids) const;
+  void append_piece(std::string_view text, Place place, std::vector<std::int64_t>& ids) const;
   [[nodiscard]] std::string text_of(std::int64_t id) const;
   [[nodiscard]] std::int64_t bos_id() const;
 
@@ -136,12 +138,12 @@ void Tokenizer::Impl::append_raw(std::string_view text, std::vector<std::int64_t
     if (piece.id) {
       ids.push_back(*piece.id);
     } else {
-      append_piece(piece.text, piece.text.data() == text.data() ? Begins::text : Begins::nothing, ids);
+      append_piece(piece.text, piece.text.data() == text.data() ? Place::beginning : Place::behind, ids);
     }
   }
 }
 
-void Tokenizer::Impl::append_piece(std::string_view text, Begins begins, std::vector<std::int64_t>& ids) const {
+void Tokenizer::Impl::append_piece(std::string_view text, Place place, std::vector<std::int64_t>& ids) const {
   const auto [normalized, beginning] = normalizer.normalize(text);
   for (const auto& piece : added_tokens.in_normalized_text().split(normalized)) {
     if (piece.id) {
@@ -149,8 +151,9 @@ void Tokenizer::Impl::append_piece(std::string_view text, Begins begins, std::ve
       continue;
     }
     const auto offset = static_cast<std::size_t>(piece.text.data() - normalized.data());
-    const Begins piece_begins = offset < beginning ? begins : Begins::nothing;
-    for (const std::string& word : pretokenizer.words(piece.text, piece_begins)) model->append_ids(word, ids);
+    const bool begins = place == Place::beginning && offset < beginning;
+    for (const std::string& word : pretokenizer.words(piece.text, begins ? beginning - offset : 0))
+      model->append_ids(word, ids);
   }
 }
 

@@ -139,7 +139,7 @@ TEST(RegexDialect, EscapedTextMatchesItselfOnly) {
 std::vector<std::string> words(const char* description, std::string_view text) {
   const JsonDocument document = parse_json({description, "file"});
   std::vector<std::string> bytes;
-  for (const std::string& word : PreTokenizer(JsonView(document)).words(text, Begins::text)) {
+  for (const std::string& word : PreTokenizer(JsonView(document)).words(text, 1)) {
     bytes.push_back(from_byte_level(word).value_or("not byte-level"));
   }
   return bytes;

@@ -115,6 +115,11 @@ TEST_F(SentencePieceTest, ATextWhoseBeginningIsTakenOutHasNone) {
   file["normalizer"] = json::parse(R"({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "x"},
     {"type": "NFC"}, {"type": "Replace", "pattern": {"String": "x"}, "content": ""}]})");
   EXPECT_THAT(ids(file, "hot"), ElementsAre(8));
+  // A space stands before every character, and the first two of " h o t" come from h.
+  file["normalizer"] = json::parse(R"({"type": "Replace", "pattern": {"Regex": ""}, "content": " "})");
+  file["pre_tokenizer"] = {{"type", "Sequence"},
+                           {"pretokenizers", {{{"type", "WhitespaceSplit"}}, file["pre_tokenizer"]}}};
+  EXPECT_THAT(ids(file, "hot"), ElementsAre(5, 2, 3, 4));
 }
 
 TEST_F(SentencePieceTest, TokensReadAsInsideAText) {

@@ -20,8 +20,8 @@ std::vector<Piece> pieces_of(const Piece& piece, const std::vector<std::string_v
   std::vector<Piece> pieces;
   pieces.reserve(views.size());
   for (const std::string_view view : views) {
-    const bool is_front = view.data() == piece.text.data();
-    pieces.push_back({std::string(view), is_front ? piece.begins : Begins::nothing});
+    const auto offset = static_cast<std::size_t>(view.data() - piece.text.data());
+    pieces.push_back({std::string(view), piece.beginning > offset ? piece.beginning - offset : 0});
   }
   return pieces;
 }
@@ -50,16 +50,21 @@ Metaspace::Metaspace(const JsonView& description) : replacement_(replacement_of(
 }
 
 std::vector<Piece> Metaspace::apply(const Piece& piece) const {
-  Piece visible{"", piece.begins};
-  for (const char c : piece.text) {
-    if (c == ' ') {
+  Piece visible{"", 0};
+  for (std::size_t at = 0; at < piece.text.size(); ++at) {
+    if (piece.text[at] == ' ') {
       visible.text += replacement_;
     } else {
-      visible.text += c;
+      visible.text += piece.text[at];
     }
+    if (at < piece.beginning) visible.beginning = visible.text.size();
   }
-  const bool prepends = prepend_ == Prepend::always || (prepend_ == Prepend::first && piece.begins == Begins::text);
-  if (prepends && !visible.text.starts_with(replacement_)) visible.text.insert(0, replacement_);
+  const bool begins = piece.beginning > 0;
+  const bool prepends = prepend_ == Prepend::always || (prepend_ == Prepend::first && begins);
+  if (prepends && !visible.text.starts_with(replacement_)) {
+    visible.text.insert(0, replacement_);
+    if (begins) visible.beginning += replacement_.size();
+  }
   if (!rule_) return {visible};
   return pieces_of(visible, rule_->pieces(visible.text));
 }

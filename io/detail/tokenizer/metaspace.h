@@ -5,6 +5,7 @@
 // before the text.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,13 +16,10 @@
 
 namespace tributary::detail::tokenizer {
 
-/// Whether a piece stands at the beginning of the whole text.
-enum class Begins { text, nothing };
-
 /// What pre-tokenisers cut further.
 struct Piece {
   std::string text;
-  Begins begins;
+  std::size_t beginning;  //!< so many bytes at its front come from the first character of the whole text; mostly 0
 };
 
 /// Views into the piece's text as pieces of their own.

@@ -99,15 +99,15 @@ std::vector<Piece> PreTokenizer::apply(const CharacterSplit& rule, const Piece& 
 
 std::vector<Piece> PreTokenizer::apply(const ByteLevel& step, const Piece& piece) {
   const bool needs_space = step.prefix == ByteLevel::Prefix::space && !piece.text.starts_with(' ');
-  const Piece prefixed{needs_space ? " " + piece.text : piece.text, piece.begins};
+  const Piece prefixed{needs_space ? " " + piece.text : piece.text, piece.beginning};
   std::vector<Piece> words = step.rule ? apply(*step.rule, prefixed) : std::vector{prefixed};
   for (Piece& word : words) word.text = to_byte_level(word.text);
   return words;
 }
 
-std::vector<std::string> PreTokenizer::words(std::string_view text, Begins begins) const {
+std::vector<std::string> PreTokenizer::words(std::string_view text, std::size_t beginning) const {
   std::vector<Piece> pieces;
-  if (!text.empty()) pieces.push_back({std::string(text), begins});
+  if (!text.empty()) pieces.push_back({std::string(text), beginning});
   for (const Step& step : steps_) {
     std::vector<Piece> smaller;
     for (const Piece& piece : pieces) {

@@ -5,6 +5,7 @@
 // word, which tokenizers made by SentencePiece rely on.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,8 +29,9 @@ class PreTokenizer {
   /// How the words are written: in bytes where a step is ByteLevel.
   [[nodiscard]] Words alphabet() const;
 
-  /// The words of valid UTF-8 text, in order. begins: the whole text, or what lies behind an added token.
-  [[nodiscard]] std::vector<std::string> words(std::string_view text, Begins begins) const;
+  /// The words of valid UTF-8 text, in order. beginning: so many bytes at its front come from the first character of
+  /// the whole text.
+  [[nodiscard]] std::vector<std::string> words(std::string_view text, std::size_t beginning) const;
 
  private:
   struct ByteLevel {
