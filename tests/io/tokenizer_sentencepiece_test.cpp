@@ -149,6 +149,14 @@ TEST_F(SentencePieceTest, UnigramTakesTheLikeliestCut) {
   EXPECT_THAT(ids(file, "ab"), ElementsAre(2, 3));
 }
 
+// The expected ids are those of the `tokenizers` package: with the nearest doubles the other order would win by one
+// unit in the last place.
+TEST_F(SentencePieceTest, ScoresAreReadAsTheTokenizersPackageReadsThem) {
+  const json file = sentencepiece_file(R"({"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0],
+    ["x", -7.6700166833688055], ["`", -10.739653914590754], ["``", -5.958361445538946]]})");
+  EXPECT_THAT(ids(file, "x```"), ElementsAre(1, 2, 3));
+}
+
 TEST_F(SentencePieceTest, UnigramTakesUnknownCharactersTogether) {
   EXPECT_THAT(ids(unigram(), "axyb"), ElementsAre(2, 1, 3));
   json file = unigram();
