@@ -13,12 +13,13 @@
 #include "common/text.h"
 #include "io/detail/base/json_view.h"
 #include "io/detail/tokenizer/added_tokens.h"
-#include "io/detail/tokenizer/bpe.h"
-#include "io/detail/tokenizer/byte_level.h"
 #include "io/detail/tokenizer/companion_files.h"
+#include "io/detail/tokenizer/decoder.h"
+#include "io/detail/tokenizer/model.h"
 #include "io/detail/tokenizer/normalizer.h"
 #include "io/detail/tokenizer/post_processor.h"
 #include "io/detail/tokenizer/pretokenizer.h"
+#include "io/detail/tokenizer/tokenizer_classes.h"
 #include "io/detail/tokenizer/version_notes.h"
 
 namespace tributary {
@@ -31,6 +32,7 @@ using detail::tokenizer::AddedTokens;
 using detail::tokenizer::CompanionFiles;
 using detail::tokenizer::DeclaredToken;
 using detail::tokenizer::FindSpecial;
+using detail::tokenizer::Words;
 
 std::vector<AddedToken> all_tokens(const std::vector<DeclaredToken>& own, std::vector<AddedToken> further) {
   std::vector<AddedToken> tokens;
@@ -43,6 +45,15 @@ std::optional<std::string> pad_token(const JsonView& description) {
   const auto padding = description.find("padding");
   const auto token = padding ? padding->find("pad_token") : std::nullopt;
   return token ? std::optional(token->text()) : std::nullopt;
+}
+
+/// What the folder names, or its class where the folder says nothing.
+std::optional<std::string> bos_of(const CompanionFiles& files, Words words, const AddedTokens& added) {
+  if (files.has("bos_token")) return files.content_of("bos_token");
+  for (const auto& [key, content] : detail::tokenizer::tokens_of_class(files.rebuilt_class(words))) {
+    if (key == "bos_token" && added.id_of(content)) return content;
+  }
+  return std::nullopt;
 }
 
 /// Tokens whose id is not the one that tokenizer.json gives.
@@ -76,38 +87,43 @@ std::string note_on_further(const std::vector<DeclaredToken>& own, const std::ve
 
 struct Tokenizer::Impl {
   Impl(const JsonView& description, const CompanionFiles& files)
-      : model(description.at("model")),
+      : pretokenizer(description.find("pre_tokenizer")),
+        model(detail::tokenizer::read_model(description.at("model"), pretokenizer.alphabet())),
         normalizer(description.find("normalizer")),
         own(detail::tokenizer::read_added_tokens(description.find("added_tokens"))),
-        further(files.tokens_to_add(own, pad_token(description), model)),
-        added_tokens(all_tokens(own, further), model, normalizer,
+        further(files.tokens_to_add(own, pad_token(description), *model, pretokenizer.alphabet())),
+        added_tokens(all_tokens(own, further), *model, normalizer,
                      files.flag("split_special_tokens").value_or(false) ? FindSpecial::no : FindSpecial::yes),
-        pretokenizer(description.at("pre_tokenizer")),
+        decoder(description.find("decoder"), pretokenizer.alphabet()),
         post_processor(detail::tokenizer::read_post_processor(description.find("post_processor"))),
-        bos_token(files.content_of("bos_token")),
+        bos_token(bos_of(files, pretokenizer.alphabet(), added_tokens)),
         where(description.file()),
         file_hash(description.text_hash()),
         companion_files(files.files()) {
     std::vector<std::string> prefix;
     for (const std::int64_t id : post_processor.prefix) prefix.push_back(text_of(id));
     bos_note = detail::tokenizer::note_on_bos(files, prefix);
-    notes = detail::tokenizer::notes_on_pieces(files, description);
+    notes = detail::tokenizer::notes_on_pieces(files, description, pretokenizer.alphabet());
     for (std::string note : {note_on_further(own, further, added_tokens), note_on_own_ids(own, added_tokens)}) {
       if (!note.empty()) notes.push_back(std::move(note));
     }
   }
 
+  /// Where a piece stands in the whole text: behind an added token, or not.
+  enum class Place { beginning, behind };
+
   void append_raw(std::string_view text, std::vector<std::int64_t>& ids) const;
-  void append_normalized(std::string_view text, std::vector<std::int64_t>& ids) const;
+  void append_piece(std::string_view text, Place place, std::vector<std::int64_t>& ids) const;
   [[nodiscard]] std::string text_of(std::int64_t id) const;
   [[nodiscard]] std::int64_t bos_id() const;
 
-  detail::tokenizer::BpeModel model;
+  detail::tokenizer::PreTokenizer pretokenizer;
+  std::unique_ptr<const detail::tokenizer::Model> model;
   detail::tokenizer::Normalizer normalizer;
   std::vector<DeclaredToken> own;   // of tokenizer.json
   std::vector<AddedToken> further;  // of the files beside it
   AddedTokens added_tokens;
-  detail::tokenizer::PreTokenizer pretokenizer;
+  detail::tokenizer::Decoder decoder;
   detail::tokenizer::PostProcessor post_processor;
   std::optional<std::string> bos_token;
   std::string where;
@@ -122,27 +138,32 @@ void Tokenizer::Impl::append_raw(std::string_view text, std::vector<std::int64_t
     if (piece.id) {
       ids.push_back(*piece.id);
     } else {
-      append_normalized(normalizer.normalize(piece.text), ids);
+      append_piece(piece.text, piece.text.data() == text.data() ? Place::beginning : Place::behind, ids);
     }
   }
 }
 
-void Tokenizer::Impl::append_normalized(std::string_view text, std::vector<std::int64_t>& ids) const {
-  for (const auto& piece : added_tokens.in_normalized_text().split(text)) {
+void Tokenizer::Impl::append_piece(std::string_view text, Place place, std::vector<std::int64_t>& ids) const {
+  const auto [normalized, beginning] = normalizer.normalize(text);
+  for (const auto& piece : added_tokens.in_normalized_text().split(normalized)) {
     if (piece.id) {
       ids.push_back(*piece.id);
-    } else {
-      for (const std::string& word : pretokenizer.words(piece.text)) model.append_ids(word, ids);
+      continue;
     }
+    const auto offset = static_cast<std::size_t>(piece.text.data() - normalized.data());
+    const bool begins = place == Place::beginning && offset < beginning;
+    for (const std::string& word : pretokenizer.words(piece.text, begins ? beginning - offset : 0))
+      model->append_ids(word, ids);
   }
 }
 
 std::string Tokenizer::Impl::text_of(std::int64_t id) const {
-  if (const auto content = added_tokens.content_of(id)) return std::string(*content);
-  const auto token = model.token_of(id);
-  if (!token) return "";
-  return detail::tokenizer::replace_invalid_utf8(
-      detail::tokenizer::from_byte_level(*token).value_or(std::string(*token)));
+  // The characters of an added token are never bytes.
+  if (const auto content = added_tokens.content_of(id)) {
+    return pretokenizer.alphabet() == Words::bytes ? std::string(*content) : decoder.text_of(*content);
+  }
+  const auto token = model->token_of(id);
+  return token ? decoder.text_of(*token) : "";
 }
 
 std::int64_t Tokenizer::Impl::bos_id() const {
@@ -203,6 +224,6 @@ const std::string& Tokenizer::file_hash() const { return impl_->file_hash; }
 
 const std::vector<TokenizerFile>& Tokenizer::companion_files() const { return impl_->companion_files; }
 
-std::int64_t Tokenizer::size() const { return impl_->model.size() + impl_->added_tokens.beyond_vocabulary(); }
+std::int64_t Tokenizer::size() const { return impl_->model->size() + impl_->added_tokens.beyond_vocabulary(); }
 
 }  // namespace tributary

@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Byte-level BPE as tokenizer.json describes it (GPT-2, Llama-3, Qwen2, SmolLM2): normaliser,
-// pre-tokenisers, merges, added and special tokens, post-processor. Gives the ids that the
+// A tokenizer.json: byte-level BPE (GPT-2, Llama 3, Qwen), SentencePiece's BPE (Llama 2, Mistral, Gemma) and Unigram,
+// with normaliser, pre-tokenisers, added and special tokens, post-processor, decoder. Gives the ids that the
 // `tokenizers` package gives; with the tokens that the files beside it name, those that transformers' AutoTokenizer
 // gives where it takes tokenizer.json as it is.
 #pragma once
@@ -31,8 +31,8 @@ struct TokenizerFile {
 /// Immutable after load; safe to use from several threads at once. Truncation and padding in the file are not applied.
 class Tokenizer {
  public:
-  /// Reads a tokenizer.json. Throws UserError: file missing, JSON broken (line, column), a model that is not BPE,
-  /// or a normaliser, pre-tokeniser or post-processor this program does not know (named, with the known ones).
+  /// Reads a tokenizer.json. Throws UserError: file missing, JSON broken (line, column), or a model,
+  /// normaliser, pre-tokeniser, post-processor or decoder this program does not know (named, with the known ones).
   static Tokenizer load(const std::filesystem::path& file);
 
   /// Reads the tokenizer.json of a model's folder, and of tokenizer_config.json, special_tokens_map.json,
@@ -47,11 +47,11 @@ class Tokenizer {
 
   /// Ids of valid UTF-8 `text` (else ContractViolation). Special-token text inside it is recognised, as the
   /// `tokenizers` package does. Throws UserError when a pattern of the file needs more work or memory than it may
-  /// take.
+  /// take, and for a character without a token where the file names no token for those (Unigram).
   [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text, SpecialTokens specials) const;
 
-  /// The text of one id: its bytes, with bytes that are not whole UTF-8 characters replaced by U+FFFD. Empty for an id
-  /// that stands for nothing (models pad their vocabulary).
+  /// The text of one id as it reads inside a text (" hot" of "Ġhot" and "▁hot"), with bytes that are not whole UTF-8
+  /// characters replaced by U+FFFD. Empty for an id that stands for nothing (models pad their vocabulary).
   [[nodiscard]] std::string text_of(std::int64_t id) const;
 
   /// Ids that are put before a single text (BOS), in order; often empty.

@@ -35,6 +35,34 @@ def split(regex: str, behavior: str = "Isolated") -> dict[str, object]:
     return {"type": "Split", "pattern": {"Regex": regex}, "behavior": behavior, "invert": False}
 
 
+def sentencepiece(**parts: object) -> bytes:
+    vocabulary = {
+        token: i for i, token in enumerate(["<unk>", "<s>", "\u2581", "t", "h", "e", "<0xC3>", "<0xBC>", "th", "the"])
+    }
+    merges = [["t", "h"], ["th", "e"]]
+    flags = {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True}
+    steps = [
+        {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+    ]
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    prepend = {"type": "Prepend", "prepend": "\u2581"}
+    return tokenizer(
+        **{
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": merges, **flags},
+            "normalizer": {"type": "Sequence", "normalizers": [prepend, spaces]},
+            "pre_tokenizer": None,
+            "decoder": {"type": "Sequence", "decoders": steps},
+            **parts,
+        }
+    )
+
+
+METASPACE = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}
+PIECES = [["<unk>", 0], ["\u2581", -3.5], ["a", -1.25], ["\u2581the", -2], ["<0xC3>", 0], ["<0xBC>", 0], ["aa", -1e-3]]
+
 BYTES_ALONE = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": False}
 BOS = {
     "id": 15,
@@ -109,6 +137,13 @@ SEEDS = {
                 "type": "Sequence",
                 "pretokenizers": [{"type": "Digits", "individual_digits": True}, {"type": "Punctuation"}, BYTES_ALONE],
             }
+        ),
+        sentencepiece(),
+        sentencepiece(normalizer=None, pre_tokenizer=METASPACE, decoder=METASPACE),
+        sentencepiece(
+            model={"type": "Unigram", "unk_id": 0, "vocab": PIECES, "byte_fallback": True},
+            normalizer={"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+            pre_tokenizer={"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, METASPACE]},
         ),
     ],
     "settings": [SETTINGS, GRID, GRID + b"\0attribution.steps=[1]\0sweep.grid.pairs.seed=[3, 4]\0pairs.file=/a #1/b"],

@@ -139,7 +139,7 @@ TEST(RegexDialect, EscapedTextMatchesItselfOnly) {
 std::vector<std::string> words(const char* description, std::string_view text) {
   const JsonDocument document = parse_json({description, "file"});
   std::vector<std::string> bytes;
-  for (const std::string& word : PreTokenizer(JsonView(document)).words(text)) {
+  for (const std::string& word : PreTokenizer(JsonView(document)).words(text, 1)) {
     bytes.push_back(from_byte_level(word).value_or("not byte-level"));
   }
   return bytes;
@@ -166,7 +166,7 @@ TEST(PreTokenizer, DigitsOneByOneOrTogether) {
 
 std::string normalized(const char* description, std::string_view text) {
   const JsonDocument document = parse_json({description, "file"});
-  return Normalizer(JsonView(document)).normalize(text);
+  return Normalizer(JsonView(document)).normalize(text).text;
 }
 
 TEST(Normalizer, UnicodeForms) {

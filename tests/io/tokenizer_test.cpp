@@ -270,8 +270,7 @@ TEST_F(TokenizerTest, RefusesByNameWhatItDoesNotKnow) {
     const char* value;
     const char* message;
   } cases[] = {
-      {"/model/type", R"("Unigram")", "model.type: the model 'Unigram'"},
-      {"/model/byte_fallback", "true", "model.byte_fallback"},
+      {"/model/type", R"("WordPiece")", "model.type: the model 'WordPiece'"},
       {"/model/dropout", "0.1", "model.dropout"},
       {"/model/end_of_word_suffix", R"("</w>")", "end_of_word_suffix"},
       {"/model/continuing_subword_prefix", R"("##")", "continuing_subword_prefix"},
@@ -283,9 +282,13 @@ TEST_F(TokenizerTest, RefusesByNameWhatItDoesNotKnow) {
       {"/model/merges/0", R"("o t h")", "model.merges[0]: a merge is"},
       {"/normalizer", R"({"type": "Lowercase"})", "'Lowercase' is not supported; this program knows NFC, NFD"},
       {"/normalizer", R"({"type": "NFKX"})", "did you mean 'NFKC'"},
-      {"/pre_tokenizer", R"({"type": "Metaspace"})", "'Metaspace' is not supported; this program knows ByteLevel"},
-      {"/pre_tokenizer", R"({"type": "Digits", "individual_digits": true})", "only byte-level BPE is supported"},
-      {"/pre_tokenizer", "null", "'pre_tokenizer' is missing"},
+      {"/normalizer", R"({"type": "Precompiled"})", "the normaliser 'Precompiled' is not supported"},
+      {"/pre_tokenizer", R"({"type": "CharDelimiterSplit"})",
+       "'CharDelimiterSplit' is not supported; this program knows ByteLevel"},
+      {"/pre_tokenizer", R"({"type": "Metaspace", "replacement": "__"})", "replacement: is not one character"},
+      {"/pre_tokenizer", R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})", "the scheme 'last'"},
+      {"/pre_tokenizer", R"({"type": "Metaspace", "replacement": "_", "add_prefix_space": false})",
+       "add_prefix_space: is false, but prepend_scheme is not 'never'"},
       {"/post_processor", R"({"type": "PairProcessing"})", "the post-processor 'PairProcessing'"},
       {"/post_processor", R"({"type": "BertProcessing", "cls": ["<s>"], "sep": ["</s>", 2]})", "a token and its id"},
       {"/post_processor", R"({"type": "TemplateProcessing", "special_tokens": {}, "single": []})", "exactly once"},

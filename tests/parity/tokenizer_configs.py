@@ -28,6 +28,7 @@ O200K = (
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+TEKKEN = O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace(r"\p{N}{1,3}", r"\p{N}")
 DEEPSEEK3 = (
     r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
     r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -94,6 +95,8 @@ def trained(pre_tokenizer, size=3000, normalizer=None, alphabet=None):
 def add_tokens(config, tokens):
     """Appends added tokens; `tokens` maps contents to the options that are not false."""
     vocabulary = config["model"]["vocab"]
+    if isinstance(vocabulary, list):  # of tokens and scores
+        vocabulary = {token: i for i, (token, _) in enumerate(vocabulary)}
     next_id = len(vocabulary) + sum(token["content"] not in vocabulary for token in config["added_tokens"])
     for content, options in tokens.items():
         token = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
@@ -302,6 +305,7 @@ def all_configs():
         "added-tokens": strict_tokens(fresh()),
         "cl100k": other_splits(fresh(), split(CL100K), byte_level()),
         "o200k": other_splits(fresh(), split(O200K), byte_level(prefix=True)),
+        "tekken": other_splits(fresh(), split(TEKKEN), byte_level()),
         "deepseek3": other_splits(fresh(), split(r"\p{N}{1,3}"), split(CJK), split(DEEPSEEK3), byte_level()),
         "punctuation": punctuation(fresh()),
         "punctuation-removed": other_splits(fresh(), pre_tokenizers.Punctuation("removed"), byte_level(regex=True)),

@@ -209,7 +209,7 @@ void PairJudge::refuse_doubled_bos(const PromptPair& text, const Ids& ids) const
   throw UserError(
       fmt::format("{}:{}", text.file, text.line),
       fmt::format("the prompt begins with {}, which the tokenizer adds anyway (the model would see it twice); take "
-                  "it out of the prompts of this file",
+                  "it out of the prompts of this file, or set pairs.bos: omit (chat templates write it themselves)",
                   in_quotes(tokenizer_.text_of(first))));
 }
 

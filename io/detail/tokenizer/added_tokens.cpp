@@ -112,7 +112,7 @@ std::vector<TextOrToken> TokenFinder::split(std::string_view text) const {
   return pieces;
 }
 
-AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const BpeModel& model, const Normalizer& normalizer,
+AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const Model& model, const Normalizer& normalizer,
                          FindSpecial special) {
   std::int64_t next_id = model.size();
   for (const AddedToken& token : tokens) {
@@ -134,7 +134,7 @@ AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const BpeModel& 
   for (const auto& [id, token] : tokens_) {
     contents_.emplace(id, token.content);
     TokenFinder& finder = token.normalized ? in_normalized_text_ : in_raw_text_;
-    finder.add(token.normalized ? normalizer.normalize(token.content) : token.content, token, id, special);
+    finder.add(token.normalized ? normalizer.normalize(token.content).text : token.content, token, id, special);
   }
 }
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "io/detail/base/json_view.h"
-#include "io/detail/tokenizer/bpe.h"
+#include "io/detail/tokenizer/model.h"
 #include "io/detail/tokenizer/normalizer.h"
 
 namespace tributary::detail::tokenizer {
@@ -82,7 +82,7 @@ class AddedTokens {
  public:
   /// Tokens in the order in which they are added. Each takes its id from the vocabulary, else the next free one,
   /// whatever a file says; of several descriptions of one token the last counts.
-  AddedTokens(const std::vector<AddedToken>& tokens, const BpeModel& model, const Normalizer& normalizer,
+  AddedTokens(const std::vector<AddedToken>& tokens, const Model& model, const Normalizer& normalizer,
               FindSpecial special);
 
   [[nodiscard]] const TokenFinder& in_raw_text() const { return in_raw_text_; }

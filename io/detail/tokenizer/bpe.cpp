@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "io/detail/base/utf8.h"
 #include "io/detail/tokenizer/byte_level.h"
+#include "io/detail/tokenizer/byte_tokens.h"
 
 namespace tributary::detail::tokenizer {
 namespace {
@@ -33,15 +35,11 @@ bool is_header(const nlohmann::json& merge) {
 }
 
 void refuse_unsupported_settings(const JsonView& description) {
-  if (const auto type = description.find("type"); type && type->text() != "BPE") {
-    type->refuse_unknown("model", type->text(), {"BPE"});
-  }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const auto affix = description.find(key);
-    if (affix && !affix->text().empty()) affix->refuse("is not supported; byte-level BPE does not use it");
-  }
-  if (description.flag("byte_fallback", false)) {
-    description.at("byte_fallback").refuse("is not supported; byte-level BPE does not use it");
+    if (affix && !affix->text().empty()) {
+      affix->refuse("is not supported; neither byte-level BPE nor SentencePiece's uses it");
+    }
   }
   const auto dropout = description.find("dropout");
   if (dropout && dropout->value() != 0.0) dropout->refuse("makes ids random; set it to null");
@@ -125,11 +123,16 @@ class BpeModel::Word {
   std::priority_queue<Candidate> candidates_;
 };
 
-BpeModel::BpeModel(const JsonView& description) {
+BpeModel::BpeModel(const JsonView& description, Words words) {
   refuse_unsupported_settings(description);
   read_vocabulary(description.at("vocab"));
   read_merges(description.at("merges").elements());
-  read_unknown(description);
+  if (description.flag("byte_fallback", false)) {
+    for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
+      byte_ids_[byte] = find_token(byte_token(static_cast<char>(byte)));
+    }
+  }
+  read_unknown(description, words);
   whole_words_first_ = description.flag("ignore_merges", false);
 }
 
@@ -147,17 +150,12 @@ void BpeModel::read_vocabulary(const JsonView& vocabulary) {
                         "' have the same id " + std::to_string(entry->second) + "; correct the file");
     }
   }
-  for (std::size_t byte = 0; byte < 256; ++byte) {
-    const char character = static_cast<char>(byte);
-    const auto entry = vocabulary_.find(to_byte_level({&character, 1}));
-    if (entry != vocabulary_.end()) byte_ids_[byte] = entry->second;
-  }
 }
 
 std::uint32_t BpeModel::id_in_merge(const JsonView& merge, const std::string& token) const {
-  const auto entry = vocabulary_.find(token);
-  if (entry == vocabulary_.end()) merge.refuse("the vocabulary has no token '" + token + "'; correct the file");
-  return entry->second;
+  const auto id = find_token(token);
+  if (!id) merge.refuse("the vocabulary has no token '" + token + "'; correct the file");
+  return *id;
 }
 
 void BpeModel::read_merges(const std::vector<JsonView>& merges) {
@@ -175,17 +173,27 @@ void BpeModel::read_merges(const std::vector<JsonView>& merges) {
   }
 }
 
-void BpeModel::read_unknown(const JsonView& description) {
+/// Whether no word can hold an unknown symbol.
+bool BpeModel::has_every_first_symbol(Words words) const {
+  const auto is_there = [](const auto& id) { return id.has_value(); };
+  if (std::all_of(byte_ids_.begin(), byte_ids_.end(), is_there)) return true;
+  if (words == Words::characters) return false;
+  for (int byte = 0; byte < 256; ++byte) {
+    const char character = static_cast<char>(byte);
+    if (!find_token(to_byte_level({&character, 1}))) return false;
+  }
+  return true;
+}
+
+void BpeModel::read_unknown(const JsonView& description, Words words) {
   const auto token = description.find("unk_token");
   if (!token) return;
-  const auto id = id_of(token->text());
-  if (!id) {
-    // GPT-2 names "" as its unknown token, which does no harm while every byte is a token.
-    if (std::all_of(byte_ids_.begin(), byte_ids_.end(), [](const auto& byte) { return byte.has_value(); })) return;
+  unknown_id_ = find_token(token->text());
+  unknown_ = description.flag("fuse_unk", false) ? Unknown::fused : Unknown::each;
+  // GPT-2 names "" as its unknown token, which does no harm where it is never needed.
+  if (!unknown_id_ && !has_every_first_symbol(words)) {
     token->refuse("the vocabulary has no token '" + token->text() + "'; correct the file");
   }
-  unknown_id_ = static_cast<std::uint32_t>(*id);
-  unknown_ = description.flag("fuse_unk", false) ? Unknown::fused : Unknown::each;
 }
 
 const BpeModel::Merge* BpeModel::find_merge(std::uint32_t left, std::uint32_t right) const {
@@ -193,11 +201,13 @@ const BpeModel::Merge* BpeModel::find_merge(std::uint32_t left, std::uint32_t ri
   return merge == merges_.end() ? nullptr : &merge->second;
 }
 
-std::optional<std::int64_t> BpeModel::id_of(std::string_view token) const {
+std::optional<std::uint32_t> BpeModel::find_token(std::string_view token) const {
   const auto entry = vocabulary_.find(token);
   if (entry == vocabulary_.end()) return std::nullopt;
   return entry->second;
 }
+
+std::optional<std::int64_t> BpeModel::id_of(std::string_view token) const { return find_token(token); }
 
 std::optional<std::string_view> BpeModel::token_of(std::int64_t id) const {
   const auto entry = tokens_.find(static_cast<std::uint32_t>(id));
@@ -205,22 +215,36 @@ std::optional<std::string_view> BpeModel::token_of(std::int64_t id) const {
   return entry->second;
 }
 
-/// A byte without a token of its own becomes the unknown token, or vanishes where there is none.
-std::vector<std::uint32_t> BpeModel::byte_ids_of(std::string_view word) const {
-  const auto bytes = from_byte_level(word);
-  TRIBUTARY_EXPECT(bytes.has_value(), "words are written in the byte-level alphabet");
+/// False, and nothing appended, where a byte has no token.
+bool BpeModel::append_bytes(std::string_view character, std::vector<std::uint32_t>& ids) const {
+  const auto id_of_byte = [this](char byte) { return byte_ids_[static_cast<unsigned char>(byte)]; };
+  if (!std::all_of(character.begin(), character.end(), id_of_byte)) return false;
+  for (const char byte : character) ids.push_back(*id_of_byte(byte));
+  return true;
+}
+
+/// A character without a token becomes its bytes' tokens, else the unknown token; it vanishes where there is none.
+std::vector<std::uint32_t> BpeModel::first_symbols(std::string_view word) const {
   std::vector<std::uint32_t> ids;
-  ids.reserve(bytes->size());
-  bool after_unknown = false;
-  for (const char byte : *bytes) {
-    const auto id = byte_ids_[static_cast<unsigned char>(byte)];
-    if (id) {
+  ids.reserve(word.size());
+  // As in the `tokenizers` package an unknown token waits for the next known character or the word's end: bytes that
+  // follow it come before it.
+  bool unknown_waits = false;
+  const auto put_unknown = [&] {
+    if (unknown_waits) ids.push_back(*unknown_id_);
+    unknown_waits = false;
+  };
+  for (std::size_t at = 0; at < word.size(); at += utf8_length(word[at])) {
+    const std::string_view character = word.substr(at, utf8_length(word[at]));
+    if (const auto id = find_token(character)) {
+      put_unknown();
       ids.push_back(*id);
-    } else if (unknown_id_ && !(after_unknown && unknown_ == Unknown::fused)) {
-      ids.push_back(*unknown_id_);
+    } else if (!append_bytes(character, ids) && unknown_id_) {
+      if (unknown_ == Unknown::each) put_unknown();
+      unknown_waits = true;
     }
-    after_unknown = !id;
   }
+  put_unknown();
   return ids;
 }
 
@@ -228,7 +252,7 @@ void BpeModel::append_ids(std::string_view word, std::vector<std::int64_t>& ids)
   if (whole_words_first_) {
     if (const auto id = id_of(word)) return ids.push_back(*id);
   }
-  Word symbols(*this, byte_ids_of(word));
+  Word symbols(*this, first_symbols(word));
   symbols.merge_all();
   symbols.append_to(ids);
 }

@@ -14,25 +14,19 @@
 #include <unordered_map>
 #include <vector>
 
-#include "io/detail/base/json_view.h"
+#include "io/detail/tokenizer/model.h"
 
 namespace tributary::detail::tokenizer {
 
-/// Immutable; may be used from several threads at once.
-class BpeModel {
+class BpeModel final : public Model {
  public:
-  /// Throws UserError for another kind of model, and for settings of BPE that are not supported.
-  explicit BpeModel(const JsonView& description);
-  BpeModel(const BpeModel&) = delete;
-  BpeModel& operator=(const BpeModel&) = delete;
+  /// Throws UserError for settings of BPE that are not supported.
+  BpeModel(const JsonView& description, Words words);
 
-  /// Appends the ids of one word in the byte-level alphabet.
-  void append_ids(std::string_view word, std::vector<std::int64_t>& ids) const;
-
-  [[nodiscard]] std::optional<std::int64_t> id_of(std::string_view token) const;
-  /// Nothing when the vocabulary has no such id.
-  [[nodiscard]] std::optional<std::string_view> token_of(std::int64_t id) const;
-  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(vocabulary_.size()); }
+  void append_ids(std::string_view word, std::vector<std::int64_t>& ids) const override;
+  [[nodiscard]] std::optional<std::int64_t> id_of(std::string_view token) const override;
+  [[nodiscard]] std::optional<std::string_view> token_of(std::int64_t id) const override;
+  [[nodiscard]] std::int64_t size() const override { return static_cast<std::int64_t>(vocabulary_.size()); }
 
  private:
   struct TextHash {
@@ -45,19 +39,22 @@ class BpeModel {
   };
   struct Candidate;
   class Word;
-  enum class Unknown { each, fused };  //!< whether each unknown byte gives a token, or a run of them gives one
+  enum class Unknown { each, fused };  //!< whether each unknown character gives a token, or a run of them gives one
 
   void read_vocabulary(const JsonView& vocabulary);
   void read_merges(const std::vector<JsonView>& merges);
-  void read_unknown(const JsonView& description);
+  void read_unknown(const JsonView& description, Words words);
   [[nodiscard]] std::uint32_t id_in_merge(const JsonView& merge, const std::string& token) const;
   [[nodiscard]] const Merge* find_merge(std::uint32_t left, std::uint32_t right) const;
-  [[nodiscard]] std::vector<std::uint32_t> byte_ids_of(std::string_view word) const;
+  [[nodiscard]] std::optional<std::uint32_t> find_token(std::string_view token) const;
+  [[nodiscard]] bool has_every_first_symbol(Words words) const;
+  [[nodiscard]] bool append_bytes(std::string_view character, std::vector<std::uint32_t>& ids) const;
+  [[nodiscard]] std::vector<std::uint32_t> first_symbols(std::string_view word) const;
 
   std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> vocabulary_;
   std::unordered_map<std::uint32_t, std::string_view> tokens_;  //!< they point into the keys of vocabulary_
   std::unordered_map<std::uint64_t, Merge> merges_;
-  std::array<std::optional<std::uint32_t>, 256> byte_ids_;
+  std::array<std::optional<std::uint32_t>, 256> byte_ids_;  //!< of "<0x00>" and so on; none without byte_fallback
   std::optional<std::uint32_t> unknown_id_;
   Unknown unknown_ = Unknown::each;
   bool whole_words_first_ = false;  //!< "ignore_merges": a word that is a token needs no merging

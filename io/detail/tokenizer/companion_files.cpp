@@ -11,6 +11,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
+#include "io/detail/tokenizer/tokenizer_classes.h"
 
 namespace tributary::detail::tokenizer {
 namespace {
@@ -27,10 +28,6 @@ constexpr const char* older_extra_key = "additional_special_tokens";
 /// Keys of the tokens with a role, in the order in which they are added.
 constexpr std::array<const char*, 7> named_keys = {"bos_token", "eos_token", "unk_token", "sep_token",
                                                    "pad_token", "cls_token", "mask_token"};
-
-/// Classes that name a token themselves where a folder does not.
-constexpr std::array<const char*, 2> naming_classes = {"GPT2Tokenizer", "Qwen2Tokenizer"};
-constexpr const char* their_token = "<|endoftext|>";
 
 JsonDocument empty_document() {
   JsonDocument document;
@@ -148,15 +145,11 @@ void CompanionFiles::refuse_other_tokenizers() const {
   }
 }
 
-bool CompanionFiles::has_decoder() const { return JsonView(config_).find(decoder_key).has_value(); }
-
-/// Whether the class that transformers takes names a token where the folder does not.
-bool CompanionFiles::names_itself() const {
-  if (model_type_ == "qwen2") return true;  // whatever class is declared
-  if (model_type_ == "mistral") return false;
-  if (tokenizer_class_.empty()) return model_type_ == "gpt2";
-  return std::find(naming_classes.begin(), naming_classes.end(), tokenizer_class_) != naming_classes.end();
+std::string CompanionFiles::rebuilt_class(Words words) const {
+  return tokenizer::rebuilt_class(model_type_, tokenizer_class_, words);
 }
+
+bool CompanionFiles::has_decoder() const { return JsonView(config_).find(decoder_key).has_value(); }
 
 /// With added_tokens_decoder transformers reads tokenizer_config.json alone.
 bool CompanionFiles::is_in_map(const std::string& key) const {
@@ -242,8 +235,8 @@ std::vector<DeclaredToken> CompanionFiles::declared(const std::vector<DeclaredTo
 }
 
 std::vector<AddedToken> CompanionFiles::tokens_to_add(const std::vector<DeclaredToken>& own,
-                                                      const std::optional<std::string>& pad,
-                                                      const BpeModel& model) const {
+                                                      const std::optional<std::string>& pad, const Model& model,
+                                                      Words words) const {
   const Extras further = extras();
   std::vector<AddedToken> named;
   const auto name = [&](const std::optional<JsonView>& value) {
@@ -255,8 +248,11 @@ std::vector<AddedToken> CompanionFiles::tokens_to_add(const std::vector<Declared
       named.push_back({.content = *pad, .special = true});
     }
   }
-  // A class's own token that the vocabulary lacks has no row in the model's embedding: it is left out.
-  if (names_itself() && model.id_of(their_token)) named.push_back({.content = their_token, .special = true});
+  for (const auto& [key, content] : tokens_of_class(rebuilt_class(words))) {
+    // One that the vocabulary lacks has no row in the model's embedding: it is left out.
+    const bool counts = key.empty() || !has(key);
+    if (counts && model.id_of(content)) named.push_back({.content = content, .special = true});
+  }
   for (const std::string& key : own_token_keys()) name(find(key));
 
   std::map<std::string, AddedToken> there;

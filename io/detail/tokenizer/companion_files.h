@@ -13,7 +13,7 @@
 
 #include "io/detail/base/json_view.h"
 #include "io/detail/tokenizer/added_tokens.h"
-#include "io/detail/tokenizer/bpe.h"
+#include "io/detail/tokenizer/model.h"
 #include "io/tokenizer.h"
 
 namespace tributary::detail::tokenizer {
@@ -43,6 +43,9 @@ class CompanionFiles {
   [[nodiscard]] const std::string& model_type() const { return model_type_; }
   /// The class that either config names, without "Fast" at its end; empty: none.
   [[nodiscard]] const std::string& tokenizer_class() const { return tokenizer_class_; }
+  /// The class that transformers 5 builds anew for this folder, whatever tokenizer.json says of cutting; empty: it
+  /// takes tokenizer.json as it is.
+  [[nodiscard]] std::string rebuilt_class(Words words) const;
   /// What a key such as bos_token names; nothing where it names no token.
   [[nodiscard]] std::optional<std::string> content_of(const std::string& key) const;
   /// A boolean of tokenizer_config.json; nothing where it is absent or null.
@@ -52,13 +55,12 @@ class CompanionFiles {
   /// where the file's own are not equal to them; then named ones (bos_token, …), and further special ones.
   /// pad: the token of tokenizer.json's padding. Throws UserError.
   [[nodiscard]] std::vector<AddedToken> tokens_to_add(const std::vector<DeclaredToken>& own,
-                                                      const std::optional<std::string>& pad,
-                                                      const BpeModel& model) const;
+                                                      const std::optional<std::string>& pad, const Model& model,
+                                                      Words words) const;
 
  private:
   struct Extras;
   [[nodiscard]] bool has_decoder() const;
-  [[nodiscard]] bool names_itself() const;
   [[nodiscard]] bool is_in_map(const std::string& key) const;
   /// The file that a key counts in.
   [[nodiscard]] const JsonDocument& source_of(const std::string& key) const {

@@ -6,9 +6,11 @@
 #include <unicode/normalizer2.h>
 #include <unicode/uniset.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "common/errors.h"
+#include "io/detail/base/utf8.h"
 #include "io/detail/tokenizer/split_rule.h"
 
 namespace tributary::detail::tokenizer {
@@ -43,29 +45,49 @@ std::shared_ptr<const icu::UnicodeSet> normalized_characters() {
   return characters;
 }
 
-std::function<std::string(std::string_view)> unicode_form(const UnicodeForm& form) {
+std::size_t first_length(std::string_view text) { return text.empty() ? 0 : utf8_length(text.front()); }
+
+std::function<Normalized(const Normalized&)> unicode_form(const UnicodeForm& form) {
   UErrorCode status = U_ZERO_ERROR;
   const icu::Normalizer2* newest = icu::Normalizer2::getInstance(nullptr, form.icu_data, form.mode, status);
   check(status, "load its normalisation data");
-  return [newest, characters = normalized_characters()](std::string_view text) {
+  return [newest, characters = normalized_characters()](const Normalized& before) {
     const icu::FilteredNormalizer2 normalizer(*newest, *characters);
-    std::string normalized;
-    icu::StringByteSink<std::string> sink(&normalized, static_cast<std::int32_t>(text.size()));
-    UErrorCode outcome = U_ZERO_ERROR;
-    normalizer.normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<std::int32_t>(text.size())), sink, nullptr,
-                             outcome);
-    check(outcome, "normalise the text");
-    return normalized;
+    const auto normal = [&normalizer](std::string_view text) {
+      std::string normalized;
+      icu::StringByteSink<std::string> sink(&normalized, static_cast<std::int32_t>(text.size()));
+      UErrorCode outcome = U_ZERO_ERROR;
+      normalizer.normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<std::int32_t>(text.size())), sink, nullptr,
+                               outcome);
+      check(outcome, "normalise the text");
+      return normalized;
+    };
+    std::string normalized = normal(before.text);
+    const std::size_t alone = normal(std::string_view(before.text).substr(0, before.beginning)).size();
+    // What joins the beginning belongs to it.
+    const std::size_t beginning = before.beginning == 0 ? 0 : std::max(alone, first_length(normalized));
+    return Normalized{std::move(normalized), beginning};
   };
 }
 
-std::string replace_matches(const Pattern& pattern, std::string_view text, const std::string& content) {
-  std::string replaced;
-  for (const Span& span : pattern.spans(text)) {
-    replaced +=
-        span.kind == Span::Kind::match ? std::string_view(content) : text.substr(span.begin, span.end - span.begin);
+/// Content counts for the last character that it replaces.
+Normalized replace_matches(const Pattern& pattern, const Normalized& before, const std::string& content) {
+  Normalized after{"", 0};
+  for (const Span& span : pattern.spans(before.text)) {
+    if (span.kind == Span::Kind::match) {
+      after.text += content;
+      if (span.end <= before.beginning) after.beginning = after.text.size();
+    } else {
+      after.text += before.text.substr(span.begin, span.end - span.begin);
+      if (span.begin < before.beginning) after.beginning += std::min(span.end, before.beginning) - span.begin;
+    }
   }
-  return replaced;
+  return after;
+}
+
+Normalized prepend(const std::string& prefix, const Normalized& before) {
+  if (before.text.empty()) return before;
+  return {prefix + before.text, before.beginning == 0 ? 0 : before.beginning + prefix.size()};
 }
 
 }  // namespace
@@ -82,19 +104,18 @@ void Normalizer::add_steps(const JsonView& description) {
   if (type == "Sequence") {
     for (const JsonView& step : description.at("normalizers").elements()) add_steps(step);
   } else if (type == "Prepend") {
-    steps_.emplace_back([prefix = description.at("prepend").text()](std::string_view text) {
-      return text.empty() ? std::string() : prefix + std::string(text);
-    });
+    steps_.emplace_back(
+        [prefix = description.at("prepend").text()](const Normalized& before) { return prepend(prefix, before); });
   } else if (type == "Replace") {
     steps_.emplace_back([pattern = pattern_of(description.at("pattern")), content = description.at("content").text()](
-                            std::string_view text) { return replace_matches(pattern, text, content); });
+                            const Normalized& before) { return replace_matches(pattern, before, content); });
   } else {
     description.refuse_unknown("normaliser", type, {"NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace", "Sequence"});
   }
 }
 
-std::string Normalizer::normalize(std::string_view text) const {
-  std::string normalized(text);
+Normalized Normalizer::normalize(std::string_view text) const {
+  Normalized normalized{std::string(text), first_length(text)};
   for (const Step& step : steps_) normalized = step(normalized);
   return normalized;
 }

@@ -4,6 +4,7 @@
 // The normaliser of a tokenizer.json: what happens to the text before it is split.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -14,6 +15,13 @@
 
 namespace tributary::detail::tokenizer {
 
+/// A text after normalisation. What comes from its first character, in bytes: Metaspace treats that as the beginning of
+/// the text, and nothing where it was taken out.
+struct Normalized {
+  std::string text;
+  std::size_t beginning;
+};
+
 /// Immutable; may be used from several threads at once.
 class Normalizer {
  public:
@@ -21,10 +29,10 @@ class Normalizer {
   explicit Normalizer(const std::optional<JsonView>& description);
 
   /// `text` must be valid UTF-8.
-  [[nodiscard]] std::string normalize(std::string_view text) const;
+  [[nodiscard]] Normalized normalize(std::string_view text) const;
 
  private:
-  using Step = std::function<std::string(std::string_view)>;
+  using Step = std::function<Normalized(const Normalized&)>;
 
   void add_steps(const JsonView& description);
 

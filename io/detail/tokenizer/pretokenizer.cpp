@@ -49,11 +49,14 @@ SplitRule digits_rule_of(const JsonView& description) {
 
 }  // namespace
 
-PreTokenizer::PreTokenizer(const JsonView& description) {
-  add_steps(description);
-  const bool is_byte_level = std::any_of(steps_.begin(), steps_.end(),
-                                         [](const Step& step) { return std::holds_alternative<ByteLevel>(step); });
-  if (!is_byte_level) description.refuse("no step is 'ByteLevel', but only byte-level BPE is supported");
+PreTokenizer::PreTokenizer(const std::optional<JsonView>& description) {
+  if (description) add_steps(*description);
+}
+
+Words PreTokenizer::alphabet() const {
+  const bool in_bytes = std::any_of(steps_.begin(), steps_.end(),
+                                    [](const Step& step) { return std::holds_alternative<ByteLevel>(step); });
+  return in_bytes ? Words::bytes : Words::characters;
 }
 
 void PreTokenizer::add_steps(const JsonView& description) {
@@ -73,42 +76,50 @@ void PreTokenizer::add_steps(const JsonView& description) {
     steps_.emplace_back(digits_rule_of(description));
   } else if (type == "Punctuation") {
     const auto behavior = description.find("behavior");
-    steps_.emplace_back(Punctuation{find_punctuation(), behavior ? behavior_of(*behavior) : SplitBehavior::isolated});
+    steps_.emplace_back(
+        CharacterSplit{find_punctuation(), behavior ? behavior_of(*behavior) : SplitBehavior::isolated});
+  } else if (type == "WhitespaceSplit") {
+    steps_.emplace_back(CharacterSplit{find_white_space(), SplitBehavior::removed});
+  } else if (type == "Metaspace") {
+    steps_.emplace_back(Metaspace(description));
   } else {
-    description.refuse_unknown("pre-tokeniser", type, {"ByteLevel", "Digits", "Punctuation", "Sequence", "Split"});
+    description.refuse_unknown(
+        "pre-tokeniser", type,
+        {"ByteLevel", "Digits", "Metaspace", "Punctuation", "Sequence", "Split", "WhitespaceSplit"});
   }
 }
 
-std::vector<std::string> PreTokenizer::apply(const SplitRule& rule, const std::string& piece) {
-  const std::vector<std::string_view> pieces = rule.pieces(piece);
-  return {pieces.begin(), pieces.end()};
+std::vector<Piece> PreTokenizer::apply(const SplitRule& rule, const Piece& piece) {
+  return pieces_of(piece, rule.pieces(piece.text));
 }
 
-std::vector<std::string> PreTokenizer::apply(const Punctuation& rule, const std::string& piece) {
-  const std::vector<std::string_view> pieces = pieces_of(piece, rule.find(piece), rule.behavior);
-  return {pieces.begin(), pieces.end()};
+std::vector<Piece> PreTokenizer::apply(const CharacterSplit& rule, const Piece& piece) {
+  return pieces_of(piece, pieces_of(piece.text, rule.find(piece.text), rule.behavior));
 }
 
-std::vector<std::string> PreTokenizer::apply(const ByteLevel& step, const std::string& piece) {
-  const bool needs_space = step.prefix == ByteLevel::Prefix::space && !piece.starts_with(' ');
-  const std::string prefixed = needs_space ? " " + piece : piece;
-  std::vector<std::string> words = step.rule ? apply(*step.rule, prefixed) : std::vector<std::string>{prefixed};
-  for (std::string& word : words) word = to_byte_level(word);
+std::vector<Piece> PreTokenizer::apply(const ByteLevel& step, const Piece& piece) {
+  const bool needs_space = step.prefix == ByteLevel::Prefix::space && !piece.text.starts_with(' ');
+  const Piece prefixed{needs_space ? " " + piece.text : piece.text, piece.beginning};
+  std::vector<Piece> words = step.rule ? apply(*step.rule, prefixed) : std::vector{prefixed};
+  for (Piece& word : words) word.text = to_byte_level(word.text);
   return words;
 }
 
-std::vector<std::string> PreTokenizer::words(std::string_view text) const {
-  std::vector<std::string> pieces;
-  if (!text.empty()) pieces.emplace_back(text);
+std::vector<std::string> PreTokenizer::words(std::string_view text, std::size_t beginning) const {
+  std::vector<Piece> pieces;
+  if (!text.empty()) pieces.push_back({std::string(text), beginning});
   for (const Step& step : steps_) {
-    std::vector<std::string> smaller;
-    for (const std::string& piece : pieces) {
+    std::vector<Piece> smaller;
+    for (const Piece& piece : pieces) {
       auto parts = std::visit([&piece](const auto& rule) { return apply(rule, piece); }, step);
       std::move(parts.begin(), parts.end(), std::back_inserter(smaller));
     }
     pieces = std::move(smaller);
   }
-  return pieces;
+  std::vector<std::string> words;
+  words.reserve(pieces.size());
+  for (Piece& piece : pieces) words.push_back(std::move(piece.text));
+  return words;
 }
 
 }  // namespace tributary::detail::tokenizer

@@ -1,9 +1,11 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pre-tokeniser of a byte-level tokenizer.json: cuts text into the words that merging never crosses.
+// The pre-tokeniser of a tokenizer.json: cuts text into the words that tokens never cross. Without one a text is one
+// word, which tokenizers made by SentencePiece rely on.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +13,8 @@
 #include <vector>
 
 #include "io/detail/base/json_view.h"
+#include "io/detail/tokenizer/metaspace.h"
+#include "io/detail/tokenizer/model.h"
 #include "io/detail/tokenizer/punctuation.h"
 #include "io/detail/tokenizer/split_rule.h"
 
@@ -19,11 +23,15 @@ namespace tributary::detail::tokenizer {
 /// Immutable; may be used from several threads at once.
 class PreTokenizer {
  public:
-  /// Throws UserError for a kind it does not know, and when no step is ByteLevel.
-  explicit PreTokenizer(const JsonView& description);
+  /// Without a description texts are not cut. Throws UserError for a kind it does not know.
+  explicit PreTokenizer(const std::optional<JsonView>& description);
 
-  /// The words of valid UTF-8 text, in order, in the byte-level alphabet.
-  [[nodiscard]] std::vector<std::string> words(std::string_view text) const;
+  /// How the words are written: in bytes where a step is ByteLevel.
+  [[nodiscard]] Words alphabet() const;
+
+  /// The words of valid UTF-8 text, in order. beginning: so many bytes at its front come from the first character of
+  /// the whole text.
+  [[nodiscard]] std::vector<std::string> words(std::string_view text, std::size_t beginning) const;
 
  private:
   struct ByteLevel {
@@ -31,15 +39,17 @@ class PreTokenizer {
     Prefix prefix;
     std::optional<SplitRule> rule;
   };
-  struct Punctuation {
+  /// Cuts at single characters: marks, white space.
+  struct CharacterSplit {
     FindSpans find;
     SplitBehavior behavior;
   };
-  using Step = std::variant<SplitRule, Punctuation, ByteLevel>;
+  using Step = std::variant<SplitRule, CharacterSplit, ByteLevel, Metaspace>;
 
-  static std::vector<std::string> apply(const SplitRule& rule, const std::string& piece);
-  static std::vector<std::string> apply(const Punctuation& rule, const std::string& piece);
-  static std::vector<std::string> apply(const ByteLevel& step, const std::string& piece);
+  static std::vector<Piece> apply(const SplitRule& rule, const Piece& piece);
+  static std::vector<Piece> apply(const CharacterSplit& rule, const Piece& piece);
+  static std::vector<Piece> apply(const ByteLevel& step, const Piece& piece);
+  static std::vector<Piece> apply(const Metaspace& step, const Piece& piece) { return step.apply(piece); }
   void add_steps(const JsonView& description);
 
   std::vector<Step> steps_;

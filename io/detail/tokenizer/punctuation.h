@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The marks that the pre-tokeniser "Punctuation" cuts a text at.
+// The characters that the pre-tokenisers "Punctuation" and "WhitespaceSplit" cut a text at.
 #pragma once
 
 #include <functional>
@@ -17,5 +17,8 @@ using FindSpans = std::function<std::vector<Span>(std::string_view text)>;
 
 /// Each mark is a match of its own. Throws RuntimeFailure where ICU has no data.
 FindSpans find_punctuation();
+
+/// Each character of white space, as Unicode defines it, is a match of its own.
+FindSpans find_white_space();
 
 }  // namespace tributary::detail::tokenizer

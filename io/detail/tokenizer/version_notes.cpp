@@ -20,29 +20,19 @@ using nlohmann::json;
 constexpr const char* qwen2_words =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-/// Classes that transformers 5 builds anew from the vocabulary and the merges, with a normaliser and a pre-tokeniser of
-/// their own, beside GPT2Tokenizer and Qwen2Tokenizer.
-constexpr std::array<std::string_view, 5> other_rebuilt_classes = {
-    "CodeLlamaTokenizer", "CohereTokenizer", "GemmaTokenizer", "GPTNeoXTokenizer", "Qwen3_5Tokenizer"};
-
-/// The class that transformers 5 takes for byte-level files; empty: it takes tokenizer.json as it is.
-std::string rebuilt_class(const CompanionFiles& files) {
-  const std::string& declared = files.tokenizer_class();
-  if (files.model_type() == "qwen2") return "Qwen2Tokenizer";
-  if (files.model_type() == "mistral") return "";
-  if (declared.empty()) return files.model_type() == "gpt2" ? "GPT2Tokenizer" : "";
-  if (declared == "GPT2Tokenizer" || declared == "Qwen2Tokenizer") return declared;
-  const bool other =
-      std::find(other_rebuilt_classes.begin(), other_rebuilt_classes.end(), declared) != other_rebuilt_classes.end();
-  return other ? declared : "";
+bool is_gemma(const CompanionFiles& files) {
+  return files.tokenizer_class().empty() ? files.model_type().starts_with("gemma")
+                                         : files.tokenizer_class() == "GemmaTokenizer";
 }
 
 /// Whether transformers 4 replaces the post-processor by what add_bos_token and add_eos_token say.
 bool replaces_template(const CompanionFiles& files) {
   constexpr std::array<std::string_view, 4> classes = {"LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer",
                                                        "CohereTokenizer"};
+  constexpr std::array<std::string_view, 3> types = {"llama", "mistral", "phi3"};
   const std::string& declared = files.tokenizer_class();
-  if (declared.empty()) return files.model_type() == "llama" || files.model_type() == "mistral";
+  if (declared.empty())
+    return is_gemma(files) || std::find(types.begin(), types.end(), files.model_type()) != types.end();
   return std::find(classes.begin(), classes.end(), declared) != classes.end();
 }
 
@@ -68,14 +58,37 @@ json part(const JsonView& description, const char* key) {
   return found ? found->value() : json();
 }
 
-/// Whether a class's own normaliser and pre-tokeniser cut as those of tokenizer.json.
-bool cuts_alike(const std::string& name, const JsonView& description, bool prefix_space) {
+json replace_spaces() { return {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}}; }
+
+bool is_gemmas(const json& normalizer, const json& steps) {
+  // Behind the normaliser no space is left to split at.
+  const json split = {
+      {"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "MergedWithPrevious"}, {"invert", false}};
+  return normalizer == replace_spaces() && (steps.is_null() || steps == split);
+}
+
+bool is_llamas(const json& normalizer, const json& steps, const CompanionFiles& files) {
+  const char* const scheme = !files.flag("add_prefix_space").value_or(true) ? "never"
+                             : files.flag("legacy").value_or(false)         ? "always"
+                                                                            : "first";
+  return normalizer.is_null() && steps.is_object() && steps.value("type", "") == "Metaspace" &&
+         steps.value("prepend_scheme", "always") == scheme && !steps.value("split", true);
+}
+
+/// Whether a class's own normaliser and pre-tokeniser cut as those of tokenizer.json, and its merges merge alike.
+bool cuts_alike(const std::string& name, const JsonView& description, const CompanionFiles& files) {
   const json normalizer = part(description, "normalizer");
   const json steps = part(description, "pre_tokenizer");
-  const bool merges_alike = !description.at("model").flag("ignore_merges", false);
-  if (name == "GPT2Tokenizer") return merges_alike && is_gpt2s(normalizer, steps, prefix_space);
-  if (name == "Qwen2Tokenizer") return merges_alike && is_qwen2s(normalizer, steps, prefix_space);
-  return false;
+  const bool prefix_space = files.flag("add_prefix_space").value_or(false);
+  const JsonView model = description.at("model");
+  if (model.flag("ignore_merges", false)) return false;
+  if (name == "GPT2Tokenizer") return is_gpt2s(normalizer, steps, prefix_space);
+  if (name == "GPTNeoXTokenizer")
+    return normalizer == json{{"type", "NFC"}} && is_byte_level(steps, prefix_space, true);
+  if (name == "Qwen2Tokenizer") return is_qwen2s(normalizer, steps, prefix_space);
+  if (!model.flag("byte_fallback", false) || !model.flag("fuse_unk", false)) return false;
+  if (name == "GemmaTokenizer") return is_gemmas(normalizer, steps);
+  return name == "LlamaTokenizer" && is_llamas(normalizer, steps, files);
 }
 
 std::string quoted(const std::vector<std::string>& tokens) {
@@ -102,7 +115,7 @@ std::string note_on_bos(const CompanionFiles& files, const std::vector<std::stri
   if (!files.has_config()) return "";
   const std::optional<bool> adds = files.flag("add_bos_token");
   const auto named = files.content_of("bos_token");
-  const std::string bos = named.value_or("<s>");
+  const std::string bos = named.value_or(is_gemma(files) ? "<bos>" : "<s>");
   if (replaces_template(files)) {
     if (adds.value_or(true) && !named && files.has("bos_token")) return "";  // transformers 4 refuses such a folder
     const std::vector<std::string> theirs = adds.value_or(true) ? std::vector{bos} : std::vector<std::string>();
@@ -117,15 +130,17 @@ std::string note_on_bos(const CompanionFiles& files, const std::vector<std::stri
          " before every text; if something else is meant, take pairs.bos: " + (*adds ? "add" : "omit");
 }
 
-std::vector<std::string> notes_on_pieces(const CompanionFiles& files, const JsonView& description) {
+std::vector<std::string> notes_on_pieces(const CompanionFiles& files, const JsonView& description, Words words) {
   std::vector<std::string> notes;
   if (!files.has_config()) return notes;
   const bool prefix_space = files.flag("add_prefix_space").value_or(false);
-  const std::string name = rebuilt_class(files);
-  if (!name.empty() && !cuts_alike(name, description, prefix_space)) {
+  const std::string name = files.rebuilt_class(words);
+  if (!name.empty() && !cuts_alike(name, description, files)) {
     notes.push_back("texts are cut as tokenizer.json says, as in transformers 4; transformers 5 takes what its " +
-                    name +
-                    " does in place of it, so that ids may differ (of numbers and runs of spaces, for instance)");
+                    name + " does in place of it, so that ids may differ (of " +
+                    (name == "LlamaTokenizer" ? "texts that begin with a space, and behind special tokens in a text"
+                                              : "numbers and runs of spaces, for instance") +
+                    ")");
   }
   const json steps = part(description, "pre_tokenizer");
   const bool own_prefix = steps.is_object() && steps.value("add_prefix_space", true);

@@ -17,6 +17,6 @@ namespace tributary::detail::tokenizer {
 std::string note_on_bos(const CompanionFiles& files, const std::vector<std::string>& prefix);
 
 /// On how texts are cut and which tokens are found in them, a line each. description: the tokenizer.json.
-std::vector<std::string> notes_on_pieces(const CompanionFiles& files, const JsonView& description);
+std::vector<std::string> notes_on_pieces(const CompanionFiles& files, const JsonView& description, Words words);
 
 }  // namespace tributary::detail::tokenizer
