@@ -63,12 +63,12 @@ void check_run(const Settings& settings, SketchShelf& shelf, SweepProblems& prob
     }
   };
   RunConfig config = run_config(settings);
-  if (!check([&] { locate_model(config); })) return;
+  const bool located = check([&] { locate_model(config); });
   Architecture architecture;
-  const bool described = check([&] { architecture = shelf.architecture(config.model.folder); });
+  const bool described = located && check([&] { architecture = shelf.architecture(config.model.folder); });
   if (described) check([&] { shelf.require_weights(config.model.folder); });
   // Where there is no config.json, that is the mistake: the folder is none of a model.
-  const bool is_model = described || std::filesystem::exists(config.model.folder / "config.json");
+  const bool is_model = described || (located && std::filesystem::exists(config.model.folder / "config.json"));
   if (is_model && check([&] { (void)shelf.tokenizer(config.model.folder); })) {
     check([&] { (void)shelf.pairs(config.model.folder, pair_options_for(config, architecture)); });
   } else {  // as texts they can be read all the same
