@@ -88,7 +88,7 @@ struct Architecture {
   std::int64_t d_head = 0;
   std::int64_t neurons = 0;  //!< MLP neurons a layer: the width of the down projection's input
   std::int64_t vocabulary = 0;
-  std::int64_t max_positions = 0;
+  std::int64_t max_positions = 0;  //!< the longest prompt; for dynamic rotary scaling what it stretches to
 
   double embedding_multiplier = 1;  //!< of token embeddings, where they enter the stream
   /// network: the multiplier is rounded to the network's dtype first (Gemma keeps it in a buffer of that dtype)

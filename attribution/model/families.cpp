@@ -277,6 +277,11 @@ void describe_positions(const FamilyRow& row, const ConfigReader& config, Archit
     if (row.rotary.sliding) a.rotaries.push_back(detail::rotary_of(config, row.rotary, detail::sliding_attention));
     for (const Rotary& rotary : a.rotaries) {
       if (rotary.dims == 0 && a.d_head % 2 != 0) config.fail("head_dim", "must be even for rotary positions");
+      // Dynamic scaling acts beyond the positions that the config counts, and serves `factor` times as many.
+      if (rotary.scaling == RotaryScaling::dynamic) {
+        const double stretched = rotary.factor * static_cast<double>(rotary.original_positions);
+        a.max_positions = std::max(a.max_positions, static_cast<std::int64_t>(std::min(stretched, 1e15)));
+      }
     }
   }
   for (std::size_t i = 0; i < a.blocks.size(); ++i) {

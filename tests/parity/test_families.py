@@ -25,15 +25,6 @@ from reference.rules import ACTIVATION_SHARE, ALL_RULES, PRESETS
 from reference.tapped import TappedModel
 from tokenizers import Tokenizer
 
-# Models, and activations, that the program does not know yet: nothing of theirs is compared.
-UNKNOWN_YET: frozenset[str] = frozenset(FAMILIES) - {"llama_biases", "llama_linear", "mistral_window"} | {
-    "gelu_accurate",
-    "gelu_fast",
-    "gelu_python",
-    "gelu_python_tanh",
-    "quick_gelu",
-}
-
 PAIRS, TOLERANCE, HALF_ULP = 2, 1e-8, 2.0**-24
 # Shorter and longer than every window and every original length.
 PROMPTS = ["The uncle near the", "The teachers near the desk behind the car beside the dogs"]
@@ -62,12 +53,6 @@ CAPPED_CASES: dict[str, dict] = {
 CAPPED = ("gemma2", "gemma3_text")
 POST_NORMED = [name for name, row in FAMILIES.items() if row.model_type[:6] in ("gemma2", "gemma3", "olmo2", "olmo3")]
 UNGATED = ("gpt_neox",)
-
-
-def known(name: str) -> None:
-    """Skips a model that the program does not know."""
-    if name in UNKNOWN_YET:
-        pytest.skip(f"the program does not know {name} yet")
 
 
 def cases_of(name: str) -> dict[str, dict]:
@@ -133,14 +118,12 @@ def check_logits(binary: Path, folder: Path, tapped, prompt: str, out: Path) -> 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_logits(name, prompt, binary, tmp_path, tiny_folder, tiny_model):
     """Of every position."""
-    known(name)
     check_logits(binary, tiny_folder(name), tiny_model(name), prompt, tmp_path / "logits.h5")
 
 
 @pytest.mark.parametrize("name", OLDER_SPELLINGS)
 def test_older_spellings(name, binary, tmp_path, tiny_folder, tiny_model):
     """A config.json from before version 5 of transformers is the same model."""
-    known(name)
     folder = respell(name, tiny_folder(name), tmp_path / name)
     check_logits(binary, folder, tiny_model(name), PROMPTS[1], tmp_path / "logits.h5")
 
@@ -149,7 +132,6 @@ def test_older_spellings(name, binary, tmp_path, tiny_folder, tiny_model):
 @pytest.mark.parametrize("name", ["gpt_neox_sequential", "gemma2", "phi3"])
 def test_stored_types(name, dtype, binary, tmp_path):
     """Weights stored in a shorter type, computed with in float64."""
-    known(name)
     folder = save_family(name, tmp_path / name, dtype)
     check_logits(binary, folder, TappedModel.load(folder, torch.float64), PROMPTS[1], tmp_path / "logits.h5")
 
@@ -157,7 +139,6 @@ def test_stored_types(name, dtype, binary, tmp_path):
 @pytest.mark.parametrize("activation", ACTIVATION_SHARE)
 def test_activations(activation, binary, tmp_path):
     """Each by the names that transformers has for it: logits, gradients, and its coefficient under RelP."""
-    known(activation)
     name = "llama_biases"
     folder = save_family(name, tmp_path / name)
     config = json.loads((folder / "config.json").read_text())
@@ -201,7 +182,6 @@ def scored(binary, tiny_folder, tmp_path_factory) -> Callable[[str], dict[str, R
 @pytest.mark.parametrize(("name", "label"), [(name, label) for name in FAMILIES for label in cases_of(name)])
 def test_scores(name, label, scored, tiny_model, tiny_pairs):
     """Neurons' scores, tokens' scores and the metric of one method."""
-    known(name)
     results, case = scored(name)[label], cases_of(name)[label]
     expected = Attributor(tiny_model(name), tiny_pairs(name, PAIRS)).compute(reference_method(name, case))
     metric = expected.stacked("metric")
@@ -214,7 +194,6 @@ def test_scores(name, label, scored, tiny_model, tiny_pairs):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_exact_patching(name, scored, tiny_model, tiny_pairs):
     """Single neurons set to their counterfactual value, one forward each."""
-    known(name)
     found = scored(name)["exact"]["/attribution/scores"]
     model, pairs = tiny_model(name), tiny_pairs(name, PAIRS)
     neurons = [tuple(map(int, node)) for node in np.argwhere(np.nan_to_num(found))][:40]
@@ -228,7 +207,6 @@ def test_exact_patching(name, scored, tiny_model, tiny_pairs):
 @pytest.mark.parametrize("name", POST_NORMED)
 def test_a_path_from_zero_behind_a_norm_is_refused(name, binary, tmp_path, tiny_folder):
     """The norm does not see how long its input is: along such a path the derivative is zero until it ends."""
-    known(name)
     case = {"attribution": {"method": "ig-acts", "quadrature": "midpoint", "steps": 4, "baseline": "zero"}}
     sweep = tmp_path / "sweep.yaml"
     sweep.write_text(json.dumps({"schema": 1, "name": "zero"} | settings_of(tiny_folder(name)) | case))

@@ -60,6 +60,15 @@ TEST(Families, Llama3ScalingInEitherSpelling) {
   }
 }
 
+TEST(Families, DynamicScalingActsBeyondTheCountedPositions) {
+  const auto positions = [](const json& scaling) {
+    return described(llama_form("llama", {{"rope_scaling", scaling}})).max_positions;
+  };
+  EXPECT_EQ(positions({{"type", "dynamic"}, {"factor", 2.5}}), 160);
+  EXPECT_EQ(positions({{"type", "dynamic"}, {"factor", 0.5}}), 64) << "none is taken away";
+  EXPECT_EQ(positions({{"type", "linear"}, {"factor", 2.5}}), 64) << "counted in max_position_embeddings";
+}
+
 TEST(Families, RotarySettingsThatAreRefused) {
   const auto scaled = [](const json& block) { return llama_form("llama", {{"rope_scaling", block}}); };
   EXPECT_THAT(refusal(scaled({{"rope_type", "ntk"}, {"factor", 4.0}})),
