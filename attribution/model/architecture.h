@@ -15,7 +15,7 @@ namespace tributary {
 
 enum class NormKind { none, rms, layer };
 enum class MlpKind { gated, plain };
-enum class Activation : std::int32_t { silu, gelu_erf, gelu_tanh, relu };
+enum class Activation : std::int32_t { silu, gelu_erf, gelu_tanh, gelu_quick, relu };
 enum class RotaryScaling { none, linear, dynamic, yarn, longrope, llama3 };
 
 /// Rotary position embedding (Su et al. 2021), with the frequency scalings that checkpoints name (rotary.cpp has their

@@ -60,6 +60,7 @@ Activation activation_named(const ConfigReader& config, const std::string& key, 
       {"gelu_accurate", Activation::gelu_tanh},
       {"gelu_pytorch_tanh", Activation::gelu_tanh},
       {"gelu_python_tanh", Activation::gelu_tanh},
+      {"quick_gelu", Activation::gelu_quick},
       {"relu", Activation::relu},
   };
   const std::string name = config.word_or(key, fallback);

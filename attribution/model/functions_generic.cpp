@@ -18,6 +18,8 @@ at::Tensor act(const at::Tensor& z, Activation activation) {
       return at::gelu(z, "none");
     case Activation::gelu_tanh:
       return at::gelu(z, "tanh");
+    case Activation::gelu_quick:
+      return z * at::sigmoid(z * 1.702);
     case Activation::relu:
       return at::relu(z);
   }
@@ -33,6 +35,8 @@ at::Tensor act_backward(const at::Tensor& g, const at::Tensor& z, Activation act
       return at::gelu_backward(g, z, "none");
     case Activation::gelu_tanh:
       return at::gelu_backward(g, z, "tanh");
+    case Activation::gelu_quick:
+      return at::silu_backward(g, z * 1.702);  // the factor before z and that of the slope cancel
     case Activation::relu:
       return at::threshold_backward(g, z, 0);
   }
@@ -48,6 +52,8 @@ at::Tensor coefficient(const at::Tensor& z, Activation activation) {
       return (at::erf(z * M_SQRT1_2) + 1) * 0.5;
     case Activation::gelu_tanh:
       return (at::tanh((z + z * z * z * 0.044715) * (M_SQRT2 * M_2_SQRTPI * 0.5)) + 1) * 0.5;
+    case Activation::gelu_quick:
+      return at::sigmoid(z * 1.702);
     case Activation::relu:
       return at::gt(z, 0).to(z.scalar_type());
   }

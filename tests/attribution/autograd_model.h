@@ -44,6 +44,8 @@ inline at::Tensor coefficient(const at::Tensor& z, Activation activation) {
       return (at::erf(z / std::sqrt(2.0)) + 1) / 2;
     case Activation::gelu_tanh:
       return (at::tanh(std::sqrt(2 / M_PI) * (z + 0.044715 * z.pow(3))) + 1) / 2;
+    case Activation::gelu_quick:
+      return at::sigmoid(1.702 * z);
     case Activation::relu:
       return (z > 0).to(z.scalar_type());
   }

@@ -95,6 +95,9 @@ inline Activated<S> activated(S z) {
     const S t = hyperbolic_tangent(tanh_scale * (z + S(0.044715) * z * z * z));
     const S inner = tanh_scale * (S(1) + S(3 * 0.044715) * z * z);
     return {S(0.5) * (S(1) + t), S(0.5) * (S(1) + t) + S(0.5) * z * (S(1) - t * t) * inner};
+  } else if constexpr (activation == Activation::gelu_quick) {
+    const S s = logistic(S(1.702) * z);
+    return {s, s * (S(1) + S(1.702) * z * (S(1) - s))};
   } else {
     return {z > 0 ? S(1) : S(0), z > 0 ? S(1) : S(0)};
   }

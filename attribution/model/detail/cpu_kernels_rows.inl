@@ -156,6 +156,8 @@ void gate(const GateArguments<T>& a) {
       return gate_with<Activation::gelu_erf>(a);
     case Activation::gelu_tanh:
       return gate_with<Activation::gelu_tanh>(a);
+    case Activation::gelu_quick:
+      return gate_with<Activation::gelu_quick>(a);
     case Activation::relu:
       return gate_with<Activation::relu>(a);
   }
@@ -170,6 +172,8 @@ void gate_backward(const GateArguments<T>& a) {
       return gate_backward_with<Activation::gelu_erf>(a);
     case Activation::gelu_tanh:
       return gate_backward_with<Activation::gelu_tanh>(a);
+    case Activation::gelu_quick:
+      return gate_backward_with<Activation::gelu_quick>(a);
     case Activation::relu:
       return gate_backward_with<Activation::relu>(a);
   }

@@ -104,6 +104,7 @@ TEST(Families, EveryActivationByEachOfItsNames) {
       {"gelu_accurate", Activation::gelu_tanh},
       {"gelu_python_tanh", Activation::gelu_tanh},
       {"gelu_pytorch_tanh", Activation::gelu_tanh},
+      {"quick_gelu", Activation::gelu_quick},
       {"relu", Activation::relu},
   };
   for (const auto& [name, activation] : names) {

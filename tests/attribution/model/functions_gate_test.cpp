@@ -29,6 +29,8 @@ std::string name_of(Activation activation) {
       return "gelu_erf";
     case Activation::gelu_tanh:
       return "gelu_tanh";
+    case Activation::gelu_quick:
+      return "gelu_quick";
     case Activation::relu:
       return "relu";
   }
@@ -100,7 +102,8 @@ class Gates : public ::testing::TestWithParam<std::tuple<MlpKind, Activation, at
 INSTANTIATE_TEST_SUITE_P(Functions, Gates,
                          ::testing::Combine(::testing::Values(MlpKind::gated, MlpKind::plain),
                                             ::testing::Values(Activation::silu, Activation::gelu_erf,
-                                                              Activation::gelu_tanh, Activation::relu),
+                                                              Activation::gelu_tanh, Activation::gelu_quick,
+                                                              Activation::relu),
                                             ::testing::Values(at::kDouble, at::kFloat, at::kBFloat16)),
                          [](const auto& one) {
                            return std::string(std::get<0>(one.param) == MlpKind::gated ? "gated_" : "plain_") +

@@ -82,7 +82,7 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
   kernels.normalise_backward(back);
 
   for (const Activation activation :
-       {Activation::silu, Activation::gelu_erf, Activation::gelu_tanh, Activation::relu}) {
+       {Activation::silu, Activation::gelu_erf, Activation::gelu_tanh, Activation::gelu_quick, Activation::relu}) {
     const at::Tensor pre_activations = random(rows, 2 * width, network);
     GateArguments<T> gate;
     gate.rows = rows;
