@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DRIVER = pathlib.Path(os.environ.get("TRIBUTARY_BUILD", ROOT / "build/release/tests")) / "tokenizer_driver"
-DEMO = ROOT / "models/smollm2-135m/tokenizer.json"
+# Of models that tools/fetch_model.py makes.
+REAL = {"demo": ROOT / "models/smollm2-135m/tokenizer.json", "real-gemma3": ROOT / "models/gemma-3-270m/tokenizer.json"}
 STRINGS = int(os.environ.get("TRIBUTARY_TOKENIZER_STRINGS", "2500"))  # for each tokenizer
 
 pytestmark = pytest.mark.skipif(not DRIVER.exists(), reason=f"{DRIVER} is not built")
@@ -49,6 +50,7 @@ NAMES = [
     "nfkc",
     "nfkd",
     "demo",
+    "real-gemma3",
     "llama1",
     "llama2",
     "mistral",
@@ -77,7 +79,7 @@ NAMES = [
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokenizers")
-    paths = {"demo": DEMO}
+    paths = dict(REAL)
     for name, config in (tokenizer_configs.all_configs() | sentencepiece_configs.all_configs()).items():
         paths[name] = folder / f"{name}.json"
         paths[name].write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
@@ -88,7 +90,7 @@ def files(tmp_path_factory):
 @pytest.fixture(params=NAMES)
 def file(request, files):
     if not files[request.param].exists():
-        pytest.skip(f"{files[request.param]} is not there: the demo model has not been set up")
+        pytest.skip(f"{files[request.param]} is not there: tools/fetch_model.py makes it")
     return files[request.param]
 
 
