@@ -29,7 +29,7 @@ namespace tributary {
 namespace {
 
 constexpr std::int64_t rows_of_a_call = 512;
-constexpr double conservation_limit = 1e-3;  // of float32's rounding through a deep network
+constexpr double conservation_limit = 1e-4;  // of float32's rounding through a deep network
 constexpr double far_from_complete = 10;     // times the tolerance: no rounding, and no coarse quadrature
 constexpr double ranking_limit = 0.5;        // share of the first neurons that bfloat16 should find
 constexpr std::int64_t compared_neurons = 100;
@@ -281,7 +281,8 @@ Finding check_completeness(const Job& job, std::int64_t rows) {
     const double floor = 0.01 * (found.metric[0][0] - found.metric[0][1]).abs().item<double>();
     for (std::int64_t layer = 0; layer < residual.size(0); ++layer) {
       const double scale = std::max(effect[layer].item<double>(), floor);
-      const double error = std::abs(residual[layer].item<double>()) / scale;
+      const double left = std::abs(residual[layer].item<double>());
+      const double error = left == 0 ? 0 : left / scale;  // a layer may have no effect at all
       if (error <= worst) continue;  // also where it is NaN, which m of the pair tells
       worst = error;
       at_pair = pair;
