@@ -283,7 +283,7 @@ Finding check_completeness(const Job& job, std::int64_t rows) {
       const double scale = std::max(effect[layer].item<double>(), floor);
       const double left = std::abs(residual[layer].item<double>());
       const double error = left == 0 ? 0 : left / scale;  // a layer may have no effect at all
-      if (error <= worst) continue;  // also where it is NaN, which m of the pair tells
+      if (error <= worst) continue;                       // also where it is NaN, which m of the pair tells
       worst = error;
       at_pair = pair;
       at_layer = layer;

@@ -168,6 +168,7 @@ def test_inspect_folds_equal_blocks(binary, tiny_folder):
     assert "tokens times 6" in granite
     assert re.search(r"blocks 1, 3: attention full, no rotary", inspected(binary, tiny_folder("smollm3")))
 
+
 @pytest.mark.parametrize("name", ["gpt2", "qwen3", "phi3", "gpt_neox", "gemma3_text", "granite_biases"])
 def test_inspect_counts_parameters(name, binary, tiny_folder):
     """As transformers does, a tied unembedding once."""
