@@ -20,6 +20,7 @@
 #include "io/config.h"
 #include "runner/cluster/comm.h"
 #include "runner/commands/bus_errors.h"
+#include "runner/commands/doctor_command.h"
 #include "runner/commands/duration.h"
 #include "runner/commands/exit_codes.h"
 #include "runner/commands/finalize_command.h"
@@ -43,6 +44,7 @@ using namespace tributary;
 struct CommandLine {
   RunArguments run;
   InspectArguments inspect;
+  DoctorArguments doctor;
   std::string hand_out = "planned";
   std::string schema_of = "sweep";
   std::string export_to;
@@ -88,6 +90,8 @@ int act(CLI::App& app, CommandLine& line) {
     std::cout << (line.schema_of == "results" ? describe(results_schema()) : describe(key_table()));
   } else if (app.got_subcommand("inspect")) {
     inspect_command(line.inspect);
+  } else if (app.got_subcommand("doctor")) {
+    return doctor_command(line.doctor);
   } else if (app.got_subcommand("validate")) {
     validate_command(line.run);
   } else if (app.got_subcommand("plan")) {
@@ -191,6 +195,11 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"float64", "float32", "bfloat16"}));
   inspect->add_option("--prompt", line.inspect.prompt, "show its tokens and the most likely next ones");
   inspect->add_option("--logits", line.inspect.logits, "write the prompt's logits to this HDF5 file");
+  CLI::App* doctor = app.add_subcommand("doctor", "check that a model computes here what it should: exit 3 if not");
+  doctor->add_option("model", line.doctor.model, "Hugging Face checkpoint folder, or org/name in the Hub's cache")
+      ->required();
+  doctor->add_option("--revision", line.doctor.revision, "branch, tag or commit of it in the cache");
+  doctor->add_option("--pairs", line.doctor.pairs, "prompt pairs (JSON, one a line), the first two that fit are taken");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

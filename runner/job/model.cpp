@@ -93,7 +93,8 @@ TensorSource source_of(const Checkpoint& checkpoint) {
   return source;
 }
 
-/// What config.json says, but for embeddings that it ties and that are stored apart.
+}  // namespace
+
 Architecture architecture_of(const Checkpoint& checkpoint) {
   Architecture architecture = described(checkpoint);
   if (architecture.tied_embeddings) {
@@ -101,8 +102,6 @@ Architecture architecture_of(const Checkpoint& checkpoint) {
   }
   return architecture;
 }
-
-}  // namespace
 
 void check_weights(const Checkpoint& checkpoint) {
   std::size_t bytes = 0;

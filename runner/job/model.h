@@ -28,6 +28,10 @@ namespace tributary {
 /// "float32" → at::kFloat; ContractViolation for words the key table does not allow.
 at::ScalarType dtype_named(const std::string& name);
 
+/// What config.json says, but for embeddings that it ties and that are stored apart. Throws UserError like
+/// describe_architecture.
+Architecture architecture_of(const Checkpoint& checkpoint);
+
 /// Throws UserError unless the stored tensors are those that config.json describes: missing, misshapen or unused ones.
 /// Reads none of them, but for an unembedding that is stored beside the embedding that config.json ties it to.
 void check_weights(const Checkpoint& checkpoint);

@@ -60,7 +60,7 @@ def test_no_command(binary):
     done = subprocess.run([binary], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     named = [line.split()[0] for line in done.stderr.splitlines()[1:]]
-    commands = ["run", "status", "finalize", "report", "export", "plan", "validate", "schema", "inspect"]
+    commands = ["run", "status", "finalize", "report", "export", "plan", "validate", "schema", "inspect", "doctor"]
     assert sorted(named) == sorted(commands)
 
 
