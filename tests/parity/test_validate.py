@@ -64,7 +64,7 @@ def test_values_of_weights_are_not_read(bench):
     assert validate(bench).returncode == 0
     assert bench.run().returncode == 2
     bench.edit_config(intermediate_size=40)
-    refused(bench, "gate_proj", "shape")
+    refused(bench, "mlp.", "_proj", "shape")
 
 
 @pytest.mark.parametrize("mistake", ["folder", "family", "tokenizer", "pairs", "counts", "steering", "baseline"])
@@ -120,7 +120,7 @@ def test_a_missing_model_hides_no_missing_pairs(bench):
     bench.settings["pairs"]["file"] = "nothing.jsonl"
     done = validate(bench)
     assert done.returncode == 2
-    assert "nowhere: no such folder" in done.stderr and "nothing.jsonl" in done.stderr
+    assert "nowhere: there is no such folder" in done.stderr and "nothing.jsonl" in done.stderr
 
 
 def test_memory_that_is_too_small(bench):
