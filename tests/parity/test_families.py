@@ -12,89 +12,21 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from families import FAMILIES, save_family
+from family_cases import CASES, EXACT, PAIRS, PROMPTS, cases_of, program_logits, reference_method, settings_of
 from older_spellings import OLDER_SPELLINGS, respell
 from product import Results, run_sweep
-from reference.attribution import Attributor, Method, exact_patching
+from reference.attribution import Attributor, exact_patching
 from reference.pairs import fitting_pairs
-from reference.rules import ACTIVATION_SHARE, ALL_RULES, PRESETS
+from reference.rules import ACTIVATION_SHARE
 from reference.tapped import TappedModel
 from tokenizers import Tokenizer
 
-PAIRS, TOLERANCE, HALF_ULP = 2, 1e-8, 2.0**-24
-# Shorter and longer than every window and every original length.
-PROMPTS = ["The uncle near the", "The teachers near the desk behind the car beside the dogs"]
-CASES: dict[str, dict] = {
-    "atp": {"method": "atp"},
-    "relp": {"method": "relp"},
-    "gradient-x-activation": {"method": "gradient-x-activation", "baseline": "zero"},
-    "norm": {"method": "atp", "rules": {"norm": True}},
-    "attention": {"method": "atp", "rules": {"attention": True}},
-    "ig-inputs": {"method": "ig-inputs", "quadrature": "right", "steps": 5, "inputs": True},
-    "relp on inputs": {
-        "method": "ig-inputs",
-        "quadrature": "midpoint",
-        "steps": 2,
-        "inputs": True,
-        "rules": dict.fromkeys(sorted(ALL_RULES), True),
-    },
-    "ig-acts": {"method": "ig-acts", "quadrature": "midpoint", "steps": 4},
-    "conductance": {"method": "conductance", "quadrature": "trapezoid", "steps": 4},
-}
-# All rules with the soft-cap's, and that one alone: where logits are capped.
-CAPPED_CASES: dict[str, dict] = {
-    "relp with softcap": {"method": "atp", "rules": dict.fromkeys([*sorted(ALL_RULES), "softcap"], True)},
-    "softcap": {"method": "atp", "rules": {"softcap": True}},
-}
-CAPPED = ("gemma2", "gemma3_text")
+TOLERANCE, HALF_ULP = 1e-8, 2.0**-24
 POST_NORMED = [name for name, row in FAMILIES.items() if row.model_type[:6] in ("gemma2", "gemma3", "olmo2", "olmo3")]
-UNGATED = ("gpt_neox",)
-
-
-def cases_of(name: str) -> dict[str, dict]:
-    """The cases of a model, without rules that have no place in it."""
-    chosen = CASES | (CAPPED_CASES if name in CAPPED else {})
-    if FAMILIES[name].model_type not in UNGATED:
-        return chosen
-    ungated = {}
-    for label, case in chosen.items():
-        rules = {rule: on for rule, on in case.get("rules", {}).items() if rule != "half"}
-        ungated[label] = case | ({"rules": rules} if rules else {})
-    return ungated
-
-
-def reference_method(name: str, case: dict) -> Method:
-    """The reference's name for a case."""
-    settings = {key: value for key, value in case.items() if key not in ("method", "inputs")}
-    rules = frozenset(settings.pop("rules", ())) or PRESETS.get(case["method"], frozenset())
-    if FAMILIES[name].model_type in UNGATED:
-        rules -= {"half"}
-    return Method("atp" if case["method"] in PRESETS else case["method"], rules=rules, **settings)
-
-
-def settings_of(folder: Path) -> dict:
-    """A sweep file's settings for a family, held-out pairs being the training pairs."""
-    files = {"train_file": str(folder / "pairs.jsonl"), "test_file": str(folder / "pairs.jsonl")}
-    return {
-        "model": {"path": str(folder), "dtype": "float64"},
-        "pairs": files | {"train": PAIRS, "test": PAIRS, "overlap": "allow"},
-        "metric": "logit-difference",
-        "attribution": {"method": "atp"},
-        "circuit": {"counts": [0, 10]},
-    }
-
-
-def program_logits(binary: Path, folder: Path, prompt: str, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids and logits [pos, vocabulary] by `tributary inspect`."""
-    command = [str(binary), "inspect", str(folder), "--dtype", "float64", "--prompt", prompt, "--logits", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    with h5py.File(out) as file:
-        return file["ids"][()], file["logits"][()]
 
 
 def assert_equal(found: np.ndarray, expected: np.ndarray, stored_in: type, what: str) -> None:
@@ -151,9 +83,6 @@ def test_activations(activation, binary, tmp_path):
     for case, results in zip(cases, found, strict=True):
         expected = Attributor(model, pairs).compute(reference_method(name, case)).aggregate()
         assert_equal(results["/attribution/scores"], expected, np.float32, case["method"])
-
-
-EXACT = {"method": "exact-patching", "sample": 60}
 
 
 @pytest.fixture(scope="module")
