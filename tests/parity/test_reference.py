@@ -67,16 +67,13 @@ def test_same_weights_in_shards_and_without_prefix(tiny_model, tiny_pairs):
 
 def test_llama3_scaling_matters(tiny_model, tiny_pairs):
     """The scaled frequencies are transformers' own, in float64, and differ from the unscaled ones."""
-
-    def frequencies(name):
-        rotary = tiny_model(name).model.model.rotary_emb
-        with float32_means_float64():
-            return rotary.inv_freq, type(rotary)(rotary.config).inv_freq
-
-    theirs, scaled = frequencies("llama3")
+    rotaries = [tiny_model(name).model.model.rotary_emb for name in ("llama3", "llama")]
+    with float32_means_float64():
+        scaled, unscaled = (type(rotary)(rotary.config).inv_freq for rotary in rotaries)
+    theirs = rotaries[0].inv_freq
     assert not torch.equal(scaled, theirs), "theirs were rounded to float32"
     torch.testing.assert_close(scaled, theirs, rtol=1e-6, atol=0)
-    assert not torch.allclose(scaled, frequencies("llama")[1])
+    assert not torch.allclose(scaled, unscaled)
 
 
 def test_sliding_window_hides_far_tokens(tiny_model, tiny_pairs):

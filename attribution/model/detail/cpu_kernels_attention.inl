@@ -168,7 +168,8 @@ class Head {
   const AttentionArguments<S, T>& a_;
   std::int64_t length_;
   std::unique_ptr<S[]> store_;
-  S *key_, *value_, *key_gradient_, *value_gradient_, *query_, *gradient_, *out_, *pattern_, *pattern_gradient_, *softcap_factor_;
+  S *key_, *value_, *key_gradient_, *value_gradient_, *query_, *gradient_, *out_, *pattern_, *pattern_gradient_,
+      *softcap_factor_;
 };
 
 template <typename S, typename T>
