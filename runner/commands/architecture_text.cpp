@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <utility>
 
+#include "common/errors.h"
 #include "common/text.h"
 
 namespace tributary {
@@ -44,7 +44,7 @@ std::string text_of_scaling(const Rotary& rotary) {
     case RotaryScaling::llama3:
       return fmt::format(", llama3 by {} from {} positions", rotary.factor, rotary.original_positions);
   }
-  return "";
+  throw ContractViolation("a rotary scaling outside the enumeration");
 }
 
 std::string text_of_rotary(const Architecture& a, const AttentionSpec& attention) {
@@ -72,12 +72,19 @@ std::string text_of_attention(const Architecture& a, const AttentionSpec& attent
 }
 
 std::string text_of_activation(Activation activation) {
-  static const std::map<Activation, std::string> names = {{Activation::silu, "SiLU"},
-                                                          {Activation::gelu_erf, "GELU (erf)"},
-                                                          {Activation::gelu_tanh, "GELU (tanh)"},
-                                                          {Activation::relu, "ReLU"}};
-  const auto found = names.find(activation);
-  return found != names.end() ? found->second : fmt::format("activation {}", static_cast<int>(activation));
+  switch (activation) {
+    case Activation::silu:
+      return "SiLU";
+    case Activation::gelu_erf:
+      return "GELU (erf)";
+    case Activation::gelu_tanh:
+      return "GELU (tanh)";
+    case Activation::gelu_quick:
+      return "GELU (quick)";
+    case Activation::relu:
+      return "ReLU";
+  }
+  throw ContractViolation("an activation outside the enumeration");
 }
 
 std::string text_of_block(const Architecture& a, const BlockSpec& block) {

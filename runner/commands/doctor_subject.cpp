@@ -97,8 +97,6 @@ Settings examined_settings(const std::filesystem::path& folder, const std::files
 
 }  // namespace
 
-bool has_tokenizer(const std::filesystem::path& folder) { return std::filesystem::exists(folder / "tokenizer.json"); }
-
 Job examined_job(LoadedModel& loaded, const std::filesystem::path& pairs_file) {
   const Settings settings = examined_settings(loaded.checkpoint().folder(), pairs_file);
   Job job;

@@ -17,7 +17,4 @@ namespace tributary {
 /// outlive it. Throws UserError: no two pairs of the file fit, a checkpoint or tokenizer that cannot be read.
 Job examined_job(LoadedModel& loaded, const std::filesystem::path& pairs_file);
 
-/// Whether the model's folder has a tokenizer.json.
-bool has_tokenizer(const std::filesystem::path& folder);
-
 }  // namespace tributary

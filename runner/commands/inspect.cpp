@@ -127,7 +127,7 @@ void inspect_command(const InspectArguments& arguments) {
   describe_model(place, architecture, checkpoint);
   if (has_untied_head(checkpoint, architecture)) std::cout << "note: " << untied_head_note << '\n';
   // A folder without a tokenizer can be looked at, too.
-  if (arguments.prompt.empty() && !std::filesystem::exists(place.folder / "tokenizer.json")) return;
+  if (arguments.prompt.empty() && !has_tokenizer(place.folder)) return;
   const Tokenizer tokenizer = Tokenizer::of_model(place.folder);
   describe_tokenizer(tokenizer, architecture.vocabulary);
   if (arguments.prompt.empty()) return;

@@ -95,6 +95,8 @@ TensorSource source_of(const Checkpoint& checkpoint) {
 
 }  // namespace
 
+bool has_tokenizer(const std::filesystem::path& folder) { return std::filesystem::exists(folder / "tokenizer.json"); }
+
 Architecture architecture_of(const Checkpoint& checkpoint) {
   Architecture architecture = described(checkpoint);
   if (architecture.tied_embeddings) {

@@ -32,6 +32,9 @@ at::ScalarType dtype_named(const std::string& name);
 /// describe_architecture.
 Architecture architecture_of(const Checkpoint& checkpoint);
 
+/// Whether the model's folder has a tokenizer.json.
+bool has_tokenizer(const std::filesystem::path& folder);
+
 /// Throws UserError unless the stored tensors are those that config.json describes: missing, misshapen or unused ones.
 /// Reads none of them, but for an unembedding that is stored beside the embedding that config.json ties it to.
 void check_weights(const Checkpoint& checkpoint);

@@ -151,6 +151,14 @@ def inspected(binary: Path, folder: Path) -> str:
     return subprocess.run([binary, "inspect", folder], capture_output=True, text=True, check=True).stdout
 
 
+def test_inspect_names_every_activation(bench: Workbench):
+    """By what it is, whatever config.json calls it."""
+    names = {"swish": "SiLU", "gelu": "GELU (erf)", "gelu_new": "GELU (tanh)", "quick_gelu": "GELU (quick)"}
+    for word, said in (names | {"relu": "ReLU"}).items():
+        bench.edit_config(hidden_act=word)
+        assert f"MLP gated, {said}; " in inspected(bench.binary, bench.model)
+
+
 def test_inspect_folds_equal_blocks(binary, tiny_folder):
     """Windows, bases and norms of Gemma 3; caps and multipliers of others."""
     said = inspected(binary, tiny_folder("gemma3_text"))
