@@ -43,6 +43,10 @@ Scheduler::Scheduler(const UnitTable& table, const SchedulerOptions& options)
       units_left_(table.size()) {
   TRIBUTARY_EXPECT(options.ranks > 0 && options.workers > 0, "a stage needs ranks and workers");
   TRIBUTARY_EXPECT(options.block_seconds > 0, "blocks need some time");
+  TRIBUTARY_EXPECT(options.at_once.empty() || std::ssize(options.at_once) == table.lanes(), "a number for each lane");
+  TRIBUTARY_EXPECT(std::all_of(options.at_once.begin(), options.at_once.end(),
+                               [](std::int64_t n) { return n > 0 && power_of_two_down(n) == n; }),
+                   "units computed at once are a power of two");
   for (std::int64_t lane = 0; lane < table.lanes(); ++lane) done_before_[lane].resize(table.lane_size(lane));
 }
 
@@ -60,8 +64,9 @@ void Scheduler::mark_done(std::int64_t lane, std::int64_t first, std::int64_t la
 void Scheduler::free_pending_units() {
   started_ = true;
   for (std::int64_t lane = 0; lane < table_.lanes(); ++lane) {
-    for (std::int64_t first = 0; first < table_.lane_size(lane); first += largest_block_) {
-      free_aligned(lane, first, largest_block_, done_before_[lane]);
+    const std::int64_t largest = std::max(largest_block_, at_once(lane));
+    for (std::int64_t first = 0; first < table_.lane_size(lane); first += largest) {
+      free_aligned(lane, first, largest, done_before_[lane]);
     }
   }
   done_before_.clear();
@@ -101,14 +106,20 @@ std::uint64_t Scheduler::hash(const Run& run) const {
   return value;
 }
 
+std::int64_t Scheduler::at_once(std::int64_t lane) const {
+  return options_.at_once.empty() ? 1 : options_.at_once.at(static_cast<std::size_t>(lane));
+}
+
 bool Scheduler::fits(const Run& run, int rank) const {
   if (run.count == 1) return true;
   if (options_.order == Order::Shuffled) return hash(run) % 3 == 0;
-  const double share = free_cost_ / static_cast<double>(options_.workers * kBlocksPerWorker);
+  // Units that are computed at once are quicker so than evened out over the workers one by one.
+  const bool in_one = run.count <= at_once(run.lane);
+  const double share = free_cost_ / static_cast<double>(options_.workers * (in_one ? 1 : kBlocksPerWorker));
   if (run.cost > share) return false;
   if (std::isinf(options_.block_seconds)) return true;
   const double pace = health_.seconds_per_cost(rank);
-  return pace > 0 && run.cost * pace <= options_.block_seconds;
+  return pace > 0 ? run.cost * pace <= options_.block_seconds : in_one;
 }
 
 std::optional<Block> Scheduler::next(int rank, Demand demand) {

@@ -33,10 +33,11 @@ struct SchedulerOptions {
   int ranks = 1;
   std::int64_t workers = 1;  //!< worker threads of all ranks together
   Order order = Order::Planned;
-  std::uint64_t seed = 0;    //!< for Order::Shuffled
-  std::vector<int> nodes{};  //!< by rank, equal for ranks of one machine; empty: each has its own
+  std::uint64_t seed = 0;               //!< for Order::Shuffled
+  std::vector<std::int64_t> at_once{};  //!< by lane: units that are computed at once, a power of two; empty: 1
+  std::vector<int> nodes{};             //!< by rank, equal for ranks of one machine; empty: each has its own
   /// Longest block in seconds, so a kill loses little. Until a rank's speed is known it gets single
-  /// units. Infinity: block sizes follow the number of workers alone.
+  /// units, or as many as are computed at once. Infinity: block sizes follow the number of workers alone.
   double block_seconds = std::numeric_limits<double>::infinity();
 };
 
@@ -91,6 +92,7 @@ class Scheduler {
   void free_pending_units();
   void free_run(std::int64_t lane, std::int64_t first, std::int64_t count);
   void free_aligned(std::int64_t lane, std::int64_t first, std::int64_t span, const std::vector<bool>& done);
+  [[nodiscard]] std::int64_t at_once(std::int64_t lane) const;
   [[nodiscard]] bool fits(const Run& run, int rank) const;
   [[nodiscard]] std::uint64_t hash(const Run& run) const;
   std::optional<Block> next_retry(int rank);

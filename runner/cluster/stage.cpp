@@ -31,7 +31,7 @@ Preparation prepare(const Communicator& comm, const std::vector<UnitSpec>& units
     TRIBUTARY_EXPECT(options.block_seconds > 0, "blocks need some time");
     ready.table.emplace(units);
     ready.workers = std::make_unique<Workers>(*ready.table, compute, options.write, comm.rank(), options.threads,
-                                              options.on_thread_start);
+                                              options.on_thread_start, options.at_once);
   } catch (...) {
     ready.problem = std::current_exception();
   }

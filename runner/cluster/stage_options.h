@@ -27,6 +27,7 @@ struct StageOptions {
   double block_seconds = 10;              //!< longest block, see SchedulerOptions
   StopFlag* stop = nullptr;               //!< a stop raised on one rank is raised on all
   std::function<void()> on_thread_start;  //!< run once in each worker thread before its first unit
+  RunsAtOnce at_once{};                   //!< all ranks: the same numbers; changes no bit
   /// Writes a block that holds new sums or rows, on the rank and in the thread that computed it, before rank 0 hears of
   /// it. What it throws ends the stage on all ranks.
   WriteBlock write;

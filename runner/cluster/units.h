@@ -24,6 +24,12 @@ struct UnitResult {
   std::vector<double> rows;  //!< handed back as it is, per unit; any size
 };
 
+/// What computing an aligned run of units of one lane at once gives.
+struct RunResult {
+  std::vector<double> sum;                //!< of the whole run, as its node of the lane's fold tree has it
+  std::vector<std::vector<double>> rows;  //!< by unit
+};
+
 /// A node of a lane's fold tree: the sum over units [index << level, (index + 1) << level) of the lane.
 struct Node {
   std::int64_t lane = 0;

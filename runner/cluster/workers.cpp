@@ -3,6 +3,8 @@
 
 #include "runner/cluster/workers.h"
 
+#include <algorithm>
+#include <bit>
 #include <exception>
 #include <iterator>
 #include <latch>
@@ -32,8 +34,8 @@ std::string current_exception_text() {
 }  // namespace
 
 Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, int threads,
-                 const std::function<void()>& on_thread_start)
-    : table_(table), compute_(compute), write_(write), rank_(rank) {
+                 const std::function<void()>& on_thread_start, RunsAtOnce at_once)
+    : table_(table), compute_(compute), write_(write), at_once_(std::move(at_once)), rank_(rank) {
   TRIBUTARY_EXPECT(threads >= 1, "a rank needs at least one worker thread");
   try {
     start(threads, on_thread_start);
@@ -180,15 +182,57 @@ BlockResult Workers::compute_block(const Block& block, int worker) {
   BlockResult result;
   result.block = block.id;
   LaneFold fold(block.lane, table_.lane_size(block.lane));
-  bool going = true;
-  for (std::int64_t index = block.first; index < block.first + block.count; ++index) {
-    const std::int64_t unit = table_.unit_at(block.lane, index);
-    going = going && !cancelled() && compute_unit(unit, worker, fold, result);
-    if (!going) result.unstarted.push_back(unit);
+  const std::int64_t most = at_once_.most.empty() ? 1 : at_once_.most.at(static_cast<std::size_t>(block.lane));
+  const std::int64_t end = block.first + block.count;
+  std::int64_t next = block.first;
+  for (bool going = true; going && next < end;) {
+    const Block run{block.id, block.lane, next, std::min(most, end - next)};
+    const std::int64_t tried = compute_run(run, worker, fold, result);
+    going = tried == run.count;
+    next += tried;
   }
+  for (; next < end; ++next) result.unstarted.push_back(table_.unit_at(block.lane, next));
   result.nodes = fold.take_partials();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
+}
+
+/// How many of the run's units were tried before a stop.
+std::int64_t Workers::compute_run(const Block& run, int worker, LaneFold& fold, BlockResult& result) {
+  try {
+    if (run.count > 1 && !cancelled() && at_once_.compute && compute_at_once(run, worker, fold, result))
+      return run.count;
+  } catch (const Stopped&) {
+    return 0;
+  }
+  std::int64_t tried = 0;
+  while (tried < run.count && !cancelled() &&
+         compute_unit(table_.unit_at(run.lane, run.first + tried), worker, fold, result)) {
+    ++tried;
+  }
+  return tried;
+}
+
+/// False when something went wrong, which may be with one of the units alone.
+bool Workers::compute_at_once(const Block& run, int worker, LaneFold& fold, BlockResult& result) {
+  RunResult computed;
+  try {
+    computed = at_once_.compute(run.lane, run.first, run.count, worker);
+    TRIBUTARY_EXPECT(std::ssize(computed.rows) == run.count, "a run gives rows for each of its units");
+  } catch (const Stopped&) {
+    throw;
+  } catch (...) {
+    return false;
+  }
+  const auto level = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(run.count - 1)));
+  fold.add({run.lane, level, run.first >> level, std::move(computed.sum)});
+  for (std::int64_t i = 0; i < run.count; ++i) {
+    const std::int64_t unit = table_.unit_at(run.lane, run.first + i);
+    std::vector<double>& rows = computed.rows[static_cast<std::size_t>(i)];
+    if (!rows.empty()) result.rows.push_back({unit, std::move(rows)});
+    count(unit);
+  }
+  return true;
 }
 
 /// False when the unit was left undone because of a stop.
@@ -204,10 +248,14 @@ bool Workers::compute_unit(std::int64_t unit, int worker, LaneFold& fold, BlockR
     result.failed.push_back({unit, rank_, current_exception_text()});
     return true;
   }
+  count(unit);
+  return true;
+}
+
+void Workers::count(std::int64_t unit) {
   const std::lock_guard lock(mutex_);
   ++computed_.units;
-  computed_.cost += spec.cost;
-  return true;
+  computed_.cost += table_.spec(unit).cost;
 }
 
 }  // namespace tributary

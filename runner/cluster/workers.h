@@ -22,6 +22,17 @@ namespace tributary {
 /// What it throws fails the unit (anything at all), except Stopped, which leaves it undone.
 using ComputeUnit = std::function<UnitResult(std::int64_t unit, int worker)>;
 
+/// Computes an aligned run of two units or more at once, with the bits that they have one by one: `count` units of a
+/// lane from the index `first` on, fewer than a power of two only where the lane ends. Where it throws anything but
+/// Stopped, the run's units are computed one by one.
+using ComputeRun = std::function<RunResult(std::int64_t lane, std::int64_t first, std::int64_t count, int worker)>;
+
+/// Which units of a stage are computed at once.
+struct RunsAtOnce {
+  ComputeRun compute;              //!< empty: units are computed one by one
+  std::vector<std::int64_t> most;  //!< by lane: units of a run, a power of two; empty: 1
+};
+
 /// Writes a finished block; called in the worker thread, before anyone hears of the block.
 using WriteBlock = std::function<void(const BlockResult&)>;
 
@@ -30,7 +41,7 @@ class Workers {
   /// Starts the threads; each runs `on_thread_start` (may be empty) first. Returns when all have, and
   /// throws what the hook threw. The table and the functions must outlive the workers. `write` may be empty.
   Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, int threads,
-          const std::function<void()>& on_thread_start);
+          const std::function<void()>& on_thread_start, RunsAtOnce at_once = {});
   ~Workers();  //!< waits for blocks in flight; drops those not begun
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
@@ -57,12 +68,16 @@ class Workers {
   void write_block(const Block& block, BlockResult& result);
   void not_heard_of(const Block& block, const std::string& why, BlockResult& result);
   BlockResult compute_block(const Block& block, int worker);
+  std::int64_t compute_run(const Block& run, int worker, class LaneFold& fold, BlockResult& result);
+  bool compute_at_once(const Block& run, int worker, class LaneFold& fold, BlockResult& result);
   bool compute_unit(std::int64_t unit, int worker, class LaneFold& fold, BlockResult& result);
+  void count(std::int64_t unit);
   [[nodiscard]] bool cancelled() const;
 
   const UnitTable& table_;
   const ComputeUnit& compute_;
   const WriteBlock& write_;
+  RunsAtOnce at_once_;
   int rank_;
   mutable std::mutex mutex_;  // guards everything below but the threads
   std::condition_variable work_arrived_;

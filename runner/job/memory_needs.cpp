@@ -74,12 +74,6 @@ double rows_at_most(const Job& run, std::int64_t pairs, std::int64_t live, std::
   return cap;
 }
 
-std::int64_t most_members(const StagePlan& plan) {
-  std::size_t most = 1;
-  for (const Chunk& chunk : plan.chunks) most = std::max(most, chunk.members.size());
-  return static_cast<std::int64_t>(most);
-}
-
 std::int64_t longest_length(const std::vector<TokenPair>& pairs) {
   std::int64_t length = 0;
   for (const TokenPair& pair : pairs) length = std::max(length, pair.length());
@@ -96,7 +90,7 @@ Longest longest_of(const RunGroup& runs) {
     longest.length = bucket.length;
     longest.live = bucket.length - shared;
   }
-  longest.pairs = most_members(plan_attribution(runs));
+  longest.pairs = plan_attribution(runs).most_pairs();
   return longest;
 }
 
@@ -162,7 +156,7 @@ double MemoryNeeds::attribution(std::int64_t batch_rows) const {
 
 double MemoryNeeds::circuits(const Job& run, std::int64_t batch_rows) const {
   if (!run.has_circuit()) return 0;
-  const double pairs = as_double(most_members(plan_curve(run)));
+  const double pairs = as_double(plan_curve(run).most_pairs());
   const double length = as_double(longest_length(run.pairs.test));
   const double sums = 3 * wide * nodes_ * length;  // of mean activations, on their way to the fold
   double values = real_ * nodes_ * length;

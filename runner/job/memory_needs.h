@@ -16,7 +16,7 @@ namespace tributary {
 struct Longest {
   std::int64_t length = 0;
   std::int64_t live = 0;   //!< positions that a pair's runs compute for themselves
-  std::int64_t pairs = 1;  //!< the most in a unit
+  std::int64_t pairs = 1;  //!< the most that are computed at once
 };
 Longest longest_of(const RunGroup& runs);
 

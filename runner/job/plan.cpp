@@ -3,6 +3,7 @@
 #include "runner/job/plan.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "common/seeded.h"
@@ -13,8 +14,10 @@ namespace {
 
 /// Units that a stage should have at least, where there are pairs enough: so that several ranks find work to the end.
 constexpr std::int64_t enough_units = 8;
-/// Pairs that fill a network call whatever the method.
 constexpr std::int64_t full_unit = 8;
+/// Rows of pairs that fill a network call whatever the method: fewer, and weights are read more often than need be.
+constexpr std::int64_t full_rows_cpu = 256;
+constexpr std::int64_t full_rows_card = 4096;
 constexpr std::int64_t pilot_unit = 2;
 
 /// Pairs in a unit when the configuration says auto: a power of two, at most a full unit, and few enough that there are
@@ -23,6 +26,16 @@ std::int64_t automatic_pairs(std::int64_t pairs, std::int64_t least) {
   std::int64_t size = full_unit;
   while (size > 1 && (pairs + size - 1) / size < least) size /= 2;
   return size;
+}
+
+/// Units of `size` pairs of one length to be computed at once, so that a call is full.
+std::int64_t units_at_once(const Job& job, const Bucket& bucket, std::int64_t size) {
+  const std::int64_t shared = job.config.unpaired ? 0 : shared_positions(job.pairs.train, bucket.members);
+  const std::int64_t rows_of_unit = size * (bucket.length - shared);
+  const std::int64_t full = job.device.is_cpu() ? full_rows_cpu : full_rows_card;
+  std::int64_t units = 1;
+  while (units * rows_of_unit < full) units *= 2;
+  return units;
 }
 
 std::vector<std::vector<std::int64_t>> chunks_of(const std::vector<std::int64_t>& members, std::int64_t size) {
@@ -87,15 +100,35 @@ std::vector<std::int64_t> all_members(std::size_t n) {
 
 }  // namespace
 
+std::int64_t StagePlan::most_pairs() const {
+  struct Lane {
+    std::int64_t largest = 0, all = 0;  // pairs
+  };
+  std::map<std::int64_t, Lane> lanes;
+  for (std::size_t unit = 0; unit < chunks.size(); ++unit) {
+    Lane& lane = lanes[units[unit].lane];
+    lane.largest = std::max(lane.largest, std::ssize(chunks[unit].members));
+    lane.all += std::ssize(chunks[unit].members);
+  }
+  std::int64_t most = 1;
+  for (const auto& [number, lane] : lanes) {
+    const std::int64_t together = at_once.empty() ? 1 : at_once[static_cast<std::size_t>(number)];
+    most = std::max(most, std::min(lane.largest * together, lane.all));
+  }
+  return most;
+}
+
 StagePlan plan_attribution(const RunGroup& runs) {
   const Job& job = *runs.front();
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
   const std::int64_t size =
       job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_chunks(runs));
   std::vector<std::vector<std::vector<std::int64_t>>> by_length;  // [length][chunk] members
+  std::vector<std::int64_t> at_once;                              // [length]
   std::int64_t pair_chunks = 0;
   for (const Bucket& bucket : buckets_of(job.pairs.train)) {
     by_length.push_back(chunks_of(bucket.members, size));
+    at_once.push_back(units_at_once(job, bucket, size));
     pair_chunks += static_cast<std::int64_t>(by_length.back().size());
   }
   StagePlan plan;
@@ -109,6 +142,7 @@ StagePlan plan_attribution(const RunGroup& runs) {
       }
       ++lane;
     }
+    plan.at_once.insert(plan.at_once.end(), at_once.begin(), at_once.end());
   }
   return plan;
 }

@@ -26,6 +26,12 @@ using RunGroup = std::vector<const Job*>;
 struct StagePlan {
   std::vector<Chunk> chunks;
   std::vector<UnitSpec> units;
+  /// By lane: units that are computed at once where a worker gets as many, a power of two; empty: 1. Of such a lane all
+  /// chunks have the same length and layers.
+  std::vector<std::int64_t> at_once{};
+
+  /// The most pairs of a chunk, or of several that are computed at once.
+  [[nodiscard]] std::int64_t most_pairs() const;
 };
 
 /// Attribution: one lane for each layer range and token length, ordered by range, then by length; its units are chunks

@@ -41,12 +41,13 @@ std::string text_of(const std::string& stage, const std::vector<FailedUnit>& fai
 
 /// Computes, and when memory runs out computes again with half the rows. The retry is outside the handlers: what the
 /// failed call held is freed by then.
-UnitResult ComputedStages::with_less_memory(const ComputeUnit& compute, std::int64_t unit, int worker) const {
+template <typename Compute>
+auto ComputedStages::with_less_memory(const Compute& compute) const {
   for (;;) {
     const std::int64_t rows = rows_.get();
     std::string text;
     try {
-      return compute(unit, worker);
+      return compute();
     } catch (const std::bad_alloc&) {
       text = "out of memory";
     } catch (const c10::Error& error) {
@@ -111,8 +112,15 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
   const auto start = std::chrono::steady_clock::now();
   const ComputeUnit compute = [&](std::int64_t unit, int worker) {
     options_.require_unchanged();  // after a change nothing is computed for nothing
-    return with_less_memory(stage.compute, unit, worker);
+    return with_less_memory([&] { return stage.compute(unit, worker); });
   };
+  options.at_once = stage.at_once;
+  if (stage.at_once.compute) {
+    options.at_once.compute = [&](std::int64_t lane, std::int64_t first, std::int64_t count, int worker) {
+      options_.require_unchanged();
+      return with_less_memory([&] { return stage.at_once.compute(lane, first, count, worker); });
+    };
+  }
   StageResult result = unless_changed([&] { return run_stage(comm_, stage.units, compute, options); });
   store.end(result, options.on_warning);
   result.earlier_seconds = earlier_seconds;

@@ -38,7 +38,8 @@ class ComputedStages : public StageSource {
  private:
   [[nodiscard]] StageResult unless_changed(const std::function<StageResult()>& run) const;
   void warn_unless_changed(const std::string& text) const;
-  [[nodiscard]] UnitResult with_less_memory(const ComputeUnit& compute, std::int64_t unit, int worker) const;
+  template <typename Compute>
+  [[nodiscard]] auto with_less_memory(const Compute& compute) const;
 
   const Communicator& comm_;
   const GroupJournal& journal_;

@@ -33,7 +33,9 @@ struct Execution {
   [[nodiscard]] Execution evaluating(const std::string& identity) const;
 };
 
-/// The chunks of a plan, computed or read. Collective; throws as StageSource::result_of does.
+/// The chunks of a plan, computed or read. Where the plan says that units are computed at once, `compute` also gets
+/// chunks of several units' pairs, and must give rows as RowWriter writes them. Collective; throws as
+/// StageSource::result_of does.
 StageResult run_plan(const Execution& execution, const std::string& name, const StagePlan& plan,
                      const std::function<UnitResult(const Chunk&)>& compute);
 

@@ -36,6 +36,25 @@ void RowWriter::add(const at::Tensor& rows) {
   append_numbers(numbers_, rows);
 }
 
+std::vector<std::vector<double>> split_rows(const std::vector<double>& numbers,
+                                            const std::vector<std::int64_t>& pairs) {
+  std::vector<std::vector<double>> units(pairs.size());
+  if (numbers.empty()) return units;
+  for (std::vector<double>& unit : units) unit.push_back(&unit == &units.front() ? numbers.front() : 0);
+  for (std::size_t at = 1; at < numbers.size();) {
+    const double columns = numbers[at++];
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      const auto count = static_cast<std::size_t>(columns) * static_cast<std::size_t>(pairs[i]);
+      TRIBUTARY_EXPECT(at + count <= numbers.size(), "rows are complete");
+      const auto first = numbers.begin() + static_cast<std::ptrdiff_t>(at);
+      units[i].push_back(columns);
+      units[i].insert(units[i].end(), first, first + static_cast<std::ptrdiff_t>(count));
+      at += count;
+    }
+  }
+  return units;
+}
+
 std::vector<std::vector<double>> RowReader::next() {
   TRIBUTARY_EXPECT(at_ < numbers_.size(), "as many tensors are read as were written");
   const auto columns = static_cast<std::size_t>(numbers_[at_++]);

@@ -33,6 +33,9 @@ class RowWriter {
   std::vector<double> numbers_;
 };
 
+/// What RowWriter wrote for all pairs of several units, unit by unit; pairs: of each. The count is the first unit's.
+std::vector<std::vector<double>> split_rows(const std::vector<double>& numbers, const std::vector<std::int64_t>& pairs);
+
 /// Reads what RowWriter wrote for `pairs` pairs.
 class RowReader {
  public:

@@ -13,6 +13,7 @@
 #include "common/errors.h"
 #include "runner/cluster/stage_options.h"
 #include "runner/cluster/units.h"
+#include "runner/cluster/workers.h"
 
 namespace tributary {
 
@@ -22,6 +23,7 @@ struct Stage {
   std::string scope;  //!< what sets stages of one name apart in a journal
   const std::vector<UnitSpec>& units;
   ComputeUnit compute;
+  RunsAtOnce at_once{};
 
   [[nodiscard]] std::string full_name() const { return name + scope; }
 };

@@ -25,6 +25,7 @@ SchedulerOptions scheduler_options(const StageOptions& options, const std::vecto
   scheduling.order = options.order;
   scheduling.seed = options.seed;
   scheduling.block_seconds = options.block_seconds;
+  scheduling.at_once = options.at_once.most;
   std::map<std::string, int> nodes;
   for (const std::string& host : options.hosts) {
     scheduling.nodes.push_back(nodes.emplace(host, static_cast<int>(nodes.size())).first->second);

@@ -100,7 +100,8 @@ class Cluster {
     while (span < block.count) span *= 2;
     EXPECT_EQ(block.first % span, 0) << "not aligned";
     EXPECT_TRUE(block.count == span || block.first + block.count == lane_size) << "neither full nor at the end";
-    EXPECT_LE(block.count, std::max<std::int64_t>(1, table_.size() / (options_.workers * 4)));
+    const std::int64_t at_once = options_.at_once.empty() ? 1 : options_.at_once[block.lane];
+    EXPECT_LE(block.count, std::max(at_once, table_.size() / (options_.workers * 4)));
   }
 
   double cost(const Block& block) const {

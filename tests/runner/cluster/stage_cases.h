@@ -7,6 +7,7 @@
 
 #include <xxhash.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -60,6 +61,22 @@ inline std::optional<double> lane_sum(std::int64_t n, const Leaf& leaf) {
   std::int64_t span = 1;
   while (span < n) span *= 2;
   return tree_sum(0, span, n, leaf);
+}
+
+/// What computing units of a lane at once must give where make_result is what each gives.
+inline RunResult make_run_result(const UnitTable& table, std::int64_t lane, std::int64_t first, std::int64_t count) {
+  RunResult result;
+  const auto span = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(count)));
+  for (std::int64_t element = 0; element < 3 + lane; ++element) {
+    result.sum.push_back(*tree_sum(first, span, table.lane_size(lane), [&](std::int64_t index) {
+      return std::optional<double>(adversarial(table.unit_at(lane, index), element));
+    }));
+  }
+  for (std::int64_t index = first; index < first + count; ++index) {
+    const std::int64_t unit = table.unit_at(lane, index);
+    result.rows.push_back(make_result(table.spec(unit), unit).rows);
+  }
+  return result;
 }
 
 using Present = std::function<bool(std::int64_t unit)>;

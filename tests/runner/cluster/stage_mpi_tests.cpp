@@ -40,6 +40,20 @@ TEST_F(OverRanks, HaveTheSameBytesForAnyThreadsAndOrder) {
   }
 }
 
+TEST_F(OverRanks, HaveTheSameBytesWhereUnitsAreComputedAtOnce) {
+  const UnitTable table(units_);
+  for (const Order order : {Order::Planned, Order::Shuffled}) {
+    StageOptions options = with_threads(2);
+    options.order = order;
+    options.seed = 7;
+    options.at_once = {[&](std::int64_t lane, std::int64_t first, std::int64_t count, int) {
+                         return testing::make_run_result(table, lane, first, count);
+                       },
+                       {8, 1, 4, 16}};
+    expect_results(run_stage(comm, units_, compute_, options), everywhere);
+  }
+}
+
 TEST_F(OverRanks, AllTakePart) {
   std::atomic<std::int64_t> mine = 0;
   run_stage(
