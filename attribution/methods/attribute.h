@@ -57,9 +57,9 @@ struct TaskOptions {
   std::vector<char> audit;              //!< [pair] pairs to recompute with twice the points; empty: none
   std::vector<RulePoints> layer_rules;  //!< quadrature pilot: of each layer of the model; one on embedding paths
 
-  enum class Gap { measure, skip } gap = Gap::measure;  //!< one-point methods: whether to pay for the linearisation gap
-  std::vector<Neuron> sample;                           //!< ScoreKind::exact: the neurons to patch
-  std::uint64_t seed = 0;                               //!< ScoreKind::noise
+  std::vector<char> gap;       //!< [pair] pairs whose linearisation gap is paid for, of methods with one; empty: none
+  std::vector<Neuron> sample;  //!< ScoreKind::exact: the neurons to patch
+  std::uint64_t seed = 0;      //!< ScoreKind::noise
 };
 
 /// One method to compute in a unit.
@@ -78,7 +78,7 @@ struct UnitScores {
   at::Tensor squares;      //!< the sum of the scores' squares, the same shape, where the spread is measured
   at::Tensor signs;        //!< the sum of their signs (spread.h), likewise
   at::Tensor residual;     //!< [pair, layer] float64 logits; [pair, 1] on embedding paths
-  at::Tensor gap;          //!< linearisation gap, the same shapes
+  at::Tensor gap;          //!< linearisation gap, the same shapes; NaN where it was not measured
   at::Tensor evaluations;  //!< [pair, layer] float64: gradient evaluations spent
   at::Tensor converged;    //!< [pair, layer] 1 or 0, where quadrature is adaptive
   at::Tensor audit;        //!< [pair, layer] relative L1 error against a finer rule; NaN where not audited

@@ -54,7 +54,6 @@ UnitScores scores_of(const Transformer& network, const std::string& method, cons
                      std::int64_t rows = rows_of_a_call) {
   Task task{method_named(method), {}};
   task.options.layers = layers;
-  task.options.gap = TaskOptions::Gap::skip;
   return attribute({&network, &network}, {task}, prompts, {{rows, {}}}).scores.front();
 }
 

@@ -94,12 +94,13 @@ std::vector<Key> attribution_keys() {
        .fallback = "false",
        .meaning = "store input IG per token of each pair (methods on the embedding path)"},
       {.path = "attribution.linearisation_gap",
-       .kind = Kind::text,
-       .fallback = "measure",
-       .meaning =
-           "methods without a residual: measure how far their layer sums are from the true effects (costs forward "
-           "passes), or skip",
-       .choices = {"measure", "skip"}},
+       .kind = Kind::integer,
+       .fallback = "auto",
+       .meaning = "methods without a residual: seeded training pairs on which to measure how far their layer sums are "
+                  "from the true effects (a forward pass a layer and pair); auto: two, but at most a twentieth of the "
+                  "pairs and at least one",
+       .choices = {"auto", "all", "skip"},
+       .least = 1},
       {.path = "attribution.spread",
        .kind = Kind::text,
        .fallback = "measure",
@@ -128,7 +129,7 @@ std::vector<Key> attribution_keys() {
       {.path = "attribution.seed",
        .kind = Kind::integer,
        .fallback = "0",
-       .meaning = "seed of random, of sampled neurons and of audited and pilot pairs",
+       .meaning = "seed of random, of sampled neurons and of audited, measured and pilot pairs",
        .least = 0},
       {.path = "positions",
        .kind = Kind::text,

@@ -2,11 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/job/job.h"
 
+#include <algorithm>
+
 namespace tributary {
 
 std::int64_t Job::scored_nodes() const {
   if (!config.method.has_neurons()) return 0;
   return config.method.score == ScoreKind::exact ? config.sample : nodes();
+}
+
+std::int64_t Job::gap_pairs() const {
+  const auto all = static_cast<std::int64_t>(pairs.train.size());
+  return std::min(all, config.gap_pairs.value_or(std::clamp<std::int64_t>(all / 20, 1, 2)));
 }
 
 bool Job::has_circuit() const { return !pairs.test.empty() && config.method.has_neurons(); }

@@ -54,6 +54,8 @@ struct Job {
   [[nodiscard]] Networks networks() const { return {working.get(), exact.get()}; }
   /// Positions of a node: the prompts' length, or 1 when summed.
   [[nodiscard]] std::int64_t node_positions() const { return train_length; }
+  /// Training pairs whose linearisation gap is measured.
+  [[nodiscard]] std::int64_t gap_pairs() const;
   [[nodiscard]] std::int64_t nodes() const {
     return architecture().layers() * node_positions() * architecture().neurons;
   }

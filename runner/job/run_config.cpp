@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string_view>
@@ -160,6 +161,15 @@ SteeringConfig steering_config(const Settings& settings, KeyChecks& checks) {
   return steering;
 }
 
+std::optional<std::int64_t> gap_pairs(const Settings& settings) {
+  const std::string key = "attribution.linearisation_gap";
+  if (const auto number = settings.get<std::int64_t>(key)) return number;
+  const auto word = settings.at<std::string>(key);
+  if (word == "all") return std::numeric_limits<std::int64_t>::max();
+  if (word == "skip") return 0;
+  return std::nullopt;
+}
+
 }  // namespace
 
 RunConfig run_config(const Settings& settings) {
@@ -179,8 +189,7 @@ RunConfig run_config(const Settings& settings) {
   run.metric_top = settings.at<std::int64_t>("metric_top");
   run.pairs.patch_answer = run.metric == MetricKind::logit_difference ? Needs::it : Needs::nothing;
   run.store_inputs = settings.at<bool>("attribution.inputs");
-  run.gap = chosen<TaskOptions::Gap>(settings, "attribution.linearisation_gap",
-                                     {{"measure", TaskOptions::Gap::measure}, {"skip", TaskOptions::Gap::skip}});
+  run.gap_pairs = gap_pairs(settings);
   run.spread = chosen<TaskOptions::Spread>(
       settings, "attribution.spread", {{"measure", TaskOptions::Spread::measure}, {"skip", TaskOptions::Spread::skip}});
   run.audit = settings.at<std::int64_t>("attribution.audit");

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,7 +58,7 @@ struct RunConfig {
   std::int64_t metric_top = 0;
   Method method;
   bool store_inputs = false;
-  TaskOptions::Gap gap = TaskOptions::Gap::measure;
+  std::optional<std::int64_t> gap_pairs;  //!< whose linearisation gap is measured; none: auto
   TaskOptions::Spread spread = TaskOptions::Spread::measure;
   std::int64_t audit = 0;
   std::int64_t pilot_pairs = 0;

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "common/text.h"
+#include "runner/report/detail/mean_magnitude.h"
 #include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
@@ -18,14 +19,6 @@ constexpr double faithful = 0.8;  // thresholds that `faithful_at` and `complete
 constexpr double complete = 0.2;
 
 using Type = Column::Type;
-
-double mean_magnitude(const Dataset* table) {
-  if (table == nullptr) return std::nan("");
-  const std::vector<float>& all = values<float>(*table);
-  double sum = 0;
-  for (const float value : all) sum += std::abs(static_cast<double>(value));
-  return sum / static_cast<double>(all.size());
-}
 
 /// Fewest measured nodes for which a value of the curve is good enough.
 template <typename Good>
@@ -133,12 +126,15 @@ Table runs_table(const Runs& runs) {
           {"cmd", Type::number, "fraction", "area of |1 − faithfulness|, ranking by |score|; ideal 0"},
           {"residual", Type::number, "logits",
            "mean |sum of scores − true difference| of methods whose scores sum to it"},
-          {"gap", Type::number, "logits", "the same of methods whose scores are not meant to"},
+          {"gap", Type::number, "logits", "the same of methods whose scores are not meant to, over measured pairs"},
+          {"gap_standard_error", Type::number, "logits", "of gap, over these pairs"},
+          {"gap_pairs", Type::integer, "1", "how many these are"},
           {"top_share", Type::number, "fraction", "share of all |score| that the 100 first nodes hold"},
       }};
   for (const ReportRun& run : runs) {
     const Cost cost = cost_of(run);
     const bool curve = run.find("/circuit/count") != nullptr;
+    const MeanMagnitude gap = mean_magnitude(run.find("/attribution/linearisation_gap"));
     const auto area = [&](const std::string& name) {
       return curve ? Cell(attribute<double>(*run.results, "/circuit", name)) : Cell();
     };
@@ -166,8 +162,10 @@ Table runs_table(const Runs& runs) {
                curve ? Cell(attribute<std::int64_t>(*run.results, "/circuit", "measurable")) : Cell(),
                area("cpr"),
                area("cmd"),
-               mean_magnitude(run.find("/attribution/residual")),
-               mean_magnitude(run.find("/attribution/linearisation_gap")),
+               mean_magnitude(run.find("/attribution/residual")).mean,
+               gap.mean,
+               gap.standard_error,
+               gap.pairs > 0 ? Cell(gap.pairs) : Cell(),
                share_of_top(run.scores(), top_nodes)});
   }
   return table;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runner/report/detail/mean_magnitude.h"
 #include "runner/report/detail/report_runs.h"
 
 namespace tributary::detail {
@@ -29,20 +30,31 @@ double sum_of(const std::vector<double>& values) {
   return sum;
 }
 
-/// Mean (of |.|) over pairs of a column of a table [pair, layer]; missing where the table has no such columns.
-Cell column_mean(const ReportRun& run, const std::string& path, std::int64_t column) {
+/// A table [pair, layer]; null where it has no such columns.
+const Dataset* table_of_layers(const ReportRun& run, const std::string& path) {
   const Dataset* table = run.find(path);
-  if (table == nullptr || table->shape.size() != 2 || table->shape[1] != run.layers()) return {};
+  return table == nullptr || table->shape.size() != 2 || table->shape[1] != run.layers() ? nullptr : table;
+}
+
+/// Mean |.| of each layer over the pairs that were measured; empty where there is no such table.
+std::vector<double> layer_magnitudes(const ReportRun& run, const std::string& path) {
+  return mean_magnitude(table_of_layers(run, path)).columns;
+}
+
+/// Mean over pairs of a column of whole numbers; missing where there is no such table.
+Cell column_mean(const ReportRun& run, const std::string& path, std::int64_t column) {
+  const Dataset* table = table_of_layers(run, path);
+  if (table == nullptr) return {};
+  const std::vector<std::int64_t>& all = values<std::int64_t>(*table);
   double sum = 0;
   for (std::int64_t pair = 0; pair < table->shape[0]; ++pair) {
-    const auto place = static_cast<std::size_t>(pair * table->shape[1] + column);
-    if (const auto* numbers = std::get_if<std::vector<float>>(&table->values)) {
-      sum += std::abs(static_cast<double>(numbers->at(place)));
-    } else {
-      sum += static_cast<double>(values<std::int64_t>(*table).at(place));
-    }
+    sum += static_cast<double>(all.at(static_cast<std::size_t>(pair * table->shape[1] + column)));
   }
   return sum / static_cast<double>(table->shape[0]);
+}
+
+Cell number_at(const std::vector<double>& numbers, std::int64_t place) {
+  return numbers.empty() ? Cell() : Cell(numbers.at(static_cast<std::size_t>(place)));
 }
 
 }  // namespace
@@ -81,12 +93,12 @@ Table layers_table(const Runs& runs) {
   for (const ReportRun& run : runs) {
     if (!run.has_neurons()) continue;
     const std::vector<double> sums = magnitudes(run);
+    const std::vector<double> residual = layer_magnitudes(run, "/attribution/residual");
+    const std::vector<double> gap = layer_magnitudes(run, "/attribution/linearisation_gap");
     for (std::int64_t layer = 0; layer < run.layers(); ++layer) {
       const auto first = sums.begin() + layer * run.positions();
-      table.add({run.run, layer, sum_of({first, first + run.positions()}),
-                 column_mean(run, "/attribution/residual", layer),
-                 column_mean(run, "/attribution/linearisation_gap", layer),
-                 column_mean(run, "/attribution/evaluations", layer)});
+      table.add({run.run, layer, sum_of({first, first + run.positions()}), number_at(residual, layer),
+                 number_at(gap, layer), column_mean(run, "/attribution/evaluations", layer)});
     }
   }
   return table;

@@ -14,6 +14,7 @@
 #include "attribution/circuit/ranking.h"
 #include "common/text.h"
 #include "runner/report/detail/first_nodes.h"
+#include "runner/report/detail/mean_magnitude.h"
 #include "runner/report/detail/missing_intervals.h"
 #include "runner/report/detail/performance.h"
 #include "runner/report/detail/results_access.h"
@@ -58,22 +59,22 @@ std::string pairs_line(const ResultsFile& results) {
   return line + "\n";
 }
 
-/// Mean |residual| (or gap) over pairs and layers.
+/// Mean |residual| (or gap) over layers and the pairs that were measured.
 std::string error_line(const ResultsFile& results) {
   for (const auto& [name, label] : {std::pair{"residual", "residual     "}, {"linearisation_gap", "gap          "}}) {
     const Dataset* table = results.find(std::string("/attribution/") + name);
     if (table == nullptr) continue;
-    const auto layers = static_cast<std::size_t>(table->shape.back());
-    std::vector<double> of_layer(layers, 0.0);  // sums over pairs
-    const std::vector<float>& all = values<float>(*table);
-    for (std::size_t i = 0; i < all.size(); ++i) of_layer[i % layers] += std::abs(static_cast<double>(all[i]));
-    const auto worst = std::max_element(of_layer.begin(), of_layer.end());
-    std::string line =
-        fmt::format("{}mean |sum of scores − true difference| {:.4g} logits", label,
-                    std::accumulate(of_layer.begin(), of_layer.end(), 0.0) / static_cast<double>(all.size()));
-    if (layers > 1) {
-      line += fmt::format(", most in layer {}: {:.4g}", worst - of_layer.begin(),
-                          *worst * static_cast<double>(layers) / static_cast<double>(all.size()));
+    const detail::MeanMagnitude found = detail::mean_magnitude(table);
+    std::string line = fmt::format("{}mean |sum of scores − true difference| {:.4g}", label, found.mean);
+    if (found.pairs < table->shape.front()) {
+      if (found.pairs > 1) line += fmt::format(" ± {:.2g}", found.standard_error);
+      line += fmt::format(" logits on {} of {} pairs", found.pairs, table->shape.front());
+    } else {
+      line += " logits";
+    }
+    if (found.columns.size() > 1) {
+      const auto worst = std::max_element(found.columns.begin(), found.columns.end());
+      line += fmt::format(", most in layer {}: {:.4g}", worst - found.columns.begin(), *worst);
     }
     return line + "\n";
   }

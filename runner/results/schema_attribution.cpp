@@ -43,8 +43,9 @@ std::vector<DatasetRow> attribution_rows() {
        .other_axes = {"pair", "path"},
        .other_axes_when = "the path moves embeddings",
        .units = "logits",
-       .long_name = "sum of scores − true end-point difference, of a method whose scores are not meant to sum to it",
-       .when = "other methods, attribution.linearisation_gap: measure"},
+       .long_name = "sum of scores − true end-point difference, of a method whose scores are not meant to sum to it; "
+                    "NaN: pairs that were not measured",
+       .when = "other methods, but for attribution.linearisation_gap: skip"},
       {.path = "/attribution/audit",
        .axes = {"pair", "layer"},
        .units = "fraction",

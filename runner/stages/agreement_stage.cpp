@@ -157,7 +157,7 @@ void score_samples(const Execution& execution, const RunGroup& runs,
       tasks.push_back(attributions[members[k]].prepared.task(chunk));
       TaskOptions& options = tasks.back().options;
       options.sampled = neurons[k];
-      options.gap = TaskOptions::Gap::skip;  // only the scores are wanted, and they do not depend on the rest
+      options.gap.clear();  // only the scores are wanted, and they do not depend on the rest
       options.keep = {};
       options.audit.clear();
     }

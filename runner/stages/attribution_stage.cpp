@@ -146,10 +146,20 @@ void run_pilot(const Execution& execution, PreparedRun& run, AttributionOutcome&
   }
 }
 
+/// By training pair: 1 for `count` seeded ones; empty where none is.
+std::vector<char> seeded_marks(const Job& job, std::int64_t count) {
+  std::vector<char> marks;
+  const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
+  for (const std::int64_t member : seeded_members(pairs, count, job.config.seed)) {
+    marks.resize(job.pairs.train.size(), 0);
+    marks[static_cast<std::size_t>(member)] = 1;
+  }
+  return marks;
+}
+
 PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutcome& outcome) {
-  PreparedRun run{&job, {}, {}, {}};
+  PreparedRun run{&job, {}, {}, {}, {}};
   run.options.seed = job.config.seed;
-  run.options.gap = job.config.gap;
   run.options.keep = job.config.keep;
   run.options.spread = job.config.spread;
   if (job.config.method.score == ScoreKind::exact) {
@@ -159,10 +169,8 @@ PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutco
   }
   if (job.config.method.baseline == Baseline::mean) run.means = baseline_means(execution, job);
   if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, run, outcome);
-  const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
-  const std::vector<std::int64_t> chosen = seeded_members(pairs, job.config.audit, job.config.seed);
-  if (!chosen.empty()) run.audited.resize(job.pairs.train.size(), 0);
-  for (const std::int64_t member : chosen) run.audited[static_cast<std::size_t>(member)] = 1;
+  run.audited = seeded_marks(job, job.config.audit);
+  run.measured = seeded_marks(job, job.gap_pairs());
   return run;
 }
 
@@ -288,6 +296,7 @@ Task PreparedRun::task(const Chunk& chunk) const {
   if (const auto mean = means.find(length); mean != means.end()) task.options.mean = mean->second;
   for (const std::int64_t member : chunk.members) {
     if (!audited.empty()) task.options.audit.push_back(audited[static_cast<std::size_t>(member)]);
+    if (!measured.empty()) task.options.gap.push_back(measured[static_cast<std::size_t>(member)]);
   }
   return task;
 }

@@ -26,7 +26,8 @@ struct PreparedRun {
   const Job* job = nullptr;
   TaskOptions options;
   std::map<std::int64_t, MeanState> means;  //!< by token length
-  std::vector<char> audited;                //!< by training pair
+  std::vector<char> audited;                //!< by training pair; empty: none
+  std::vector<char> measured;               //!< the same, of the linearisation gap
 
   /// The run's task in a unit.
   [[nodiscard]] Task task(const Chunk& chunk) const;

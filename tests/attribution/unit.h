@@ -33,6 +33,12 @@ inline Task task_of(const MethodRequest& request) {
   return task;
 }
 
+/// The same that measures the linearisation gap of so many pairs.
+inline Task with_gap(Task task, std::size_t pairs) {
+  task.options.gap.assign(pairs, 1);
+  return task;
+}
+
 /// One task alone.
 inline UnitScores unit_of(const Transformer& model, const Task& task, const Prompts& prompts,
                           const Batching& batching = {}) {

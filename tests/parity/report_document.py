@@ -76,7 +76,14 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
     rows.add(
         *("runs", run, name, data, method, "pair", rules, "mean", nodes, 24 * (10 if adds_up else 1)),
         *(4.2 + 13.7 * run, 2.2, 10 + 68.5 * run, 5, faithful, complete, 2.75 + data, 0.125, 1),
-        *(0.97 - 0.02 * (run % 5), 0.04 + 0.015 * (run % 5), residual, gap, shares),
+        *(
+            0.97 - 0.02 * (run % 5),
+            0.04 + 0.015 * (run % 5),
+            residual,
+            gap,
+            *(None if gap is None else value for value in (0.02, 2)),
+            shares,
+        ),
     )
     for rank in range(1, top + 1):
         at = noise.randrange(len(tokens))

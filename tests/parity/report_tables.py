@@ -31,6 +31,8 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "cmd": ("number", "fraction"),
             "residual": ("number", "logits"),
             "gap": ("number", "logits"),
+            "gap_standard_error": ("number", "logits"),
+            "gap_pairs": ("integer", "1"),
             "top_share": ("number", "fraction"),
         },
     ),

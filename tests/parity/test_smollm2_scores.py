@@ -72,7 +72,7 @@ class Agreement:
             "model": {"path": str(MODEL), "dtype": "float32"},
             "pairs": pairs | chosen | {"length": "first"},
             "metric": "logit-difference",
-            "attribution": {"method": "atp"},
+            "attribution": {"method": "atp", "linearisation_gap": "all"},
             "positions": "keep",
             "circuit": {"counts": COUNTS, "ranking": "abs", "ablation": "mean"},
         }

@@ -132,7 +132,7 @@ def scored(binary, tiny_folder, tmp_path_factory) -> Callable[[str], dict[str, R
         if name not in made:
             fitting = [without_absent_rules(case, name) for model, case in CASES if model == name]
             cases = {label(case): {"attribution": case} for case in fitting if case.get("rules") != {}}
-            settings = settings_of(tiny_folder(name), attribution={"method": "atp"})
+            settings = settings_of(tiny_folder(name), attribution={"method": "atp", "linearisation_gap": "all"})
             found = run_sweep(binary, tmp_path_factory.mktemp(name), settings, list(cases.values()))
             made[name] = dict(zip(cases, found, strict=True))
         return made[name]

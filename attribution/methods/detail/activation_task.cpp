@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 
 #include "attribution/methods/detail/pilot_choice.h"
 #include "attribution/methods/detail/task_scores.h"
@@ -89,6 +90,23 @@ void audit(const MicroBatch& micro, const ActivationPath& path, TaskScores& task
   }
 }
 
+/// Where the layers' sums [pair, layer] are from the true effects: of all pairs a residual, of some the gap.
+void store_differences(const MicroBatch& micro, TaskScores& task, const std::vector<PathIntegral>& integrals,
+                       const at::Tensor& sums) {
+  std::vector<char> wanted(static_cast<std::size_t>(micro.pairs()), 1);
+  if (!task.method().has_identity()) wanted = task.gap_pairs(micro.pairs());
+  if (std::find(wanted.begin(), wanted.end(), 1) == wanted.end()) return;
+  at::Tensor effects = at::full({task.layers(), micro.pairs()}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
+  bool known = micro.one_network();  // both ends were evaluated on the way
+  for (std::size_t example = 0; example < integrals.size() && known; ++example) {
+    if (wanted[example % wanted.size()] == 0) continue;
+    effects.mutable_data_ptr<double>()[example] = integrals[example].difference;
+    known = std::isfinite(integrals[example].difference);
+  }
+  if (!known) effects = micro.effects(task.method(), task.options(), wanted);
+  task.store({difference_kind(task.method()), sums - effects.t()});
+}
+
 }  // namespace
 
 void run_activation_task(const MicroBatch& micro, TaskScores& task) {
@@ -114,16 +132,7 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
     }
   }
   task.add(all);
-  if (task.method().has_identity() || task.measures_gap()) {
-    at::Tensor effects = at::empty({task.layers(), micro.pairs()}, at::kDouble);
-    bool known = micro.one_network();  // both ends were evaluated on the way
-    for (std::size_t example = 0; example < integrals.size() && known; ++example) {
-      effects.mutable_data_ptr<double>()[example] = integrals[example].difference;
-      known = std::isfinite(integrals[example].difference);
-    }
-    if (!known) effects = micro.effects(task.method(), task.options());
-    task.store({difference_kind(task.method()), sum_by_position(all).cpu() - effects.t()});
-  }
+  store_differences(micro, task, integrals, sum_by_position(all).cpu());
   audit(micro, path, task, integrals, differences, scores);
 }
 

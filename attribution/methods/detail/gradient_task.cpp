@@ -36,9 +36,10 @@ void add_differences_times_gradients(const MicroBatch& micro, TaskScores& task) 
     at::mul_out(here, difference, gradient.to(difference.scalar_type()));
   }
   task.add(scores);
-  if (task.measures_gap()) {
+  const std::vector<char> measured = task.gap_pairs(micro.pairs());
+  if (std::find(measured.begin(), measured.end(), 1) != measured.end()) {
     task.store({Differences::Kind::linearisation_gap,
-                sum_by_position(scores).cpu() - micro.effects(task.method(), task.options()).t()});
+                sum_by_position(scores).cpu() - micro.effects(task.method(), task.options(), measured).t()});
   }
   for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) task.store_evaluations(pair, 0, task.layers(), 1);
 }

@@ -14,6 +14,8 @@
 namespace tributary::detail {
 namespace {
 
+constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
+
 std::shared_ptr<const BaseRuns> base_runs_of(const Transformer& model, const Prompts& prompts,
                                              const UnitOptions& options, Flops* flops) {
   std::vector<at::Tensor> embeddings{model.embed(prompts.clean)};
@@ -100,25 +102,44 @@ ActivationPath MicroBatch::activation_path(const BaseRuns& runs, const Method& m
   return {runs, base_group(method), base_alpha(method), options.layers, differences, rules, batching(), flops_};
 }
 
-at::Tensor MicroBatch::effects(const Method& method, const TaskOptions& options) const {
-  for (const KnownEffects& known : effects_) {
+/// What is known of a method's effects, which other methods with the same ends share.
+MicroBatch::KnownEffects& MicroBatch::known_effects(const Method& method, const TaskOptions& options) const {
+  for (KnownEffects& known : effects_) {
     const bool same_layers = known.layers.first == options.layers.first && known.layers.end == options.layers.end;
     const bool same_ends = known.baseline == method.baseline && method.baseline != Baseline::mean;  // means may differ
-    if (same_layers && same_ends && known.direction == method.direction) return known.effects;
+    if (same_layers && same_ends && known.direction == method.direction) return known;
   }
-  const ActivationPath path = activation_path(*exact_, method, options, {});
-  std::vector<PathPoint> far;
-  for (std::int64_t example = 0; example < path.examples(); ++example) far.push_back({example, 1 - base_alpha(method)});
-  const std::vector<double> moved = path.metrics(far);
-  at::Tensor effects = at::empty({options.layers.count(), pairs()}, at::kDouble);
-  const auto side = base_group(method);
-  for (std::int64_t example = 0; example < path.examples(); ++example) {
-    const double kept = metric_.const_data_ptr<double>()[2 * (example % pairs()) + side];
-    const double change = kept - moved[static_cast<std::size_t>(example)];
-    effects.mutable_data_ptr<double>()[example] = method.direction == Direction::clean ? change : -change;
+  effects_.push_back({method.baseline, method.direction, options.layers,
+                      std::vector<char>(static_cast<std::size_t>(pairs()), 0),
+                      at::full({options.layers.count(), pairs()}, not_measured, at::kDouble)});
+  return effects_.back();
+}
+
+at::Tensor MicroBatch::effects(const Method& method, const TaskOptions& options,
+                               const std::vector<char>& wanted) const {
+  KnownEffects& known = known_effects(method, options);
+  std::vector<char> missing(wanted);
+  for (std::size_t pair = 0; pair < missing.size(); ++pair) missing[pair] &= static_cast<char>(known.known[pair] == 0);
+  if (std::find(missing.begin(), missing.end(), 1) != missing.end()) {
+    const ActivationPath path = activation_path(*exact_, method, options, {});
+    std::vector<PathPoint> far;
+    for (std::int64_t example = 0; example < path.examples(); ++example) {
+      if (missing[static_cast<std::size_t>(example % pairs())] != 0) far.push_back({example, 1 - base_alpha(method)});
+    }
+    const std::vector<double> moved = path.metrics(far);
+    for (std::size_t i = 0; i < far.size(); ++i) {
+      const double kept = metric_.const_data_ptr<double>()[2 * (far[i].example % pairs()) + base_group(method)];
+      const double change = kept - moved[i];
+      known.effects.mutable_data_ptr<double>()[far[i].example] =
+          method.direction == Direction::clean ? change : -change;
+    }
+    for (std::size_t pair = 0; pair < missing.size(); ++pair) known.known[pair] |= missing[pair];
   }
-  effects_.push_back({method.baseline, method.direction, options.layers, effects});
-  return effects;
+  at::Tensor found = known.effects.clone();
+  for (std::int64_t pair = 0; pair < pairs(); ++pair) {
+    if (wanted[static_cast<std::size_t>(pair)] == 0) found.select(1, pair).fill_(not_measured);
+  }
+  return found;
 }
 
 }  // namespace tributary::detail

@@ -58,8 +58,13 @@ class MicroBatch {
   [[nodiscard]] ActivationPath activation_path(const BaseRuns& runs, const Method& method, const TaskOptions& options,
                                                Rules rules) const;
   /// E_l [layer, pair] of a range of layers, float64: m(x) - m(x; do a^l = baseline), or m(x'; do a^l = a_x) - m(x')
-  /// when denoising; from the exact network.
-  [[nodiscard]] at::Tensor effects(const Method& method, const TaskOptions& options) const;
+  /// when denoising; from the exact network. NaN for pairs that are not wanted [pair].
+  [[nodiscard]] at::Tensor effects(const Method& method, const TaskOptions& options,
+                                   const std::vector<char>& wanted) const;
+  /// The same of all pairs.
+  [[nodiscard]] at::Tensor effects(const Method& method, const TaskOptions& options) const {
+    return effects(method, options, std::vector<char>(static_cast<std::size_t>(pairs()), 1));
+  }
 
  private:
   struct KnownGradients {
@@ -71,9 +76,11 @@ class MicroBatch {
     Baseline baseline;
     Direction direction;
     LayerRange layers;
+    std::vector<char> known;  // [pair]
     at::Tensor effects;
   };
 
+  [[nodiscard]] KnownEffects& known_effects(const Method& method, const TaskOptions& options) const;
   [[nodiscard]] at::Tensor rounding_of_metric() const;
 
   const Networks& networks_;

@@ -31,6 +31,12 @@ bool TaskScores::audited(std::int64_t pair) const {
   return !audit.empty() && audit.at(static_cast<std::size_t>(first_ + pair)) != 0;
 }
 
+std::vector<char> TaskScores::gap_pairs(std::int64_t count) const {
+  const std::vector<char>& all = task_.options.gap;
+  if (all.empty()) return std::vector<char>(static_cast<std::size_t>(count), 0);
+  return {all.begin() + first_, all.begin() + first_ + count};
+}
+
 void TaskScores::add(const at::Tensor& scores) {
   // Where nothing differs, a product with a gradient may be -0, and a shared position has none: + 0 makes both 0.
   at::Tensor s = scores.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true).add_(0.0);

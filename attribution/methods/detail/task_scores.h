@@ -40,7 +40,8 @@ class TaskScores {
   [[nodiscard]] const TaskOptions& options() const { return task_.options; }
   [[nodiscard]] std::int64_t layers() const { return task_.options.layers.count(); }
   [[nodiscard]] bool audited(std::int64_t pair) const;
-  [[nodiscard]] bool measures_gap() const { return task_.options.gap == TaskOptions::Gap::measure; }
+  /// Of which of the micro-batch's `count` pairs the linearisation gap is measured; none where all are 0.
+  [[nodiscard]] std::vector<char> gap_pairs(std::int64_t count) const;
   [[nodiscard]] bool measures_spread() const { return task_.options.spread == TaskOptions::Spread::measure; }
 
   /// The pairs of the micro-batch at hand begin here.

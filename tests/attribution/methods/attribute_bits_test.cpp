@@ -85,6 +85,7 @@ std::vector<Task> many_tasks(std::int64_t pairs) {
     task.options.seed = 5;
     const bool audited = task.method.quadrature.has_value();
     if (audited) task.options.audit.assign(static_cast<std::size_t>(pairs), 1);
+    task.options.gap.assign(static_cast<std::size_t>(pairs), 1);
     tasks.push_back(task);
   }
   return tasks;
@@ -201,6 +202,7 @@ TEST_P(UnitBits, OfUnitsAreNodesOfThePairTree) {
         const std::int64_t count = std::min<std::int64_t>(size, 11 - first);
         Task part = task;
         if (!part.options.audit.empty()) part.options.audit.resize(static_cast<std::size_t>(count));
+        part.options.gap.resize(static_cast<std::size_t>(count));
         const UnitScores unit = alone(part, p.narrow(first, count));
         expect_same_unit(unit, all, first, count);
         tree.add(unit.scores.clone());

@@ -89,7 +89,7 @@ TEST(Attribute, ConductanceConvergesToSecondOrder) {
 TEST(Attribute, AtpIsTheDirectionalDerivativeAtTheCleanPrompt) {
   const Transformer model = tiny_model(Kind::gpt2);
   const Truths truths(model);
-  const UnitScores atp = scores_of(model, request_of("atp"));
+  const UnitScores atp = unit_of(model, with_gap(task_of(request_of("atp")), pairs), tiny_prompts(pairs, length));
   for (std::int64_t layer = 0; layer < 3; ++layer) {
     const at::Tensor a = truths.clean.neurons[static_cast<std::size_t>(layer)];
     const at::Tensor delta = a - truths.patch.neurons[static_cast<std::size_t>(layer)];
@@ -152,13 +152,42 @@ TEST(Attribute, AdaptiveScoresAreThoseOfANestedRuleNeuronByNeuron) {
   }
 }
 
+TEST(Attribute, MeasuresTheGapOfThePairsThatAreAskedFor) {
+  const Transformer model = tiny_model(Kind::llama);
+  const Prompts prompts = tiny_prompts(4, length);
+  MethodRequest ruled = request_of("ig-acts", Quadrature::midpoint, 2);
+  ruled.rule_preset = "relp";
+  for (const MethodRequest& request : {request_of("atp"), request_of("relp"), ruled}) {
+    const Task all = with_gap(task_of(request), 4);
+    Task some = all, others = all, none = all;
+    some.options.gap = {0, 1, 0, 1};
+    others.options.gap = {1, 1, 0, 0};
+    none.options.gap.clear();
+    const at::Tensor expected = unit_of(model, all, prompts).gap;
+    EXPECT_TRUE(at::isfinite(expected).all().item<bool>());
+    // Methods of a group share what they measure, and none shows what only another has asked for.
+    const UnitOutcome together = tributary::attribute({&model, &model}, {some, none, others}, prompts, UnitOptions{});
+    EXPECT_FALSE(together.scores[1].gap.defined());
+    for (const std::size_t task : {0, 2}) {
+      const std::vector<char>& wanted = task == 0 ? some.options.gap : others.options.gap;
+      for (std::int64_t pair = 0; pair < 4; ++pair) {
+        const at::Tensor found = together.scores[task].gap[pair];
+        if (wanted[static_cast<std::size_t>(pair)] != 0) {
+          EXPECT_TRUE(at::equal(found, expected[pair])) << request.method << ", pair " << pair;
+        } else {
+          EXPECT_TRUE(at::isnan(found).all().item<bool>()) << request.method << ", pair " << pair;
+        }
+      }
+    }
+  }
+}
+
 TEST(Attribute, AdaptiveUnderRulesNeedsNoTrueDifference) {
   const Transformer model = tiny_model(Kind::llama);
   MethodRequest request = request_of("ig-acts", Quadrature::adaptive, std::nullopt);
   request.rule_preset = "relp";
   request.max_points = 1025;
   Task task = task_of(request);
-  task.options.gap = TaskOptions::Gap::skip;
   const UnitScores adaptive = unit_of(model, task, tiny_prompts(pairs, length));
   EXPECT_EQ(largest(adaptive.converged - 1), 0);
   EXPECT_FALSE(adaptive.gap.defined());

@@ -28,7 +28,7 @@ class Definitions : public ::testing::TestWithParam<std::tuple<Kind, std::int64_
   [[nodiscard]] Task task(const MethodRequest& request) const {
     Task one = task_of(request);
     one.options.mean = mean;
-    return one;
+    return with_gap(one, static_cast<std::size_t>(pairs));
   }
 
   const Transformer model = tiny_model(std::get<0>(GetParam()));
