@@ -21,7 +21,8 @@ double circuit_cost(const Job& job) {
   const CircuitConfig& circuit = job.config.circuit;
   const std::size_t selections =
       circuit.counts.size() + circuit.fractions.size() + circuit.thresholds.size() + circuit.mass.size();
-  const std::size_t passes = 2 + 2 * selections + 2 * std::size(area_fractions);
+  const std::size_t areas = circuit.areas ? 2 * std::size(area_fractions) : 0;
+  const std::size_t passes = 2 + 2 * selections + areas;
   return static_cast<double>(passes * job.pairs.test.size()) * static_cast<double>(job.architecture().layers());
 }
 

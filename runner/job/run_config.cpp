@@ -214,6 +214,7 @@ RunConfig run_config(const Settings& settings) {
   run.circuit.means_from = chosen<CircuitConfig::MeansFrom>(
       settings, "circuit.ablation_pairs",
       {{"test", CircuitConfig::MeansFrom::test}, {"train", CircuitConfig::MeansFrom::train}});
+  run.circuit.areas = settings.at<bool>("circuit.areas");
   run.threads = settings.get<std::int64_t>("threads").value_or(0);
   run.batch_rows = settings.get<std::int64_t>("batch_rows").value_or(0);
   run.strict = settings.at<bool>("strict");

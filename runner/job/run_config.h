@@ -29,6 +29,7 @@ struct CircuitConfig {
   Ranking ranking = Ranking::absolute;
   Ablation ablation = Ablation::mean;
   enum class MeansFrom { test, train } means_from = MeansFrom::test;
+  bool areas = true;  //!< whether CPR and CMD are evaluated
 };
 
 /// Comparison with exact patching; keys under `agreement`.

@@ -135,10 +135,7 @@ Table runs_table(const Runs& runs) {
     const Cost cost = cost_of(run);
     const bool curve = run.find("/circuit/count") != nullptr;
     const MeanMagnitude gap = mean_magnitude(run.find("/attribution/linearisation_gap"));
-    const auto area = [&](const std::string& name) {
-      return curve ? Cell(attribute<double>(*run.results, "/circuit", name)) : Cell();
-    };
-    const auto reference = [&](const std::string& name) {
+    const auto of_circuits = [&](const std::string& name) {
       const auto* found = find_attribute<double>(*run.results, "/circuit", name);
       return found == nullptr ? Cell() : Cell(*found);
     };
@@ -157,11 +154,11 @@ Table runs_table(const Runs& runs) {
                cost.together,
                fewest(run, "/circuit/faithfulness", [](double f) { return f >= faithful; }),
                fewest(run, "/circuit/completeness", [](double c) { return c <= complete; }),
-               reference("mean_full"),
-               reference("mean_empty"),
+               of_circuits("mean_full"),
+               of_circuits("mean_empty"),
                curve ? Cell(attribute<std::int64_t>(*run.results, "/circuit", "measurable")) : Cell(),
-               area("cpr"),
-               area("cmd"),
+               of_circuits("cpr"),
+               of_circuits("cmd"),
                mean_magnitude(run.find("/attribution/residual")).mean,
                gap.mean,
                gap.standard_error,

@@ -221,10 +221,12 @@ std::string circuit_table(const ResultsFile& results) {
     return text +
            "  ablating every neuron changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
   }
-  return text +
-         fmt::format("  CPR {:.3f} (overshooting raises it, so none is best), CMD {:.3f} (ideal 0); ablation {}\n",
-                     attribute<double>(results, "/circuit", "cpr"), attribute<double>(results, "/circuit", "cmd"),
-                     attribute<std::string>(results, "/circuit", "ablation"));
+  const auto ablation = attribute<std::string>(results, "/circuit", "ablation");
+  const auto* cpr = detail::find_attribute<double>(results, "/circuit", "cpr");
+  const auto* cmd = detail::find_attribute<double>(results, "/circuit", "cmd");
+  if (cpr == nullptr || cmd == nullptr) return text + "  ablation " + ablation + "\n";
+  return text + fmt::format("  CPR {:.3f} (overshooting raises it, so none is best), CMD {:.3f} (ideal 0); ablation {}\n",
+                            *cpr, *cmd, ablation);
 }
 
 }  // namespace

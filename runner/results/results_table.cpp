@@ -132,12 +132,14 @@ std::string word_of(Ablation ablation) {
 }
 
 /// CPR or CMD: its points, and its area as an attribute.
-void add_area(ResultsFile& file, const std::string& path, const AreaCurve& curve) {
+void add_area(ResultsFile& file, const std::string& name, const AreaCurve& curve) {
+  const std::string path = "/circuit/" + name;
   auto& all = file.datasets;
   all.push_back(list(path + "_fraction", std::vector<double>(std::begin(area_fractions), std::end(area_fractions))));
   all.push_back(list(path + "_count", curve.count));
   all.push_back(list(path + "_value", curve.value));
   all.back().attributes["area"] = curve.area;
+  file.group_attributes["/circuit"][name] = curve.area;
 }
 
 void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcome) {
@@ -148,8 +150,6 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
       {"ablation_pairs", std::string(config.means_from == CircuitConfig::MeansFrom::test ? "test" : "train")},
       {"nodes", job.architecture().layers() * job.node_positions() * job.architecture().neurons},
       {"scored", outcome.scored},
-      {"cpr", outcome.cpr.area},
-      {"cmd", outcome.cmd.area},
       {"measurable", static_cast<std::int64_t>(outcome.measurable ? 1 : 0)},
       {"mean_full", mean_of(outcome.metric_full)},
       {"mean_empty", mean_of(outcome.metric_empty)},
@@ -166,8 +166,8 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
   all.push_back(dataset("/circuit/metric_complement", points_and_pairs, floats_of(outcome.metric_complement)));
   all.push_back(list("/circuit/metric_full", floats_of({outcome.metric_full})));
   all.push_back(list("/circuit/metric_empty", floats_of({outcome.metric_empty})));
-  add_area(file, "/circuit/cpr", outcome.cpr);
-  add_area(file, "/circuit/cmd", outcome.cmd);
+  if (outcome.cpr) add_area(file, "cpr", *outcome.cpr);
+  if (outcome.cmd) add_area(file, "cmd", *outcome.cmd);
 }
 
 /// What the file is, for whoever opens it without this program.

@@ -57,15 +57,17 @@ at::Tensor places_tensor(const std::vector<float>& scores, Ranking ranking, cons
   return tensor.to(device);
 }
 
-/// The points of a curve: both sides of every selection, then CPR's circuits, then CMD's.
-std::vector<CircuitPoint> points_of(const std::vector<Selection>& selections, std::int64_t nodes, Ranking ranking) {
+/// The points of a curve: both sides of every selection, then CPR's circuits and CMD's where these are asked for.
+std::vector<CircuitPoint> points_of(const std::vector<Selection>& selections, std::int64_t nodes,
+                                    const CircuitConfig& circuit) {
   constexpr std::int64_t absolute = 0;  // places of |score|
   constexpr std::int64_t by_sign = 1;   // places of the signed score
-  const std::int64_t chosen = ranking == Ranking::absolute ? absolute : by_sign;
+  const std::int64_t chosen = circuit.ranking == Ranking::absolute ? absolute : by_sign;
   std::vector<CircuitPoint> points;
   for (const Side side : {Side::circuit, Side::complement}) {
     for (const Selection& selection : selections) points.push_back({chosen, selection.count, side});
   }
+  if (!circuit.areas) return points;
   for (const std::int64_t which : {by_sign, absolute}) {
     for (const double fraction : area_fractions)
       points.push_back({which, count_of_fraction(fraction, nodes), Side::circuit});
@@ -123,8 +125,10 @@ CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::v
     outcome.completeness_interval.push_back(interval_of(clusters, outcome.metric_complement.back(), full, empty));
   }
   const std::size_t first = 2 * selections.size();
-  outcome.cpr = area_of(metrics, first, points, reference, Area::cpr);
-  outcome.cmd = area_of(metrics, first + std::size(area_fractions), points, reference, Area::cmd);
+  if (points.size() > first) {
+    outcome.cpr = area_of(metrics, first, points, reference, Area::cpr);
+    outcome.cmd = area_of(metrics, first + std::size(area_fractions), points, reference, Area::cmd);
+  }
   outcome.metric_full = std::move(full);
   outcome.metric_empty = std::move(empty);
   return outcome;
@@ -146,7 +150,7 @@ CircuitOutcome run_circuits(const Execution& shared, const Job& job, const Attri
   inputs.places = {places_tensor(attribution.scores, Ranking::absolute, attribution.shape, job.device),
                    places_tensor(attribution.scores, Ranking::signed_score, attribution.shape, job.device)};
   const std::vector<CircuitPoint> points =
-      points_of(selections, static_cast<std::int64_t>(attribution.scores.size()), circuit.ranking);
+      points_of(selections, static_cast<std::int64_t>(attribution.scores.size()), circuit);
   const std::int64_t scored = count_of_scored(attribution.scores);
   std::vector<std::size_t> evaluated;  // points that keep nodes with a score only: the others stay NaN
   for (std::size_t i = 0; i < points.size(); ++i) {

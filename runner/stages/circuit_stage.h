@@ -27,7 +27,7 @@ struct CircuitOutcome {
   std::vector<double> metric_full, metric_empty;                       //!< [pair]
   std::int64_t scored = 0;  //!< nodes with a score: what a larger circuit holds is made up, so its numbers are NaN
   bool measurable = true;   //!< |F(M) - F(empty)| is large enough for the ratios
-  AreaCurve cpr, cmd;
+  std::optional<AreaCurve> cpr, cmd;  //!< where they are asked for
 };
 
 /// Meaningful on rank 0; every rank takes part. Throws RunFailed where a number that it needs is not finite.

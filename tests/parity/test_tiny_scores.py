@@ -216,6 +216,22 @@ def test_circuits(ranking, ablation, circuits, tiny_model, tiny_pairs):
     assert areas["cmd"] == pytest.approx(evaluator.cmd(scores), abs=1e-5, nan_ok=True)
 
 
+def test_circuits_without_areas(circuits, binary, tmp_path, tiny_folder):
+    """circuit.areas: false leaves out CPR and CMD, and the curve has the bytes it has with them."""
+    name, by_kind = circuits
+    ranking, ablation = CIRCUITS[0]
+    settings = settings_of(tiny_folder(name), attribution={"method": "relp"})
+    bare = run_sweep(
+        binary, tmp_path, settings, [{"circuit": {"ranking": ranking, "ablation": ablation, "areas": False}}]
+    )[0]
+    whole = by_kind[ranking, ablation]
+    areas = {f"/circuit/{area}_{part}" for area in ("cpr", "cmd") for part in ("fraction", "count", "value")}
+    assert whole.datasets.keys() - bare.datasets.keys() == areas | {"/circuit/fraction"}
+    for path, values in bare.datasets.items():
+        assert np.array_equal(values, whole[path], equal_nan=values.dtype.kind == "f"), path
+    assert not {"cpr", "cmd"} & set(bare.attributes["/circuit"])
+
+
 def test_exact_patching(binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
     """Every neuron of a model patched one at a time, against the reference on some of them."""
     case = {"method": "exact-patching", "sample": 720}

@@ -38,6 +38,7 @@ inline constexpr const char* cases = "attribution.keep, and pairs of two cases o
 inline constexpr const char* neurons = "every method but input-ig";
 inline constexpr const char* names = "pairs.positions_names";
 inline constexpr const char* circuit = "circuits were evaluated";
+inline constexpr const char* areas = "circuits were evaluated, but for circuit.areas: false";
 inline constexpr const char* held_out = "there are held-out pairs";
 inline constexpr const char* agreement = "agreement.sample";
 inline constexpr const char* steering = "steering.factors";
