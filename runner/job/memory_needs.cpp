@@ -82,7 +82,7 @@ std::int64_t longest_length(const std::vector<TokenPair>& pairs) {
 
 }  // namespace
 
-Longest longest_of(const RunGroup& runs) {
+Longest longest_of(const RunGroup& runs, std::int64_t workers) {
   const Job& job = *runs.front();
   Longest longest;
   for (const Bucket& bucket : buckets_of(job.pairs.train)) {
@@ -90,15 +90,16 @@ Longest longest_of(const RunGroup& runs) {
     longest.length = bucket.length;
     longest.live = bucket.length - shared;
   }
-  longest.pairs = plan_attribution(runs).most_pairs();
+  longest.pairs = plan_attribution(runs).most_pairs(workers);
   return longest;
 }
 
-MemoryNeeds::MemoryNeeds(const RunGroup& runs, const RowBytes& row)
+MemoryNeeds::MemoryNeeds(const RunGroup& runs, const RowBytes& row, std::int64_t workers)
     : runs_(runs),
       job_(*runs.front()),
       row_(row),
-      longest_(longest_of(runs)),
+      workers_(workers),
+      longest_(longest_of(runs, workers)),
       layers_(as_double(job_.architecture().layers())),
       neurons_(as_double(job_.architecture().neurons)),
       nodes_(layers_ * neurons_),
@@ -156,7 +157,7 @@ double MemoryNeeds::attribution(std::int64_t batch_rows) const {
 
 double MemoryNeeds::circuits(const Job& run, std::int64_t batch_rows) const {
   if (!run.has_circuit()) return 0;
-  const double pairs = as_double(plan_curve(run).most_pairs());
+  const double pairs = as_double(plan_curve(run).most_pairs(workers_));
   const double length = as_double(longest_length(run.pairs.test));
   const double sums = 3 * wide * nodes_ * length;  // of mean activations, on their way to the fold
   double values = real_ * nodes_ * length;
@@ -206,7 +207,7 @@ double MemoryNeeds::rank() const {
   return bytes + circuit;
 }
 
-double MemoryNeeds::gathered(std::int64_t workers) const {
+double MemoryNeeds::gathered() const {
   const StagePlan plan = plan_attribution(runs_);
   std::map<std::int64_t, std::pair<std::int64_t, double>> lanes;  // units, and the part of all layers
   for (std::size_t unit = 0; unit < plan.units.size(); ++unit) {
@@ -217,7 +218,7 @@ double MemoryNeeds::gathered(std::int64_t workers) const {
   double partials = 0;  // nodes of a lane's tree that wait for their siblings
   for (const auto& [lane, size] : lanes) {
     const auto& [units, part] = size;
-    const auto waiting = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(units))) + workers;
+    const auto waiting = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(units))) + workers_;
     partials += as_double(std::min(units, waiting)) * part;
   }
   double rows = 0;

@@ -18,19 +18,19 @@ struct Longest {
   std::int64_t live = 0;   //!< positions that a pair's runs compute for themselves
   std::int64_t pairs = 1;  //!< the most that are computed at once
 };
-Longest longest_of(const RunGroup& runs);
+Longest longest_of(const RunGroup& runs, std::int64_t workers);
 
 class MemoryNeeds {
  public:
-  /// row: of the working network, at the longest prompts.
-  MemoryNeeds(const RunGroup& runs, const RowBytes& row);
+  /// row: of the working network, at the longest prompts; workers: worker threads of all ranks.
+  MemoryNeeds(const RunGroup& runs, const RowBytes& row, std::int64_t workers);
 
   /// What a worker thread holds in its fullest stage, with so many rows in a network call.
   [[nodiscard]] double worker(std::int64_t batch_rows) const;
   /// What every rank holds whatever its workers do: mean activations, scores and places of nodes.
   [[nodiscard]] double rank() const;
-  /// What rank 0 gathers while the workers compute; workers: of all ranks.
-  [[nodiscard]] double gathered(std::int64_t workers) const;
+  /// What rank 0 gathers while the workers compute.
+  [[nodiscard]] double gathered() const;
   /// What rank 0 holds when all is computed, of which it makes a results file.
   [[nodiscard]] double written() const;
 
@@ -44,6 +44,7 @@ class MemoryNeeds {
   const RunGroup& runs_;
   const Job& job_;
   RowBytes row_;
+  std::int64_t workers_;
   Longest longest_;
   double layers_, neurons_, nodes_;  // nodes: neurons of all layers, at one position
   double width_;                     // d_model

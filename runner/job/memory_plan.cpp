@@ -131,7 +131,7 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   const Job& job = *runs.front();
   const bool card = !job.device.is_cpu();
   MemoryPlan plan;
-  const Longest longest = longest_of(runs);
+  const Longest longest = longest_of(runs, place.workers);
   plan.row = job.measures->row_bytes(*job.working, longest.length);
   plan.weights = weight_bytes(runs);
   const std::uint64_t own = card ? 0 : held_without_weights(job);
@@ -144,18 +144,21 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   } else {
     plan.budget = share_of_node(runs, own, plan.weights, place.ranks_here);
   }
-  const MemoryNeeds needs(runs, plan.row);
+  const MemoryNeeds needs(runs, plan.row, place.workers);
   const double of_rank = card ? 0 : needs.rank();  // on the host, which has more
   const bool gathers = !card && place.role == RankPlace::Role::gathers;
-  const double gathered = gathers ? needs.gathered(place.workers) : 0;
+  const double gathered = gathers ? needs.gathered() : 0;
   const double written = gathers ? of_rank + needs.written() : 0;
   const auto peak_with = [&](double of_worker, int threads) {
     const double each = fragmentation * of_worker + (card ? 0 : library_bytes);
     const auto run = held + static_cast<std::uint64_t>(std::max(each * threads + of_rank + gathered, written));
     return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
   };
-  const std::vector<WorkerBytes> choices = choices_of_rows(job, needs, longest.length);
   const auto plan_with = [&](int threads) {
+    // Fewer workers get more of the pairs at once.
+    const std::int64_t workers = threads == place.threads ? place.workers : place.workers / place.threads * threads;
+    const std::vector<WorkerBytes> choices =
+        choices_of_rows(job, {runs, plan.row, std::max<std::int64_t>(workers, 1)}, longest.length);
     const auto fits = [&](const WorkerBytes& choice) { return peak_with(choice.bytes, threads) <= plan.budget; };
     const auto found = std::find_if(choices.begin(), choices.end(), fits);
     const WorkerBytes& choice = found != choices.end() ? *found : choices.back();

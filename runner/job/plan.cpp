@@ -100,20 +100,27 @@ std::vector<std::int64_t> all_members(std::size_t n) {
 
 }  // namespace
 
-std::int64_t StagePlan::most_pairs() const {
+std::int64_t StagePlan::most_pairs(std::int64_t workers) const {
   struct Lane {
     std::int64_t largest = 0, all = 0;  // pairs
+    double cost = 0;
   };
   std::map<std::int64_t, Lane> lanes;
+  double cost = 0;
   for (std::size_t unit = 0; unit < chunks.size(); ++unit) {
     Lane& lane = lanes[units[unit].lane];
     lane.largest = std::max(lane.largest, std::ssize(chunks[unit].members));
     lane.all += std::ssize(chunks[unit].members);
+    lane.cost += units[unit].cost;
+    cost += units[unit].cost;
   }
   std::int64_t most = 1;
   for (const auto& [number, lane] : lanes) {
     const std::int64_t together = at_once.empty() ? 1 : at_once[static_cast<std::size_t>(number)];
-    most = std::max(most, std::min(lane.largest * together, lane.all));
+    // The scheduler hands out no more of several units than an even share.
+    const double share = cost / static_cast<double>(workers) / lane.cost * static_cast<double>(lane.all);
+    const auto shared = std::max(lane.largest, static_cast<std::int64_t>(share));
+    most = std::max(most, std::min({lane.largest * together, lane.all, shared}));
   }
   return most;
 }

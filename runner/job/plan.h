@@ -30,8 +30,8 @@ struct StagePlan {
   /// chunks have the same length and layers.
   std::vector<std::int64_t> at_once{};
 
-  /// The most pairs of a chunk, or of several that are computed at once.
-  [[nodiscard]] std::int64_t most_pairs() const;
+  /// The most pairs of a chunk, or of several that are computed at once where so many workers share the stage.
+  [[nodiscard]] std::int64_t most_pairs(std::int64_t workers) const;
 };
 
 /// Attribution: one lane for each layer range and token length, ordered by range, then by length; its units are chunks

@@ -20,18 +20,25 @@ StagePlan two_lanes() {
 }
 
 TEST(StagePlan, HasTheMostPairsOfAUnitWhereEachIsComputedAlone) {
-  EXPECT_EQ(two_lanes().most_pairs(), 4);
-  EXPECT_EQ(StagePlan{}.most_pairs(), 1);
+  EXPECT_EQ(two_lanes().most_pairs(1), 4);
+  EXPECT_EQ(StagePlan{}.most_pairs(1), 1);
 }
 
 TEST(StagePlan, HasTheMostPairsOfUnitsThatAreComputedAtOnce) {
   StagePlan plan = two_lanes();
   plan.at_once = {1, 8};
-  EXPECT_EQ(plan.most_pairs(), 4);
+  EXPECT_EQ(plan.most_pairs(1), 4);
   plan.at_once = {2, 8};
-  EXPECT_EQ(plan.most_pairs(), 8);
+  EXPECT_EQ(plan.most_pairs(1), 8);
   plan.at_once = {4, 8};
-  EXPECT_EQ(plan.most_pairs(), 9);
+  EXPECT_EQ(plan.most_pairs(1), 9);
+}
+
+TEST(StagePlan, SharesThePairsOutToItsWorkers) {
+  StagePlan plan = two_lanes();  // a lane of three units, and one of one, which cost the same
+  plan.at_once = {4, 8};
+  EXPECT_EQ(plan.most_pairs(2), 6);
+  EXPECT_EQ(plan.most_pairs(4), 4);
 }
 
 }  // namespace
