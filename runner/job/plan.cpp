@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "attribution/model/flops.h"
 #include "common/seeded.h"
 #include "runner/job/prompts.h"
 
@@ -18,6 +19,9 @@ constexpr std::int64_t full_unit = 8;
 /// Rows of pairs that fill a network call whatever the method: fewer, and weights are read more often than need be.
 constexpr std::int64_t full_rows_cpu = 256;
 constexpr std::int64_t full_rows_card = 4096;
+/// Operations beyond which units are not computed at once: about ten seconds, all that a kill may lose.
+constexpr double most_flops_cpu = 1e12;
+constexpr double most_flops_card = 1e14;
 constexpr std::int64_t pilot_unit = 2;
 
 /// Pairs in a unit when the configuration says auto: a power of two, at most a full unit, and few enough that there are
@@ -26,16 +30,6 @@ std::int64_t automatic_pairs(std::int64_t pairs, std::int64_t least) {
   std::int64_t size = full_unit;
   while (size > 1 && (pairs + size - 1) / size < least) size /= 2;
   return size;
-}
-
-/// Units of `size` pairs of one length to be computed at once, so that a call is full.
-std::int64_t units_at_once(const Job& job, const Bucket& bucket, std::int64_t size) {
-  const std::int64_t shared = job.config.unpaired ? 0 : shared_positions(job.pairs.train, bucket.members);
-  const std::int64_t rows_of_unit = size * (bucket.length - shared);
-  const std::int64_t full = job.device.is_cpu() ? full_rows_cpu : full_rows_card;
-  std::int64_t units = 1;
-  while (units * rows_of_unit < full) units *= 2;
-  return units;
 }
 
 std::vector<std::vector<std::int64_t>> chunks_of(const std::vector<std::int64_t>& members, std::int64_t size) {
@@ -92,6 +86,31 @@ double cost_of(const RunGroup& runs, const Chunk& chunk) {
   return blocks * static_cast<double>(chunk.members.size());
 }
 
+/// Operations of one forward pass through the average block, a row.
+double flops_of_row(const Architecture& a) {
+  double flops = 0;
+  for (const BlockSpec& block : a.blocks) flops += forward_flops(a, block, {1, 1, 1});
+  return flops / static_cast<double>(a.layers());
+}
+
+/// Units like `unit`, of pairs of one length, to be computed at once, so that a network call is full. What is asked for
+/// in so many words is kept: small units lose little.
+std::int64_t units_at_once(const RunGroup& runs, const Bucket& bucket, const Chunk& unit) {
+  const Job& job = *runs.front();
+  if (job.config.unit_pairs != 0) return 1;
+  const bool cpu = job.device.is_cpu();
+  const std::int64_t shared = job.config.unpaired ? 0 : shared_positions(job.pairs.train, bucket.members);
+  const std::int64_t live = bucket.length - shared;
+  const std::int64_t rows = std::ssize(unit.members) * live;
+  const double flops = cost_of(runs, unit) * static_cast<double>(live) * flops_of_row(job.architecture());
+  std::int64_t units = 1;
+  while (units * rows < (cpu ? full_rows_cpu : full_rows_card) &&
+         2 * static_cast<double>(units) * flops <= (cpu ? most_flops_cpu : most_flops_card)) {
+    units *= 2;
+  }
+  return units;
+}
+
 std::vector<std::int64_t> all_members(std::size_t n) {
   std::vector<std::int64_t> members(n);
   std::iota(members.begin(), members.end(), 0);
@@ -131,25 +150,24 @@ StagePlan plan_attribution(const RunGroup& runs) {
   const std::int64_t size =
       job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_chunks(runs));
   std::vector<std::vector<std::vector<std::int64_t>>> by_length;  // [length][chunk] members
-  std::vector<std::int64_t> at_once;                              // [length]
   std::int64_t pair_chunks = 0;
-  for (const Bucket& bucket : buckets_of(job.pairs.train)) {
+  const std::vector<Bucket> buckets = buckets_of(job.pairs.train);
+  for (const Bucket& bucket : buckets) {
     by_length.push_back(chunks_of(bucket.members, size));
-    at_once.push_back(units_at_once(job, bucket, size));
     pair_chunks += static_cast<std::int64_t>(by_length.back().size());
   }
   StagePlan plan;
   std::int64_t lane = 0;
   for (const LayerRange& layers : ranges_of(job.architecture().layers(), layers_in_unit(runs, pair_chunks))) {
-    for (const auto& chunks : by_length) {
+    for (std::size_t length = 0; length < by_length.size(); ++length) {
       std::int64_t index = 0;
-      for (const std::vector<std::int64_t>& members : chunks) {
+      for (const std::vector<std::int64_t>& members : by_length[length]) {
         plan.chunks.push_back({members, layers});
         plan.units.push_back({lane, index++, cost_of(runs, plan.chunks.back())});
       }
+      plan.at_once.push_back(units_at_once(runs, buckets[length], {by_length[length].front(), layers}));
       ++lane;
     }
-    plan.at_once.insert(plan.at_once.end(), at_once.begin(), at_once.end());
   }
   return plan;
 }
