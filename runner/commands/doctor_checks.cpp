@@ -25,7 +25,7 @@ namespace {
 
 constexpr double ranking_limit = 0.5;  // share of the first neurons that bfloat16 should find
 constexpr std::int64_t compared_neurons = 100;
-constexpr std::int64_t planned_rows = 256;
+constexpr std::int64_t planned_rows = 512;
 
 std::set<std::int64_t> first_neurons(const at::Tensor& scores) {
   const at::Tensor flat = scores.abs().flatten();
