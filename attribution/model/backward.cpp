@@ -106,13 +106,22 @@ class BackwardPass {
     return Derivative::replaced;
   }
 
+  void tell_bias(const at::Tensor& bias, const at::Tensor& gradient) const {
+    if (options_.biases && bias.defined()) options_.biases(bias, gradient);
+  }
+
   /// Through a writer [rows, width of its input], from dresid.
   [[nodiscard]] at::Tensor written_back(const Writer& writer, const Written& written) const {
     const std::int64_t rows = rows_.query_rows();
-    if (!writer.has_norm()) return used(writer.pull_back(writer.to_input(operand_, {}, Derivative::plain)), rows);
+    if (!writer.has_norm()) {
+      const at::Tensor dw = writer.to_input(operand_, {}, Derivative::plain);
+      tell_bias(writer.bias(), used(dw, rows));
+      return used(writer.pull_back(dw), rows);
+    }
     const Written here{{}, taped_queries(written.input), taped_queries(written.mean_rstd)};
     const at::Tensor dw = row_buffer(rows, a_.d_model, model_.options());
     used(dw, rows).copy_(writer.to_input(used(operand_, rows), here, derivative(Rule::norm)));
+    tell_bias(writer.bias(), used(dw, rows));
     return used(writer.pull_back(dw), rows);
   }
 
@@ -134,6 +143,8 @@ class BackwardPass {
       options_.neurons(block_, by_sequence(a), by_sequence(da));
     }
     const at::Tensor dnormalised = at::mm(dpre_activations, w.expand_weight);  // [rows, d_model]
+    tell_bias(w.expand_bias, used(dpre_activations, rows));
+    tell_bias(w.mlp_norm_bias, used(dnormalised, rows));
     normalise_backward(used(dnormalised, rows), taped_queries(tape().mlp_stream), taped_queries(tape().mlp_mean_rstd),
                        detail::mlp_norm(spec(), w), of_norm(spec().mlp_norm), used(gradient_, rows), operand_rows());
   }
@@ -151,6 +162,7 @@ class BackwardPass {
   void attention(const at::Tensor& dz) {
     const LayerWeights& w = weights();
     const at::Tensor dnormalised = rows_.trimmed ? trimmed_projections(dz) : projections(dz);
+    tell_bias(w.attention_norm_bias, used(dnormalised, rows_.rows()));
     if (rows_.trimmed) spread();
     normalise_backward(used(dnormalised, rows_.rows()), taped_rows(tape().resid_pre),
                        taped_rows(tape().attention_mean_rstd), detail::attention_norm(spec(), w),
@@ -168,6 +180,7 @@ class BackwardPass {
     const at::Tensor dqkv = row_buffer(rows_.rows(), w.qkv_weight.size(0), model_.options());
     const at::Tensor rows = used(dqkv, rows_.rows());
     attend_back(dz, rows.narrow(1, 0, width), rows.narrow(1, width, dqkv.size(1) - width));
+    tell_bias(w.qkv_bias, rows);
     return at::mm(dqkv, w.qkv_weight);
   }
 
@@ -178,6 +191,8 @@ class BackwardPass {
     const at::Tensor dquery = row_buffer(rows_.query_rows(), width, model_.options());
     const at::Tensor dkey_value = row_buffer(rows_.rows(), 2 * a_.key_width(), model_.options());
     attend_back(dz, used(dquery, rows_.query_rows()), used(dkey_value, rows_.rows()));
+    tell_bias(w.query_bias(width), used(dquery, rows_.query_rows()));
+    tell_bias(w.key_value_bias(width), used(dkey_value, rows_.rows()));
     at::Tensor dnormalised = at::mm(dkey_value, w.key_value_weight(width));
     const at::Tensor of_query = used(at::mm(dquery, w.query_weight(width)), rows_.query_rows());
     last_positions(used(dnormalised, rows_.rows()), rows_.suffix, rows_.queries)

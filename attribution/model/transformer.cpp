@@ -125,6 +125,7 @@ at::Tensor Transformer::metric_gradient(const at::Tensor& resid, const LogitDire
         generic::softcap_factor(products(n.rows, dh), *architecture_.logit_softcap, derivative(Rule::softcap));
     dh = ((factor * directions.coefficients).unsqueeze(-1) * dh).sum(1);
   }
+  if (options.biases && norm.bias.defined()) options.biases(norm.bias, dh);
   const at::Tensor gradient = at::zeros_like(n.rows);
   generic::normalise_backward(dh, read, n.mean_rstd, norm, derivative(Rule::norm), gradient, {});
   return directions.reads.among_kept(gradient);

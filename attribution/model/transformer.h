@@ -108,6 +108,9 @@ struct BackwardOptions {
   /// Gets dm/dresid_pre [sequence, suffix, d_model] of each block, stream dtype. Clone what you keep: the pass goes on
   /// in the same memory. Where sequences entered after the last block, a first call has block = number of layers.
   std::function<void(std::int64_t block, const at::Tensor& gradient)> resid_pre;
+  /// Gets each bias of the way down, from the final norm's on, and dm/d of what it is added to [rows, its width]:
+  /// dm/dbias is the sum over the rows, those of the range's sequences.
+  std::function<void(const at::Tensor& bias, const at::Tensor& gradient)> biases;
   Fired* fired = nullptr;  //!< counts the rules that acted
   Flops* flops = nullptr;
 };

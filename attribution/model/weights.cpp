@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -298,21 +299,45 @@ bool has_own_head(const nlohmann::json& config, const TensorSource& source) {
   return stored.defined() && !same_bytes(head, stored);
 }
 
-void require_finite(const Weights& weights, const std::string& where) {
-  const auto check = [&where](const at::Tensor& weight, const std::string& name) {
-    for (std::int64_t row = 0; weight.defined() && row < weight.size(0); row += rows_at_once) {
-      // The sum of a tensor is finite unless an element is not: one pass, no mask.
-      const at::Tensor some = weight.narrow(0, row, std::min(rows_at_once, weight.size(0) - row));
-      if (at::isfinite(some.sum(at::kDouble)).item<bool>()) continue;
-      throw UserError(where, "the weights hold NaN or infinite values (" + name + "); the checkpoint is damaged");
+std::string not_finite_text(const at::Tensor& weight) {
+  if (weight.dim() == 0) return not_finite_text(weight.view({1}));
+  std::int64_t count = 0;
+  std::string first;
+  for (std::int64_t row = 0; row < weight.size(0); row += rows_at_once) {
+    // The sum of a tensor is finite unless an element is not: one pass, no mask, while nothing is wrong.
+    const at::Tensor some = weight.narrow(0, row, std::min(rows_at_once, weight.size(0) - row));
+    if (at::isfinite(some.sum(at::kDouble)).item<bool>()) continue;
+    const at::Tensor places = at::isfinite(some).logical_not().nonzero();  // [found, dimension]
+    if (places.size(0) > 0 && count == 0) {
+      at::Tensor value = some;
+      std::vector<std::int64_t> place;
+      for (std::int64_t i = 0; i < weight.dim(); ++i) {
+        place.push_back(places[0][i].item<std::int64_t>());
+        value = value[place.back()];
+      }
+      place.front() += row;
+      first = fmt::format("[{}] is {}", fmt::join(place, ", "), std::isnan(value.item<double>()) ? "NaN" : "infinite");
     }
+    count += places.size(0);
+  }
+  if (count == 0) return "";
+  return fmt::format("{} ({} of {} {} not finite)", first, count, weight.numel(), count == 1 ? "is" : "are");
+}
+
+std::string not_finite_text(const Weights& weights) {
+  std::string found;
+  const auto look = [&found](const at::Tensor& weight, const std::string& name) {
+    if (!found.empty() || !weight.defined()) return;
+    const std::string text = not_finite_text(weight);
+    if (!text.empty()) found = name + " " + text;
   };
-  for (const Member<Weights>& member : model_members()) check(weights.*member.tensor, member.name);
+  for (const Member<Weights>& member : model_members()) look(weights.*member.tensor, member.name);
   for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
     for (const Member<LayerWeights>& member : layer_members()) {
-      check(weights.layers[layer].*member.tensor, fmt::format("layer {} {}", layer, member.name));
+      look(weights.layers[layer].*member.tensor, fmt::format("layer {} {}", layer, member.name));
     }
   }
+  return found;
 }
 
 }  // namespace tributary

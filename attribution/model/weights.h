@@ -89,7 +89,10 @@ bool has_own_head(const nlohmann::json& config, const TensorSource& source);
 /// Bytes of all blocks' weights together, without the embeddings; of those that count, where somebody says which.
 std::uint64_t block_bytes(const Weights& weights, const std::function<bool(const at::Tensor&)>& counts = {});
 
-/// Throws UserError naming the first weight that holds a NaN or an infinity.
-void require_finite(const Weights& weights, const std::string& where);
+/// The first number of a tensor that is NaN or infinite, and how many are: "[17, 5] is NaN (3 of 884736 are not
+/// finite)"; empty where all are finite.
+std::string not_finite_text(const at::Tensor& weight);
+/// The same of the first weight with one, behind what the weight is: "layer 3 down [17, 5] is NaN (…)".
+std::string not_finite_text(const Weights& weights);
 
 }  // namespace tributary

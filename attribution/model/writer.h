@@ -40,6 +40,8 @@ class Writer {
       : weight_(std::move(weight)), bias_(std::move(bias)), multiplier_(multiplier), post_norm_(std::move(post_norm)) {}
 
   [[nodiscard]] bool has_norm() const { return post_norm_.kind != NormKind::none; }
+  /// b [d_model], or undefined.
+  [[nodiscard]] const at::Tensor& bias() const { return bias_; }
 
   /// What is added to the stream from v [rows, node], network dtype, rows padded.
   [[nodiscard]] Written apply(const at::Tensor& v) const;

@@ -1,58 +1,46 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The checks of `doctor`, each on the networks and methods that runs use. A check knows nothing of how it is printed.
+// The checks of `doctor` on what a model is stored as and what of the machine it takes: weights, tokenizer, bfloat16,
+// memory.
 #pragma once
 
-#include <functional>
-#include <string>
+#include <cstdint>
 
+#include <nlohmann/json_fwd.hpp>
+
+#include "attribution/methods/attribute.h"
+#include "runner/commands/doctor_finding.h"
 #include "runner/job/job.h"
 #include "runner/job/model.h"
 
 namespace tributary {
 
-enum class Verdict { ok, warn, fail, skipped };
-
-/// What a check found.
-struct Finding {
-  Verdict verdict = Verdict::ok;
-  std::string measured;  //!< for people
-  std::string limit;     //!< what it is held against; empty: nothing
-};
-
 /// All weights are finite.
 Finding check_weights_finite(LoadedModel& loaded, const Job& job);
 /// Ids of the prompts lie in the vocabulary and read back as the prompts; what stands before a prompt is the bos_token
 /// that config.json names.
-Finding check_tokenizer(LoadedModel& loaded, const Job& job);
-/// Bits do not depend on what else is in a network call.
-Finding check_rows(const Job& job);
-/// Bits do not depend on what another thread computes at the same time.
-Finding check_threads(const Job& job);
-/// Units of single pairs and of some layers add up to the bits of one unit, as the ranks' shares of a run must.
-Finding check_ranks(const Job& job);
-/// What a backward pass with all rules computes again are the forward pass's bits, and so is the metric.
-Finding check_forward(const Job& job);
-/// RelP conserves the metric: the sum of the stream before block 0 times its gradient. Biases take a share: it is
-/// measured, and the law is held on the same network without its biases.
-Finding check_conservation(const Job& job);
-/// IG-activations in calls of so many rows: the scores of a layer sum to its indirect effect.
-Finding check_completeness(const Job& job, std::int64_t rows);
+Finding check_tokenizer(const nlohmann::json& config, const Job& job);
 /// What bfloat16 makes of the metric and of the first neurons.
 Finding check_bfloat16(LoadedModel& loaded, const Job& job);
+/// Its comparison of RelP's scores in float32 and in bfloat16.
+Finding compare_precisions(const UnitScores& fine, const UnitScores& rough);
 
-/// Memory against plan: begin before a run of IG-activations, end after it.
+/// Memory against plan: begin before a run of IG-activations in calls of rows(), end after it.
 class MemoryCheck {
  public:
-  explicit MemoryCheck(const Job& job);
+  explicit MemoryCheck(const Job& job);  //!< which must outlive it
+  /// Fills a network call of rows(), up and down the whole network, which the run need not have done.
   [[nodiscard]] Finding end() const;
-  /// Rows of a network call as planned.
+  /// Rows of a network call as planned: fewer than a run's, which would take long, and planned for in the same way.
   [[nodiscard]] std::int64_t rows() const { return rows_; }
 
  private:
+  const Job& job_;
   std::uint64_t planned_;
   std::int64_t rows_;
 };
+/// Its judgement of the most bytes that were held.
+Finding judge_peak(std::uint64_t peak, std::uint64_t planned);
 
 }  // namespace tributary

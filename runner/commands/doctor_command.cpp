@@ -15,7 +15,9 @@
 #include "attribution/model/families.h"
 #include "common/errors.h"
 #include "common/text.h"
+#include "runner/commands/doctor_bits.h"
 #include "runner/commands/doctor_checks.h"
+#include "runner/commands/doctor_passes.h"
 #include "runner/commands/doctor_subject.h"
 #include "runner/commands/exit_codes.h"
 
@@ -66,21 +68,27 @@ class CheckTable {
   bool any_failed_ = false;
 };
 
+/// The most that runs put into a network call on the CPU.
+constexpr std::int64_t rows_of_runs = 1024;
+
 /// The checks that compute; without finite weights none says anything.
 void check_numbers(CheckTable& table, LoadedModel& loaded, const Job& job, bool finite) {
   std::optional<MemoryCheck> memory;
   const std::vector<std::pair<std::string, std::function<Finding()>>> checks = {
-      {"bits over rows", [&] { return check_rows(job); }},
+      {"bits over rows", [&] { return check_rows(job, rows_of_runs); }},
       {"bits over threads", [&] { return check_threads(job); }},
       {"bits over ranks", [&] { return check_ranks(job); }},
       {"forward with rules", [&] { return check_forward(job); }},
-      {"RelP conservation", [&] { return check_conservation(job); }},
+      {"RelP conservation", [&] { return check_conservation(job, conserving_rules(job.architecture())); }},
       {"ig-acts completeness",
        [&] {
          memory.emplace(job);
          return check_completeness(job, memory->rows());
        }},
-      {"memory", [&] { return memory->end(); }},
+      {"memory",
+       [&] {
+         return memory ? memory->end() : Finding{Verdict::skipped, "nothing could be planned", ""};
+       }},
       {"bfloat16", [&] { return check_bfloat16(loaded, job); }},
   };
   for (const auto& [name, check] : checks) {
@@ -116,7 +124,7 @@ int doctor_command(const DoctorArguments& arguments) {
   }
   const Job job = examined_job(*loaded, arguments.pairs);
   const Verdict weights = table.row("weights finite", [&] { return check_weights_finite(*loaded, job); });
-  table.row("tokenizer", [&] { return check_tokenizer(*loaded, job); });
+  table.row("tokenizer", [&] { return check_tokenizer(loaded->checkpoint().config(), job); });
   check_numbers(table, *loaded, job, weights != Verdict::fail);
   loaded->checkpoint().require_unchanged();
   return table.any_failed() ? exit_failed_units : exit_done;

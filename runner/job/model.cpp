@@ -165,8 +165,18 @@ const PairSet& LoadedModel::pairs(const PairOptions& options) {
 
 void LoadedModel::require_finite(const Transformer& network) {
   if (finite_) return;
-  tributary::require_finite(network.weights(), checkpoint_.folder().string());
+  std::string found = not_finite_text(network.weights());
+  std::string advice = "; stored, all numbers are finite: they are too large for the dtype of the run";
+  for (const auto& [name, stored] : checkpoint_.tensors()) {
+    if (found.empty()) break;
+    const std::string text = not_finite_text(mapped_tensor(checkpoint_, stored));
+    if (text.empty()) continue;
+    found = name + " " + text;
+    advice = "; the checkpoint is damaged";
+    break;
+  }
   checkpoint_.release_pages();
+  if (!found.empty()) throw UserError(checkpoint_.folder().string(), found + advice);
   finite_ = true;
 }
 

@@ -71,7 +71,8 @@ class LoadedModel {
   const PairSet& pairs(const PairOptions& options);
   /// Which pairs runs keep (answers.h), by what the choice depends on; empty: not chosen yet.
   std::vector<std::int64_t>& choice_of_pairs(const std::string& key) { return choices_[key]; }
-  /// Throws UserError when the network of this model holds NaN or infinities; looks once.
+  /// Throws UserError when the network of this model holds NaN or infinities: the stored tensor with its first one, or
+  /// where the file has none the weight that its dtype is too small for. Looks once.
   void require_finite(const Transformer& network);
   /// Loaded once a dtype and device. Collective, like load_transformer.
   std::shared_ptr<const Transformer> network(at::ScalarType type, const at::Device& device, const Communicator& comm,

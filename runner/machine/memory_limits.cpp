@@ -37,6 +37,8 @@ void return_freed_memory() { malloc_trim(0); }
 
 std::uint64_t peak_resident_bytes() { return kib_field("/proc/self/status", "VmHWM"); }
 
+void forget_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }  // 5: the peak alone (man 5 proc)
+
 std::uint64_t parse_bytes(const std::string& text) {
   // A letter alone is Slurm's.
   static const std::map<std::string, double> units = {{"B", 1},

@@ -20,6 +20,9 @@ std::uint64_t resident_bytes();
 void return_freed_memory();
 /// The most that this process has held so far.
 std::uint64_t peak_resident_bytes();
+/// Lets that begin anew, with what this process holds at this moment; nothing happens where the system does not allow
+/// it.
+void forget_peak();
 
 /// "8 GiB", "500 MB", "24G" (as Slurm has it: GiB) in bytes. Throws std::invalid_argument saying what is allowed.
 std::uint64_t parse_bytes(const std::string& text);

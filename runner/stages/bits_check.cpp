@@ -13,14 +13,12 @@
 namespace tributary {
 namespace {
 
-/// Blocks to compute: the last one, which computes the last position only, and one like all the others.
-constexpr std::int64_t blocks_to_check = 2;
 /// Rows of the largest batch, or two sequences: long prompts are dear.
 constexpr std::int64_t most_rows = 2048;
 
 /// One of the ways in which units come to compute the same prompt.
 struct Way {
-  std::int64_t copies = 1;  // of the prompt
+  std::int64_t copies = 1;  // of the prompt: half of them before the others, half behind
   std::int64_t others = 0;  // sequences beside it
   std::int64_t shared = 0;  // its leading positions that are computed once for all
 };
@@ -29,19 +27,23 @@ struct Way {
 /// positions computed in the same pass, with them given, and (neurons alone) with a last block of all positions.
 using Values = std::vector<at::Tensor>;
 
-/// embeddings [1, pos, d_model] of the prompt.
-Values values_of(const Transformer& model, const at::Tensor& embeddings, const Way& way) {
-  const std::int64_t first = std::max<std::int64_t>(0, model.architecture().layers() - blocks_to_check);
+/// embeddings [1, pos, d_model] of the prompt, which enter so many blocks below the top.
+Values values_of(const Transformer& model, const at::Tensor& embeddings, std::int64_t blocks, const Way& way) {
+  const std::int64_t first = std::max<std::int64_t>(0, model.architecture().layers() - blocks);
   const std::int64_t sequences = way.copies + way.others;
   Batch batch;
   batch.length = embeddings.size(1);
   batch.suffix = batch.length - way.shared;
   const at::Tensor suffix = embeddings.narrow(1, way.shared, batch.suffix);
-  batch.entries = {{first, at::cat({suffix.repeat({way.copies, 1, 1}), (suffix * 0.5).repeat({way.others, 1, 1})})}};
+  const std::int64_t behind = way.copies / 2, before = way.copies - behind;
+  batch.entries = {{first, at::cat({suffix.repeat({before, 1, 1}), (suffix * 0.5).repeat({way.others, 1, 1}),
+                                    suffix.repeat({behind, 1, 1})})}};
   Prefix prefix;
   Batch given = batch;
   Values seen;
-  const auto keep = [&](const at::Tensor& all) { seen.push_back(all.narrow(0, 0, way.copies).clone()); };
+  const auto keep = [&](const at::Tensor& all) {
+    seen.push_back(at::cat({all.narrow(0, 0, before), all.narrow(0, before + way.others, behind)}));
+  };
   ForwardOptions forward;
   if (way.shared > 0) {
     prefix.blocks.resize(static_cast<std::size_t>(first));  // those of the blocks below are not needed
@@ -74,28 +76,29 @@ bool same_bits(const Values& found, const Values& alone) {
   });
 }
 
-bool bits_hold(const Transformer& model, const at::Tensor& ids) {
+bool bits_hold(const Transformer& model, const at::Tensor& ids, const BitsCheck& check) {
   const at::Tensor embeddings = model.embed(ids);
   const std::int64_t length = ids.size(1);
-  const Values alone = values_of(model, embeddings, {});
+  const Values alone = values_of(model, embeddings, check.blocks, {});
   // Seven at most: no multiple of 32 rows, so the padding has its part to play.
   const std::int64_t together = std::clamp<std::int64_t>(most_rows / length, 2, 7);
-  const std::vector<Way> ways{{.copies = together / 2, .others = together - together / 2},
-                              {.copies = 1, .others = 0, .shared = length / 7},
-                              {.copies = 1, .others = 1, .shared = length / 2},
-                              {.copies = together / 2, .others = together - together / 2, .shared = length - 1}};
+  std::vector<Way> ways{{.copies = together / 2, .others = together - together / 2},
+                        {.copies = 1, .others = 0, .shared = length / 7},
+                        {.copies = 1, .others = 1, .shared = length / 2},
+                        {.copies = together / 2, .others = together - together / 2, .shared = length - 1}};
+  if (const std::int64_t many = check.rows / length; many > together) ways.push_back({.copies = 2, .others = many - 2});
   return std::all_of(ways.begin(), ways.end(),
-                     [&](const Way& way) { return same_bits(values_of(model, embeddings, way), alone); });
+                     [&](const Way& way) { return same_bits(values_of(model, embeddings, check.blocks, way), alone); });
 }
 
 }  // namespace
 
-bool bits_hold(const Job& job) {
+bool bits_hold(const Job& job, const BitsCheck& check) {
   const std::vector<TokenPair>& pairs = job.pairs.train;
   const auto longest = std::max_element(pairs.begin(), pairs.end(),
                                         [](const TokenPair& a, const TokenPair& b) { return a.length() < b.length(); });
   const at::Tensor ids = prompts_of(job, pairs, {longest - pairs.begin()}).clean;
-  return bits_hold(*job.working, ids) && (job.exact == job.working || bits_hold(*job.exact, ids));
+  return bits_hold(*job.working, ids, check) && (job.exact == job.working || bits_hold(*job.exact, ids, check));
 }
 
 }  // namespace tributary

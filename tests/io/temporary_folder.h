@@ -27,7 +27,7 @@ inline std::string message_of(const std::function<void()>& action) {
   return "nothing was thrown";
 }
 
-class TemporaryFolder : public testing::Test {
+class TemporaryFolder : public ::testing::Test {
  protected:
   void SetUp() override {
     std::string pattern = (std::filesystem::temp_directory_path() / "tributary-test-XXXXXX").string();

@@ -39,7 +39,7 @@ def test_nan_weights(bench):
     name = "model.layers.1.mlp.up_proj.weight"
     begin = header[name]["data_offsets"][0]
     bench.write_weights(header, data[:begin] + np.array([np.nan]).tobytes() + data[begin + 8 :])
-    bench.refused("NaN", "layer 1 gate and up")
+    bench.refused("model.layers.1.mlp.up_proj.weight [0, 0] is NaN (1 of ", "the checkpoint is damaged")
 
 
 def test_unknown_architecture(bench):

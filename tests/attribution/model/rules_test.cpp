@@ -38,8 +38,66 @@ TEST(Conservation, HoldsInFloat32ToItsRounding) {
   EXPECT_LE(largest(conservation_error(model, tiny_prompts(4, 6, at::kFloat), Rules::all())), 1e-4);
 }
 
-TEST(Conservation, BiasesTakeTheirShare) {
-  EXPECT_GT(conservation_error(tiny_model(Kind::qwen), tiny_prompts(4, 6), Rules::all()).min().item<double>(), 1e-6);
+/// Σ b · dm/db over all biases [pair].
+at::Tensor bias_share(const Transformer& model, const Prompts& prompts, Rules rules) {
+  const LogitDirections directions = model.logit_directions(prompts.tokens);
+  const EngineRun run = run_of(model, prompts, rules);
+  const std::int64_t pairs = prompts.clean.size(0);
+  at::Tensor share = at::zeros({pairs}, at::kDouble);
+  BackwardOptions down;
+  down.rules = rules;
+  down.biases = [&](const at::Tensor& bias, const at::Tensor& gradient) {
+    share.add_(at::matmul(gradient, bias).view({pairs, -1}).sum(1));
+  };
+  model.backward(run.pass, {0, pairs}, model.metric_gradient(run.pass.resid, directions, down), down);
+  return share;
+}
+
+/// The same model with all biases times a factor.
+Transformer with_scaled_biases(const Transformer& model, double factor) {
+  Weights weights = model.weights();
+  const auto scale = [factor](at::Tensor& bias) {
+    if (bias.defined()) bias = bias * factor;
+  };
+  scale(weights.final_norm_bias);
+  for (LayerWeights& layer : weights.layers) {
+    for (at::Tensor LayerWeights::*bias :
+         {&LayerWeights::attention_norm_bias, &LayerWeights::mlp_norm_bias, &LayerWeights::qkv_bias,
+          &LayerWeights::output_bias, &LayerWeights::expand_bias, &LayerWeights::down_bias}) {
+      scale(layer.*bias);
+    }
+  }
+  return {model.architecture(), std::move(weights)};
+}
+
+class Biased : public ::testing::TestWithParam<Kind> {};
+INSTANTIATE_TEST_SUITE_P(Conservation, Biased, ::testing::Values(Kind::qwen, Kind::gpt2, Kind::patchwork, Kind::neox),
+                         [](const auto& kind) { return name_of(kind.param); });
+
+TEST_P(Biased, BiasesTakeTheirShareExactly) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(4, 6);
+  const EngineRun run = run_of(model, prompts, Rules::all());
+  const at::Tensor embeddings = (run.streams[0] * run.stream_gradients[0]).sum({1, 2});  // with learned positions
+  const at::Tensor biases = bias_share(model, prompts, Rules::all());
+  EXPECT_LE(largest(embeddings + biases - run.metric), 1e-9);
+  EXPECT_GT(biases.abs().min().item<double>(), 1e-6);
+}
+
+TEST_P(Biased, PlainDerivativesByBiasesAreThoseOfDifferences) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(4, 6);
+  constexpr double h = 1e-5;
+  const auto metric = [&](double factor) { return run_of(with_scaled_biases(model, factor), prompts, {}).metric; };
+  const at::Tensor differences = (metric(1 + h) - metric(1 - h)) / (2 * h);
+  EXPECT_LE(largest(bias_share(model, prompts, {}) - differences), 1e-7);
+}
+
+TEST(Conservation, HoldsUnderCapsAndNormsBehindWithTheSoftcapRule) {
+  for (const Kind kind : {Kind::gemma, Kind::olmo}) {
+    const Rules rules = kind == Kind::gemma ? Rules::all().with(Rule::softcap) : Rules::all();
+    EXPECT_LE(largest(conservation_error(tiny_model(kind), tiny_prompts(4, 6), rules)), 1e-9) << name_of(kind);
+  }
 }
 
 class OneRule : public ::testing::TestWithParam<Rule> {};

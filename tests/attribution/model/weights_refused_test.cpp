@@ -83,14 +83,23 @@ TEST(Weights, ATrunkSavedAloneIsAModelWhereItsUnembeddingIsItsEmbedding) {
 
 TEST(Weights, NumbersThatAreNotFiniteAreNamed) {
   Stored stored = llama_tensors();
-  require_finite(bound(llama_config(), stored, at::kFloat, private_store()), "memory");
+  const auto text = [&] { return not_finite_text(bound(llama_config(), stored, at::kFloat, private_store())); };
+  EXPECT_EQ(text(), "");
   stored.tensors[up][2][1] = std::numeric_limits<float>::quiet_NaN();
-  try {
-    require_finite(bound(llama_config(), stored, at::kFloat, private_store()), "memory");
-    FAIL() << "not refused";
-  } catch (const UserError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("layer 0 gate and up"));
-  }
+  EXPECT_EQ(text(), "layer 0 gate and up [8, 1] is NaN (1 of 48 is not finite)") << "up lies below gate";
+  EXPECT_EQ(not_finite_text(stored.tensors[up]), "[2, 1] is NaN (1 of 24 is not finite)");
+}
+
+TEST(Weights, TheFirstNumberThatIsNotFiniteIsNamedHoweverManyRowsLieAbove) {
+  at::Tensor tall = at::zeros({3000, 2}, at::kBFloat16);
+  EXPECT_EQ(not_finite_text(tall), "");
+  tall[2999][0] = std::numeric_limits<float>::quiet_NaN();
+  tall[1500][1] = -std::numeric_limits<float>::infinity();
+  tall[1501][1] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(not_finite_text(tall), "[1500, 1] is infinite (3 of 6000 are not finite)") << "though their sum is NaN";
+  EXPECT_EQ(not_finite_text(at::full({3}, 1e308, at::kDouble)), "") << "though their sum is infinite";
+  EXPECT_EQ(not_finite_text(at::full({3}, std::numeric_limits<float>::quiet_NaN())),
+            "[0] is NaN (3 of 3 are not finite)");
 }
 
 }  // namespace

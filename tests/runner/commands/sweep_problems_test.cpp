@@ -8,7 +8,7 @@
 namespace tributary {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 std::vector<std::string> texts_of(const SweepProblems& problems) {
   std::vector<std::string> texts;

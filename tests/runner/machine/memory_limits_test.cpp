@@ -36,6 +36,16 @@ TEST(MemoryLimits, SeesWhatThisProcessTakes) {
   EXPECT_EQ(memory.back(), 1);
 }
 
+TEST(MemoryLimits, ForgetsAPeakThatIsOver) {
+  constexpr std::size_t taken = 200 << 20;
+  const std::uint64_t before = resident_bytes();
+  { const std::vector<char> memory(taken, 1); }
+  return_freed_memory();
+  EXPECT_GT(peak_resident_bytes(), before + taken / 2);
+  forget_peak();
+  EXPECT_LT(peak_resident_bytes(), before + taken / 2);
+}
+
 TEST(MemoryLimits, LeavesThisProcessSomething) {
   EXPECT_GT(free_host_bytes(), 1U << 20);
   EXPECT_LT(free_host_bytes(), 1ULL << 50) << "the smaller of two limits, not the one that is not set";
