@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/model/families.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -27,6 +29,11 @@ using nlohmann::json;
 json text_part(const json& config) {
   const auto part = config.find("text_config");
   if (!config.is_object() || part == config.end() || !part->is_object()) return config;
+  const json outer = config.value("model_type", json());  // a family of text models reads no text_config
+  const auto& rows = detail::family_rows();
+  if (std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.family.model_type == outer; })) {
+    return config;
+  }
   json text = *part;
   if (config.value("model_type", json()) == "gemma3") text["model_type"] = "gemma3_text";
   for (const char* key : {"tie_word_embeddings", "quantization_config", "compression_config"}) {
@@ -97,6 +104,24 @@ void refuse_quantised(const ConfigReader& config) {
     config.fail(key, "says that the weights are quantised" + (name.empty() ? "" : " by " + name) +
                          ", and only floating-point ones can be read; take the model that it was made from" +
                          way_out_of(name));
+  }
+}
+
+/// Keys by which transformers computes something else whatever the family.
+void refuse_foreign_keys(const json& whole, const ConfigReader& config) {
+  static const std::map<std::string, std::string> elsewhere = {
+      {"configuration_files",
+       "names a config for each version of transformers, which takes that file in place of this"},
+      {"transformers_weights", "names the file that transformers reads weights from, in place of those here"},
+      {"per_layer_config", "gives single layers a config of their own, which we do not compute"}};
+  for (const auto& [key, why] : elsewhere) {
+    for (const json& place : {whole, text_part(whole)}) {
+      const auto found = place.find(key);
+      if (found != place.end() && !found->is_null() && !found->empty()) config.fail(key, why);
+    }
+  }
+  if (!config.boolean_or("is_causal", true)) {
+    config.fail("is_causal", "is false: every position then sees all others, which we do not compute");
   }
 }
 
@@ -225,10 +250,13 @@ namespace {
 
 /// The sizes of a model, the same in all of its blocks.
 Architecture sizes_of(const FamilyRow& row, const ConfigReader& config) {
+  constexpr std::int64_t most_layers = 1 << 16;  // far beyond any model: a damaged number takes no memory
   const detail::SizeKeys& keys = row.sizes;
   Architecture a;
   a.family = row.family.model_type;
-  a.blocks.resize(static_cast<std::size_t>(config.size(keys.layers)));
+  const std::int64_t layers = config.size(keys.layers);
+  if (layers > most_layers) config.fail(keys.layers, fmt::format("is {}; no model has so many layers", layers));
+  a.blocks.resize(static_cast<std::size_t>(layers));
   a.d_model = config.size(keys.d_model);
   a.heads = config.size(keys.heads);
   a.kv_heads = config.size_or(keys.kv_heads, a.heads);
@@ -262,7 +290,8 @@ BlockSpec block_of(const FamilyRow& row, const ConfigReader& config, const Archi
       row.scales.attention.empty() ? 1 / std::sqrt(divisor) : multiplier_of(config, row.scales.attention);
   block.attention.softcap = softcap_of(config, row.scales.attention_softcap);
   block.mlp = {row.mlp, activation_named(config, row.activation_key, row.default_activation)};
-  if (row.gelu_is_tanh && block.mlp.activation == Activation::gelu_erf) block.mlp.activation = Activation::gelu_tanh;
+  const bool word_is_gelu = config.word_or(row.activation_key, row.default_activation) == "gelu";
+  if (row.gelu_is_tanh && word_is_gelu) block.mlp.activation = Activation::gelu_tanh;
   block.multiplier = multiplier_of(config, row.scales.residual);
   if (!row.parallel_key.empty() && config.boolean_or(row.parallel_key, false)) block.residual = Residual::parallel;
   return block;
@@ -298,9 +327,13 @@ Architecture describe_architecture(const json& json_config, const std::string& w
   const FamilyRow& row = row_of(json_config, where);
   json complete = row.defaults;
   complete.update(text_part(json_config));
+  for (const auto& [general, own] : row.general_names) {
+    if (complete.contains(general)) complete[own] = complete[general];
+  }
   const ConfigReader config(complete, where);
 
   refuse_quantised(config);
+  refuse_foreign_keys(json_config, config);
   for (const TensorRow& tensor : row.family.tensors) {
     if (!tensor.presence.key.empty()) (void)config.boolean_or(tensor.presence.key, false);  // a word is no boolean
   }

@@ -92,6 +92,12 @@ const TensorRow& row_of(const Family& family, Slot slot) {
   return *row;
 }
 
+/// Whether two tensors have the same dtype, shape and bytes. NaN counts as itself, 0 and −0 as different.
+bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.is_contiguous() && b.is_contiguous() &&
+         std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
+}
+
 /// Takes tensors out of the source, remembering which names were used.
 class Binder {
  public:
@@ -135,7 +141,11 @@ class Binder {
   /// Every stored tensor must have been used, or be known to carry no weight.
   void require_all_used(const Family& family, bool tied) const {
     for (const std::string& name : source_.names) {
-      bool known = used_.count(name) != 0 || (tied && name.ends_with(head_name_));
+      bool known = used_.count(name) != 0 || (tied && name == head_name_);
+      if (!known && tied && name.ends_with("." + head_name_)) {
+        require_embedding(family, name);
+        known = true;
+      }
       for (const std::string& part : family.ignored_parts) known = known || name.find(part) != std::string::npos;
       for (const std::string& ending : family.ignored) known = known || name.ends_with(ending);
       if (!known) {
@@ -147,6 +157,15 @@ class Binder {
   }
 
  private:
+  /// A second copy of a tied embedding, under a name of the unembedding that other classes give it.
+  void require_embedding(const Family& family, const std::string& name) const {
+    const at::Tensor embedding = source_.find(name_of(row_of(family, Slot::embedding), -1));
+    if (embedding.defined() && same_bytes(source_.find(name), embedding)) return;
+    throw UserError(source_.where,
+                    "tensor '" + name + "' is an unembedding of the model's own, and config.json ties it " +
+                        "to the embedding; name it '" + head_name_ + "', or remove it if the embedding is meant");
+  }
+
   [[nodiscard]] std::string name_of(const TensorRow& row, std::int64_t layer) const {
     std::string name = row.name;
     if (const auto hole = name.find("{}"); hole != std::string::npos) name.replace(hole, 2, std::to_string(layer));
@@ -201,12 +220,6 @@ class Binder {
   std::string prefix_;
   std::set<std::string> used_;
 };
-
-/// Whether two tensors have the same dtype, shape and bytes. NaN counts as itself, 0 and −0 as different.
-bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.is_contiguous() && b.is_contiguous() &&
-         std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
-}
 
 /// Rows that are looked at together: the sum's copy in float64 stays small.
 constexpr std::int64_t rows_at_once = 1024;

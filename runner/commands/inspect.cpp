@@ -122,6 +122,9 @@ void describe_tokenizer(const Tokenizer& tokenizer, std::int64_t vocabulary) {
 void inspect_command(const InspectArguments& arguments) {
   const at::NoGradGuard no_gradients;
   const ModelPlace place = find_model(arguments.model, arguments.revision);
+  if (!arguments.logits.empty() && arguments.prompt.empty()) {
+    throw UserError("--logits", "are those of a prompt; give it with --prompt");
+  }
   const Checkpoint checkpoint = open_described(place);
   const Architecture architecture = architecture_of(checkpoint);
   describe_model(place, architecture, checkpoint);
@@ -148,6 +151,9 @@ void inspect_command(const InspectArguments& arguments) {
   const Pass pass = model->forward(whole_batch(model->embed(at::tensor(ids).unsqueeze(0))), options);
   const at::Tensor logits = model->logits(pass.resid)[0];  // [pos, vocabulary]
   checkpoint.require_unchanged();
+  if (!at::isfinite(logits).all().item<bool>()) {
+    throw UserError("--prompt", "has logits that are not finite; `tributary doctor` says whether the weights are");
+  }
   std::cout << "  prompt     ";
   for (const std::int64_t id : ids) std::cout << fmt::format(" {}:'{}'", id, shown_token(tokenizer, id));
   const std::int64_t shown = std::min(shown_tokens, logits.size(1));

@@ -141,3 +141,13 @@ def test_a_folder_wins(bench, cached):
     bench.settings["model"]["revision"] = "main"
     done = program(bench, "validate", "sweep.yaml")
     assert done.returncode == 2 and "'model.revision' is 'main'" in done.stderr
+
+
+@pytest.mark.parametrize("main", ["0" * 40, "", "../../elsewhere"])
+def test_a_branch_main_that_is_not_there(main, bench, cached):
+    """Another commit is not taken in its place, unless it is asked for."""
+    add_reference(cached, "main", main)
+    done = program(bench, "inspect", NAME)
+    assert done.returncode == 2
+    assert "branch main" in done.stderr and SECOND in done.stderr
+    assert inspected_folder(bench, NAME, "--revision", FIRST).endswith(FIRST)

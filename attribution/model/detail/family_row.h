@@ -67,6 +67,8 @@ struct FamilyRow {
   SizeKeys sizes{};
   /// What the family's class takes where config.json has no such key; a key that holds null stays null.
   nlohmann::json defaults = nlohmann::json::object();
+  /// General names of keys that the family has its own names for: where a config.json has both, the general one counts.
+  std::map<std::string, std::string> general_names{};
   std::int64_t neurons_per_d_model = 0;  //!< the number of neurons where the config does not say it; 0: it must
   NormKind norm = NormKind::rms;
   Norms norms = Norms::before;

@@ -172,7 +172,8 @@ class RotarySettings {
   /// Phi-3's place for it is beside the settings, and that is what counts.
   [[nodiscard]] std::int64_t original_positions() const {
     const std::string key = "original_max_position_embeddings";
-    const std::int64_t outer = config_.size_or(key, keys_.original_positions);
+    // Settings for each kind of layer have all that counts inside.
+    const std::int64_t outer = keys_.sliding ? 0 : config_.size_or(key, keys_.original_positions);
     const std::int64_t inner = inner_.size_or(key, outer);
     if (outer != 0 && inner != outer) {
       inner_.fail(key, fmt::format("is {}, and {} beside the settings; versions of transformers disagree on which of "
@@ -209,7 +210,7 @@ class RotarySettings {
     rotary_.factor = inner_.is_null("factor") ? ratio_of_positions() : positive(inner_, "factor");
     rotary_.beta_fast = or_where_zero("beta_fast", 32);
     rotary_.beta_slow = or_where_zero("beta_slow", 1);
-    rotary_.truncate = inner_.boolean_or("truncate", true);
+    rotary_.truncate = !inner_.is_null("truncate") && inner_.boolean_or("truncate", true);
     if (by_kind_ && !rotary_.truncate) {
       inner_.fail("truncate", "is false, which transformers does not read in settings for each kind of layer");
     }

@@ -64,6 +64,11 @@ class CachedRepository {
     if (!reference.empty() && is_folder(at(reference).folder)) return at(reference);
     if (!revision.empty()) return beginning_with(reference.empty() ? revision : reference, revision);
     const std::vector<std::string> commits = snapshots();
+    if (!commits.empty() && exists(root_ / "refs" / "main")) {
+      fail("main", "has no snapshot of its branch main" +
+                       (reference.empty() ? ", which refs/main does not name" : ", which is " + reference) +
+                       " (give a revision to take another one)");
+    }
     if (commits.empty()) fail("", "has no snapshot in the Hugging Face Hub's cache");
     return at(*std::max_element(commits.begin(), commits.end(), [this](const auto& a, const auto& b) {
       std::error_code ignored;
