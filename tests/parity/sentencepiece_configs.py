@@ -160,7 +160,7 @@ def all_configs():
     by_bytes = trained_unigram(["<unk>", "<s>", "</s>"], first=BYTES)
     words = {"type": "WhitespaceSplit"}
     gone = {"type": "Replace", "pattern": {"Regex": r"^[\p{Cf}x]+|``"}, "content": ""}
-    quote = {"type": "Replace", "pattern": {"Regex": "''|[!?]"}, "content": '"'}
+    quote = {"type": "Replace", "pattern": {"Regex": "''|[!?\u00e9]"}, "content": '"'}
     older = {"type": "Metaspace", "replacement": MARK, "add_prefix_space": True, "str_rep": MARK}
     return {
         "llama1": llama1(llama),
@@ -202,7 +202,7 @@ def all_configs():
             post_processor=template(t5, behind=["</s>"]),
         ),
         "unigram-bytes": with_parts(
-            by_bytes, normalizer=sequence("normalizers", PREPEND, SPACES), decoder=LLAMA_DECODER
+            by_bytes, normalizer=sequence("normalizers", gone, PREPEND, SPACES), decoder=LLAMA_DECODER
         ),
         "unigram-few-bytes": with_parts(
             trained_unigram(["<unk>", "<s>", "</s>"], first=BYTES[:0xD0]), pre_tokenizer=metaspace("first", False)

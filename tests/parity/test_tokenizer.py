@@ -43,6 +43,7 @@ NAMES = [
     "falcon",
     "misnumbered",
     "many-tokens",
+    "repeated-merges",
     "unknown",
     "unknown-fused",
     "unknown-dropped",
