@@ -98,6 +98,15 @@ TEST(Families, LayerTypesCountWhereTheClassReadsThem) {
               ElementsAre(0, 7));
 }
 
+TEST(Families, SmolLm3sWindowsAreWhereNothingTurns) {
+  const auto windows = [](bool on) {
+    return windows_of(
+        llama_form("smollm3", {{"no_rope_layers", {1, 0}}, {"sliding_window", 7}, {"use_sliding_window", on}}));
+  };
+  EXPECT_THAT(windows(true), ElementsAre(0, 7));
+  EXPECT_THAT(windows(false), ElementsAre(0, 0));
+}
+
 TEST(Families, LayerTypesThatCannotBe) {
   for (const char* const family : {"llama", "qwen2", "mistral", "gemma2"}) {
     EXPECT_THAT(refusal(llama_form(family, {{"layer_types", {full}}})), HasSubstr("a word for each of the 2 layers"));
@@ -112,6 +121,7 @@ TEST(Families, LayerTypesThatCannotBe) {
   // Families whose class does not read it: what it says must be what they do.
   EXPECT_THAT(windows_of(llama_form("mistral", {{"layer_types", {sliding, sliding}}, {"sliding_window", 7}})),
               ElementsAre(7, 7));
+  EXPECT_THAT(windows_of(llama_form("mistral", {{"max_window_layers", 1}, {"sliding_window", 7}})), ElementsAre(7, 7));
   for (const std::string family : {"mistral", "phi3"}) {
     EXPECT_THAT(refusal(llama_form(family, {{"layer_types", {full, full}}, {"sliding_window", 7}})),
                 HasSubstr("does not say of each layer what " + family + " models do"));
@@ -162,6 +172,18 @@ TEST(Families, GemmasNumbers) {
   }
   EXPECT_EQ(described(short_form("gemma", {{"hidden_act", "gelu"}})).blocks[0].mlp.activation, Activation::gelu_tanh);
   EXPECT_EQ(described(short_form("gemma2", {{"query_pre_attn_scalar", 4}})).blocks[0].attention.scale, 0.5);
+}
+
+TEST(Families, GemmasActivationsAreNamedByOneOfTwoKeys) {
+  const auto activation = [](const char* family, const char* key) {
+    return activation_of(described(short_form(family, {{key, "relu"}})));
+  };
+  EXPECT_EQ(activation("gemma", "hidden_act"), Activation::relu);
+  EXPECT_EQ(activation("gemma", "hidden_activation"), Activation::gelu_tanh);
+  for (const char* const family : {"gemma2", "gemma3_text"}) {
+    EXPECT_EQ(activation(family, "hidden_activation"), Activation::relu) << family;
+    EXPECT_EQ(activation(family, "hidden_act"), Activation::gelu_tanh) << family;
+  }
 }
 
 TEST(Families, SoftCapsHaveDefaultsAndMayBeNull) {
@@ -236,6 +258,8 @@ TEST(Families, NeoxsBlocks) {
   const Architecture a = described(short_form("gpt_neox", {{"layer_norm_eps", 1e-3}, {"head_dim", 8}}));
   EXPECT_EQ(a.d_head, 4) << "the class has no such key";
   EXPECT_EQ(norm_of(a), NormKind::layer);
+  EXPECT_EQ(norm_epsilon_of(a), 1e-3);
+  EXPECT_EQ(norm_epsilon_of(described(short_form("gpt_neox"))), 1e-5);
   EXPECT_EQ(mlp_of(a), MlpKind::plain);
   EXPECT_EQ(activation_of(a), Activation::gelu_erf);
   EXPECT_TRUE(wants_all(short_form("gpt_neox"), qkv_biases)) << "true where the key is missing";
