@@ -268,6 +268,7 @@ def strict_tokens(config):
     tokens |= {name: value for name, value in zip(("hot", "cold", "is", "ice", "fire"), options.values())}
     tokens |= {
         "<rst": {},
+        "rd>": {},  # not found in a <word> that is none
         "<rstrip><": SPECIAL,
         " lead": {},
         "the": {"normalized": True},
