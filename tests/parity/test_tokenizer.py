@@ -61,6 +61,7 @@ NAMES = [
     "metaspace-never",
     "metaspace-first",
     "metaspace-prepended",
+    "metaspace-words",
     "metaspace-older",
     "spaces",
     "each-unknown",

@@ -225,7 +225,7 @@ def varied(count, seed, special_texts):
     rng = random.Random(seed)
     kinds = pieces(special_texts)
     # Beginnings that a normaliser takes away, puts something in place of, or joins with what follows.
-    first = ["", " ", "\0", special_texts[0], "x", "``", "!a", "e\u0301a", f"x{special_texts[0]}x"]
+    first = ["", " ", "\0", special_texts[0], "x", "``", "!a", "e\u0301a", "\ufdfa a b", f"x{special_texts[0]}x"]
     yield from first
     for i in range(count - len(first)):
         if i % 500 == 250:
