@@ -3,6 +3,7 @@
 //
 // Placement is proved without a card: the whole of attribution and circuits on the pretend accelerator.
 #include "tests/attribution/pretend_device.h"
+#include "attribution/model/detail/slots.h"
 
 #include <ATen/ops/_reshape_alias_native.h>
 #include <ATen/ops/as_strided_native.h>
@@ -12,6 +13,7 @@
 
 #include "attribution/circuit/ablation.h"
 #include "attribution/methods/attribute.h"
+#include "attribution/model/detail/slots.h"
 #include "tests/attribution/tiny_model.h"
 
 C10_REGISTER_GUARD_IMPL(PrivateUse1, tributary::testing::pretend::Guard)
@@ -52,13 +54,9 @@ at::Tensor moved(const at::Tensor& t) { return t.defined() ? t.to(device) : t; }
 Transformer on_device(Kind kind, std::int64_t layers) {
   Architecture a = tiny_architecture(kind, static_cast<std::size_t>(layers));
   Weights w = tiny_weights(a, at::kFloat);
-  for (at::Tensor* t : {&w.embedding, &w.position_embedding, &w.final_norm_weight, &w.final_norm_bias, &w.unembedding})
-    *t = moved(*t);
+  for (const auto& member : detail::model_members()) w.*member.tensor = moved(w.*member.tensor);
   for (LayerWeights& l : w.layers) {
-    for (at::Tensor* t : {&l.attention_norm_weight, &l.attention_norm_bias, &l.qkv_weight, &l.qkv_bias,
-                          &l.output_weight, &l.output_bias, &l.mlp_norm_weight, &l.mlp_norm_bias, &l.expand_weight,
-                          &l.expand_bias, &l.down_weight, &l.down_bias})
-      *t = moved(*t);
+    for (const auto& member : detail::layer_members()) l.*member.tensor = moved(l.*member.tensor);
   }
   return {std::move(a), std::move(w)};
 }
@@ -181,15 +179,16 @@ TEST_P(PretendDevice, ANetworkCallCopiesItsPointsThereAndItsNumbersBack) {
     const Counted many = with(8);
     const int more = many.calls - few.calls;
     EXPECT_EQ(more, method == "ig-acts" ? 6 * layers : 6) << method;
-    // Which pairs, how far along; m and the slopes. And rotary positions: cosines and sines, up and down.
-    const int copies = GetParam() == Kind::llama ? 3 + 4 : 3;
+    // Which pairs, how far along; m and the slopes. And of each rotary embedding cosines and sines, up and down.
+    const int copies = 3 + 4 * static_cast<int>(tiny_architecture(GetParam()).rotaries.size());
     EXPECT_EQ(many.counts.copies - few.counts.copies, copies * more) << method;
     EXPECT_EQ(many.counts.items, 0) << method;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, PretendDevice, ::testing::Values(Kind::llama, Kind::gpt2),
-                         [](const auto& one) { return one.param == Kind::llama ? "llama" : "gpt2"; });
+INSTANTIATE_TEST_SUITE_P(Families, PretendDevice,
+                         ::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo, Kind::neox),
+                         [](const auto& one) { return name_of(one.param); });
 
 }  // namespace
 }  // namespace tributary::testing

@@ -31,6 +31,12 @@ CASES: dict[str, dict] = {
         "rules": dict.fromkeys(sorted(ALL_RULES), True),
     },
     "ig-acts": {"method": "ig-acts", "quadrature": "midpoint", "steps": 4},
+    "relp on acts": {
+        "method": "ig-acts",
+        "quadrature": "midpoint",
+        "steps": 2,
+        "rules": dict.fromkeys(sorted(ALL_RULES), True),
+    },
     "conductance": {"method": "conductance", "quadrature": "trapezoid", "steps": 4},
 }
 # All rules with the soft-cap's, and that one alone: where logits are capped.

@@ -159,8 +159,9 @@ def all_configs():
     t5 = trained_unigram(["<pad>", "</s>", "<unk>"])
     by_bytes = trained_unigram(["<unk>", "<s>", "</s>"], first=BYTES)
     words = {"type": "WhitespaceSplit"}
+    empty = {"type": "Split", "pattern": {"Regex": "(?=y)"}, "behavior": "Isolated", "invert": False}
     gone = {"type": "Replace", "pattern": {"Regex": r"^[\p{Cf}x]+|``"}, "content": ""}
-    quote = {"type": "Replace", "pattern": {"Regex": "''|[!?]"}, "content": '"'}
+    quote = {"type": "Replace", "pattern": {"Regex": "''|[!?\u00e9]"}, "content": '"'}
     older = {"type": "Metaspace", "replacement": MARK, "add_prefix_space": True, "str_rep": MARK}
     return {
         "llama1": llama1(llama),
@@ -169,7 +170,9 @@ def all_configs():
         "gemma": gemma(google),
         "gemma3": gemma(google, SPLIT_AT_SPACES),
         "metaspace-always": with_parts(
-            llama, pre_tokenizer=metaspace("always", True), decoder=metaspace("always", True)
+            llama,
+            pre_tokenizer=sequence("pretokenizers", empty, metaspace("always", True)),
+            decoder=metaspace("always", True),
         ),
         "metaspace-never": with_parts(
             llama,
@@ -185,6 +188,11 @@ def all_configs():
             mistral(llama),
             normalizer=sequence("normalizers", {"type": "Prepend", "prepend": "xx"}, {"type": "NFD"}, gone),
             pre_tokenizer=sequence("pretokenizers", words, metaspace("first", False)),
+        ),
+        "metaspace-words": with_parts(
+            add_tokens(mistral(llama), {"\u0635\u0644": {"normalized": True}}),  # the front of what U+FDFA stands for
+            normalizer={"type": "NFKC"},
+            pre_tokenizer=sequence("pretokenizers", words, metaspace("first", True)),
         ),
         "metaspace-older": with_parts(llama, pre_tokenizer=older, decoder=older),
         "spaces": with_parts(spaces, decoder=sequence("decoders", FALLBACK, FUSE)),
@@ -202,7 +210,7 @@ def all_configs():
             post_processor=template(t5, behind=["</s>"]),
         ),
         "unigram-bytes": with_parts(
-            by_bytes, normalizer=sequence("normalizers", PREPEND, SPACES), decoder=LLAMA_DECODER
+            by_bytes, normalizer=sequence("normalizers", gone, PREPEND, SPACES), decoder=LLAMA_DECODER
         ),
         "unigram-few-bytes": with_parts(
             trained_unigram(["<unk>", "<s>", "</s>"], first=BYTES[:0xD0]), pre_tokenizer=metaspace("first", False)

@@ -8,6 +8,7 @@ Logits are stored in float64. Scores are stored in float32: each may be off by i
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,13 @@ from reference.tapped import TappedModel
 from tokenizers import Tokenizer
 
 TOLERANCE, HALF_ULP = 1e-8, 2.0**-24
+# What the tests' weights and ids need; of the rest a class has its own idea.
+KEPT = {"model_type", "vocab_size", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id"}
+KEPT |= {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"}
+KEPT |= {"head_dim", "n_embd", "n_inner", "n_layer", "n_head", "n_positions"}
+# A model of each family, without biases that its class has on request only.
+BARE = ["gpt2", "gpt_neox", "llama_linear", "mistral_window", "qwen2_windows", "qwen3", "gemma", "gemma2"]
+BARE += ["gemma3_text", "olmo2", "olmo3", "phi3", "smollm3", "granite"]
 POST_NORMED = [name for name, row in FAMILIES.items() if row.model_type[:6] in ("gemma2", "gemma3", "olmo2", "olmo3")]
 
 
@@ -58,6 +66,16 @@ def test_older_spellings(name, binary, tmp_path, tiny_folder, tiny_model):
     """A config.json from before version 5 of transformers is the same model."""
     folder = respell(name, tiny_folder(name), tmp_path / name)
     check_logits(binary, folder, tiny_model(name), PROMPTS[1], tmp_path / "logits.h5")
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_what_a_config_leaves_out(name, binary, tmp_path, tiny_folder):
+    """Sizes alone: epsilons, activations, rotary bases, caps and scales are those of the family's class."""
+    folder = shutil.copytree(tiny_folder(name), tmp_path / name)
+    kept = KEPT | {"tie_word_embeddings"} if name == "qwen3" else KEPT  # stored so, and not by default
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if key in kept}))
+    check_logits(binary, folder, TappedModel.load(folder, torch.float64), PROMPTS[1], tmp_path / "logits.h5")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)

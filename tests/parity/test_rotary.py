@@ -42,6 +42,7 @@ SCALINGS = {
     "dynamic": {"rope_type": "dynamic", "factor": 3.0},  # of max_position_embeddings, here ORIGINAL
     "yarn": YARN,
     "yarn-slope": YARN | {"truncate": False, "beta_fast": 8, "beta_slow": 0.5},
+    "yarn-fast": YARN | {"truncate": False, "beta_fast": 1.5, "beta_slow": 0.1},  # the highest frequency alone is kept
     "yarn-step": YARN | {"beta_fast": 3, "beta_slow": 3},
     "yarn-scales": YARN | {"mscale": 0.8, "mscale_all_dim": 0.3},
     "yarn-attention": YARN | {"attention_factor": 1.3},

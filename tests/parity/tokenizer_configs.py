@@ -231,6 +231,13 @@ def misnumbered(config):
     return config
 
 
+def repeated_merges(config):
+    """Merges that are there twice: the later place is their rank."""
+    merges = config["model"]["merges"]
+    merges += merges[5:1500:7]
+    return config
+
+
 def many_tokens(config):
     """Tokens that share beginnings, in no order of their lengths."""
     return add_tokens(config, {f"<{'x' * (i * 7 % 40)}{i}>"[: 3 + i % 45]: {"lstrip": i % 3 == 0} for i in range(400)})
@@ -261,6 +268,7 @@ def strict_tokens(config):
     tokens |= {name: value for name, value in zip(("hot", "cold", "is", "ice", "fire"), options.values())}
     tokens |= {
         "<rst": {},
+        "rd>": {},  # not found in a <word> that is none
         "<rstrip><": SPECIAL,
         " lead": {},
         "the": {"normalized": True},
@@ -312,6 +320,7 @@ def all_configs():
         "falcon": falcon(fresh()),
         "misnumbered": misnumbered(fresh()),
         "many-tokens": many_tokens(fresh()),
+        "repeated-merges": repeated_merges(fresh()),
         "unknown": few_bytes(fuse=False),
         "unknown-fused": few_bytes(fuse=True),
         "unknown-dropped": few_bytes(fuse=None),

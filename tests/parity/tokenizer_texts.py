@@ -224,8 +224,10 @@ def varied(count, seed, special_texts):
     """`count` strings of zero to twenty pieces; a few are words of thousands of characters."""
     rng = random.Random(seed)
     kinds = pieces(special_texts)
-    yield from ("", " ", "\0", special_texts[0])
-    for i in range(count - 4):
+    # Beginnings that a normaliser takes away, puts something in place of, or joins with what follows.
+    first = ["", " ", "\0", special_texts[0], "x", "``", "!a", "e\u0301a", "\ufdfa a b", f"x{special_texts[0]}x"]
+    yield from first
+    for i in range(count - len(first)):
         if i % 500 == 250:
             yield "".join(rng.choices("abcdeé中 " if i % 1000 == 250 else "ab", k=4000))
         else:

@@ -20,28 +20,35 @@ using testing::tiny_weights;
 
 const std::vector<Neuron> looked_at = {{2, 1, 7}, {0, 4, 19}, {1, -1, 0}, {2, -1, 7}};
 
-/// W_U (g ⊙ w), with w centred for LayerNorm, written out for one token.
+/// W_U (g ⊙ w), with w centred for LayerNorm, written out for one token. w is what a unit of the neuron adds to the
+/// stream, g the final norm's gain, and both have the multipliers of their kind of model.
 double effect(const Transformer& model, const Neuron& neuron, std::int64_t token) {
+  const Architecture& a = model.architecture();
   const Weights& w = model.weights();
-  const std::int64_t width = model.architecture().d_model;
-  const at::Tensor& down = w.layers[static_cast<std::size_t>(neuron.layer)].down_weight;
+  const BlockSpec& block = a.block(neuron.layer);
+  const LayerWeights& layer = w.layers[static_cast<std::size_t>(neuron.layer)];
+  std::vector<double> added;
   double mean = 0;
-  if (model.architecture().final_norm.kind == NormKind::layer) {
-    for (std::int64_t d = 0; d < width; ++d) mean += down[d][neuron.index].item<double>();
-    mean /= static_cast<double>(width);
+  for (std::int64_t d = 0; d < a.d_model; ++d) {
+    double gain = block.multiplier;
+    if (block.mlp_post_norm.kind != NormKind::none) {
+      gain *= layer.mlp_post_norm_weight[d].item<double>() + block.mlp_post_norm.gain_offset;
+    }
+    added.push_back(gain * layer.down_weight[d][neuron.index].item<double>());
+    mean += added.back() / static_cast<double>(a.d_model);
   }
+  if (a.final_norm.kind != NormKind::layer) mean = 0;
   double sum = 0;
-  for (std::int64_t d = 0; d < width; ++d) {
-    sum += w.unembedding[token][d].item<double>() * w.final_norm_weight[d].item<double>() *
-           (down[d][neuron.index].item<double>() - mean);
+  for (std::int64_t d = 0; d < a.d_model; ++d) {
+    const double gain = w.final_norm_weight[d].item<double>() + a.final_norm.gain_offset;
+    sum += w.unembedding[token][d].item<double>() * gain * (added[static_cast<std::size_t>(d)] - mean);
   }
-  return sum;
+  return a.logit_multiplier * sum;
 }
 
 class NeuronEffects : public ::testing::TestWithParam<Kind> {};
 
-TEST_P(NeuronEffects, AreTheTokensThatAColumnOfTheDownProjectionPointsAt) {
-  const Transformer model = tiny_model(GetParam());
+void expect_effects(const Transformer& model) {
   const DirectEffects found = direct_effects(model, looked_at, 5);
   for (std::size_t i = 0; i < looked_at.size(); ++i) {
     std::vector<double> all;
@@ -62,7 +69,15 @@ TEST_P(NeuronEffects, AreTheTokensThatAColumnOfTheDownProjectionPointsAt) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Norms, NeuronEffects, ::testing::Values(Kind::llama, Kind::gpt2),
+TEST_P(NeuronEffects, AreTheTokensThatAColumnOfTheDownProjectionPointsAt) { expect_effects(tiny_model(GetParam())); }
+
+TEST(NeuronEffectsScaled, HaveTheMultiplierOfTheirBlock) {
+  Architecture a = tiny_architecture(Kind::llama);
+  for (BlockSpec& block : a.blocks) block.multiplier = 0.35;
+  expect_effects(Transformer(a, tiny_weights(a)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Norms, NeuronEffects, ::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo),
                          [](const auto& kind) { return testing::name_of(kind.param); });
 
 TEST(NeuronEffectsTies, GoToTheSmallerTokenOnBothSides) {

@@ -19,6 +19,7 @@ namespace {
 
 using namespace configs;
 using nlohmann::json;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -68,6 +69,44 @@ TEST(Families, WindowsInEveryOtherBlock) {
   EXPECT_THAT(layers("olmo2", 2), ElementsAre(0, 0));
 }
 
+TEST(Families, WindowsThatAConfigDoesNotName) {
+  const auto windows = [](const char* family, const json& more = json::object()) {
+    json config = short_form(family, {{"num_hidden_layers", 30}, {"max_position_embeddings", 8192}});
+    config.update(more);
+    return windows_of(config);
+  };
+  for (const char* const family : {"qwen2", "qwen3"}) {
+    const std::vector<std::int64_t> found = windows(family, {{"use_sliding_window", true}});
+    EXPECT_THAT(std::vector(found.end() - 3, found.end()), ElementsAre(0, 4096, 4096)) << family;
+  }
+  for (const char* const family : {"gemma2", "gemma3_text", "olmo3"}) {
+    EXPECT_EQ(windows(family).front(), 4096) << family;
+  }
+  for (const char* const family : {"phi3", "smollm3"}) {
+    EXPECT_THAT(windows(family, {{"use_sliding_window", true}}), Each(0)) << family;
+  }
+}
+
+TEST(Families, LayerTypesCountWhereTheClassReadsThem) {
+  for (const char* const family : {"gemma2", "gemma3_text", "olmo3"}) {
+    EXPECT_THAT(windows_of(short_form(family, {{"layer_types", {full, sliding}}, {"sliding_window", 7}})),
+                ElementsAre(0, 7))
+        << family;
+  }
+  EXPECT_THAT(windows_of(llama_form(
+                  "smollm3", {{"layer_types", {full, sliding}}, {"use_sliding_window", true}, {"sliding_window", 7}})),
+              ElementsAre(0, 7));
+}
+
+TEST(Families, SmolLm3sWindowsAreWhereNothingTurns) {
+  const auto windows = [](bool on) {
+    return windows_of(
+        llama_form("smollm3", {{"no_rope_layers", {1, 0}}, {"sliding_window", 7}, {"use_sliding_window", on}}));
+  };
+  EXPECT_THAT(windows(true), ElementsAre(0, 7));
+  EXPECT_THAT(windows(false), ElementsAre(0, 0));
+}
+
 TEST(Families, LayerTypesThatCannotBe) {
   for (const char* const family : {"llama", "qwen2", "mistral", "gemma2"}) {
     EXPECT_THAT(refusal(llama_form(family, {{"layer_types", {full}}})), HasSubstr("a word for each of the 2 layers"));
@@ -82,8 +121,11 @@ TEST(Families, LayerTypesThatCannotBe) {
   // Families whose class does not read it: what it says must be what they do.
   EXPECT_THAT(windows_of(llama_form("mistral", {{"layer_types", {sliding, sliding}}, {"sliding_window", 7}})),
               ElementsAre(7, 7));
-  EXPECT_THAT(refusal(llama_form("mistral", {{"layer_types", {full, full}}, {"sliding_window", 7}})),
-              HasSubstr("does not say of each layer what mistral models do"));
+  EXPECT_THAT(windows_of(llama_form("mistral", {{"max_window_layers", 1}, {"sliding_window", 7}})), ElementsAre(7, 7));
+  for (const std::string family : {"mistral", "phi3"}) {
+    EXPECT_THAT(refusal(llama_form(family, {{"layer_types", {full, full}}, {"sliding_window", 7}})),
+                HasSubstr("does not say of each layer what " + family + " models do"));
+  }
 }
 
 TEST(Families, NormsBeforeAfterAndAroundSubBlocks) {
@@ -111,6 +153,7 @@ TEST(Families, NormsOfQueriesAndKeys) {
   EXPECT_EQ(norm("gemma3_text"), QueryKeyNorm::per_head);
   EXPECT_EQ(norm("olmo2"), QueryKeyNorm::full_width);
   EXPECT_EQ(norm("olmo3"), QueryKeyNorm::full_width);
+  EXPECT_EQ(described(llama_form("qwen3")).d_head, 128) << "whatever d_model and heads are";
   EXPECT_EQ(norm("qwen2"), QueryKeyNorm::none);
   EXPECT_EQ(norm("gemma2"), QueryKeyNorm::none);
 }
@@ -131,10 +174,23 @@ TEST(Families, GemmasNumbers) {
   EXPECT_EQ(described(short_form("gemma2", {{"query_pre_attn_scalar", 4}})).blocks[0].attention.scale, 0.5);
 }
 
+TEST(Families, GemmasActivationsAreNamedByOneOfTwoKeys) {
+  const auto activation = [](const char* family, const char* key) {
+    return activation_of(described(short_form(family, {{key, "relu"}})));
+  };
+  EXPECT_EQ(activation("gemma", "hidden_act"), Activation::relu);
+  EXPECT_EQ(activation("gemma", "hidden_activation"), Activation::gelu_tanh);
+  for (const char* const family : {"gemma2", "gemma3_text"}) {
+    EXPECT_EQ(activation(family, "hidden_activation"), Activation::relu) << family;
+    EXPECT_EQ(activation(family, "hidden_act"), Activation::gelu_tanh) << family;
+  }
+}
+
 TEST(Families, SoftCapsHaveDefaultsAndMayBeNull) {
   const Architecture usual = described(short_form("gemma2"));
   EXPECT_EQ(usual.blocks[0].attention.softcap, 50);
   EXPECT_EQ(usual.logit_softcap, 30);
+  EXPECT_EQ(described(short_form("gemma2", {{"head_dim", 4}})).blocks[0].attention.scale, 1 / std::sqrt(256.0));
   const Architecture none =
       described(short_form("gemma2", {{"attn_logit_softcapping", nullptr}, {"final_logit_softcapping", nullptr}}));
   EXPECT_EQ(none.blocks[0].attention.softcap, std::nullopt);
@@ -156,6 +212,16 @@ TEST(Families, TheTextPartOfAModelThatReadsPictures) {
   EXPECT_EQ(a.heads, 8);
   EXPECT_EQ(a.neurons, 9216);
   EXPECT_FALSE(a.tied_embeddings) << "the whole model's word";
+  // Published configs leave sizes out, which are then the class's.
+  const Architecture whole = described({{"model_type", "gemma3"}, {"text_config", {{"model_type", "gemma3_text"}}}});
+  EXPECT_EQ(whole.vocabulary, 262208);
+  EXPECT_EQ(whole.d_model, 2304);
+  EXPECT_EQ(whole.layers(), 26);
+  EXPECT_EQ(whole.kv_heads, 4);
+  EXPECT_EQ(whole.d_head, 256);
+  EXPECT_EQ(whole.max_positions, 131072);
+  EXPECT_EQ(whole.blocks[0].attention.scale, 1 / std::sqrt(256.0));
+  EXPECT_EQ(whole.logit_softcap, std::nullopt);
 }
 
 TEST(Families, BlocksWithoutRotaryPositions) {
@@ -192,6 +258,8 @@ TEST(Families, NeoxsBlocks) {
   const Architecture a = described(short_form("gpt_neox", {{"layer_norm_eps", 1e-3}, {"head_dim", 8}}));
   EXPECT_EQ(a.d_head, 4) << "the class has no such key";
   EXPECT_EQ(norm_of(a), NormKind::layer);
+  EXPECT_EQ(norm_epsilon_of(a), 1e-3);
+  EXPECT_EQ(norm_epsilon_of(described(short_form("gpt_neox"))), 1e-5);
   EXPECT_EQ(mlp_of(a), MlpKind::plain);
   EXPECT_EQ(activation_of(a), Activation::gelu_erf);
   EXPECT_TRUE(wants_all(short_form("gpt_neox"), qkv_biases)) << "true where the key is missing";

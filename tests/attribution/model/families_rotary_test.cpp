@@ -16,6 +16,7 @@ namespace {
 
 using namespace configs;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(Families, ThetaInEitherSpelling) {
@@ -67,6 +68,45 @@ TEST(Families, DynamicScalingActsBeyondTheCountedPositions) {
   EXPECT_EQ(positions({{"type", "dynamic"}, {"factor", 2.5}}), 160);
   EXPECT_EQ(positions({{"type", "dynamic"}, {"factor", 0.5}}), 64) << "none is taken away";
   EXPECT_EQ(positions({{"type", "linear"}, {"factor", 2.5}}), 64) << "counted in max_position_embeddings";
+}
+
+TEST(Families, RotaryKeysOfTheirOwn) {
+  const auto rotaries = [](const std::string& family, const json& more = json::object()) {
+    json config = llama_form(family, {{"hidden_size", 24}, {"num_key_value_heads", 3}});
+    config.update(more);
+    return described(config).rotaries;
+  };
+  const auto theta = [](const std::vector<Rotary>& found) {
+    std::vector<double> thetas;
+    for (const Rotary& one : found) thetas.push_back(one.theta);
+    return thetas;
+  };
+  EXPECT_EQ(rotaries("gpt_neox").at(0).dims, 2) << "a quarter of the head's 8";
+  EXPECT_EQ(rotaries("gpt_neox", {{"rotary_pct", 0.5}}).at(0).dims, 4);
+  EXPECT_THAT(theta(rotaries("gpt_neox", {{"rotary_emb_base", 700}})), ElementsAre(700));
+  EXPECT_EQ(rotaries("phi3", {{"partial_rotary_factor", 0.5}}).at(0).dims, 4);
+  EXPECT_THAT(theta(rotaries("smollm3")), ElementsAre(2e6));
+  EXPECT_THAT(theta(rotaries("olmo3")), ElementsAre(5e5, 5e5));
+  EXPECT_THAT(theta(rotaries("gemma3_text")), ElementsAre(1e6, 1e4));
+  EXPECT_THAT(theta(rotaries("gemma3_text", {{"rope_theta", 2e5}, {"rope_local_base_freq", 3e3}})),
+              ElementsAre(2e5, 3e3));
+  EXPECT_THAT(refusal(llama_form("olmo3", {{"rope_theta", 1e4}})), HasSubstr("where transformers 5 takes 500000"));
+}
+
+TEST(Families, Phi3sScalings) {
+  const auto phi3 = [](const std::string& type, const json& more = json::object()) {
+    json config = llama_form("phi3", {{"max_position_embeddings", 8192}});
+    config["rope_scaling"] = {{"type", type}, {"factor", 2.0}, {"short_factor", {1, 2}}, {"long_factor", {3, 4}}};
+    config.update(more);
+    return config;
+  };
+  for (const char* const type : {"longrope", "su", "yarn"}) {
+    const Rotary rotary = rotary_of(described(phi3(type)));
+    EXPECT_EQ(rotary.scaling, RotaryScaling::longrope) << type;
+    EXPECT_EQ(rotary.original_positions, 4096) << type;
+  }
+  EXPECT_EQ(rotary_of(described(phi3("su", {{"original_max_position_embeddings", 16}}))).original_positions, 16);
+  EXPECT_THAT(refusal(phi3("linear")), HasSubstr("a rotary scaling we do not compute in this family"));
 }
 
 TEST(Families, RotarySettingsThatAreRefused) {

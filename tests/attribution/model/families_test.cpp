@@ -91,6 +91,10 @@ TEST(Families, HeadsMayBeWiderOrNarrowerThanTheStream) {
 TEST(Families, EmbeddingsAreTiedAsTheConfigSays) {
   EXPECT_TRUE(described(llama_form("llama", {{"tie_word_embeddings", true}})).tied_embeddings);
   EXPECT_FALSE(described(gpt2_form({{"tie_word_embeddings", false}})).tied_embeddings);
+  EXPECT_TRUE(described(llama_form("smollm3")).tied_embeddings);
+  for (const char* const family : {"mistral", "qwen2", "qwen3", "phi3", "granite", "olmo2", "olmo3"}) {
+    EXPECT_FALSE(described(llama_form(family)).tied_embeddings) << family;
+  }
 }
 
 TEST(Families, EveryActivationByEachOfItsNames) {

@@ -53,10 +53,11 @@ TEST_P(RotationTypes, BothWaysAreThoseOfTheReference) {
 struct Case {
   at::ScalarType type;
   std::int64_t kv_heads, prefix, suffix, queries, window;
+  double softcap;  // 0: none
 };
 void PrintTo(const Case& one, std::ostream* out) {
   *out << c10::toString(one.type) << " kv_heads " << one.kv_heads << " prefix " << one.prefix << " suffix "
-       << one.suffix << " queries " << one.queries << " window " << one.window;
+       << one.suffix << " queries " << one.queries << " window " << one.window << " softcap " << one.softcap;
 }
 
 std::vector<Case> cases() {
@@ -67,15 +68,17 @@ std::vector<Case> cases() {
         for (const std::int64_t queries : {1, suffix}) {
           for (const std::int64_t window : {0, 1, 3}) {
             if (queries == suffix && suffix == 1 && kv_heads == 1) continue;  // the same as the case before it
-            all.push_back({type, kv_heads, prefix, suffix, queries, window});
+            for (const double softcap : {0.0, 3.0}) {
+              all.push_back({type, kv_heads, prefix, suffix, queries, window, softcap});
+            }
           }
         }
       }
     }
   }
-  all.push_back({at::kDouble, 2, 100, 200, 200, 0});
-  all.push_back({at::kFloat, 2, 100, 200, 200, 150});
-  all.push_back({at::kFloat, 2, 100, 200, 1, 150});
+  all.push_back({at::kDouble, 2, 100, 200, 200, 0, 0});
+  all.push_back({at::kFloat, 2, 100, 200, 200, 150, 0});
+  all.push_back({at::kFloat, 2, 100, 200, 1, 150, 3});
   return all;
 }
 
@@ -94,6 +97,7 @@ class Attentions : public ::testing::TestWithParam<Case> {
     a.d_head = d;
     a.window = GetParam().window;
     a.scale = 0.6;
+    a.softcap = GetParam().softcap;
     const auto rows = [this](std::int64_t count, std::int64_t of_heads) {
       return Strided(1.5 * at::randn({count, of_heads * d}, at::kDouble), type).rows;
     };

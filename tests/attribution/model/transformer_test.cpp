@@ -6,8 +6,10 @@
 #include "attribution/model/transformer.h"
 
 #include <gtest/gtest.h>
-#include "attribution/model/tensors.h"
 
+#include <cmath>
+
+#include "attribution/model/tensors.h"
 #include "common/errors.h"
 #include "tests/attribution/autograd_model.h"
 #include "tests/attribution/closeness.h"
@@ -214,6 +216,17 @@ TEST(Transformer, TheMetricTakesAnyNumberOfTokensAndCoefficients) {
   expect_close(run.metric, truth.metric);
   expect_close(run.stream_gradients[0], truth.stream_gradients[0]);
   EXPECT_TRUE(at::equal(tokens.narrow(1, 2).tokens, tokens.tokens.narrow(0, 1, 2)));
+}
+
+TEST(Transformer, AMultiplierOfEmbeddingsIsRoundedWhereTheFamilyKeepsItSo) {
+  Architecture a = tiny_architecture(Kind::llama);
+  a.embedding_multiplier = std::sqrt(24.0);  // 4.899; bfloat16 has 4.90625
+  const at::Tensor ids = tiny_prompts(2, 5).clean;
+  const Weights weights = tiny_weights(a, at::kBFloat16);
+  const at::Tensor plain = at::index_select(weights.embedding, 0, ids.flatten()).to(at::kFloat).view({2, 5, a.d_model});
+  EXPECT_TRUE(at::equal(Transformer(a, weights).embed(ids), plain * std::sqrt(24.0F)));
+  a.embedding_multiplier_precision = Architecture::Precision::network;
+  EXPECT_TRUE(at::equal(Transformer(a, weights).embed(ids), plain * 4.90625F));
 }
 
 }  // namespace

@@ -75,6 +75,16 @@ TEST(Weights, AViewKeepsTheCheckpointsMemoryAlive) {
   expect_same_bits(weights.layers[0].qkv_weight, expected);
 }
 
+TEST(Weights, TablesThatOlderCheckpointsStoreAreNoWeights) {
+  Stored stored = llama_tensors();
+  stored.tensors[layer + "self_attn.rotary_emb.inv_freq"] = at::ones({1}, at::kFloat);
+  EXPECT_NO_THROW(bound(llama_config(), stored, at::kFloat, private_store()));
+  const auto ignored = [](const char* family) { return family_of({{"model_type", family}}, "config.json").ignored; };
+  EXPECT_EQ(ignored("gpt2"), (std::vector<std::string>{".attn.bias", ".attn.masked_bias"}));
+  EXPECT_EQ(ignored("gpt_neox"),
+            (std::vector<std::string>{".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq"}));
+}
+
 TEST(Weights, AnotherDtypeIsConvertedThroughTheStore) {
   Stored stored = llama_tensors();
   stored.lay_together({query, key, value});
