@@ -225,8 +225,9 @@ std::string circuit_table(const ResultsFile& results) {
   const auto* cpr = detail::find_attribute<double>(results, "/circuit", "cpr");
   const auto* cmd = detail::find_attribute<double>(results, "/circuit", "cmd");
   if (cpr == nullptr || cmd == nullptr) return text + "  ablation " + ablation + "\n";
-  return text + fmt::format("  CPR {:.3f} (overshooting raises it, so none is best), CMD {:.3f} (ideal 0); ablation {}\n",
-                            *cpr, *cmd, ablation);
+  return text +
+         fmt::format("  CPR {:.3f} (overshooting raises it, so none is best), CMD {:.3f} (ideal 0); ablation {}\n",
+                     *cpr, *cmd, ablation);
 }
 
 }  // namespace
