@@ -57,7 +57,7 @@ Writer Transformer::mlp_writer(std::int64_t layer) const {
 
 at::Tensor Transformer::embed(const at::Tensor& ids) const {
   const at::Tensor rows = at::index_select(weights_.embedding, 0, ids.reshape({-1}).to(options().device()));
-  const at::Tensor e = rows.to(score_type()).view({ids.size(0), ids.size(1), architecture_.d_model});
+  at::Tensor e = rows.to(score_type()).view({ids.size(0), ids.size(1), architecture_.d_model});
   if (architecture_.embedding_multiplier == 1) return e;
   at::Tensor multiplier = at::full({}, architecture_.embedding_multiplier, options().dtype(at::kDouble));
   if (architecture_.embedding_multiplier_precision == Architecture::Precision::network) {

@@ -124,7 +124,7 @@ Finding check_ranks(const Job& job) {
     };
   };
   const LayerRange all = all_layers(job.architecture());
-  const Finding relp = compare_ranks(method("relp"), prompts, all);
+  Finding relp = compare_ranks(method("relp"), prompts, all);
   if (relp.verdict == Verdict::fail) return relp;
   // Nor may what adaptive quadrature decides depend on the unit: on two layers, as it takes many passes.
   const std::int64_t middle = all.end / 2;

@@ -171,7 +171,8 @@ void LoadedModel::require_finite(const Transformer& network) {
     if (found.empty()) break;
     const std::string text = not_finite_text(mapped_tensor(checkpoint_, stored));
     if (text.empty()) continue;
-    found = name + " " + text;
+    found = name;
+    found += " " + text;
     advice = "; the checkpoint is damaged";
     break;
   }

@@ -119,7 +119,9 @@ at::Tensor MicroBatch::effects(const Method& method, const TaskOptions& options,
                                const std::vector<char>& wanted) const {
   KnownEffects& known = known_effects(method, options);
   std::vector<char> missing(wanted);
-  for (std::size_t pair = 0; pair < missing.size(); ++pair) missing[pair] &= static_cast<char>(known.known[pair] == 0);
+  for (std::size_t pair = 0; pair < missing.size(); ++pair) {
+    if (known.known[pair] != 0) missing[pair] = 0;
+  }
   if (std::find(missing.begin(), missing.end(), 1) != missing.end()) {
     const ActivationPath path = activation_path(*exact_, method, options, {});
     std::vector<PathPoint> far;
@@ -133,7 +135,9 @@ at::Tensor MicroBatch::effects(const Method& method, const TaskOptions& options,
       known.effects.mutable_data_ptr<double>()[far[i].example] =
           method.direction == Direction::clean ? change : -change;
     }
-    for (std::size_t pair = 0; pair < missing.size(); ++pair) known.known[pair] |= missing[pair];
+    for (std::size_t pair = 0; pair < missing.size(); ++pair) {
+      if (missing[pair] != 0) known.known[pair] = 1;
+    }
   }
   at::Tensor found = known.effects.clone();
   for (std::int64_t pair = 0; pair < pairs(); ++pair) {

@@ -273,7 +273,7 @@ class RotarySettings {
 
 Rotary rotary_of(const ConfigReader& config, const RotaryKeys& keys, const std::string& kind) {
   const bool newer = config.find(newer_key) != nullptr;
-  const Rotary rotary = RotarySettings(config, keys, newer ? newer_key : older_key, kind).read();
+  Rotary rotary = RotarySettings(config, keys, newer ? newer_key : older_key, kind).read();
   if (newer && config.find(older_key) != nullptr && RotarySettings(config, keys, older_key, kind).read() != rotary) {
     config.fail(older_key,
                 "and 'rope_parameters' say different things (versions of transformers disagree on which of them "

@@ -25,7 +25,7 @@ namespace tributary::testing {
 /// Ranks that compute blocks at given speeds; time is a number.
 class Cluster {
  public:
-  Cluster(const std::vector<UnitSpec>& units, SchedulerOptions options, int threads)
+  Cluster(const std::vector<UnitSpec>& units, const SchedulerOptions& options, int threads)
       : table_(units), scheduler_(table_, options), options_(options), threads_(threads), speed_(options.ranks, 1.0) {
     for (std::int64_t lane = 0; lane < table_.lanes(); ++lane) folds_.emplace_back(lane, table_.lane_size(lane));
     computed_.resize(units.size());
