@@ -54,11 +54,11 @@ std::int64_t pairs_side_by_side(const Method& method, std::int64_t pairs, std::i
 }
 
 /// Sequences' rows in the fullest network call of one method, weighed by the part of the network that they go through.
-double rows_at_most(const Job& run, std::int64_t pairs, std::int64_t live, std::int64_t batch_rows) {
-  const Method& method = run.config.method;
+double rows_at_most(const Method& method, const Longest& unit, std::int64_t pairs, std::int64_t batch_rows) {
+  const std::int64_t live = unit.live;
   const double cap = as_double(std::max(batch_rows, live));
   const double of_pairs = as_double(pairs_side_by_side(method, pairs, live, batch_rows) * live);
-  const double layers = as_double(run.architecture().layers());
+  const double layers = as_double(unit.layers);
   const double steps = points_at_most(method);
   switch (method.path) {
     case PathKind::none:
@@ -90,7 +90,9 @@ Longest longest_of(const RunGroup& runs, std::int64_t workers) {
     longest.length = bucket.length;
     longest.live = bucket.length - shared;
   }
-  longest.pairs = plan_attribution(runs).most_pairs(workers);
+  const StagePlan plan = plan_attribution(runs);
+  longest.pairs = plan.most_pairs(workers);
+  for (const Chunk& chunk : plan.chunks) longest.layers = std::max(longest.layers, chunk.layers.count());
   return longest;
 }
 
@@ -109,9 +111,10 @@ MemoryNeeds::MemoryNeeds(const RunGroup& runs, const RowBytes& row, std::int64_t
 /// What a method on a path holds of a micro-batch's pairs besides its network calls.
 double MemoryNeeds::path_state(const Job& run, std::int64_t pairs, std::int64_t batch_rows) const {
   const Method& method = run.config.method;
-  const double of_pair = real_ * nodes_ * as_double(longest_.live);
+  const double layers = as_double(longest_.layers);
+  const double of_pair = real_ * layers * neurons_ * as_double(longest_.live);
   const double all = of_pair * as_double(pairs);
-  const double stream = real_ * layers_ * width_ * as_double(longest_.live * pairs);
+  const double stream = real_ * layers * width_ * as_double(longest_.live * pairs);
   const double sums = is_adaptive(run) ? levels : 1;
   switch (method.path) {
     case PathKind::none:
@@ -136,7 +139,7 @@ double MemoryNeeds::attribution(std::int64_t batch_rows) const {
   double scores = 0;  // of one run at a time
   for (const Job* run : runs_) {
     const Method& method = run->config.method;
-    const double rows = rows_at_most(*run, pairs, longest_.live, batch_rows);
+    const double rows = rows_at_most(method, longest_, pairs, batch_rows);
     double call = rows * row_.backward;
     fixed += path_state(*run, pairs, batch_rows);
     if (method.has_neurons()) {

@@ -15,8 +15,9 @@ namespace tributary {
 /// The longest prompts of a list, which decide, with the fewest positions that pairs of any length share.
 struct Longest {
   std::int64_t length = 0;
-  std::int64_t live = 0;   //!< positions that a pair's runs compute for themselves
-  std::int64_t pairs = 1;  //!< the most that are computed at once
+  std::int64_t live = 0;    //!< positions that a pair's runs compute for themselves
+  std::int64_t layers = 0;  //!< the most in a unit
+  std::int64_t pairs = 1;   //!< the most that are computed at once
 };
 Longest longest_of(const RunGroup& runs, std::int64_t workers);
 
