@@ -55,6 +55,30 @@ TEST(Pattern, ClassesAreThoseOfOnigurumaAlsoWherePcreIsOlder) {
               ElementsAre("-", "\U00010D40\U00010D41"));
 }
 
+TEST(Pattern, LiteralsAndRangesMatchWhatTheyNameAlsoWherePcreIsOlder) {
+  // Each of the characters younger than PCRE2's tables stands beside one that has its place in the classes.
+  const std::string_view text = "\u180E\uFFF9\u200B\U0001FAE8\U0001D000\U0001F300\U00031350\U00010280\U00020000";
+  const auto matches = [&text](const Pattern& pattern) {
+    std::string found;
+    for (const Span& span : pattern.spans(text)) {
+      if (span.kind == Span::Kind::match) found += text.substr(span.begin, span.end - span.begin);
+    }
+    return found;
+  };
+  for (const char* const one : {"\u180E", "\u200B", "\uFFF9", "\U0001FAE8", "\U0001D000", "\U00010280", "\U00031350"}) {
+    EXPECT_EQ(matches(Pattern::from_text(one, "file")), one);
+    EXPECT_EQ(matches(Pattern::from_regex(one, "file")), one);
+    EXPECT_EQ(matches(Pattern::from_regex("[" + std::string(one) + "]", "file")), one);
+  }
+  EXPECT_EQ(matches(Pattern::from_regex(R"([\x{1F300}-\x{1F5FF}])", "file")), "\U0001F300");
+  EXPECT_EQ(matches(Pattern::from_regex(R"([\x{1F900}-\x{1FAFF}])", "file")), "\U0001FAE8");
+  EXPECT_EQ(matches(Pattern::from_regex(R"([\x{30000}-\x{323AF}])", "file")), "\U00031350");
+  EXPECT_EQ(matches(Pattern::from_regex(R"([\x{20000}-\x{2A6DF}]|\p{Lt}|\s)", "file")), "\U00020000");
+  EXPECT_EQ(matches(Pattern::from_regex(R"([\x{10280}-\x{20000}]\s?)", "file")),
+            "\U0001FAE8\U0001D000\U0001F300\U00010280\U00020000");
+  EXPECT_EQ(matches(Pattern::from_regex(R"([\x{80}-\x{10FFFF}]|\p{L})", "file")), text);
+}
+
 TEST(Pattern, FailsLoudlyWhenMatchingTakesForEver) {
   const std::string text = std::string(60, 'a') + "cb";
   EXPECT_THROW(split("(a+)+b", SplitBehavior::isolated, text), UserError);
@@ -77,10 +101,11 @@ TEST(Pattern, MatchesTextsTooDeepForTheCompiledMatcher) {
 
 TEST(RegexDialect, LetsThroughWhatMeansTheSame) {
   for (const char* pattern : {R"((?i:'s|'re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}?|\s+(?!\S)|(?<=a)b(?<!c)(?>d))",
-                              R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+)", R"(a{2}b{2,}\x{1F600}\x7F)"}) {
-    EXPECT_EQ(onig_to_pcre2(pattern, "file"), pattern);
+                              R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+)", R"(a{2}b{2,}\x{1F600}\x7F)",
+                              R"(s(?i:'s|'t|'re|'ve|'m|'ll|'d)s|ss|(?i:[^a-z]\p{L}s|[sdmt]|é)|[ß\p{L}])"}) {
+    EXPECT_EQ(onig_to_pcre2(pattern, "file").pattern, pattern);
   }
-  EXPECT_EQ(onig_to_pcre2(R"([\u4E00-\u9fa5])", "file"), R"([\x{4E00}-\x{9fa5}])");
+  EXPECT_EQ(onig_to_pcre2(R"([\u4E00-\u9fa5])", "file").pattern, R"([\x{4E00}-\x{9fa5}])");
 }
 
 TEST(RegexDialect, RefusesWhatTheTwoEnginesReadDifferently) {
@@ -106,6 +131,23 @@ TEST(RegexDialect, RefusesWhatTheTwoEnginesReadDifferently) {
                                                        {"\\xE9", "\\xE9"},
                                                        {"\\u12", "hexadecimal"},
                                                        {"a\\", "escape"},
+                                                       {"[\\p{L}\U0001FAE8]", "'\U0001FAE8', which beside classes"},
+                                                       {"\\p{L}\\x{10280}", "'\\x{10280}', which beside"},
+                                                       {"[\\p{L}\\x{20000}-\\x{31360}]", "{20000}-\\x{31360}', which"},
+                                                       {"\\s\u180E", "which beside"},
+                                                       {"(?i:ss)", "'ss', which holds letters"},
+                                                       {"(?i:aſS)", "where case is ignored"},
+                                                       {"(?i:a(?:s|(s)?\\x73))", "'ss'"},
+                                                       {"(?i:fi)", "'fi'"},
+                                                       {"(?i:oFFi)", "'oFF'"},
+                                                       {"(?i:st)", "'st'"},
+                                                       {"(?i:\u00DF)", "'\u00DF', which holds letters"},
+                                                       {"(?i:\u02BCn)", "'\u02BCn'"},
+                                                       {"(?i:[^a\u00DF])", "'\u00DF', which holds letters"},
+                                                       {"(?i:[\u00C0-\u00FF])", "'\u00C0-\u00FF'"},
+                                                       {"(?i:[\\p{Ll}])", "inside a class where case"},
+                                                       {"(?i:[\\S])", "inside a class where case"},
+                                                       {"(?i:\u0264)", "both cases"},
                                                        {"(a", "not a regular expression"}};
   for (const auto& [pattern, named] : cases) {
     try {

@@ -8,11 +8,10 @@
 #include <array>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include "common/errors.h"
 #include "io/detail/base/utf8.h"
-#include "io/detail/tokenizer/regex_dialect.h"
-#include "io/detail/tokenizer/unicode_additions.h"
 
 namespace tributary::detail::tokenizer {
 namespace {
@@ -120,10 +119,11 @@ Pattern Pattern::from_regex(std::string_view regex, const std::string& where) {
 }
 
 Pattern Pattern::from_text(std::string_view text, const std::string& where) {
-  return Pattern(escape_for_regex(text), where);
+  return Pattern({escape_for_regex(text), StandIns::none}, where);
 }
 
-Pattern::Pattern(const std::string& pcre2_pattern, const std::string& where) : source_(pcre2_pattern), where_(where) {
+Pattern::Pattern(Translation translation, const std::string& where)
+    : source_(std::move(translation.pattern)), stand_ins_(translation.stand_ins), where_(where) {
   const std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(
       pcre2_compile_context_create(nullptr), pcre2_compile_context_free);
   if (!context) throw std::bad_alloc();
@@ -147,7 +147,7 @@ Pattern::Pattern(const std::string& pcre2_pattern, const std::string& where) : s
 
 std::vector<Span> Pattern::spans(std::string_view text) const {
   std::string storage;
-  const std::string_view subject = with_stand_ins(text, storage);
+  const std::string_view subject = with_stand_ins(text, storage, stand_ins_);
   const Searcher searcher(code_.get(), source_, where_, subject);
   std::vector<Span> spans;
   std::size_t covered = 0;

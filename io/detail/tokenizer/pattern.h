@@ -10,6 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "io/detail/tokenizer/regex_dialect.h"
+#include "io/detail/tokenizer/unicode_additions.h"
+
 struct pcre2_real_code_8;  // not pcre2.h, which wants a macro before every inclusion
 
 namespace tributary::detail::tokenizer {
@@ -35,9 +38,10 @@ class Pattern {
   [[nodiscard]] std::vector<Span> spans(std::string_view text) const;
 
  private:
-  Pattern(const std::string& pcre2_pattern, const std::string& where);
+  Pattern(Translation translation, const std::string& where);
 
   std::string source_;
+  StandIns stand_ins_;
   std::string where_;
   std::shared_ptr<const pcre2_real_code_8> code_;
 };

@@ -11,14 +11,15 @@
 namespace tributary::detail::tokenizer {
 namespace {
 
-/// An old character for each category, once in three and once in four bytes of UTF-8.
+/// An old character for each category, once in three and once in four bytes of UTF-8: of those that have no case, ones
+/// that patterns hardly name.
 enum StandIn : char32_t {
-  kCf3 = 0x200B,
+  kCf3 = 0xFFF9,
   kCf4 = 0xE0001,
   kLl3 = 0x1E01,
   kLl4 = 0x10428,
   kLm4 = 0x10780,
-  kLo4 = 0x20000,
+  kLo4 = 0x10280,
   kLu3 = 0x1E00,
   kLu4 = 0x10400,
   kMc3 = 0x0903,
@@ -31,8 +32,8 @@ enum StandIn : char32_t {
   kPo3 = 0x203B,
   kPo4 = 0x10100,
   kSm4 = 0x1D6C1,
-  kSo3 = 0x2600,
-  kSo4 = 0x1F300,
+  kSo3 = 0x4DC0,
+  kSo4 = 0x1D000,
 };
 
 struct Addition {
@@ -84,6 +85,13 @@ const Addition* find_addition(char32_t character) {
   return character <= row->last ? row : nullptr;
 }
 
+/// \s errs in U+180E alone.
+bool is_replaced(const Addition& addition, StandIns stand_ins) {
+  return stand_ins == StandIns::for_categories || (stand_ins == StandIns::for_spaces && addition.first == 0x180E);
+}
+
+bool has_case(StandIn stand_in) { return stand_in == kLl3 || stand_in == kLl4 || stand_in == kLu3 || stand_in == kLu4; }
+
 }  // namespace
 
 char32_t with_stand_in(char32_t character) {
@@ -91,12 +99,14 @@ char32_t with_stand_in(char32_t character) {
   return addition == nullptr ? character : static_cast<char32_t>(addition->stand_in);
 }
 
-std::string_view with_stand_ins(std::string_view text, std::string& storage) {
+std::string_view with_stand_ins(std::string_view text, std::string& storage, StandIns stand_ins) {
+  if (stand_ins == StandIns::none) return text;
   bool copied = false;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t length = utf8_length(text[at]);
     // No addition is shorter than three bytes.
-    if (const Addition* addition = length < 3 ? nullptr : find_addition(front_code_point(text.substr(at)))) {
+    const Addition* const addition = length < 3 ? nullptr : find_addition(front_code_point(text.substr(at)));
+    if (addition != nullptr && is_replaced(*addition, stand_ins)) {
       if (!copied) storage = text;
       copied = true;
       std::string stand_in;
@@ -106,6 +116,25 @@ std::string_view with_stand_ins(std::string_view text, std::string& storage) {
     at += length;
   }
   return copied ? std::string_view(storage) : text;
+}
+
+bool keeps_apart(char32_t first, char32_t last, StandIns stand_ins) {
+  return std::all_of(std::begin(kAdditions), std::end(kAdditions), [&](const Addition& addition) {
+    if (!is_replaced(addition, stand_ins)) return true;
+    const bool is_stand_in_there = first <= addition.stand_in && addition.stand_in <= last;
+    if (is_stand_in_there) return first <= addition.first && addition.last <= last;
+    return last < addition.first || addition.last < first;
+  });
+}
+
+bool holds_new_case(char32_t first, char32_t last) {
+  // U+A7DC and U+A7CB are the capitals of these.
+  for (const char32_t old : {0x19B, 0x264}) {
+    if (first <= old && old <= last) return true;
+  }
+  return std::any_of(std::begin(kAdditions), std::end(kAdditions), [&](const Addition& addition) {
+    return has_case(addition.stand_in) && first <= addition.last && addition.first <= last;
+  });
 }
 
 }  // namespace tributary::detail::tokenizer
