@@ -69,8 +69,9 @@ TEST_F(ModelFolderTest, WhereTheMainBranchIsNotKnownItIsTheNewestSnapshot) {
     fs::last_write_time(root_ / "snapshots" / newest, now - std::chrono::hours(1));
     EXPECT_EQ(find_model("acme/tiny", "").commit, newest);
   }
-  write("home/hub/models--acme--tiny/refs/main", "2c");  // a branch whose snapshot was cleared away
-  EXPECT_EQ(find_model("acme/tiny", "").commit, "1b");
+  write("home/hub/models--acme--tiny/refs/main", "2c");  // a branch whose snapshot was cleared away: no other is it
+  EXPECT_THROW(find_model("acme/tiny", ""), UserError);
+  EXPECT_EQ(find_model("acme/tiny", "1b").commit, "1b");
 }
 
 TEST_F(ModelFolderTest, ARevisionIsABranchATagOrTheBeginningOfACommit) {
