@@ -215,9 +215,11 @@ std::int64_t Workers::compute_run(const Block& run, int worker, LaneFold& fold, 
 
 /// False when something went wrong, which may be with one of the units alone.
 bool Workers::compute_at_once(const Block& run, int worker, LaneFold& fold, BlockResult& result) {
+  std::vector<std::int64_t> units;
+  for (std::int64_t i = 0; i < run.count; ++i) units.push_back(table_.unit_at(run.lane, run.first + i));
   RunResult computed;
   try {
-    computed = at_once_.compute(run.lane, run.first, run.count, worker);
+    computed = at_once_.compute(units, worker);
     TRIBUTARY_EXPECT(std::ssize(computed.rows) == run.count, "a run gives rows for each of its units");
   } catch (const Stopped&) {
     throw;
@@ -226,11 +228,9 @@ bool Workers::compute_at_once(const Block& run, int worker, LaneFold& fold, Bloc
   }
   const auto level = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(run.count - 1)));
   fold.add({run.lane, level, run.first >> level, std::move(computed.sum)});
-  for (std::int64_t i = 0; i < run.count; ++i) {
-    const std::int64_t unit = table_.unit_at(run.lane, run.first + i);
-    std::vector<double>& rows = computed.rows[static_cast<std::size_t>(i)];
-    if (!rows.empty()) result.rows.push_back({unit, std::move(rows)});
-    count(unit);
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    if (!computed.rows[i].empty()) result.rows.push_back({units[i], std::move(computed.rows[i])});
+    count(units[i]);
   }
   return true;
 }

@@ -86,9 +86,8 @@ Longest longest_of(const RunGroup& runs, std::int64_t workers) {
   const Job& job = *runs.front();
   Longest longest;
   for (const Bucket& bucket : buckets_of(job.pairs.train)) {
-    const std::int64_t shared = job.config.unpaired ? 0 : shared_positions(job.pairs.train, bucket.members);
     longest.length = bucket.length;
-    longest.live = bucket.length - shared;
+    longest.live = live_positions(job, bucket);
   }
   const StagePlan plan = plan_attribution(runs);
   longest.pairs = plan.most_pairs(workers);
@@ -96,12 +95,12 @@ Longest longest_of(const RunGroup& runs, std::int64_t workers) {
   return longest;
 }
 
-MemoryNeeds::MemoryNeeds(const RunGroup& runs, const RowBytes& row, std::int64_t workers)
+MemoryNeeds::MemoryNeeds(const RunGroup& runs, const RowBytes& row, const Longest& longest, std::int64_t workers)
     : runs_(runs),
       job_(*runs.front()),
       row_(row),
       workers_(workers),
-      longest_(longest_of(runs, workers)),
+      longest_(longest),
       layers_(as_double(job_.architecture().layers())),
       neurons_(as_double(job_.architecture().neurons)),
       nodes_(layers_ * neurons_),

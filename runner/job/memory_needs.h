@@ -23,8 +23,8 @@ Longest longest_of(const RunGroup& runs, std::int64_t workers);
 
 class MemoryNeeds {
  public:
-  /// row: of the working network, at the longest prompts; workers: worker threads of all ranks.
-  MemoryNeeds(const RunGroup& runs, const RowBytes& row, std::int64_t workers);
+  /// row: of the working network, at the longest prompts; workers: worker threads of all ranks, for which `longest` is.
+  MemoryNeeds(const RunGroup& runs, const RowBytes& row, const Longest& longest, std::int64_t workers);
 
   /// What a worker thread holds in its fullest stage, with so many rows in a network call.
   [[nodiscard]] double worker(std::int64_t batch_rows) const;

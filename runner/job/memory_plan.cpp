@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "common/errors.h"
@@ -144,7 +145,7 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   } else {
     plan.budget = share_of_node(runs, own, plan.weights, place.ranks_here);
   }
-  const MemoryNeeds needs(runs, plan.row, place.workers);
+  const MemoryNeeds needs(runs, plan.row, longest, place.workers);
   const double of_rank = card ? 0 : needs.rank();  // on the host, which has more
   const bool gathers = !card && place.role == RankPlace::Role::gathers;
   const double gathered = gathers ? needs.gathered() : 0;
@@ -155,10 +156,12 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
     return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
   };
   const auto plan_with = [&](int threads) {
-    // Fewer workers get more of the pairs at once.
-    const std::int64_t workers = threads == place.threads ? place.workers : place.workers / place.threads * threads;
-    const std::vector<WorkerBytes> choices =
-        choices_of_rows(job, {runs, plan.row, std::max<std::int64_t>(workers, 1)}, longest.length);
+    std::optional<MemoryNeeds> of_fewer;  // who get more of the pairs at once
+    if (threads != place.threads) {
+      const std::int64_t workers = std::max<std::int64_t>(place.workers / place.threads * threads, 1);
+      of_fewer.emplace(runs, plan.row, longest_of(runs, workers), workers);
+    }
+    const std::vector<WorkerBytes> choices = choices_of_rows(job, of_fewer ? *of_fewer : needs, longest.length);
     const auto fits = [&](const WorkerBytes& choice) { return peak_with(choice.bytes, threads) <= plan.budget; };
     const auto found = std::find_if(choices.begin(), choices.end(), fits);
     const WorkerBytes& choice = found != choices.end() ? *found : choices.back();

@@ -15,6 +15,7 @@ namespace {
 
 /// Units that a stage should have at least, where there are pairs enough: so that several ranks find work to the end.
 constexpr std::int64_t enough_units = 8;
+/// Pairs in a unit at the most, where the configuration says auto.
 constexpr std::int64_t full_unit = 8;
 /// Rows of pairs that fill a network call whatever the method: fewer, and weights are read more often than need be.
 constexpr std::int64_t full_rows_cpu = 256;
@@ -93,14 +94,12 @@ double flops_of_row(const Architecture& a) {
   return flops / static_cast<double>(a.layers());
 }
 
-/// Units like `unit`, of pairs of one length, to be computed at once, so that a network call is full. What is asked for
-/// in so many words is kept: small units lose little.
-std::int64_t units_at_once(const RunGroup& runs, const Bucket& bucket, const Chunk& unit) {
+/// Units like `unit`, whose pairs compute `live` positions each, to be computed at once, so that a network call is
+/// full. What is asked for in so many words is kept: small units lose little.
+std::int64_t units_at_once(const RunGroup& runs, std::int64_t live, const Chunk& unit) {
   const Job& job = *runs.front();
   if (job.config.unit_pairs != 0) return 1;
   const bool cpu = job.device.is_cpu();
-  const std::int64_t shared = job.config.unpaired ? 0 : shared_positions(job.pairs.train, bucket.members);
-  const std::int64_t live = bucket.length - shared;
   const std::int64_t rows = std::ssize(unit.members) * live;
   const double flops = cost_of(runs, unit) * static_cast<double>(live) * flops_of_row(job.architecture());
   std::int64_t units = 1;
@@ -150,10 +149,11 @@ StagePlan plan_attribution(const RunGroup& runs) {
   const std::int64_t size =
       job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_chunks(runs));
   std::vector<std::vector<std::vector<std::int64_t>>> by_length;  // [length][chunk] members
+  std::vector<std::int64_t> live;                                 // [length]
   std::int64_t pair_chunks = 0;
-  const std::vector<Bucket> buckets = buckets_of(job.pairs.train);
-  for (const Bucket& bucket : buckets) {
+  for (const Bucket& bucket : buckets_of(job.pairs.train)) {
     by_length.push_back(chunks_of(bucket.members, size));
+    live.push_back(live_positions(job, bucket));
     pair_chunks += static_cast<std::int64_t>(by_length.back().size());
   }
   StagePlan plan;
@@ -165,7 +165,7 @@ StagePlan plan_attribution(const RunGroup& runs) {
         plan.chunks.push_back({members, layers});
         plan.units.push_back({lane, index++, cost_of(runs, plan.chunks.back())});
       }
-      plan.at_once.push_back(units_at_once(runs, buckets[length], {by_length[length].front(), layers}));
+      plan.at_once.push_back(units_at_once(runs, live[length], {by_length[length].front(), layers}));
       ++lane;
     }
   }

@@ -28,6 +28,10 @@ std::int64_t shared_positions(const std::vector<TokenPair>& pairs, const std::ve
   return shared;
 }
 
+std::int64_t live_positions(const Job& job, const Bucket& bucket) {
+  return bucket.length - (job.config.unpaired ? 0 : shared_positions(job.pairs.train, bucket.members));
+}
+
 Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members) {
   const auto count = static_cast<std::int64_t>(members.size());
   const std::int64_t length = pairs.at(static_cast<std::size_t>(members.front())).length();

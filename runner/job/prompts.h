@@ -26,6 +26,9 @@ std::vector<Bucket> buckets_of(const std::vector<TokenPair>& pairs);
 /// of them. Of pairs of one length, with counterfactuals.
 std::int64_t shared_positions(const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members);
 
+/// Positions that each of a bucket's training pairs computes for itself: from the first on that any of them differs at.
+std::int64_t live_positions(const Job& job, const Bucket& bucket);
+
 /// Some pairs of one length as tensors on the job's device.
 Prompts prompts_of(const Job& job, const std::vector<TokenPair>& pairs, const std::vector<std::int64_t>& members);
 

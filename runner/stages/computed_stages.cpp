@@ -116,9 +116,9 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
   };
   options.at_once = stage.at_once;
   if (stage.at_once.compute) {
-    options.at_once.compute = [&](std::int64_t lane, std::int64_t first, std::int64_t count, int worker) {
+    options.at_once.compute = [&](const std::vector<std::int64_t>& units, int worker) {
       options_.require_unchanged();
-      return with_less_memory([&] { return stage.at_once.compute(lane, first, count, worker); });
+      return with_less_memory([&] { return stage.at_once.compute(units, worker); });
     };
   }
   StageResult result = unless_changed([&] { return run_stage(comm_, stage.units, compute, options); });

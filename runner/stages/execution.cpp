@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstddef>
 #include <iterator>
-#include <map>
 #include <utility>
 #include <vector>
 
@@ -27,33 +26,20 @@ Execution Execution::evaluating(const std::string& identity) const {
 
 namespace {
 
-/// What joins units of a plan's lanes: their pairs as one chunk, and the rows of each again.
-class JoinedUnits {
- public:
-  explicit JoinedUnits(const StagePlan& plan) : plan_(plan) {
-    for (std::size_t unit = 0; unit < plan.units.size(); ++unit) {
-      places_[{plan.units[unit].lane, plan.units[unit].index}] = unit;
-    }
+/// Units of a lane as one chunk, and the rows of each again.
+RunResult compute_joined(const StagePlan& plan, const std::vector<std::int64_t>& units,
+                         const std::function<UnitResult(const Chunk&)>& compute) {
+  Chunk joined;
+  std::vector<std::int64_t> pairs;  // [unit]
+  for (const std::int64_t unit : units) {
+    const Chunk& chunk = plan.chunks[static_cast<std::size_t>(unit)];
+    joined.layers = chunk.layers;
+    joined.members.insert(joined.members.end(), chunk.members.begin(), chunk.members.end());
+    pairs.push_back(std::ssize(chunk.members));
   }
-
-  [[nodiscard]] RunResult compute(std::int64_t lane, std::int64_t first, std::int64_t count,
-                                  const std::function<UnitResult(const Chunk&)>& compute) const {
-    Chunk joined;
-    std::vector<std::int64_t> pairs;  // [unit]
-    for (std::int64_t index = first; index < first + count; ++index) {
-      const Chunk& chunk = plan_.chunks[places_.at({lane, index})];
-      joined.layers = chunk.layers;
-      joined.members.insert(joined.members.end(), chunk.members.begin(), chunk.members.end());
-      pairs.push_back(std::ssize(chunk.members));
-    }
-    UnitResult all = compute(joined);
-    return {std::move(all.sum), split_rows(all.rows, pairs)};
-  }
-
- private:
-  const StagePlan& plan_;
-  std::map<std::pair<std::int64_t, std::int64_t>, std::size_t> places_;  // lane, index → unit
-};
+  UnitResult all = compute(joined);
+  return {std::move(all.sum), split_rows(all.rows, pairs)};
+}
 
 }  // namespace
 
@@ -61,16 +47,13 @@ StageResult run_plan(const Execution& execution, const std::string& name, const 
                      const std::function<UnitResult(const Chunk&)>& compute) {
   execution.timings.begin(name);
   const auto start = std::chrono::steady_clock::now();
-  const JoinedUnits joined(plan);
   Stage stage{name,
               execution.scope,
               plan.units,
               [&](std::int64_t unit, int) { return compute(plan.chunks[static_cast<std::size_t>(unit)]); },
               {}};
   if (!plan.at_once.empty()) {
-    stage.at_once = {[&](std::int64_t lane, std::int64_t first, std::int64_t count, int) {
-                       return joined.compute(lane, first, count, compute);
-                     },
+    stage.at_once = {[&](const std::vector<std::int64_t>& units, int) { return compute_joined(plan, units, compute); },
                      plan.at_once};
   }
   StageResult result = execution.stages.result_of(stage);

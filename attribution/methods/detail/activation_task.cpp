@@ -95,7 +95,7 @@ void store_differences(const MicroBatch& micro, TaskScores& task, const std::vec
                        const at::Tensor& sums) {
   std::vector<char> wanted(static_cast<std::size_t>(micro.pairs()), 1);
   if (!task.method().has_identity()) wanted = task.gap_pairs(micro.pairs());
-  if (std::find(wanted.begin(), wanted.end(), 1) == wanted.end()) return;
+  if (!any_marked(wanted)) return;
   at::Tensor effects = at::full({task.layers(), micro.pairs()}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   bool known = micro.one_network();  // both ends were evaluated on the way
   for (std::size_t example = 0; example < integrals.size() && known; ++example) {

@@ -37,7 +37,7 @@ void add_differences_times_gradients(const MicroBatch& micro, TaskScores& task) 
   }
   task.add(scores);
   const std::vector<char> measured = task.gap_pairs(micro.pairs());
-  if (std::find(measured.begin(), measured.end(), 1) != measured.end()) {
+  if (any_marked(measured)) {
     task.store({Differences::Kind::linearisation_gap,
                 sum_by_position(scores).cpu() - micro.effects(task.method(), task.options(), measured).t()});
   }

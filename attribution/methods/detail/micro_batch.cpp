@@ -122,7 +122,7 @@ at::Tensor MicroBatch::effects(const Method& method, const TaskOptions& options,
   for (std::size_t pair = 0; pair < missing.size(); ++pair) {
     if (known.known[pair] != 0) missing[pair] = 0;
   }
-  if (std::find(missing.begin(), missing.end(), 1) != missing.end()) {
+  if (any_marked(missing)) {
     const ActivationPath path = activation_path(*exact_, method, options, {});
     std::vector<PathPoint> far;
     for (std::int64_t example = 0; example < path.examples(); ++example) {

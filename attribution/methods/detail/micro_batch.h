@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,6 +22,11 @@ namespace tributary::detail {
 
 inline constexpr std::int64_t clean_group = 0;
 inline constexpr std::int64_t counterfactual_group = 1;
+
+/// Whether any pair of a list [pair] is marked.
+inline bool any_marked(const std::vector<char>& pairs) {
+  return std::find(pairs.begin(), pairs.end(), 1) != pairs.end();
+}
 
 class MicroBatch {
  public:

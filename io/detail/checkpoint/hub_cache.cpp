@@ -64,7 +64,7 @@ class CachedRepository {
     if (!reference.empty() && is_folder(at(reference).folder)) return at(reference);
     if (!revision.empty()) return beginning_with(reference.empty() ? revision : reference, revision);
     const std::vector<std::string> commits = snapshots();
-    if (!commits.empty() && exists(root_ / "refs" / "main")) {
+    if (std::error_code ignored; !commits.empty() && fs::exists(root_ / "refs" / "main", ignored)) {
       fail("main", "has no snapshot of its branch main" +
                        (reference.empty() ? ", which refs/main does not name" : ", which is " + reference) +
                        " (give a revision to take another one)");

@@ -85,7 +85,9 @@ class RunsOfAStage : public ::testing::Test {
     options.order = order;
     options.seed = seed;
     options.stop = &stop_;
-    options.at_once = {[this](std::int64_t lane, std::int64_t first, std::int64_t count, int) {
+    options.at_once = {[this](const std::vector<std::int64_t>& units, int) {
+                         const UnitSpec& spec = table_.spec(units.front());
+                         const std::int64_t lane = spec.lane, first = spec.index, count = std::ssize(units);
                          {
                            const std::lock_guard lock(mutex_);
                            sizes_.insert(count);

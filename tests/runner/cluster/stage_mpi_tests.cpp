@@ -46,8 +46,9 @@ TEST_F(OverRanks, HaveTheSameBytesWhereUnitsAreComputedAtOnce) {
     StageOptions options = with_threads(2);
     options.order = order;
     options.seed = 7;
-    options.at_once = {[&](std::int64_t lane, std::int64_t first, std::int64_t count, int) {
-                         return testing::make_run_result(table, lane, first, count);
+    options.at_once = {[&](const std::vector<std::int64_t>& units, int) {
+                         const UnitSpec& first = table.spec(units.front());
+                         return testing::make_run_result(table, first.lane, first.index, std::ssize(units));
                        },
                        {8, 1, 4, 16}};
     expect_results(run_stage(comm, units_, compute_, options), everywhere);
