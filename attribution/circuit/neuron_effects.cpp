@@ -9,6 +9,7 @@
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
+#include "attribution/model/products.h"
 #include "attribution/model/tensors.h"
 
 namespace tributary {
@@ -30,7 +31,7 @@ at::Tensor effects_of(const Transformer& model, const std::vector<Neuron>& neuro
   at::Tensor gain = weights.final_norm_weight.to(w.scalar_type()) + model.architecture().final_norm.gain_offset;
   if (model.architecture().logit_multiplier != 1) gain = gain * model.architecture().logit_multiplier;
   const at::Tensor rows = detail::padded_copy(w * gain, model.options());
-  return detail::used(at::linear(rows, weights.unembedding), w.size(0)).to(at::kCPU, at::kDouble);
+  return product(rows, w.size(0), weights.unembedding.t()).to(at::kCPU, at::kDouble);
 }
 
 /// Places of the `count` largest of sign · effects, equal ones in order.

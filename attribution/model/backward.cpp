@@ -19,6 +19,7 @@
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/functions.h"
+#include "attribution/model/products.h"
 #include "attribution/model/tensors.h"
 #include "attribution/model/transformer.h"
 #include "common/errors.h"
@@ -116,13 +117,13 @@ class BackwardPass {
     if (!writer.has_norm()) {
       const at::Tensor dw = writer.to_input(operand_, {}, Derivative::plain);
       tell_bias(writer.bias(), used(dw, rows));
-      return used(writer.pull_back(dw), rows);
+      return writer.pull_back(dw, rows);
     }
     const Written here{{}, taped_queries(written.input), taped_queries(written.mean_rstd)};
     const at::Tensor dw = row_buffer(rows, a_.d_model, model_.options());
     used(dw, rows).copy_(writer.to_input(used(operand_, rows), here, derivative(Rule::norm)));
     tell_bias(writer.bias(), used(dw, rows));
-    return used(writer.pull_back(dw), rows);
+    return writer.pull_back(dw, rows);
   }
 
   void mlp() {
@@ -142,10 +143,10 @@ class BackwardPass {
       };
       options_.neurons(block_, by_sequence(a), by_sequence(da));
     }
-    const at::Tensor dnormalised = at::mm(dpre_activations, w.expand_weight);  // [rows, d_model]
+    const at::Tensor dnormalised = product(dpre_activations, rows, w.expand_weight);  // [rows, d_model]
     tell_bias(w.expand_bias, used(dpre_activations, rows));
-    tell_bias(w.mlp_norm_bias, used(dnormalised, rows));
-    normalise_backward(used(dnormalised, rows), taped_queries(tape().mlp_stream), taped_queries(tape().mlp_mean_rstd),
+    tell_bias(w.mlp_norm_bias, dnormalised);
+    normalise_backward(dnormalised, taped_queries(tape().mlp_stream), taped_queries(tape().mlp_mean_rstd),
                        detail::mlp_norm(spec(), w), of_norm(spec().mlp_norm), used(gradient_, rows), operand_rows());
   }
 
@@ -162,9 +163,9 @@ class BackwardPass {
   void attention(const at::Tensor& dz) {
     const LayerWeights& w = weights();
     const at::Tensor dnormalised = rows_.trimmed ? trimmed_projections(dz) : projections(dz);
-    tell_bias(w.attention_norm_bias, used(dnormalised, rows_.rows()));
+    tell_bias(w.attention_norm_bias, dnormalised);
     if (rows_.trimmed) spread();
-    normalise_backward(used(dnormalised, rows_.rows()), taped_rows(tape().resid_pre),
+    normalise_backward(dnormalised, taped_rows(tape().resid_pre),
                        taped_rows(tape().attention_mean_rstd), detail::attention_norm(spec(), w),
                        of_norm(spec().attention_norm), used(gradient_, rows_.rows()), operand_rows());
     if (options_.flops != nullptr) {
@@ -181,7 +182,7 @@ class BackwardPass {
     const at::Tensor rows = used(dqkv, rows_.rows());
     attend_back(dz, rows.narrow(1, 0, width), rows.narrow(1, width, dqkv.size(1) - width));
     tell_bias(w.qkv_bias, rows);
-    return at::mm(dqkv, w.qkv_weight);
+    return product(dqkv, rows_.rows(), w.qkv_weight);
   }
 
   /// The same where only the kept positions had queries. Two products, as in the forward pass.
@@ -193,9 +194,9 @@ class BackwardPass {
     attend_back(dz, used(dquery, rows_.query_rows()), used(dkey_value, rows_.rows()));
     tell_bias(w.query_bias(width), used(dquery, rows_.query_rows()));
     tell_bias(w.key_value_bias(width), used(dkey_value, rows_.rows()));
-    at::Tensor dnormalised = at::mm(dkey_value, w.key_value_weight(width));
-    const at::Tensor of_query = used(at::mm(dquery, w.query_weight(width)), rows_.query_rows());
-    last_positions(used(dnormalised, rows_.rows()), rows_.suffix, rows_.queries)
+    at::Tensor dnormalised = product(dkey_value, rows_.rows(), w.key_value_weight(width));
+    const at::Tensor of_query = product(dquery, rows_.query_rows(), w.query_weight(width));
+    last_positions(dnormalised, rows_.suffix, rows_.queries)
         .add_(of_query.unflatten(0, {-1, rows_.queries}));
     return dnormalised;
   }

@@ -24,6 +24,7 @@
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/functions.h"
+#include "attribution/model/products.h"
 #include "attribution/model/tensors.h"
 #include "attribution/model/transformer.h"
 #include "common/errors.h"
@@ -115,7 +116,7 @@ class ForwardPass {
     const Projected p = project();
     const at::Tensor z = row_buffer(rows_.query_rows(), a_.query_width(), model_.options());
     attend_all(p.query, p.key_value, z);
-    const Written attn_out = w.attention_writer(spec()).apply(z);
+    const Written attn_out = w.attention_writer(spec()).apply(z, rows_.query_rows());
 
     const std::int64_t rows = rows_.query_rows();
     const at::Tensor base = rows_.trimmed ? kept_of(resid_pre_) : used(resid_pre_, rows);
@@ -125,10 +126,10 @@ class ForwardPass {
     const bool parallel = spec().residual == Residual::parallel;
     const Norm norm = detail::mlp_norm(spec(), w);
     if (parallel) {
-      add_normalise(base, used(attn_out.added, rows), used(resid_mid_, rows), norm, {}, {});
+      add_normalise(base, attn_out.added, used(resid_mid_, rows), norm, {}, {});
       normalise(base, norm, used(normalised, rows), mean_rstd);
     } else {
-      add_normalise(base, used(attn_out.added, rows), used(resid_mid_, rows), norm, used(normalised, rows), mean_rstd);
+      add_normalise(base, attn_out.added, used(resid_mid_, rows), norm, used(normalised, rows), mean_rstd);
     }
     if (options_.tape == ForwardOptions::Tape::keep) {
       pass_.blocks.push_back({.resid_pre = used(resid_pre_, rows_.rows()),
@@ -137,7 +138,7 @@ class ForwardPass {
                               .key_value = p.key_value,
                               .query_norm = p.query_norm,
                               .key_norm = p.key_norm,
-                              .attention_written = for_tape(attn_out, rows),
+                              .attention_written = for_tape(attn_out),
                               .mlp_written = {},
                               .mlp_stream = parallel ? base : used(resid_mid_, rows),
                               .mlp_mean_rstd = mean_rstd,
@@ -148,10 +149,7 @@ class ForwardPass {
   }
 
   /// What the way back needs of what a writer added.
-  static Written for_tape(const Written& written, std::int64_t rows) {
-    if (!written.input.defined()) return {};
-    return {{}, used(written.input, rows), used(written.mean_rstd, rows)};
-  }
+  static Written for_tape(const Written& written) { return {{}, written.input, written.mean_rstd}; }
 
   /// The kept positions of rows of the sequences' own [sequence * kept, width], which in a trimmed block are the query
   /// rows.
@@ -178,10 +176,10 @@ class ForwardPass {
         kept = row_buffer(rows_.query_rows(), a_.d_model, model_.options());
         used(kept, rows_.query_rows()).copy_(kept_of(normalised_));
       }
-      p.query = used(at::linear(kept, w.query_weight(width), w.query_bias(width)), rows_.query_rows());
-      p.key_value = used(at::linear(normalised_, w.key_value_weight(width), w.key_value_bias(width)), rows_.rows());
+      p.query = product(kept, rows_.query_rows(), w.query_weight(width).t(), w.query_bias(width));
+      p.key_value = product(normalised_, rows_.rows(), w.key_value_weight(width).t(), w.key_value_bias(width));
     } else {
-      const at::Tensor both = used(at::linear(normalised_, w.qkv_weight, w.qkv_bias), rows_.rows());
+      const at::Tensor both = product(normalised_, rows_.rows(), w.qkv_weight.t(), w.qkv_bias);
       p.query = both.narrow(1, 0, width);
       p.key_value = both.narrow(1, width, both.size(1) - width);
     }
@@ -244,13 +242,13 @@ class ForwardPass {
   void mlp() {
     const LayerWeights& w = weights();
     const std::int64_t rows = rows_.query_rows();
-    const at::Tensor pre_activations = at::linear(normalised_, w.expand_weight, w.expand_bias);
+    const at::Tensor pre_activations = product(normalised_, rows, w.expand_weight.t(), w.expand_bias);
     const at::Tensor a = row_buffer(rows, a_.neurons, model_.options());
-    gate(used(pre_activations, rows), detail::gate_of(a_, spec()), used(a, rows));
-    if (!pass_.blocks.empty()) pass_.blocks.back().pre_activations = used(pre_activations, rows);
+    gate(pre_activations, detail::gate_of(a_, spec()), used(a, rows));
+    if (!pass_.blocks.empty()) pass_.blocks.back().pre_activations = pre_activations;
     if (options_.neurons) options_.neurons(block_, by_sequence(rows_.own_queries(a)));
-    const Written mlp_out = w.mlp_writer(spec()).apply(a);
-    if (!pass_.blocks.empty()) pass_.blocks.back().mlp_written = for_tape(mlp_out, rows);
+    const Written mlp_out = w.mlp_writer(spec()).apply(a, rows);
+    if (!pass_.blocks.empty()) pass_.blocks.back().mlp_written = for_tape(mlp_out);
     mlp_out_ = mlp_out.added;
   }
 

@@ -9,6 +9,7 @@
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/functions.h"
+#include "attribution/model/products.h"
 
 namespace tributary {
 namespace {
@@ -136,7 +137,7 @@ at::Tensor Transformer::logits(const at::Tensor& resid) const {
   const at::Tensor rows = resid.flatten(0, 1);
   const at::Tensor padded = detail::padded_copy(rows, resid.options());
   const at::Tensor h = normalised(padded, final_norm(architecture_, weights_)).rows.to(options());
-  at::Tensor all = detail::used(at::linear(h, weights_.unembedding), rows.size(0));
+  at::Tensor all = product(h, rows.size(0), weights_.unembedding.t());
   if (architecture_.logit_multiplier != 1) all = all * architecture_.logit_multiplier;
   if (architecture_.logit_softcap) all = generic::softcap(all, *architecture_.logit_softcap);
   return all.unflatten(0, {resid.size(0), resid.size(1)});

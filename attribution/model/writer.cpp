@@ -4,16 +4,17 @@
 
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
+#include "attribution/model/products.h"
 #include "attribution/model/tensors.h"
 
 namespace tributary {
 namespace {
 
-/// x [pair, pos, width] times a matrix, as rows padded to a multiple of 32.
-template <typename Product>
-at::Tensor by_rows(const at::Tensor& x, const at::TensorOptions& options, const Product& product) {
+/// x [pair, pos, inner] times a matrix [inner, columns].
+at::Tensor by_rows(const at::Tensor& x, const at::Tensor& matrix) {
   const at::Tensor rows = x.flatten(0, 1);
-  return detail::used(product(detail::padded_copy(rows, options)), rows.size(0)).unflatten(0, {x.size(0), x.size(1)});
+  const at::Tensor found = product(detail::padded_copy(rows, matrix.options()), rows.size(0), matrix);
+  return found.unflatten(0, {x.size(0), x.size(1)});
 }
 
 /// The residual stream's dtype for a network's.
@@ -41,8 +42,8 @@ Written Writer::normalised(const at::Tensor& input) const {
   return written;
 }
 
-Written Writer::apply(const at::Tensor& v) const {
-  const at::Tensor w = at::linear(v, weight_, bias_);
+Written Writer::apply(const at::Tensor& v, std::int64_t rows) const {
+  const at::Tensor w = product(v, rows, weight_.t(), bias_);
   if (!has_norm()) return {times(w, multiplier_), {}, {}};
   return normalised(w.to(stream_type(weight_)));
 }
@@ -56,11 +57,12 @@ at::Tensor Writer::to_input(const at::Tensor& gradient, const Written& written, 
   return narrow.defined() ? narrow : wide;
 }
 
-at::Tensor Writer::pull_back(const at::Tensor& gradient) const { return at::mm(gradient, weight_); }
+at::Tensor Writer::pull_back(const at::Tensor& gradient, std::int64_t rows) const {
+  return product(gradient, rows, weight_);
+}
 
 at::Tensor Writer::move(const at::Tensor& difference, at::ScalarType type) const {
-  const auto product = [this](const at::Tensor& rows) { return at::linear(rows, weight_); };
-  return by_rows(difference, weight_.options(), product).to(type);
+  return by_rows(difference, weight_.t()).to(type);
 }
 
 at::Tensor Writer::moved(WrittenStream&& base, const at::Tensor& difference) const {
@@ -85,8 +87,7 @@ at::Tensor Writer::to_input(const at::Tensor& gradient, const WrittenStream& bas
 }
 
 at::Tensor Writer::pull_back(const at::Tensor& gradient, at::ScalarType type) const {
-  const auto product = [this](const at::Tensor& rows) { return pull_back(rows); };
-  return by_rows(gradient, weight_.options(), product).to(type);
+  return by_rows(gradient, weight_).to(type);
 }
 
 at::Tensor Writer::columns(const at::Tensor& nodes, at::ScalarType type) const {

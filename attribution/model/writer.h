@@ -43,13 +43,13 @@ class Writer {
   /// b [d_model], or undefined.
   [[nodiscard]] const at::Tensor& bias() const { return bias_; }
 
-  /// What is added to the stream from v [rows, node], network dtype, rows padded.
-  [[nodiscard]] Written apply(const at::Tensor& v) const;
+  /// What is added to the stream from the first `rows` of v [padded rows, node], network dtype.
+  [[nodiscard]] Written apply(const at::Tensor& v, std::int64_t rows) const;
   /// dm/dw [rows, d_model] from dm/dresid [rows, d_model], both network dtype; `written` has those rows. replaced (rule
   /// `norm`): the norm's denominator is a constant.
   [[nodiscard]] at::Tensor to_input(const at::Tensor& gradient, const Written& written, Derivative norm) const;
-  /// dm/dv = Wᵀ dm/dw: [rows, node] from [rows, d_model]; network dtype, rows padded.
-  [[nodiscard]] at::Tensor pull_back(const at::Tensor& gradient) const;
+  /// dm/dv = Wᵀ dm/dw: [rows, node] from the first `rows` of [padded rows, d_model]; network dtype.
+  [[nodiscard]] at::Tensor pull_back(const at::Tensor& gradient, std::int64_t rows) const;
 
   /// How w moves when v moves by a difference [pair, pos, node]: W Δv [pair, pos, d_model] in `type`. The bias cancels.
   [[nodiscard]] at::Tensor move(const at::Tensor& difference, at::ScalarType type) const;

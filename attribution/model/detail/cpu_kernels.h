@@ -129,6 +129,19 @@ struct AblateArguments {
   const bool* complement = nullptr;       //!< by sequence: … or the others are
 };
 
+/// out = rows_in · matrix + bias. Each number is the sum, in order, of the bias and of chains of fused multiply-adds
+/// over `chain` of the inner numbers, each chain from zero; numbers of type Bf16 are summed in float and rounded once.
+template <typename T>
+struct ProductArguments {
+  std::int64_t rows = 0, inner = 0, columns = 0;
+  Rows<const T> rows_in;          //!< [rows, inner]
+  Rows<const T> matrix;           //!< [inner, columns], or where `inner_contiguous` [columns, inner]
+  bool inner_contiguous = false;  //!< which of its two directions lies side by side
+  const T* bias = nullptr;        //!< [columns]; none: nullptr
+  std::int64_t chain = 0;
+  Rows<T> out;  //!< [rows, columns]
+};
+
 template <typename S, typename T>
 struct CpuKernels {
   void (*normalise)(const NormArguments<S, T>&);
@@ -139,6 +152,7 @@ struct CpuKernels {
   void (*attention)(const AttentionArguments<S, T>&);
   void (*attention_backward)(const AttentionArguments<S, T>&);
   void (*ablate)(const AblateArguments<T>&);
+  void (*product)(const ProductArguments<T>&);  //!< nullptr where this set has none
 };
 
 /// The three pairs of types that networks come in.
@@ -148,7 +162,11 @@ struct CpuKernelTable {
   CpuKernels<double, double> float64;
 };
 
-/// The best of the compiled sets that this machine can run.
+/// The best of the compiled sets that this machine can run; no better one than ATEN_CPU_CAPABILITY says (`default`,
+/// `avx2`), as in LibTorch.
 const CpuKernelTable& cpu_kernels();
+
+/// Whether the processor multiplies bfloat16 itself, and is allowed to: LibTorch's products are then the faster ones.
+bool has_bfloat16_products();
 
 }  // namespace tributary::detail

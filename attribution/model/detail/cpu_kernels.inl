@@ -5,6 +5,7 @@
 // has internal linkage, or one set's code would be linked in place of another's.
 #include "attribution/model/detail/cpu_kernels.h"
 #include "attribution/model/detail/cpu_kernels_attention.inl"
+#include "attribution/model/detail/cpu_kernels_products.inl"
 #include "attribution/model/detail/cpu_kernels_rows.inl"
 
 namespace tributary::detail {
@@ -12,8 +13,8 @@ namespace {
 
 template <typename S, typename T>
 constexpr CpuKernels<S, T> kernels_for() {
-  return {normalise<S, T>, normalise_backward<S, T>, gate<T>,  gate_backward<T>, rotate<S, T>,
-          attention<S, T>, attention_backward<S, T>, ablate<T>};
+  return {normalise<S, T>, normalise_backward<S, T>, gate<T>,   gate_backward<T>,   rotate<S, T>,
+          attention<S, T>, attention_backward<S, T>, ablate<T>, product_of<S, T>()};
 }
 
 }  // namespace

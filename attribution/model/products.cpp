@@ -1,0 +1,139 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/model/products.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "attribution/model/detail/cpu_kernels.h"
+#include "attribution/model/detail/rows.h"
+#include "attribution/model/tensors.h"
+#include "common/errors.h"
+
+namespace tributary {
+namespace {
+
+using detail::Bf16;
+using detail::ProductArguments;
+
+/// A matrix [inner, columns], whichever of its directions is contiguous.
+ProductForm form_of(const at::Tensor& matrix) {
+  return {matrix.size(0), matrix.size(1), matrix.stride(1) != 1};
+}
+
+template <typename T>
+void own_product(const at::Tensor& rows, const at::Tensor& matrix, const at::Tensor& bias, std::int64_t chain,
+                 const at::Tensor& out, void (*kernel)(const ProductArguments<T>&)) {
+  const auto read = [](const at::Tensor& t, std::int64_t stride) {
+    TRIBUTARY_EXPECT(t.element_size() == sizeof(T), "products are in the network's dtype");
+    return detail::Rows<const T>{static_cast<const T*>(t.const_data_ptr()), stride};
+  };
+  ProductArguments<T> a;
+  const ProductForm form = form_of(matrix);
+  TRIBUTARY_EXPECT(matrix.stride(form.inner_contiguous ? 0 : 1) == 1 && rows.stride(1) == 1, "numbers lie side by side");
+  a.rows = out.size(0);
+  a.inner = form.inner;
+  a.columns = form.columns;
+  a.inner_contiguous = form.inner_contiguous;
+  a.rows_in = read(rows, rows.stride(0));
+  a.matrix = read(matrix, matrix.stride(form.inner_contiguous ? 1 : 0));
+  a.bias = bias.defined() ? static_cast<const T*>(bias.const_data_ptr()) : nullptr;
+  a.chain = chain;
+  a.out = {static_cast<T*>(out.mutable_data_ptr()), out.stride(0)};
+  kernel(a);
+}
+
+/// out [rows, columns], written in place.
+void own_product(const at::Tensor& rows, const at::Tensor& matrix, const at::Tensor& bias, std::int64_t chain,
+                 const at::Tensor& out) {
+  const detail::CpuKernelTable& kernels = detail::cpu_kernels();
+  switch (matrix.scalar_type()) {
+    case at::kFloat:
+      return own_product(rows, matrix, bias, chain, out, kernels.float32.product);
+    case at::kDouble:
+      return own_product(rows, matrix, bias, chain, out, kernels.float64.product);
+    default:
+      return own_product(rows, matrix, bias, chain, out, kernels.bfloat16.product);
+  }
+}
+
+at::Tensor library_product(const at::Tensor& rows, const at::Tensor& matrix, const at::Tensor& bias) {
+  return bias.defined() ? at::linear(rows, matrix.t(), bias) : at::mm(rows, matrix);
+}
+
+/// Numbers in [-1, 1) that no two places share by rule: sums of them in another order have other bits.
+at::Tensor numbers(at::IntArrayRef shape, at::ScalarType type) {
+  constexpr std::int64_t period = 65521;  // a prime: no row of a matrix is another's
+  at::Tensor some = at::empty({period}, at::kDouble);
+  auto* const value = some.mutable_data_ptr<double>();
+  std::uint64_t state = 1;
+  for (std::int64_t i = 0; i < period; ++i) {
+    state = state * 6364136223846793005U + 1442695040888963407U;  // Knuth's MMIX
+    value[i] = static_cast<double>(static_cast<std::int64_t>(state)) * 0x1p-63;
+  }
+  const std::int64_t count = shape[0] * shape[1];
+  return some.to(type).repeat({(count + period - 1) / period}).narrow(0, 0, count).view(shape);
+}
+
+/// Whether chains of a length have the library's bits, with and without a bias.
+bool has_library_bits(const at::Tensor& rows, const at::Tensor& matrix, std::int64_t chain) {
+  const at::Tensor bias = numbers({1, matrix.size(1)}, matrix.scalar_type()).view({-1});
+  const at::Tensor out = at::empty({rows.size(0), matrix.size(1)}, rows.options());
+  for (const at::Tensor& added : {at::Tensor(), bias}) {
+    own_product(rows, matrix, added, chain, out);
+    if (!at::equal(out, library_product(rows, matrix, added))) return false;
+  }
+  return true;
+}
+
+std::optional<std::int64_t> find_chain(at::ScalarType type, const ProductForm& form) {
+  const detail::CpuKernelTable& kernels = detail::cpu_kernels();
+  if (kernels.float32.product == nullptr) return std::nullopt;
+  constexpr std::int64_t shorter = 192, longer = 384;  // MKL's on AVX2, AMD's included, and on AVX512
+  if (type == at::kBFloat16) return detail::has_bfloat16_products() ? std::nullopt : std::optional(shorter);
+  const auto matrix_of = [&](std::int64_t columns) {
+    return form.inner_contiguous ? numbers({columns, form.inner}, type).t() : numbers({form.inner, columns}, type);
+  };
+  // Wide matrices are cut in even pieces: how many there are changes no bit, how wide the last one is may.
+  const auto some_columns = [&](std::int64_t most) {
+    constexpr std::int64_t piece = 384;  // a multiple of every piece known
+    const std::int64_t whole = std::max<std::int64_t>(1, most / piece) * piece;
+    return form.columns < whole + piece ? form.columns : whole + form.columns % piece;
+  };
+  constexpr std::int64_t few = 32, many = 160, most_numbers = 1 << 24;
+  const at::Tensor rows = numbers({many, form.inner}, type);
+  const at::Tensor matrix = matrix_of(some_columns(most_numbers / form.inner));
+  const at::Tensor narrow = matrix_of(some_columns(1));
+  // MKL cuts in two what is little longer than a chain, and some sets sum it as one.
+  for (const std::int64_t chain : std::set<std::int64_t>{shorter, longer, (form.inner + 1) / 2, form.inner}) {
+    if (has_library_bits(rows.narrow(0, 0, few), matrix, chain) && has_library_bits(rows, narrow, chain)) return chain;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> proven_chain(at::ScalarType type, const ProductForm& form) {
+  // A fact about this machine and its libraries, like which instructions it has: found once for a process.
+  static std::mutex mutex;
+  static std::map<std::pair<at::ScalarType, ProductForm>, std::optional<std::int64_t>> known;
+  const std::lock_guard lock(mutex);
+  const auto found = known.find({type, form});
+  return found != known.end() ? found->second : known.emplace(std::pair{type, form}, find_chain(type, form)).first->second;
+}
+
+at::Tensor product(const at::Tensor& rows, std::int64_t count, const at::Tensor& matrix, const at::Tensor& bias) {
+  if (rows.is_cpu()) {
+    if (const auto chain = proven_chain(matrix.scalar_type(), form_of(matrix))) {
+      const at::Tensor out = at::empty({count, matrix.size(1)}, rows.options());
+      own_product(rows, matrix, bias, *chain, out);
+      return out;
+    }
+  }
+  return detail::used(library_product(rows, matrix, bias), count);
+}
+
+}  // namespace tributary
