@@ -25,22 +25,25 @@ ProductForm form_of(const at::Tensor& matrix) {
 }
 
 template <typename T>
-void own_product(const at::Tensor& rows, const at::Tensor& matrix, const at::Tensor& bias, std::int64_t chain,
-                 const at::Tensor& out, void (*kernel)(const ProductArguments<T>&)) {
-  const auto read = [](const at::Tensor& t, std::int64_t stride) {
-    TRIBUTARY_EXPECT(t.element_size() == sizeof(T), "products are in the network's dtype");
-    return detail::Rows<const T>{static_cast<const T*>(t.const_data_ptr()), stride};
-  };
-  ProductArguments<T> a;
+detail::Rows<const T> read(const at::Tensor& t, std::int64_t stride) {
+  TRIBUTARY_EXPECT(t.element_size() == sizeof(T), "products are in the network's dtype");
+  return {static_cast<const T*>(t.const_data_ptr()), stride};
+}
+
+template <typename T, typename M>
+void run_kernel(void (*kernel)(const ProductArguments<T, M>&), const at::Tensor& rows, const at::Tensor& matrix,
+                const at::Tensor& bias, std::int64_t chain, const at::Tensor& out) {
   const ProductForm form = form_of(matrix);
-  TRIBUTARY_EXPECT(matrix.stride(form.inner_contiguous ? 0 : 1) == 1 && rows.stride(1) == 1, "numbers lie side by side");
+  const int along = form.inner_contiguous ? 0 : 1;
+  TRIBUTARY_EXPECT(matrix.stride(along) == 1 && rows.stride(1) == 1, "numbers lie side by side");
+  ProductArguments<T, M> a;
   a.rows = out.size(0);
   a.inner = form.inner;
   a.columns = form.columns;
   a.inner_contiguous = form.inner_contiguous;
-  a.rows_in = read(rows, rows.stride(0));
-  a.matrix = read(matrix, matrix.stride(form.inner_contiguous ? 1 : 0));
-  a.bias = bias.defined() ? static_cast<const T*>(bias.const_data_ptr()) : nullptr;
+  a.rows_in = read<T>(rows, rows.stride(0));
+  a.matrix = read<M>(matrix, matrix.stride(1 - along));
+  a.bias = bias.defined() ? read<T>(bias, 1).data : nullptr;
   a.chain = chain;
   a.out = {static_cast<T*>(out.mutable_data_ptr()), out.stride(0)};
   kernel(a);
@@ -50,17 +53,20 @@ void own_product(const at::Tensor& rows, const at::Tensor& matrix, const at::Ten
 void own_product(const at::Tensor& rows, const at::Tensor& matrix, const at::Tensor& bias, std::int64_t chain,
                  const at::Tensor& out) {
   const detail::CpuKernelTable& kernels = detail::cpu_kernels();
-  switch (matrix.scalar_type()) {
+  const bool same_type = matrix.scalar_type() == rows.scalar_type();
+  switch (rows.scalar_type()) {
     case at::kFloat:
-      return own_product(rows, matrix, bias, chain, out, kernels.float32.product);
+      if (!same_type) return run_kernel(kernels.float32_by_bfloat16, rows, matrix, bias, chain, out);
+      return run_kernel(kernels.float32.product, rows, matrix, bias, chain, out);
     case at::kDouble:
-      return own_product(rows, matrix, bias, chain, out, kernels.float64.product);
+      return run_kernel(kernels.float64.product, rows, matrix, bias, chain, out);
     default:
-      return own_product(rows, matrix, bias, chain, out, kernels.bfloat16.product);
+      return run_kernel(kernels.bfloat16.product, rows, matrix, bias, chain, out);
   }
 }
 
-at::Tensor library_product(const at::Tensor& rows, const at::Tensor& matrix, const at::Tensor& bias) {
+at::Tensor library_product(const at::Tensor& rows, const at::Tensor& stored, const at::Tensor& bias) {
+  const at::Tensor matrix = stored.to(rows.scalar_type());
   return bias.defined() ? at::linear(rows, matrix.t(), bias) : at::mm(rows, matrix);
 }
 
@@ -116,6 +122,15 @@ std::optional<std::int64_t> find_chain(at::ScalarType type, const ProductForm& f
 
 }  // namespace
 
+bool stays_stored(at::ScalarType stored, at::ScalarType network) {
+  return stored == at::kBFloat16 && network == at::kFloat && detail::cpu_kernels().float32_by_bfloat16 != nullptr;
+}
+
+bool stays_stored(const at::Tensor& matrix, at::ScalarType network) {
+  if (!stays_stored(matrix.scalar_type(), network) || matrix.dim() != 2 || !matrix.is_cpu()) return false;
+  return proven_chain(network, form_of(matrix)).has_value() && proven_chain(network, form_of(matrix.t())).has_value();
+}
+
 std::optional<std::int64_t> proven_chain(at::ScalarType type, const ProductForm& form) {
   // A fact about this machine and its libraries, like which instructions it has: found once for a process.
   static std::mutex mutex;
@@ -127,7 +142,7 @@ std::optional<std::int64_t> proven_chain(at::ScalarType type, const ProductForm&
 
 at::Tensor product(const at::Tensor& rows, std::int64_t count, const at::Tensor& matrix, const at::Tensor& bias) {
   if (rows.is_cpu()) {
-    if (const auto chain = proven_chain(matrix.scalar_type(), form_of(matrix))) {
+    if (const auto chain = proven_chain(rows.scalar_type(), form_of(matrix))) {
       const at::Tensor out = at::empty({count, matrix.size(1)}, rows.options());
       own_product(rows, matrix, bias, *chain, out);
       return out;

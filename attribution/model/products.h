@@ -16,8 +16,9 @@
 namespace tributary {
 
 /// The first `count` of rows [padded rows, inner] times matrix [inner, columns] (a view with one contiguous direction),
-/// plus bias [columns] where it is defined: [count, columns], all in the network's dtype. Rows are padded, with
-/// anything, to a multiple of 32 (docs/methods.md, "The same bits").
+/// plus bias [columns] where it is defined: [count, columns], all in the network's dtype; the matrix may be in the dtype
+/// that it is stored in, see stays_stored. Rows are padded, with anything, to a multiple of 32 (docs/methods.md, "The
+/// same bits").
 at::Tensor product(const at::Tensor& rows, std::int64_t count, const at::Tensor& matrix, const at::Tensor& bias = {});
 
 /// Who computes the products of a dtype with a matrix of this shape on the CPU.
@@ -31,5 +32,11 @@ struct ProductForm {
 /// ours: LibTorch computes there. Of bfloat16: that of ours where the processor has no instructions for it. Found out
 /// at the first call for a form, which takes about as long as 400 rows.
 std::optional<std::int64_t> proven_chain(at::ScalarType type, const ProductForm& form);
+
+/// Whether a network of a dtype uses matrices as they are stored, bfloat16 in a float32 network: each panel is widened
+/// when it is used, which changes no bit, and no copy is made when the model is loaded. The second asks for one matrix,
+/// [out, in] or a view of one: both directions must be products of ours.
+bool stays_stored(at::ScalarType stored, at::ScalarType network);
+bool stays_stored(const at::Tensor& matrix, at::ScalarType network);
 
 }  // namespace tributary

@@ -46,10 +46,12 @@ Batch whole_batch(const at::Tensor& embeddings, const ReadPositions& reads) {
 }
 
 Transformer::Transformer(Architecture architecture, Weights weights)
-    : architecture_(std::move(architecture)), weights_(std::move(weights)) {}
+    : architecture_(std::move(architecture)), weights_(std::move(weights)) {
+  for (LayerWeights& layer : weights_.layers) layer.options = weights_.options;
+}
 
 at::ScalarType Transformer::score_type() const {
-  return weights_.embedding.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return options().dtype() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
 Writer Transformer::mlp_writer(std::int64_t layer) const {

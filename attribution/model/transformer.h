@@ -123,7 +123,7 @@ class Transformer {
   [[nodiscard]] const Architecture& architecture() const { return architecture_; }
   [[nodiscard]] const Weights& weights() const { return weights_; }
   /// dtype and device of matrix products.
-  [[nodiscard]] at::TensorOptions options() const { return weights_.embedding.options(); }
+  [[nodiscard]] at::TensorOptions options() const { return weights_.options; }
   /// dtype of the residual stream, metrics, scores and quadrature sums: float64 for a float64 model, else float32.
   [[nodiscard]] at::ScalarType score_type() const;
   [[nodiscard]] at::TensorOptions score_options() const { return options().dtype(score_type()); }

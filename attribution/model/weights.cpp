@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include "attribution/model/detail/slots.h"
+#include "attribution/model/products.h"
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
@@ -46,9 +47,15 @@ at::Tensor joined_in_place(const std::vector<at::Tensor>& pieces) {
       first.data_ptr(), shape, first.strides(), [pieces](void*) {}, first.options());
 }
 
-/// Pieces one above the other, in the dtype and on the device wanted: a view where possible, else a copy.
-at::Tensor assemble(const std::vector<at::Tensor>& pieces, const at::TensorOptions& options, const WeightStore& store) {
+/// Pieces one above the other, in the dtype and on the device wanted, or in the dtype that they are stored in: a view
+/// where possible, else a copy.
+at::Tensor assemble(const std::vector<at::Tensor>& pieces, at::TensorOptions options, const WeightStore& store) {
   const at::Tensor& first = pieces.front();
+  const at::ScalarType network = options.dtype().toScalarType();
+  const auto stays = [&](const at::Tensor& piece) {
+    return options.device().is_cpu() && piece.scalar_type() == first.scalar_type() && stays_stored(piece, network);
+  };
+  if (std::all_of(pieces.begin(), pieces.end(), stays)) options = options.dtype(first.scalar_type());
   if (first.scalar_type() == options.dtype().toScalarType() && first.device() == options.device()) {
     if (pieces.size() == 1) return first;
     if (at::Tensor joined = joined_in_place(pieces); joined.defined()) return joined;
@@ -240,11 +247,12 @@ void fill_members(Owner& owner, const std::vector<Member<Owner>>& members, const
 }  // namespace
 
 Writer LayerWeights::attention_writer(const BlockSpec& block) const {
-  return {output_weight, output_bias, block.multiplier, norm_of(block.attention_post_norm, attention_post_norm_weight)};
+  return {output_weight, output_bias, options, block.multiplier,
+          norm_of(block.attention_post_norm, attention_post_norm_weight)};
 }
 
 Writer LayerWeights::mlp_writer(const BlockSpec& block) const {
-  return {down_weight, down_bias, block.multiplier, norm_of(block.mlp_post_norm, mlp_post_norm_weight)};
+  return {down_weight, down_bias, options, block.multiplier, norm_of(block.mlp_post_norm, mlp_post_norm_weight)};
 }
 
 WeightStore private_store() {
@@ -290,6 +298,7 @@ Weights bind_weights(const Architecture& architecture, const nlohmann::json& con
   }
   binder.require_all_used(family, architecture.tied_embeddings);
   Weights weights;
+  weights.options = options;
   fill_members(weights, model_members(), pieces, -1, options, store);
   if (architecture.tied_embeddings) weights.unembedding = weights.embedding;
   weights.layers.resize(architecture.blocks.size());

@@ -28,8 +28,10 @@ struct TensorSource {
   std::function<void()> forget{};  //!< what was read need not stay in memory: called now and then, where it is set
 };
 
-/// Undefined tensors stand for weights the family does not have.
+/// Undefined tensors stand for weights the family does not have. Matrices may stay in the dtype that they are stored in
+/// (products.h); all else is in the network's.
 struct LayerWeights {
+  at::TensorOptions options;  //!< the network's dtype and device
   at::Tensor attention_norm_weight, attention_norm_bias, attention_post_norm_weight;
   at::Tensor query_norm_weight, key_norm_weight;
   at::Tensor qkv_weight, qkv_bias;  //!< rows of queries, keys and values, one above the other
@@ -57,6 +59,7 @@ struct LayerWeights {
 };
 
 struct Weights {
+  at::TensorOptions options;      //!< the network's dtype and device
   at::Tensor embedding;           //!< [vocabulary, d_model]
   at::Tensor position_embedding;  //!< [max_positions, d_model] or undefined
   at::Tensor final_norm_weight, final_norm_bias;

@@ -11,15 +11,15 @@ namespace tributary {
 namespace {
 
 /// x [pair, pos, inner] times a matrix [inner, columns].
-at::Tensor by_rows(const at::Tensor& x, const at::Tensor& matrix) {
+at::Tensor by_rows(const at::Tensor& x, const at::Tensor& matrix, const at::TensorOptions& options) {
   const at::Tensor rows = x.flatten(0, 1);
-  const at::Tensor found = product(detail::padded_copy(rows, matrix.options()), rows.size(0), matrix);
+  const at::Tensor found = product(detail::padded_copy(rows, options), rows.size(0), matrix);
   return found.unflatten(0, {x.size(0), x.size(1)});
 }
 
 /// The residual stream's dtype for a network's.
-at::ScalarType stream_type(const at::Tensor& weight) {
-  return weight.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+at::ScalarType stream_type(const at::TensorOptions& network) {
+  return network.dtype() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
 at::Tensor times(const at::Tensor& x, double multiplier) { return multiplier == 1 ? x : x * multiplier; }
@@ -36,7 +36,7 @@ WrittenStream WrittenStream::repeat(std::int64_t pair, std::int64_t times) const
 }
 
 Written Writer::normalised(const at::Tensor& input) const {
-  Written written{at::empty(input.sizes(), weight_.options()), input, at::empty({input.size(0), 2}, input.options())};
+  Written written{at::empty(input.sizes(), options_), input, at::empty({input.size(0), 2}, input.options())};
   normalise(input, post_norm_, written.added, written.mean_rstd);
   written.added = times(written.added, multiplier_);
   return written;
@@ -45,7 +45,7 @@ Written Writer::normalised(const at::Tensor& input) const {
 Written Writer::apply(const at::Tensor& v, std::int64_t rows) const {
   const at::Tensor w = product(v, rows, weight_.t(), bias_);
   if (!has_norm()) return {times(w, multiplier_), {}, {}};
-  return normalised(w.to(stream_type(weight_)));
+  return normalised(w.to(stream_type(options_)));
 }
 
 at::Tensor Writer::to_input(const at::Tensor& gradient, const Written& written, Derivative norm) const {
@@ -62,7 +62,7 @@ at::Tensor Writer::pull_back(const at::Tensor& gradient, std::int64_t rows) cons
 }
 
 at::Tensor Writer::move(const at::Tensor& difference, at::ScalarType type) const {
-  return by_rows(difference, weight_.t()).to(type);
+  return by_rows(difference, weight_.t(), options_).to(type);
 }
 
 at::Tensor Writer::moved(WrittenStream&& base, const at::Tensor& difference) const {
@@ -82,12 +82,12 @@ at::Tensor Writer::to_input(const at::Tensor& gradient, const WrittenStream& bas
                             Derivative norm) const {
   if (!has_norm()) return times(gradient, multiplier_);
   const Written written = normalised((difference.defined() ? base.input + difference : base.input).flatten(0, 1));
-  const at::Tensor rows = gradient.flatten(0, 1).to(weight_.scalar_type());
+  const at::Tensor rows = gradient.flatten(0, 1).to(options_.dtype().toScalarType());
   return to_input(rows, written, norm).to(gradient.scalar_type()).view_as(gradient);
 }
 
 at::Tensor Writer::pull_back(const at::Tensor& gradient, at::ScalarType type) const {
-  return by_rows(gradient, weight_).to(type);
+  return by_rows(gradient, weight_, options_).to(type);
 }
 
 at::Tensor Writer::columns(const at::Tensor& nodes, at::ScalarType type) const {
@@ -95,7 +95,7 @@ at::Tensor Writer::columns(const at::Tensor& nodes, at::ScalarType type) const {
 }
 
 at::Tensor Writer::gains(at::ScalarType type) const {
-  const at::Tensor ones = at::ones({weight_.size(0)}, weight_.options().dtype(type));
+  const at::Tensor ones = at::ones({weight_.size(0)}, options_.dtype(type));
   if (!has_norm()) return ones * multiplier_;
   return (post_norm_.weight.to(type) + post_norm_.gain_offset) * multiplier_;
 }

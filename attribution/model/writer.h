@@ -35,9 +35,14 @@ struct Written {
 
 class Writer {
  public:
-  /// weight [d_model, node]; bias [d_model] or undefined.
-  Writer(at::Tensor weight, at::Tensor bias, double multiplier = 1, Norm post_norm = {{}, {}, NormKind::none})
-      : weight_(std::move(weight)), bias_(std::move(bias)), multiplier_(multiplier), post_norm_(std::move(post_norm)) {}
+  /// weight [d_model, node]; bias [d_model] or undefined; the network's dtype and device.
+  Writer(at::Tensor weight, at::Tensor bias, at::TensorOptions options, double multiplier = 1,
+         Norm post_norm = {{}, {}, NormKind::none})
+      : weight_(std::move(weight)),
+        bias_(std::move(bias)),
+        options_(options),
+        multiplier_(multiplier),
+        post_norm_(std::move(post_norm)) {}
 
   [[nodiscard]] bool has_norm() const { return post_norm_.kind != NormKind::none; }
   /// b [d_model], or undefined.
@@ -71,6 +76,7 @@ class Writer {
   [[nodiscard]] Written normalised(const at::Tensor& input) const;
 
   at::Tensor weight_, bias_;
+  at::TensorOptions options_;
   double multiplier_;
   Norm post_norm_;
 };

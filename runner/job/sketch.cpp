@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "attribution/model/families.h"
+#include "attribution/model/products.h"
 #include "io/checkpoint.h"
 #include "runner/job/identity.h"
 #include "runner/job/job_checks.h"
@@ -75,10 +76,12 @@ void SketchShelf::require_weights(const std::filesystem::path& folder) {
 }
 
 const std::shared_ptr<const Transformer>& SketchShelf::network(const std::filesystem::path& folder,
-                                                               at::ScalarType type) {
-  std::shared_ptr<const Transformer>& network = models_[folder].networks[type];
-  if (!network) network = network_without_numbers(architecture(folder), type);
-  return network;
+                                                               at::ScalarType type, const at::Device& device) {
+  std::shared_ptr<const Transformer>& network = models_[folder].networks[{type, device.type()}];
+  if (network) return network;
+  const at::ScalarType stored = described(folder).stored.value_or(type);
+  const bool stays = device.is_cpu() && stays_stored(stored, type);
+  return network = network_without_numbers(architecture(folder), type, stays ? stored : type);
 }
 
 Job SketchShelf::job(const Settings& settings, const at::Device& device) {
@@ -91,8 +94,8 @@ Job SketchShelf::job(const Settings& settings, const at::Device& device) {
   const std::filesystem::path& folder = job.config.model.folder;
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.stored_type = described(folder).stored;
-  job.working = network(folder, type);
-  job.exact = type == at::kBFloat16 ? network(folder, at::kFloat) : job.working;
+  job.working = network(folder, type, device);
+  job.exact = type == at::kBFloat16 ? network(folder, at::kFloat, device) : job.working;
   job.measures = models_[folder].measures;
   job.tokenizer = tokenizer(folder).with_bos(job.config.pairs.bos);
   job.pairs = pairs(folder, pair_options_for(job.config, job.architecture()));

@@ -72,11 +72,12 @@ class SketchShelf {
     std::optional<ReadOnce<Tokenizer>> tokenizer;
     std::optional<ReadOnce<bool>> weights;
     std::list<std::pair<PairOptions, ReadOnce<PairSet>>> pairs;
-    std::map<at::ScalarType, std::shared_ptr<const Transformer>> networks;
+    std::map<std::pair<at::ScalarType, c10::DeviceType>, std::shared_ptr<const Transformer>> networks;
     std::shared_ptr<ModelMeasures> measures = std::make_shared<ModelMeasures>();
   };
   const Described& described(const std::filesystem::path& folder);
-  const std::shared_ptr<const Transformer>& network(const std::filesystem::path& folder, at::ScalarType type);
+  const std::shared_ptr<const Transformer>& network(const std::filesystem::path& folder, at::ScalarType type,
+                                                    const at::Device& device);
 
   std::map<std::filesystem::path, Model> models_;
 };

@@ -38,8 +38,9 @@ LayerWeights layer_of(const Architecture& a, const BlockSpec& block, const Make&
 }
 
 /// Blocks with the same parts share their weights.
-Weights weights_of(const Architecture& a, const Make& make) {
+Weights weights_of(const Architecture& a, const at::TensorOptions& options, const Make& make) {
   Weights weights;
+  weights.options = options;
   weights.embedding = make({a.vocabulary, a.d_model});
   weights.unembedding = a.tied_embeddings ? weights.embedding : make({a.vocabulary, a.d_model});
   if (a.learned_positions) weights.position_embedding = make({a.max_positions, a.d_model});
@@ -77,10 +78,13 @@ Architecture narrowed(Architecture a, std::int64_t divisor) {
 
 }  // namespace
 
-std::shared_ptr<const Transformer> network_without_numbers(const Architecture& architecture, at::ScalarType type) {
+std::shared_ptr<const Transformer> network_without_numbers(const Architecture& architecture, at::ScalarType type,
+                                                           at::ScalarType matrices) {
   const at::TensorOptions options = at::TensorOptions(type).device(at::kMeta);
-  return std::make_shared<const Transformer>(
-      architecture, weights_of(architecture, [&](at::IntArrayRef shape) { return at::empty(shape, options); }));
+  const auto make = [&](at::IntArrayRef shape) {
+    return at::empty(shape, shape.size() == 2 ? options.dtype(matrices) : options);
+  };
+  return std::make_shared<const Transformer>(architecture, weights_of(architecture, options, make));
 }
 
 bool is_without_numbers(const Transformer& network) { return network.options().device().is_meta(); }
@@ -102,7 +106,7 @@ StandIn stand_in_for(const Transformer& network) {
   const at::TensorOptions options = network.options().device(at::kCPU);
   const Architecture narrow = narrowed(a, divisor);
   const auto make = [&](at::IntArrayRef shape) { return at::ones(shape, options).mul_(small_number); };
-  return {std::make_shared<const Transformer>(narrow, weights_of(narrow, make)),
+  return {std::make_shared<const Transformer>(narrow, weights_of(narrow, options, make)),
           static_cast<double>(a.d_model) / static_cast<double>(narrow.d_model)};
 }
 

@@ -131,11 +131,12 @@ struct AblateArguments {
 
 /// out = rows_in · matrix + bias. Each number is the sum, in order, of the bias and of chains of fused multiply-adds
 /// over `chain` of the inner numbers, each chain from zero; numbers of type Bf16 are summed in float and rounded once.
-template <typename T>
+/// The matrix may be stored as M, which T holds exactly: it is widened panel by panel.
+template <typename T, typename M = T>
 struct ProductArguments {
   std::int64_t rows = 0, inner = 0, columns = 0;
   Rows<const T> rows_in;          //!< [rows, inner]
-  Rows<const T> matrix;           //!< [inner, columns], or where `inner_contiguous` [columns, inner]
+  Rows<const M> matrix;           //!< [inner, columns], or where `inner_contiguous` [columns, inner]
   bool inner_contiguous = false;  //!< which of its two directions lies side by side
   const T* bias = nullptr;        //!< [columns]; none: nullptr
   std::int64_t chain = 0;
@@ -160,6 +161,7 @@ struct CpuKernelTable {
   CpuKernels<float, float> float32;
   CpuKernels<float, Bf16> bfloat16;
   CpuKernels<double, double> float64;
+  void (*float32_by_bfloat16)(const ProductArguments<float, Bf16>&);  //!< nullptr where this set has none
 };
 
 /// The best of the compiled sets that this machine can run; no better one than ATEN_CPU_CAPABILITY says (`default`,

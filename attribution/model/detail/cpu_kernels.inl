@@ -21,6 +21,6 @@ constexpr CpuKernels<S, T> kernels_for() {
 
 extern const CpuKernelTable TRIBUTARY_KERNEL_SET;
 const CpuKernelTable TRIBUTARY_KERNEL_SET = {kernels_for<float, float>(), kernels_for<float, Bf16>(),
-                                             kernels_for<double, double>()};
+                                             kernels_for<double, double>(), product_of<float, float, Bf16>()};
 
 }  // namespace tributary::detail

@@ -175,11 +175,12 @@ void turn_square(const T* from, std::int64_t from_stride, S* to, std::int64_t to
   for (int i = 0; i < lanes<S>; ++i) store<S>(to + i * to_stride, v[i]);
 }
 
-/// One product under way. Panels of the matrix are packed one at a time and used for all rows at once.
-template <typename S, typename T>
+/// One product under way. Panels of the matrix are packed one at a time and used for all rows at once. S: what is summed
+/// in; T: rows; M: the matrix.
+template <typename S, typename T, typename M>
 class Product {
  public:
-  explicit Product(const ProductArguments<T>& a)
+  explicit Product(const ProductArguments<T, M>& a)
       : a_(a),
         chain_(std::min(a.chain, a.inner)),
         step_(chain_ == a.inner && chain_ > most_panel_inner ? step_of_long_chains : chain_),
@@ -212,7 +213,7 @@ class Product {
     return {sums_.get() + column - first, std::min(group, a_.columns)};
   }
 
-  [[nodiscard]] const T* matrix_at(std::int64_t k, std::int64_t column) const {
+  [[nodiscard]] const M* matrix_at(std::int64_t k, std::int64_t column) const {
     return a_.inner_contiguous ? a_.matrix.data + column * a_.matrix.stride + k
                                : a_.matrix.data + k * a_.matrix.stride + column;
   }
@@ -285,7 +286,7 @@ class Product {
 
   /// Some columns as tiles read them, [k, panel_columns], zero beside the last.
   void pack_panel(std::int64_t k, std::int64_t inner, std::int64_t column) {
-    const T* const from = matrix_at(k, column);
+    const M* const from = matrix_at(k, column);
     const std::int64_t stride = a_.matrix.stride;
     const std::int64_t columns = std::min(panel, a_.columns - column);
     S* const to = panel_.get();
@@ -318,8 +319,8 @@ class Product {
     ahead_.clear();
     const std::int64_t pieces = a_.inner_contiguous ? panel : inner, numbers = a_.inner_contiguous ? inner : panel;
     for (std::int64_t i = 0; i < pieces; ++i) {
-      for (std::int64_t byte = 0; byte < numbers * std::int64_t(sizeof(T)); byte += cache_line) {
-        ahead_.push_back(static_cast<std::int32_t>(i * a_.matrix.stride * std::int64_t(sizeof(T)) + byte));
+      for (std::int64_t byte = 0; byte < numbers * std::int64_t(sizeof(M)); byte += cache_line) {
+        ahead_.push_back(static_cast<std::int32_t>(i * a_.matrix.stride * std::int64_t(sizeof(M)) + byte));
       }
     }
     ahead_.resize(static_cast<std::size_t>(wanted), ahead_.back());
@@ -333,24 +334,24 @@ class Product {
     }
   }
 
-  const ProductArguments<T>& a_;
+  const ProductArguments<T, M>& a_;
   std::int64_t chain_, step_, tiles_;
   Scratch<S> packed_, panel_, edge_, bias_, sums_;
   std::vector<std::int32_t> ahead_;
 };
 
-template <typename S, typename T>
-void product(const ProductArguments<T>& a) {
-  Product<S, T>(a).run();
+template <typename S, typename T, typename M>
+void product(const ProductArguments<T, M>& a) {
+  Product<S, T, M>(a).run();
 }
 
 #endif
 
 /// None without fused multiply-adds: LibTorch computes there.
-template <typename S, typename T>
-constexpr auto product_of() -> void (*)(const ProductArguments<T>&) {
+template <typename S, typename T, typename M = T>
+constexpr auto product_of() -> void (*)(const ProductArguments<T, M>&) {
 #if defined(__FMA__)
-  return product<S, T>;
+  return product<S, T, M>;
 #else
   return nullptr;
 #endif
