@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "attribution/model/detail/rows.h"
+#include "attribution/model/products.h"
 
 namespace tributary {
 namespace {
@@ -31,6 +32,7 @@ class Meter : public c10::MemoryReportingInfoBase {
 /// Of a pass through the last `blocks` blocks.
 std::int64_t peak_of_pass(const Transformer& model, std::int64_t blocks, std::int64_t sequences, std::int64_t length,
                           ForwardOptions::Tape tape) {
+  const WithoutMultiplying dry;
   return peak_tensor_bytes([&] {
     Batch batch;
     batch.length = batch.suffix = length;

@@ -21,12 +21,25 @@ namespace tributary {
 /// same bits").
 at::Tensor product(const at::Tensor& rows, std::int64_t count, const at::Tensor& matrix, const at::Tensor& bias = {});
 
+/// While one lives, products of the thread that made it are zeros: memory is measured without the time that
+/// multiplying takes.
+class WithoutMultiplying {
+ public:
+  WithoutMultiplying();
+  ~WithoutMultiplying();
+  WithoutMultiplying(const WithoutMultiplying&) = delete;
+  WithoutMultiplying& operator=(const WithoutMultiplying&) = delete;
+};
+
 /// Who computes the products of a dtype with a matrix of this shape on the CPU.
 struct ProductForm {
   std::int64_t inner = 0, columns = 0;
   bool inner_contiguous = false;  //!< which of the matrix's directions lies side by side
   auto operator<=>(const ProductForm&) const = default;
 };
+
+/// Of a matrix [inner, columns].
+ProductForm form_of(const at::Tensor& matrix);
 
 /// The length of the chains whose sums have LibTorch's bits; none where no length has, or this machine has no loops of
 /// ours: LibTorch computes there. Of bfloat16: that of ours where the processor has no instructions for it. Found out

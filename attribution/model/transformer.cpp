@@ -45,6 +45,18 @@ Batch whole_batch(const at::Tensor& embeddings, const ReadPositions& reads) {
   return batch;
 }
 
+bool has_own_products(const Transformer& model) {
+  const Architecture& a = model.architecture();
+  const at::ScalarType type = model.options().dtype().toScalarType();
+  const auto own = [type](const at::Tensor& weight) {
+    return proven_chain(type, form_of(weight)) && proven_chain(type, form_of(weight.t()));
+  };
+  // Other blocks have the same shapes, and shapes are all that counts.
+  const LayerWeights& w = model.weights().layers.front();
+  return own(w.query_weight(a.query_width())) && own(w.key_value_weight(a.query_width())) && own(w.qkv_weight) &&
+         own(w.output_weight) && own(w.expand_weight) && own(w.down_weight);
+}
+
 Transformer::Transformer(Architecture architecture, Weights weights)
     : architecture_(std::move(architecture)), weights_(std::move(weights)) {
   for (LayerWeights& layer : weights_.layers) layer.options = weights_.options;

@@ -163,6 +163,9 @@ class Transformer {
   Weights weights_;
 };
 
+/// Whether all products of its blocks are loops of ours (products.h), so that several threads may share them.
+bool has_own_products(const Transformer& model);
+
 /// A plain batch: all positions of prompts with these embeddings [batch, pos, d_model], from block 0.
 Batch whole_batch(const at::Tensor& embeddings, const ReadPositions& reads = {});
 

@@ -43,7 +43,7 @@ Preparation prepare(const Communicator& comm, const std::vector<UnitSpec>& units
 StageResult run_stage(const Communicator& comm, const std::vector<UnitSpec>& units, const ComputeUnit& compute,
                       const StageOptions& options) {
   const Preparation ready = prepare(comm, units, compute, options);
-  const std::vector<std::int64_t> threads = comm.gather(options.threads);
+  const std::vector<std::int64_t> threads = comm.gather(static_cast<std::int64_t>(options.threads.workers));
   const std::vector<std::int64_t> plans =
       comm.gather(ready.table ? static_cast<std::int64_t>(ready.table->fingerprint()) : 0);
   const bool one_plan = std::adjacent_find(plans.begin(), plans.end(), std::not_equal_to<>()) == plans.end();

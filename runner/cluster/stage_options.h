@@ -21,7 +21,7 @@ namespace tributary {
 
 struct StageOptions {
   std::string name;  //!< shown in progress and messages
-  int threads = 1;   //!< worker threads of this rank, ≥ 1; may differ between ranks
+  WorkerThreads threads{};  //!< of this rank; may differ between ranks
   Order order = Order::Planned;
   std::uint64_t seed = 0;                 //!< for Order::Shuffled
   double block_seconds = 10;              //!< longest block, see SchedulerOptions

@@ -9,11 +9,13 @@
 #include <iterator>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/errors.h"
+#include "common/team.h"
 #include "runner/cluster/fold.h"
 #include "runner/cluster/stopping.h"
 
@@ -33,10 +35,10 @@ std::string current_exception_text() {
 
 }  // namespace
 
-Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, int threads,
+Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, WorkerThreads threads,
                  const std::function<void()>& on_thread_start, RunsAtOnce at_once)
     : table_(table), compute_(compute), write_(write), at_once_(std::move(at_once)), rank_(rank) {
-  TRIBUTARY_EXPECT(threads >= 1, "a rank needs at least one worker thread");
+  TRIBUTARY_EXPECT(threads.workers >= 1 && threads.team >= 1, "a rank needs at least one worker thread");
   try {
     start(threads, on_thread_start);
   } catch (...) {
@@ -59,12 +61,14 @@ struct FirstSteps {
 
 }  // namespace
 
-void Workers::start(int threads, const std::function<void()>& on_thread_start) {
-  const auto steps = std::make_shared<FirstSteps>(threads);
-  for (int worker = 0; worker < threads; ++worker) {
-    threads_.emplace_back([this, worker, on_thread_start, steps] {
+void Workers::start(WorkerThreads threads, const std::function<void()>& on_thread_start) {
+  const auto steps = std::make_shared<FirstSteps>(threads.workers);
+  for (int worker = 0; worker < threads.workers; ++worker) {
+    threads_.emplace_back([this, worker, threads, on_thread_start, steps] {
+      std::optional<Team> team;
       try {
         if (on_thread_start) on_thread_start();
+        team.emplace(threads.team);
       } catch (...) {
         steps->problems[static_cast<std::size_t>(worker)] = std::current_exception();
       }

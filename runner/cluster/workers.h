@@ -33,14 +33,20 @@ struct RunsAtOnce {
   std::vector<std::int64_t> most;  //!< by lane: units of a run, a power of two; empty: 1
 };
 
+/// How the threads of a rank are used.
+struct WorkerThreads {
+  int workers = 1;  //!< that compute units, one each at a time
+  int team = 1;     //!< threads that share the loops of one unit, the worker included
+};
+
 /// Writes a finished block; called in the worker thread, before anyone hears of the block.
 using WriteBlock = std::function<void(const BlockResult&)>;
 
 class Workers {
  public:
-  /// Starts the threads; each runs `on_thread_start` (may be empty) first. Returns when all have, and
-  /// throws what the hook threw. The table and the functions must outlive the workers. `write` may be empty.
-  Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, int threads,
+  /// Starts the threads, each with a team of its own (common/team.h); each runs `on_thread_start` (may be empty) first.
+  /// Returns when all have, and throws what the hook threw. The table and the functions must outlive the workers. `write` may be empty.
+  Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, WorkerThreads threads,
           const std::function<void()>& on_thread_start, RunsAtOnce at_once = {});
   ~Workers();  //!< waits for blocks in flight; drops those not begun
   Workers(const Workers&) = delete;
@@ -61,7 +67,7 @@ class Workers {
   [[nodiscard]] Amount computed() const;
 
  private:
-  void start(int threads, const std::function<void()>& on_thread_start);
+  void start(WorkerThreads threads, const std::function<void()>& on_thread_start);
   void join();
   void work(int worker);
   std::optional<Block> take_block();

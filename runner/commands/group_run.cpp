@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "common/team.h"
 #include "runner/commands/disk_space.h"
 #include "runner/commands/endings.h"
 #include "runner/commands/exit_codes.h"
@@ -43,17 +44,20 @@ int GroupRun::compute(double seconds_before) {
   for (const Run* run : runs_) {
     if (first_rank() && !run->complete()) run->warn(said);
   }
-  check_machine();
-  open_journal();
-  plan_calls();
-  keep_records();
+  {
+    const Team team(may_share_units() ? worker_threads(job().config.threads, job().device, comm_) : 1);
+    check_machine();
+    open_journal();
+    plan_calls();
+    keep_records();
+  }
   const std::chrono::duration<double> here = std::chrono::steady_clock::now() - begin;
   timings_.add_seconds("start", seconds_before + here.count());
 
   const bool may_halve = job().device.is_cpu() || !job().config.strict;
   const ComputedStages stages(
       comm_, *journal_, *rows_,
-      {stage_options(), job().device.type(), may_halve, [this](const auto& found) { found_processors(found); },
+      {stage_options(), job().device.type(), may_halve, may_share_units(), [this](const auto& found) { found_processors(found); },
        [this] { job().checkpoint->require_unchanged(); }});
   const Execution execution{comm_, stages, *rows_, &stop_, timings_};
   GroupOutcomes outcomes(execution, jobs_);
@@ -154,9 +158,12 @@ void GroupRun::warn_of_little_memory(int threads) const {
   if (!too_little.empty()) warn_user("this rank " + too_little);
 }
 
+/// Whether several threads may compute a unit: all of its products are loops that any cut of leaves as they are.
+bool GroupRun::may_share_units() const { return job().device.is_cpu() && has_own_products(*job().working); }
+
 StageOptions GroupRun::stage_options() {
   StageOptions options;
-  options.threads = threads_;
+  options.threads.workers = threads_;
   options.order = arguments_.order;
   options.seed = arguments_.order_seed;
   options.stop = &stop_;

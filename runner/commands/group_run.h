@@ -47,6 +47,7 @@ class GroupRun {
   void warn_of_little_memory(int threads) const;
   void keep_records();
   void found_processors(const std::set<std::string>& found);
+  [[nodiscard]] bool may_share_units() const;
   [[nodiscard]] StageOptions stage_options();
   void require_same_model(std::size_t i);
   void finish(std::size_t i, GroupOutcomes& outcomes);

@@ -7,12 +7,14 @@
 #include <optional>
 #include <utility>
 
+#include "common/team.h"
 #include "io/atomic_file.h"
 #include "io/results.h"
 #include "runner/commands/disk_space.h"
 #include "runner/job/averaged_prompts.h"
 #include "runner/job/notes.h"
 #include "runner/job/prepare_job.h"
+#include "runner/machine/device.h"
 #include "runner/report/report.h"
 #include "runner/report/summary.h"
 #include "runner/stages/stage_source.h"
@@ -36,10 +38,14 @@ Run::Run(const RunArguments& arguments, SweepFolder& sweep, const Communicator& 
 void Run::prepare(ModelShelf& shelf) {
   job_ = prepare_job(settings_, shelf);
   using What = FoundResults::What;
+  const int threads = worker_threads(job_.config.threads, job_.device, comm_);
   FoundResults found;
   agreed(comm_, [&] {
     if (comm_.rank() != 0) return;
-    shelf.model(job_.config.model.folder).require_finite(*job_.exact);
+    {
+      const Team team(threads);
+      shelf.model(job_.config.model.folder).require_finite(*job_.exact);
+    }
     const std::filesystem::path folder = sweep_.out() / folder_;
     found = look();
     if (found.what == What::these) return;

@@ -151,6 +151,10 @@ bool has_untied_head(const Checkpoint& checkpoint, const Architecture& architect
   return described(checkpoint).tied_embeddings && !architecture.tied_embeddings;
 }
 
+LoadedModel::LoadedModel(const std::filesystem::path& folder) : checkpoint_(Checkpoint::open(folder)) {
+  hashing_ = std::async(std::launch::async, [checkpoint = checkpoint_] { static_cast<void>(checkpoint.hash()); });
+}
+
 const Tokenizer& LoadedModel::tokenizer() {
   if (!tokenizer_) tokenizer_ = Tokenizer::of_model(checkpoint_.folder());
   return *tokenizer_;

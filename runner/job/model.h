@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <future>
 #include <list>
 #include <map>
 #include <memory>
@@ -58,7 +59,8 @@ inline constexpr const char* untied_head_note =
 /// A checkpoint with what has been made of it.
 class LoadedModel {
  public:
-  explicit LoadedModel(const std::filesystem::path& folder) : checkpoint_(Checkpoint::open(folder)) {}
+  /// Its files are hashed from now on, by a thread of their own.
+  explicit LoadedModel(const std::filesystem::path& folder);
 
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
   /// Its content hash, computed once.
@@ -85,6 +87,7 @@ class LoadedModel {
   std::shared_ptr<ModelMeasures> measures_ = std::make_shared<ModelMeasures>();
   std::map<std::string, std::vector<std::int64_t>> choices_;
   bool finite_ = false;
+  std::future<void> hashing_;  // waited for when this ends
   std::map<std::pair<at::ScalarType, std::string>, std::shared_ptr<const Transformer>> networks_;
 };
 

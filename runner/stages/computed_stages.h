@@ -22,6 +22,8 @@ class ComputedStages : public StageSource {
     StageOptions stage;      //!< of every stage; name, keep and restore are filled in
     c10::DeviceType device;  //!< whose memory may run out
     bool may_halve = true;   //!< where memory runs out, try again with half the rows (on a card that may change bits)
+    /// Several threads may compute a unit together where there are fewer units than threads: it changes no bit.
+    bool may_share_units = false;
     OnProcessors on_processors{};
     /// Throws where what the units are computed from is not what it was any more. Any thread.
     std::function<void()> require_unchanged = [] {};

@@ -154,6 +154,7 @@ struct CpuKernels {
   void (*attention_backward)(const AttentionArguments<S, T>&);
   void (*ablate)(const AblateArguments<T>&);
   void (*product)(const ProductArguments<T>&);  //!< nullptr where this set has none
+  bool (*all_finite)(const T* numbers, std::int64_t count);
 };
 
 /// The three pairs of types that networks come in.

@@ -43,6 +43,37 @@ struct Accumulator<Bf16> {
   using type = float;
 };
 
+/// The bits of a number, and those of its exponent, which are all set in NaN and infinities alone.
+template <typename T>
+struct Exponent;
+template <>
+struct Exponent<float> {
+  using Bits = std::uint32_t;
+  static constexpr Bits mask = 0x7F800000U;
+};
+template <>
+struct Exponent<double> {
+  using Bits = std::uint64_t;
+  static constexpr Bits mask = 0x7FF0000000000000U;
+};
+template <>
+struct Exponent<Bf16> {
+  using Bits = std::uint16_t;
+  static constexpr Bits mask = 0x7F80U;
+};
+
+template <typename T>
+bool all_finite(const T* numbers, std::int64_t count) {
+  using Bits = typename Exponent<T>::Bits;
+  constexpr Bits mask = Exponent<T>::mask;
+  Bits special = 0;
+#pragma omp simd reduction(| : special)
+  for (std::int64_t i = 0; i < count; ++i) {
+    special |= static_cast<Bits>((std::bit_cast<Bits>(numbers[i]) & mask) == mask ? 1 : 0);
+  }
+  return special == 0;
+}
+
 /// e^x in float32 to 2 ulp, without a call so that loops vectorise: 2^n times a Taylor polynomial on |r| <= ln(2)/2.
 inline float exponential(float x) {
   x = x < -87.0F ? -87.0F : x > 88.0F ? 88.0F : x;
