@@ -6,6 +6,7 @@
 
 #include "attribution/model/detail/cpu_kernels.h"
 #include "common/errors.h"
+#include "common/team.h"
 
 namespace tributary {
 namespace {
@@ -89,6 +90,78 @@ detail::AttentionArguments<S, T> attention_arguments(const Attention& a) {
   return arguments;
 }
 
+/// Rows of a loop that are worth a thread.
+constexpr std::int64_t rows_of_a_thread = 16;
+
+template <typename S, typename T>
+detail::NormArguments<S, T> piece_of(const detail::NormArguments<S, T>& a, std::int64_t first, std::int64_t end) {
+  detail::NormArguments<S, T> piece = a;
+  piece.rows = end - first;
+  piece.stream = a.stream.from(first);
+  piece.addend_base = a.addend_base.from(first);
+  piece.addend = a.addend.from(first);
+  piece.normalised = a.normalised.from(first);
+  if (a.mean_rstd != nullptr) piece.mean_rstd += 2 * first;
+  return piece;
+}
+
+template <typename S, typename T>
+detail::NormBackwardArguments<S, T> piece_of(const detail::NormBackwardArguments<S, T>& a, std::int64_t first,
+                                             std::int64_t end) {
+  detail::NormBackwardArguments<S, T> piece = a;
+  piece.rows = end - first;
+  piece.stream = a.stream.from(first);
+  piece.mean_rstd += 2 * first;
+  piece.gradient = a.gradient.from(first);
+  piece.stream_gradient = a.stream_gradient.from(first);
+  piece.copy = a.copy.from(first);
+  return piece;
+}
+
+template <typename T>
+detail::GateArguments<T> piece_of(const detail::GateArguments<T>& a, std::int64_t first, std::int64_t end) {
+  detail::GateArguments<T> piece = a;
+  piece.rows = end - first;
+  piece.pre_activations = a.pre_activations.from(first);
+  piece.neurons_out = a.neurons_out.from(first);
+  piece.gradient = a.gradient.from(first);
+  piece.pre_activations_gradient = a.pre_activations_gradient.from(first);
+  return piece;
+}
+
+/// Of whole sequences: rows are at positions that repeat.
+template <typename S, typename T>
+detail::RotateArguments<S, T> piece_of(const detail::RotateArguments<S, T>& a, std::int64_t first, std::int64_t end) {
+  detail::RotateArguments<S, T> piece = a;
+  piece.rows = end - first;
+  piece.x = a.x.from(first);
+  return piece;
+}
+
+/// Some of its sequences.
+template <typename S, typename T>
+detail::AttentionArguments<S, T> piece_of(const detail::AttentionArguments<S, T>& a, std::int64_t first,
+                                          std::int64_t end) {
+  detail::AttentionArguments<S, T> piece = a;
+  piece.sequences = end - first;
+  piece.query = a.query.from(first * a.queries);
+  piece.key = a.key.from(first * a.suffix);
+  piece.value = a.value.from(first * a.suffix);
+  if (a.pair != nullptr) piece.pair += first;
+  piece.z = a.z.from(first * a.queries);
+  piece.gradient = a.gradient.from(first * a.queries);
+  piece.query_gradient = a.query_gradient.from(first * a.queries);
+  piece.key_gradient = a.key_gradient.from(first * a.suffix);
+  piece.value_gradient = a.value_gradient.from(first * a.suffix);
+  return piece;
+}
+
+/// Runs a kernel on pieces that the thread's team shares.
+template <typename Arguments>
+void share(void (*kernel)(const Arguments&), const Arguments& a, std::int64_t count, std::int64_t grain) {
+  share_loop(count, grain, [&](std::int64_t first, std::int64_t end) { kernel(piece_of(a, first, end)); });
+}
+
 template <typename T>
 detail::GateArguments<T> gate_arguments(const at::Tensor& pre_activations, const Gate& form, const at::Tensor& a) {
   detail::GateArguments<T> arguments;
@@ -140,7 +213,7 @@ void add_normalise(const at::Tensor& base, const at::Tensor& addend, at::Tensor 
     a.addend = read_rows<T>(addend);
     a.normalised = rows_of<T>(normalised);
     a.mean_rstd = rows_of<S>(mean_rstd).data;
-    types.kernels.normalise(a);
+    share(types.kernels.normalise, a, a.rows, rows_of_a_thread);
   });
 }
 
@@ -169,7 +242,7 @@ void normalise_backward(const at::Tensor& gradient, const at::Tensor& stream, co
     a.gradient = read_rows<T>(gradient);
     a.stream_gradient = rows_of<S>(stream_gradient);
     a.copy = rows_of<T>(copy);
-    types.kernels.normalise_backward(a);
+    share(types.kernels.normalise_backward, a, a.rows, rows_of_a_thread);
   });
 }
 
@@ -177,7 +250,7 @@ void gate(const at::Tensor& pre_activations, const Gate& form, at::Tensor a) {
   if (!pre_activations.is_cpu()) return generic::gate(pre_activations, form, a);
   with_types(pre_activations.scalar_type(), [&](auto types) {
     using T = typename decltype(types)::T;
-    types.kernels.gate(gate_arguments<T>(pre_activations, form, a));
+    share(types.kernels.gate, gate_arguments<T>(pre_activations, form, a), pre_activations.size(0), rows_of_a_thread);
   });
 }
 
@@ -193,7 +266,7 @@ void gate_backward(const at::Tensor& gradient, const at::Tensor& pre_activations
     arguments.pre_activations_gradient = rows_of<T>(pre_activations_gradient);
     arguments.frozen_coefficient = activation == Derivative::replaced;
     arguments.share = half == Derivative::replaced ? 0.5 : 1;
-    types.kernels.gate_backward(arguments);
+    share(types.kernels.gate_backward, arguments, arguments.rows, rows_of_a_thread);
   });
 }
 
@@ -213,7 +286,7 @@ void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn) {
     a.cosine = vector_of<S>(rotation.cosine);
     a.sine = vector_of<S>(rotation.sine);
     a.direction = turn == RotationSense::forward ? S(1) : S(-1);
-    types.kernels.rotate(a);
+    share(types.kernels.rotate, a, a.rows, a.positions);
   });
 }
 
@@ -224,7 +297,7 @@ void attend(const Attention& attention, at::Tensor z) {
     using T = typename decltype(types)::T;
     auto a = attention_arguments<S, T>(attention);
     a.z = rows_of<T>(z);
-    types.kernels.attention(a);
+    share(types.kernels.attention, a, a.sequences, 1);
   });
 }
 
@@ -243,7 +316,7 @@ void attend_backward(const Attention& attention, const at::Tensor& gradient, Att
     a.value_gradient = rows_of<T>(value_gradient);
     a.frozen_pattern = derivatives.pattern == Derivative::replaced;
     a.frozen_softcap = derivatives.softcap == Derivative::replaced;
-    types.kernels.attention_backward(a);
+    share(types.kernels.attention_backward, a, a.sequences, 1);
   });
 }
 

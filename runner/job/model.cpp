@@ -153,11 +153,11 @@ bool has_untied_head(const Checkpoint& checkpoint, const Architecture& architect
 
 LoadedModel::LoadedModel(const std::filesystem::path& folder) : checkpoint_(Checkpoint::open(folder)) {
   hashing_ = std::async(std::launch::async, [checkpoint = checkpoint_] { static_cast<void>(checkpoint.hash()); });
+  tokenizer_ = std::async(std::launch::async, [folder] { return Tokenizer::of_model(folder); }).share();
 }
 
 const Tokenizer& LoadedModel::tokenizer() {
-  if (!tokenizer_) tokenizer_ = Tokenizer::of_model(checkpoint_.folder());
-  return *tokenizer_;
+  return tokenizer_.get();
 }
 
 const PairSet& LoadedModel::pairs(const PairOptions& options) {

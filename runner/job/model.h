@@ -59,7 +59,7 @@ inline constexpr const char* untied_head_note =
 /// A checkpoint with what has been made of it.
 class LoadedModel {
  public:
-  /// Its files are hashed from now on, by a thread of their own.
+  /// From now on its files are hashed and its tokenizer is read, each by a thread of its own.
   explicit LoadedModel(const std::filesystem::path& folder);
 
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
@@ -82,7 +82,7 @@ class LoadedModel {
 
  private:
   Checkpoint checkpoint_;
-  std::optional<Tokenizer> tokenizer_;
+  std::shared_future<Tokenizer> tokenizer_;
   std::list<std::pair<PairOptions, PairSet>> pairs_;
   std::shared_ptr<ModelMeasures> measures_ = std::make_shared<ModelMeasures>();
   std::map<std::string, std::vector<std::int64_t>> choices_;

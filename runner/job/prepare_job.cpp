@@ -58,12 +58,14 @@ Job prepare_job(const Settings& settings, ModelShelf& shelf) {
   });
   require_one_kind(job.device, comm);
   LoadedModel& model = shelf.model(job.config.model.folder);
-  agreed(comm, [&] { job.tokenizer = model.tokenizer().with_bos(job.config.pairs.bos); });
   job.measures = model.measures();
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.working = model.network(type, job.device, comm, shelf.warn());
   job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm, shelf.warn()) : job.working;
-  agreed(comm, [&] { read_pairs_of(job, model); });
+  agreed(comm, [&] {
+    job.tokenizer = model.tokenizer().with_bos(job.config.pairs.bos);
+    read_pairs_of(job, model);
+  });
   if (job.config.correct_only) keep_solved_pairs(job, settings, model, comm);
   agreed(comm, [&] {
     settle_job(job, settings);

@@ -22,6 +22,9 @@ template <typename T>
 struct Rows {
   T* data = nullptr;
   std::int64_t stride = 0;
+
+  /// Without the first rows; none stays none.
+  [[nodiscard]] Rows from(std::int64_t row) const { return {data == nullptr ? nullptr : data + row * stride, stride}; }
 };
 
 /// S: residual stream and mean_rstd; T: what matrix products read.

@@ -185,7 +185,7 @@ class Product {
         chain_(std::min(a.chain, a.inner)),
         step_(chain_ == a.inner && chain_ > most_panel_inner ? step_of_long_chains : chain_),
         tiles_((a.rows + most_tile_rows - 1) / most_tile_rows),
-        packed_(scratch<S>(a.rows * step_)),
+        packed_(scratch<S>(a.rows * step_ + 2 * lanes<S>)),
         panel_(scratch<S>(step_ * panel)),
         edge_(scratch<S>(most_tile_rows * panel)),
         bias_(scratch<S>(panel)) {
@@ -275,12 +275,29 @@ class Product {
     std::int64_t row = 0;
     for (std::int64_t t = 0; t < tiles_; ++t) {
       const std::int64_t height = tile_rows(t);
-      for (std::int64_t i = 0; i < height; ++i) {
-        const T* from = a_.rows_in.data + (row + i) * a_.rows_in.stride + k;
-        for (std::int64_t j = 0; j < inner; ++j) to[j * height + i] = wide(from[j]);
+      const T* const from = a_.rows_in.data + row * a_.rows_in.stride + k;
+      std::int64_t packed = 0;
+      for (; packed + lanes<S> <= inner; packed += lanes<S>) pack_square(from + packed, height, to + packed * height);
+      for (; packed < inner; ++packed) {
+        for (std::int64_t i = 0; i < height; ++i) to[packed * height + i] = wide(from[i * a_.rows_in.stride + packed]);
       }
       to += height * inner;
       row += height;
+    }
+  }
+
+  /// As many numbers of some rows as a vector holds, turned. Each vector is stored whole and the next one over its end:
+  /// what is behind them is packed later, or is the buffer's end.
+  void pack_square(const T* from, std::int64_t height, S* to) const {
+    constexpr std::int64_t width = lanes<S>, squares = (most_tile_rows + width - 1) / width;
+    Vector<S> v[squares * width];  // NOLINT(*-avoid-c-arrays)
+#pragma GCC unroll 16
+    for (int i = 0; i < squares * width; ++i) v[i] = i < height ? load(from + i * a_.rows_in.stride) : Vector<S>{};
+    for (int square = 0; square < squares; ++square) turn_vectors<1, S>(v + square * width);
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) {
+      store<S>(to + i * height, v[i]);
+      if (squares > 1 && height > width) store<S>(to + i * height + width, v[width + i]);
     }
   }
 
