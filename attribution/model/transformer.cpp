@@ -59,6 +59,7 @@ bool has_own_products(const Transformer& model) {
 
 Transformer::Transformer(Architecture architecture, Weights weights)
     : architecture_(std::move(architecture)), weights_(std::move(weights)) {
+  if (!weights_.options.has_dtype()) weights_.options = weights_.embedding.options();
   for (LayerWeights& layer : weights_.layers) layer.options = weights_.options;
 }
 

@@ -59,7 +59,7 @@ struct LayerWeights {
 };
 
 struct Weights {
-  at::TensorOptions options;      //!< the network's dtype and device
+  at::TensorOptions options;      //!< the network's dtype and device; unset: those of the embedding
   at::Tensor embedding;           //!< [vocabulary, d_model]
   at::Tensor position_embedding;  //!< [max_positions, d_model] or undefined
   at::Tensor final_norm_weight, final_norm_bias;

@@ -47,7 +47,7 @@ class OverRanks : public ::testing::Test {
 inline StageOptions with_threads(int threads) {
   StageOptions options;
   options.name = "test";
-  options.threads = threads;
+  options.threads.workers = threads;
   return options;
 }
 

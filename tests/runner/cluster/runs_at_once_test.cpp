@@ -81,7 +81,7 @@ class RunsOfAStage : public ::testing::Test {
   StageResult run(int threads, Order order, std::uint64_t seed) {
     StageOptions options;
     options.name = "test";
-    options.threads = threads;
+    options.threads.workers = threads;
     options.order = order;
     options.seed = seed;
     options.stop = &stop_;

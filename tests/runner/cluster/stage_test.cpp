@@ -41,7 +41,7 @@ UnitResult compute(std::int64_t unit, int /*worker*/) { return make_result(units
 StageOptions with_threads(int threads) {
   StageOptions options;
   options.name = "test";
-  options.threads = threads;
+  options.threads.workers = threads;
   return options;
 }
 

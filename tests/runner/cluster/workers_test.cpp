@@ -39,7 +39,7 @@ TEST(Workers, SayWhenAThreadCannotBeHad) {
     const ComputeUnit compute = [](std::int64_t, int) { return UnitResult{}; };
     const WriteBlock none;
     try {
-      const Workers workers(table, compute, none, 0, 500, [] {
+      const Workers workers(table, compute, none, 0, {500, 1}, [] {
         std::this_thread::sleep_for(std::chrono::milliseconds(300));
         throw std::runtime_error("late");
       });
