@@ -143,7 +143,8 @@ struct ProductArguments {
   bool inner_contiguous = false;  //!< which of its two directions lies side by side
   const T* bias = nullptr;        //!< [columns]; none: nullptr
   std::int64_t chain = 0;
-  Rows<T> out;  //!< [rows, columns]
+  bool add = false;  //!< out += … instead: of a single chain of at most 384 numbers, without bias
+  Rows<T> out;       //!< [rows, columns]
 };
 
 template <typename S, typename T>

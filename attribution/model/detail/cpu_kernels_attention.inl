@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "attribution/model/detail/cpu_kernels.h"
+#include "attribution/model/detail/cpu_kernels_long_attention.inl"
 #include "attribution/model/detail/cpu_kernels_numbers.inl"
 
 namespace tributary::detail {
@@ -172,14 +173,27 @@ class Head {
       *softcap_factor_;
 };
 
+/// Calls body with the class that computes such a prompt.
+template <typename S, typename T, typename Body>
+void with_head(const AttentionArguments<S, T>& a, const Body& body) {
+#if defined(__FMA__)
+  if (a.prefix_length + a.suffix > most_tokens_by_query) {
+    LongHead<S, T> head(a);
+    return body(head);
+  }
+#endif
+  Head<S, T> head(a);
+  body(head);
+}
+
 template <typename S, typename T>
 void attention(const AttentionArguments<S, T>& a) {
-  Head<S, T>(a).forward();
+  with_head(a, [](auto& head) { head.forward(); });
 }
 
 template <typename S, typename T>
 void attention_backward(const AttentionArguments<S, T>& a) {
-  Head<S, T>(a).backward();
+  with_head(a, [](auto& head) { head.backward(); });
 }
 
 }  // namespace

@@ -251,7 +251,7 @@ class Product {
       s.out = whole ? here : edge_.get();
       s.stride = whole ? sums.stride : panel;
       if (continues) s.from = s.out;
-      if (ends && k >= chain_) {
+      if (ends && (k >= chain_ || a_.add)) {
         s.onto = s.out;
         s.onto_stride = s.stride;
       } else if (ends && a_.bias != nullptr) {
