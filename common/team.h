@@ -41,9 +41,9 @@ class Team {
     std::int64_t count = 0, each = 0;
     const LoopPiece* piece = nullptr;
   };
-  Loop loop_;                              // of the round
-  std::atomic<std::uint32_t> round_ = 0;   // odd ones end the helpers
-  std::atomic<std::uint32_t> pending_ = 0; // helpers that have not finished their piece
+  Loop loop_;                               // of the round
+  std::atomic<std::uint32_t> round_ = 0;    // odd ones end the helpers
+  std::atomic<std::uint32_t> pending_ = 0;  // helpers that have not finished their piece
   std::vector<std::exception_ptr> problems_;
   std::vector<std::thread> helpers_;
 };

@@ -3,6 +3,8 @@
 #include "attribution/circuit/ranking.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -20,15 +22,40 @@ float key_of(float score, Ranking ranking) {
 
 }  // namespace
 
+namespace {
+
+/// Bits that ascend as keys descend. 0 and -0 are equal keys.
+std::uint32_t descending(float key) {
+  const auto bits = std::bit_cast<std::uint32_t>(key + 0.0F);
+  constexpr std::uint32_t sign = 0x80000000U;
+  return (bits & sign) != 0 ? bits : ~(bits | sign);
+}
+
+}  // namespace
+
 std::vector<std::int64_t> ranked(const std::vector<float>& scores, Ranking ranking) {
-  std::vector<float> keys(scores.size());
-  std::transform(scores.begin(), scores.end(), keys.begin(), [ranking](float s) { return key_of(s, ranking); });
-  std::vector<std::int64_t> order(scores.size());
-  std::iota(order.begin(), order.end(), 0);
-  // Stable: equal keys stay in flattened (layer, position, neuron) order.
-  std::stable_sort(order.begin(), order.end(), [&keys](std::int64_t a, std::int64_t b) {
-    return keys[static_cast<std::size_t>(a)] > keys[static_cast<std::size_t>(b)];
-  });
+  TRIBUTARY_EXPECT(scores.size() < (1ULL << 32), "a model has fewer than 2^32 nodes");
+  // A radix sort, digit by digit of the key from the least: each pass is stable, so equal keys stay in flattened
+  // (layer, position, neuron) order.
+  constexpr int digit_bits = 11, digits = 3, key_shift = 32;
+  constexpr std::size_t digit_values = 1U << digit_bits;
+  std::vector<std::int64_t> order(scores.size()), sorted(scores.size());  // key above node
+  std::array<std::array<std::size_t, digit_values>, digits> begin{};
+  const auto digit_of = [](std::int64_t entry, int digit) {
+    return (static_cast<std::uint64_t>(entry) >> (key_shift + digit * digit_bits)) & (digit_values - 1);
+  };
+  for (std::size_t node = 0; node < scores.size(); ++node) {
+    const std::uint64_t key = descending(key_of(scores[node], ranking));
+    order[node] = static_cast<std::int64_t>(key << key_shift | node);
+    for (int digit = 0; digit < digits; ++digit) ++begin[digit][digit_of(order[node], digit)];
+  }
+  for (int digit = 0; digit < digits; ++digit) {
+    std::exclusive_scan(begin[digit].begin(), begin[digit].end(), begin[digit].begin(), std::size_t{0});
+    for (const std::int64_t entry : order) sorted[begin[digit][digit_of(entry, digit)]++] = entry;
+    order.swap(sorted);
+  }
+  constexpr std::int64_t node_mask = (std::int64_t{1} << key_shift) - 1;
+  for (std::int64_t& entry : order) entry &= node_mask;
   return order;
 }
 

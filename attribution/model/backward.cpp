@@ -165,9 +165,9 @@ class BackwardPass {
     const at::Tensor dnormalised = rows_.trimmed ? trimmed_projections(dz) : projections(dz);
     tell_bias(w.attention_norm_bias, dnormalised);
     if (rows_.trimmed) spread();
-    normalise_backward(dnormalised, taped_rows(tape().resid_pre),
-                       taped_rows(tape().attention_mean_rstd), detail::attention_norm(spec(), w),
-                       of_norm(spec().attention_norm), used(gradient_, rows_.rows()), operand_rows());
+    normalise_backward(dnormalised, taped_rows(tape().resid_pre), taped_rows(tape().attention_mean_rstd),
+                       detail::attention_norm(spec(), w), of_norm(spec().attention_norm), used(gradient_, rows_.rows()),
+                       operand_rows());
     if (options_.flops != nullptr) {
       options_.flops->count +=
           backward_flops(a_, spec(), detail::block_work(spec(), pass_.batch, rows_.sequences, rows_.queries));
@@ -196,8 +196,7 @@ class BackwardPass {
     tell_bias(w.key_value_bias(width), used(dkey_value, rows_.rows()));
     at::Tensor dnormalised = product(dkey_value, rows_.rows(), w.key_value_weight(width));
     const at::Tensor of_query = product(dquery, rows_.query_rows(), w.query_weight(width));
-    last_positions(dnormalised, rows_.suffix, rows_.queries)
-        .add_(of_query.unflatten(0, {-1, rows_.queries}));
+    last_positions(dnormalised, rows_.suffix, rows_.queries).add_(of_query.unflatten(0, {-1, rows_.queries}));
     return dnormalised;
   }
 

@@ -233,7 +233,9 @@ class ForwardPass {
     alone.length = alone.suffix = pass_.batch.prefix_length();
     const std::int64_t pairs = rows_.prefix_rows / alone.length;
     if (rows > 0) {
-      attend(detail::attention_of(a_, spec().attention, used(query, rows), prefix, pairs), used(z, rows));
+      Attention own = detail::attention_of(a_, spec().attention, used(query, rows), prefix, pairs);
+      own.tokens = pass_.batch.length;
+      attend(own, used(z, rows));
     }
     count(alone, pairs, rows > 0 ? alone.length : 0);
     if (options_.prefix != nullptr) options_.prefix->blocks.push_back(prefix.clone());

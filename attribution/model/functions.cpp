@@ -75,6 +75,7 @@ detail::AttentionArguments<S, T> attention_arguments(const Attention& a) {
   arguments.queries = a.queries;
   arguments.suffix = a.suffix;
   arguments.prefix_length = a.prefix_length;
+  arguments.tokens = a.tokens;
   arguments.heads = a.heads;
   arguments.kv_heads = a.kv_heads;
   arguments.head = a.d_head;

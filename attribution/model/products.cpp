@@ -143,7 +143,8 @@ std::optional<std::int64_t> proven_chain(at::ScalarType type, const ProductForm&
   static std::map<std::pair<at::ScalarType, ProductForm>, std::optional<std::int64_t>> known;
   const std::lock_guard lock(mutex);
   const auto found = known.find({type, form});
-  return found != known.end() ? found->second : known.emplace(std::pair{type, form}, find_chain(type, form)).first->second;
+  return found != known.end() ? found->second
+                              : known.emplace(std::pair{type, form}, find_chain(type, form)).first->second;
 }
 
 namespace {

@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products of rows with a model's matrices. On the CPU they are loops of our own (detail/cpu_kernels_products.inl) where
-// these are proven to give the bits of LibTorch's product, and LibTorch's elsewhere. LibTorch's library sums each
+// Products of rows with a model's matrices. On the CPU they are loops of our own (detail/cpu_kernels_products.inl)
+// where these are proven to give the bits of LibTorch's product, and LibTorch's elsewhere. LibTorch's library sums each
 // number as chains of fused multiply-adds of some length, added up in order; the length depends on the processor and on
 // the matrix. It is found by trying: loops with the same length have the same bits on any instruction set, for any
 // number of rows and any cut of the columns.
@@ -16,9 +16,9 @@
 namespace tributary {
 
 /// The first `count` of rows [padded rows, inner] times matrix [inner, columns] (a view with one contiguous direction),
-/// plus bias [columns] where it is defined: [count, columns], all in the network's dtype; the matrix may be in the dtype
-/// that it is stored in, see stays_stored. Rows are padded, with anything, to a multiple of 32 (docs/methods.md, "The
-/// same bits").
+/// plus bias [columns] where it is defined: [count, columns], all in the network's dtype; the matrix may be in the
+/// dtype that it is stored in, see stays_stored. Rows are padded, with anything, to a multiple of 32 (docs/methods.md,
+/// "The same bits").
 at::Tensor product(const at::Tensor& rows, std::int64_t count, const at::Tensor& matrix, const at::Tensor& bias = {});
 
 /// While one lives, products of the thread that made it are zeros: memory is measured without the time that

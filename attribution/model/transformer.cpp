@@ -63,9 +63,7 @@ Transformer::Transformer(Architecture architecture, Weights weights)
   for (LayerWeights& layer : weights_.layers) layer.options = weights_.options;
 }
 
-at::ScalarType Transformer::score_type() const {
-  return options().dtype() == at::kDouble ? at::kDouble : at::kFloat;
-}
+at::ScalarType Transformer::score_type() const { return options().dtype() == at::kDouble ? at::kDouble : at::kFloat; }
 
 Writer Transformer::mlp_writer(std::int64_t layer) const {
   return weights_.layers[static_cast<std::size_t>(layer)].mlp_writer(architecture_.block(layer));

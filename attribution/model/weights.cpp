@@ -245,16 +245,6 @@ bool all_finite(const at::Tensor& rows, bool (*kernel)(const T*, std::int64_t)) 
   return finite;
 }
 
-bool all_finite(const at::Tensor& rows) {
-  const detail::CpuKernelTable& kernels = detail::cpu_kernels();
-  if (rows.is_cpu() && rows.is_contiguous()) {
-    if (rows.scalar_type() == at::kFloat) return all_finite(rows, kernels.float32.all_finite);
-    if (rows.scalar_type() == at::kDouble) return all_finite(rows, kernels.float64.all_finite);
-    if (rows.scalar_type() == at::kBFloat16) return all_finite(rows, kernels.bfloat16.all_finite);
-  }
-  return at::isfinite(rows.sum(at::kDouble)).item<bool>();  // finite unless an element is not
-}
-
 /// Fills the members of one owner from the pieces.
 template <typename Owner>
 void fill_members(Owner& owner, const std::vector<Member<Owner>>& members, const Pieces& pieces, std::int64_t layer,
@@ -343,6 +333,16 @@ bool has_own_head(const nlohmann::json& config, const TensorSource& source) {
   }
   const at::Tensor stored = source.find(embedding);
   return stored.defined() && !same_bytes(head, stored);
+}
+
+bool all_finite(const at::Tensor& numbers) {
+  const detail::CpuKernelTable& kernels = detail::cpu_kernels();
+  if (numbers.is_cpu() && numbers.is_contiguous()) {
+    if (numbers.scalar_type() == at::kFloat) return all_finite(numbers, kernels.float32.all_finite);
+    if (numbers.scalar_type() == at::kDouble) return all_finite(numbers, kernels.float64.all_finite);
+    if (numbers.scalar_type() == at::kBFloat16) return all_finite(numbers, kernels.bfloat16.all_finite);
+  }
+  return at::isfinite(numbers.sum(at::kDouble)).item<bool>();  // finite unless an element is not
 }
 
 std::string not_finite_text(const at::Tensor& weight) {

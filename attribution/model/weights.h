@@ -92,6 +92,9 @@ bool has_own_head(const nlohmann::json& config, const TensorSource& source);
 /// Bytes of all blocks' weights together, without the embeddings; of those that count, where somebody says which.
 std::uint64_t block_bytes(const Weights& weights, const std::function<bool(const at::Tensor&)>& counts = {});
 
+/// Whether no number of a tensor is NaN or infinite.
+bool all_finite(const at::Tensor& numbers);
+
 /// The first number of a tensor that is NaN or infinite, and how many are: "[17, 5] is NaN (3 of 884736 are not
 /// finite)"; empty where all are finite.
 std::string not_finite_text(const at::Tensor& weight);

@@ -20,7 +20,7 @@
 namespace tributary {
 
 struct StageOptions {
-  std::string name;  //!< shown in progress and messages
+  std::string name;         //!< shown in progress and messages
   WorkerThreads threads{};  //!< of this rank; may differ between ranks
   Order order = Order::Planned;
   std::uint64_t seed = 0;                 //!< for Order::Shuffled

@@ -35,8 +35,8 @@ std::string current_exception_text() {
 
 }  // namespace
 
-Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, WorkerThreads threads,
-                 const std::function<void()>& on_thread_start, RunsAtOnce at_once)
+Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank,
+                 WorkerThreads threads, const std::function<void()>& on_thread_start, RunsAtOnce at_once)
     : table_(table), compute_(compute), write_(write), at_once_(std::move(at_once)), rank_(rank) {
   TRIBUTARY_EXPECT(threads.workers >= 1 && threads.team >= 1, "a rank needs at least one worker thread");
   try {

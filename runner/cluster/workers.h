@@ -45,7 +45,8 @@ using WriteBlock = std::function<void(const BlockResult&)>;
 class Workers {
  public:
   /// Starts the threads, each with a team of its own (common/team.h); each runs `on_thread_start` (may be empty) first.
-  /// Returns when all have, and throws what the hook threw. The table and the functions must outlive the workers. `write` may be empty.
+  /// Returns when all have, and throws what the hook threw. The table and the functions must outlive the workers.
+  /// `write` may be empty.
   Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank, WorkerThreads threads,
           const std::function<void()>& on_thread_start, RunsAtOnce at_once = {});
   ~Workers();  //!< waits for blocks in flight; drops those not begun

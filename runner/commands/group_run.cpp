@@ -57,8 +57,8 @@ int GroupRun::compute(double seconds_before) {
   const bool may_halve = job().device.is_cpu() || !job().config.strict;
   const ComputedStages stages(
       comm_, *journal_, *rows_,
-      {stage_options(), job().device.type(), may_halve, may_share_units(), [this](const auto& found) { found_processors(found); },
-       [this] { job().checkpoint->require_unchanged(); }});
+      {stage_options(), job().device.type(), may_halve, may_share_units(),
+       [this](const auto& found) { found_processors(found); }, [this] { job().checkpoint->require_unchanged(); }});
   const Execution execution{comm_, stages, *rows_, &stop_, timings_};
   GroupOutcomes outcomes(execution, jobs_);
   int worst = exit_done;

@@ -156,9 +156,7 @@ LoadedModel::LoadedModel(const std::filesystem::path& folder) : checkpoint_(Chec
   tokenizer_ = std::async(std::launch::async, [folder] { return Tokenizer::of_model(folder); }).share();
 }
 
-const Tokenizer& LoadedModel::tokenizer() {
-  return tokenizer_.get();
-}
+const Tokenizer& LoadedModel::tokenizer() { return tokenizer_.get(); }
 
 const PairSet& LoadedModel::pairs(const PairOptions& options) {
   for (const auto& [known, pairs] : pairs_) {

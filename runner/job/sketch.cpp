@@ -75,8 +75,8 @@ void SketchShelf::require_weights(const std::filesystem::path& folder) {
   (void)weights->value();
 }
 
-const std::shared_ptr<const Transformer>& SketchShelf::network(const std::filesystem::path& folder,
-                                                               at::ScalarType type, const at::Device& device) {
+const std::shared_ptr<const Transformer>& SketchShelf::network(const std::filesystem::path& folder, at::ScalarType type,
+                                                               const at::Device& device) {
   std::shared_ptr<const Transformer>& network = models_[folder].networks[{type, device.type()}];
   if (network) return network;
   const at::ScalarType stored = described(folder).stored.value_or(type);

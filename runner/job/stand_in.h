@@ -13,8 +13,8 @@
 namespace tributary {
 
 /// The architecture's weights as tensors without memory (device meta), in the dtypes that a network of `type` has them
-/// in: their sizes can be asked for, no pass can be run. matrices: the dtype of those. Biases are left out but for those
-/// of LayerNorm.
+/// in: their sizes can be asked for, no pass can be run. matrices: the dtype of those. Biases are left out but for
+/// those of LayerNorm.
 std::shared_ptr<const Transformer> network_without_numbers(const Architecture& architecture, at::ScalarType type,
                                                            at::ScalarType matrices);
 

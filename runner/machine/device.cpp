@@ -128,8 +128,8 @@ void keep_freed_memory(const SetAllocator& set) {
   constexpr int never = 1 << 30;
   // The C library before 2.35 refuses thresholds above 32 MiB, and would map and unmap every buffer from then on.
   if (set(M_MMAP_THRESHOLD, never) == 0) set(M_MMAP_MAX, 0);
-  set(M_TRIM_THRESHOLD, never);
-  set(M_ARENA_MAX, 1);  // other arenas cannot hold large blocks
+  set(M_TRIM_THRESHOLD, -1);  // not even gigabytes: tables of long prompts are as large
+  set(M_ARENA_MAX, 1);        // other arenas cannot hold large blocks
 }
 
 void keep_freed_memory() { keep_freed_memory(mallopt); }

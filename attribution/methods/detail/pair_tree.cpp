@@ -8,8 +8,18 @@
 
 namespace tributary::detail {
 
-void PairTree::add(at::Tensor scores) {
-  for (at::Tensor& waiting : nodes_) {
+void PairTree::add(at::Tensor scores) { add_at(0, std::move(scores)); }
+
+void PairTree::add(const Leaf& leaf) {
+  if (nodes_.empty() || !nodes_.front().defined()) return add_at(0, leaf.make());
+  at::Tensor left = std::exchange(nodes_.front(), at::Tensor());
+  leaf.add_to(left);
+  add_at(1, std::move(left));
+}
+
+void PairTree::add_at(std::size_t level, at::Tensor scores) {
+  for (; level < nodes_.size(); ++level) {
+    at::Tensor& waiting = nodes_[level];
     if (!waiting.defined()) {
       waiting = std::move(scores);
       return;

@@ -8,6 +8,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
+#include <functional>
 #include <vector>
 
 namespace tributary::detail {
@@ -16,10 +18,18 @@ class PairTree {
  public:
   /// The next pair's scores; the tree keeps and changes the tensor.
   void add(at::Tensor scores);
+  /// The same, where scores can be added to their left sibling's without being a tensor of their own.
+  struct Leaf {
+    std::function<at::Tensor()> make;
+    std::function<void(const at::Tensor& left)> add_to;  //!< in place
+  };
+  void add(const Leaf& leaf);
   /// The sum of all; undefined when there were none.
   [[nodiscard]] at::Tensor sum() const;
 
  private:
+  void add_at(std::size_t level, at::Tensor scores);
+
   std::vector<at::Tensor> nodes_;  // by level; undefined: none waiting for its sibling
 };
 

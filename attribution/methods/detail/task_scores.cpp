@@ -18,6 +18,23 @@ namespace {
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr int audit_points = 33;  // at least: a trapezoid of twice Simpson's three would be a worse rule than it
 
+/// In float64. Where nothing differs, a product with a gradient may be -0, and a shared position has none: + 0 makes
+/// both 0.
+at::Tensor wide(const at::Tensor& scores) {
+  return scores.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true).add_(0.0);
+}
+
+/// Numbers [pair, layer] that are finite where all scores [pair, layer, pos, neuron] are.
+at::Tensor sums_that_tell(const at::Tensor& scores) {
+  if (!scores.is_cpu() || !scores.is_contiguous()) return scores.to(at::kDouble).sum({2, 3});
+  at::Tensor sums = at::zeros({scores.size(0), scores.size(1)}, at::kDouble);
+  const at::Tensor rows = scores.flatten(0, 1);
+  for (std::int64_t i = 0; i < rows.size(0); ++i) {
+    if (!all_finite(rows[i])) sums.mutable_data_ptr<double>()[i] = not_a_number;
+  }
+  return sums;
+}
+
 /// Σ |x| over [pos, neuron].
 double magnitude(const at::Tensor& x) { return sum_by_position(x.abs()).item<double>(); }
 
@@ -38,16 +55,21 @@ std::vector<char> TaskScores::gap_pairs(std::int64_t count) const {
 }
 
 void TaskScores::add(const at::Tensor& scores) {
-  // Where nothing differs, a product with a gradient may be -0, and a shared position has none: + 0 makes both 0.
-  at::Tensor s = scores.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true).add_(0.0);
-  if (method().score != ScoreKind::exact) expect_finite(s.sum({2, 3}));
-  if (method().positions == Positions::sum && s.size(2) != 1) s = sum_over_positions(s);  // [pair, layer, 1, neuron]
-  if (method().aggregate == Aggregate::mean_abs) s = s.abs();
+  if (method().score != ScoreKind::exact) expect_finite(sums_that_tell(scores));
+  at::Tensor s = scores;
+  if (method().positions == Positions::sum && s.size(2) != 1)
+    s = sum_over_positions(wide(s));  // [pair, layer, 1, neuron]
+  const PairParts parts{
+      method().aggregate == Aggregate::mean_abs ? PairParts::Value::magnitude : PairParts::Value::score,
+      measures_spread() ? PairParts::Tables::spread : PairParts::Tables::sum};
+  const std::int64_t positions = method().positions == Positions::keep ? length_ : s.size(2);
   for (std::int64_t pair = 0; pair < s.size(0); ++pair) {
-    tree_.add(measures_spread() ? spread_parts(s[pair]) : s[pair].clone());
+    tree_.add({[&, pair] { return parts_of(s[pair], parts, positions); },
+               [&, pair](const at::Tensor& left) { add_parts(s[pair], parts, left); }});
   }
-  if (!method().has_neurons()) return;
-  const std::int64_t positions = method().positions == Positions::keep ? length_ : 1;
+  if (!method().has_neurons() || (options().sampled.empty() && options().keep.what == Keep::What::sums)) return;
+  s = wide(s);
+  if (parts.value == PairParts::Value::magnitude) s = s.abs();
   if (!options().sampled.empty()) sampled_.push_back(sampled_of(s, options(), positions));
   if (options().keep.what != Keep::What::sums) kept_.push_back(kept_of(s, options(), positions));
 }
@@ -95,8 +117,7 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   if (!kept_.empty()) out.kept = at::cat(kept_);
   const at::Tensor faults = at::cat(sums_).cpu().isfinite().logical_not();
   if (faults.any().item<bool>()) out.faults = faults.to(at::kDouble);
-  at::Tensor sums = tree_.sum().cpu();
-  if (method().positions == Positions::keep) sums = at_all_positions(sums, length_);
+  const at::Tensor sums = tree_.sum().cpu();
   if (!measures_spread()) {
     out.scores = sums;
     return out;

@@ -89,6 +89,7 @@ struct AttentionArguments {
   std::int64_t queries = 0;  //!< per sequence, at its last positions
   std::int64_t suffix = 0;   //!< keys of its own, per sequence
   std::int64_t prefix_length = 0;
+  std::int64_t tokens = 0;  //!< of the prompt, where these positions are only its first
   std::int64_t heads = 0, kv_heads = 0, head = 0;
   std::int64_t window = 0;  //!< positions a query sees, itself included; 0: all before it
   S scale = 1;

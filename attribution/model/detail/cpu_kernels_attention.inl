@@ -5,6 +5,7 @@
 // cpu_kernels.inl may include it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -177,7 +178,7 @@ class Head {
 template <typename S, typename T, typename Body>
 void with_head(const AttentionArguments<S, T>& a, const Body& body) {
 #if defined(__FMA__)
-  if (a.prefix_length + a.suffix > most_tokens_by_query) {
+  if (std::max(a.tokens, a.prefix_length + a.suffix) > most_tokens_by_query) {
     LongHead<S, T> head(a);
     return body(head);
   }

@@ -25,7 +25,9 @@ namespace {
 constexpr std::int64_t most_tokens_by_query = 256;
 constexpr std::int64_t block_positions = 64;
 
-constexpr std::int64_t up_to_block(std::int64_t n) { return (n + block_positions - 1) / block_positions * block_positions; }
+constexpr std::int64_t up_to_block(std::int64_t n) {
+  return (n + block_positions - 1) / block_positions * block_positions;
+}
 
 template <typename S>
 inline void multiply(const ProductArguments<S>& a) {

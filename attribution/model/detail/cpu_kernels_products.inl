@@ -88,8 +88,9 @@ struct TileSums {
   std::int64_t stride = 0;  //!< of `from` and `out`
 };
 
-/// out = onto + (from + Σ_k rows_k · panel_k), the sum a chain of fused multiply-adds in the order of k. rows [k, R] and
-/// panel [k, panel_columns] are packed; `ahead` gives, for each k, a byte distance from `next` that will be read soon.
+/// out = onto + (from + Σ_k rows_k · panel_k), the sum a chain of fused multiply-adds in the order of k. rows [k, R]
+/// and panel [k, panel_columns] are packed; `ahead` gives, for each k, a byte distance from `next` that will be read
+/// soon.
 template <typename S, int R>
 void tile(const S* rows, const S* panel, std::int64_t inner, const TileSums<S>& sums, const char* next,
           const std::int32_t* ahead) {
@@ -148,8 +149,10 @@ template <int half, typename S, std::size_t... J>
 void exchange(Vector<S>& upper, Vector<S>& lower, std::index_sequence<J...> /*lanes*/) {
   constexpr int width = lanes<S>;
   const Vector<S> u = upper, l = lower;
-  upper = __builtin_shufflevector(u, l, ((J & half) != 0 ? static_cast<int>(J) - half + width : static_cast<int>(J))...);
-  lower = __builtin_shufflevector(u, l, ((J & half) != 0 ? static_cast<int>(J) + width : static_cast<int>(J) + half)...);
+  upper =
+      __builtin_shufflevector(u, l, ((J & half) != 0 ? static_cast<int>(J) - half + width : static_cast<int>(J))...);
+  lower =
+      __builtin_shufflevector(u, l, ((J & half) != 0 ? static_cast<int>(J) + width : static_cast<int>(J) + half)...);
 }
 
 /// The vectors as rows of a square, turned: halves, quarters, … of pairs are exchanged.
@@ -175,8 +178,8 @@ void turn_square(const T* from, std::int64_t from_stride, S* to, std::int64_t to
   for (int i = 0; i < lanes<S>; ++i) store<S>(to + i * to_stride, v[i]);
 }
 
-/// One product under way. Panels of the matrix are packed one at a time and used for all rows at once. S: what is summed
-/// in; T: rows; M: the matrix.
+/// One product under way. Panels of the matrix are packed one at a time and used for all rows at once. S: what is
+/// summed in; T: rows; M: the matrix.
 template <typename S, typename T, typename M>
 class Product {
  public:
@@ -226,8 +229,8 @@ class Product {
     for (std::int64_t column = first; column < behind; column += panel) {
       pack_panel(k, inner, column);
       const bool last = column + panel >= behind;
-      const char* next = reinterpret_cast<const char*>(
-          !last ? matrix_at(k, column + panel) : matrix_at(k + inner < a_.inner ? k + inner : 0, first));
+      const char* next = reinterpret_cast<const char*>(!last ? matrix_at(k, column + panel)
+                                                             : matrix_at(k + inner < a_.inner ? k + inner : 0, first));
       use_panel(first, column, k, inner, next);
     }
   }

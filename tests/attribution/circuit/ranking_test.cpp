@@ -4,7 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
 
 namespace tributary {
 namespace {
@@ -24,6 +29,35 @@ TEST(Ranking, UnscoredNeuronsComeLast) {
   const float none = std::nanf("");
   EXPECT_EQ(ranked({none, -5, none, 0}, Ranking::signed_score), (std::vector<std::int64_t>{3, 1, 0, 2}));
   EXPECT_EQ(count_of_scored({none, -5, none, 0}), 2);
+}
+
+/// The definition: a stable sort by key, NaN below everything.
+std::vector<std::int64_t> by_definition(const std::vector<float>& scores, Ranking ranking) {
+  const auto key = [ranking](float s) {
+    return std::isnan(s) ? -std::numeric_limits<float>::infinity() : ranking == Ranking::absolute ? std::abs(s) : s;
+  };
+  std::vector<std::int64_t> order(scores.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+    return key(scores[static_cast<std::size_t>(a)]) > key(scores[static_cast<std::size_t>(b)]);
+  });
+  return order;
+}
+
+TEST(Ranking, IsAStableSortOfAnyNumbers) {
+  const float infinity = std::numeric_limits<float>::infinity(), smallest = std::numeric_limits<float>::denorm_min();
+  std::vector<float> scores{0.0F,      -0.0F, std::nanf(""), infinity, -infinity, smallest,
+                            -smallest, 1.0F,  -1.0F,         -0.0F,    0.0F};
+  std::mt19937 random(3);
+  for (int i = 0; i < 20000; ++i) {
+    // Every pattern of bits, and numbers that meet their equals.
+    const auto bits = static_cast<std::uint32_t>(random());
+    scores.push_back(i % 2 == 0 ? std::bit_cast<float>(bits)
+                                : static_cast<float>(static_cast<int>(bits % 64) - 32) / 8);
+  }
+  for (const Ranking ranking : {Ranking::absolute, Ranking::signed_score}) {
+    EXPECT_EQ(ranked(scores, ranking), by_definition(scores, ranking));
+  }
 }
 
 TEST(Ranking, PlacesInvertTheOrder) { EXPECT_EQ(places({2, 0, 1}), (std::vector<std::int32_t>{1, 2, 0})); }

@@ -16,7 +16,10 @@ namespace {
 /// The sums over pairs of one node's scores.
 at::Tensor sums_of(const std::vector<double>& scores) {
   at::Tensor sums = at::zeros({3}, at::kDouble);
-  for (const double score : scores) sums += detail::spread_parts(at::full({1, 1, 1}, score, at::kDouble)).flatten();
+  for (const double score : scores)
+    sums += detail::parts_of(at::full({1, 1, 1}, score, at::kDouble),
+                             {detail::PairParts::Value::score, detail::PairParts::Tables::spread}, 1)
+                .flatten();
   return sums;
 }
 

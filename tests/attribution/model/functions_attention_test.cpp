@@ -79,6 +79,12 @@ std::vector<Case> cases() {
   all.push_back({at::kDouble, 2, 100, 200, 200, 0, 0});
   all.push_back({at::kFloat, 2, 100, 200, 200, 150, 0});
   all.push_back({at::kFloat, 2, 100, 200, 1, 150, 3});
+  // In blocks: whole ones and not, queries from the middle of one on, windows that begin in one.
+  all.push_back({at::kDouble, 1, 0, 257, 257, 0, 0});
+  all.push_back({at::kDouble, 4, 65, 256, 100, 0, 3});
+  all.push_back({at::kDouble, 2, 0, 320, 320, 70, 3});
+  all.push_back({at::kFloat, 1, 0, 300, 1, 0, 0});
+  all.push_back({at::kBFloat16, 4, 130, 200, 200, 70, 3});
   return all;
 }
 
@@ -198,6 +204,33 @@ std::vector<at::Tensor> attended(Attention a, std::int64_t prefix, const at::Ten
   attend_backward(a, incoming.narrow(1, prefix, a.queries).flatten(0, 1), {}, found[1], found[2], found[3]);
   for (at::Tensor& one : found) one = one.unflatten(0, {a.sequences, a.suffix});
   return found;
+}
+
+TEST_P(RotationTypes, BitsOfLongAttentionDoNotDependOnHowManyQueriesGoOn) {
+  at::manual_seed(9);
+  constexpr std::int64_t length = 330;
+  const Strided query(at::randn({length, heads * d}, at::kDouble), GetParam());
+  const auto random = [](std::int64_t width) { return at::randn({length, width * d}, at::kDouble).to(GetParam()); };
+  Attention a;
+  a.sequences = 1;
+  a.suffix = length;
+  a.heads = heads;
+  a.kv_heads = 2;
+  a.d_head = d;
+  a.scale = 0.4;
+  a.key = random(2);
+  a.value = random(2);
+  const auto last = [&](std::int64_t queries) {
+    a.queries = queries;
+    a.query = query.rows.narrow(0, length - queries, queries);
+    const at::Tensor z = at::empty({queries, heads * d}, GetParam());
+    attend(a, z);
+    return z;
+  };
+  const at::Tensor whole = last(length);
+  for (const std::int64_t queries : {1, 10, 64, 74, 200}) {
+    expect_same_bits(last(queries), whole.narrow(0, length - queries, queries));
+  }
 }
 
 TEST_P(RotationTypes, BitsOfAttentionDoNotDependOnHowManyPositionsAreGiven) {

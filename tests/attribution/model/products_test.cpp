@@ -44,7 +44,8 @@ TEST(Products, HaveLibTorchsBits) {
 
 TEST(Products, AreOurOwnInFloat32WhereTheProcessorHasFusedMultiplyAdds) {
   if (detail::cpu_kernels().float32.product == nullptr) GTEST_SKIP() << "no fused multiply-adds here";
-  for (const ProductForm& form : {ProductForm{576, 1536, true}, ProductForm{1536, 576, false}, ProductForm{64, 64, true}}) {
+  for (const ProductForm& form :
+       {ProductForm{576, 1536, true}, ProductForm{1536, 576, false}, ProductForm{64, 64, true}}) {
     EXPECT_TRUE(proven_chain(at::kFloat, form).has_value()) << form.inner << " x " << form.columns;
   }
 }

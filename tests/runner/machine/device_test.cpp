@@ -36,6 +36,7 @@ TEST(FreedMemory, IsKeptByCLibrariesOldAndNew) {
   });
   EXPECT_EQ(asked.count(M_MMAP_MAX), 0U);
   EXPECT_GE(asked[M_MMAP_THRESHOLD], 1 << 30);
+  EXPECT_EQ(asked[M_TRIM_THRESHOLD], -1) << "gigabytes would be given back, and cleared again when they are used";
   asked.clear();
   keep_freed_memory([&asked](int option, int value) {  // glibc 2.34 and older
     if (option == M_MMAP_THRESHOLD && value > 32 << 20) return 0;

@@ -33,7 +33,8 @@ struct Shape {
 
 /// The definition, number by number: rows [rows, inner], matrix [inner, columns], both in the type of the sums.
 template <typename S>
-at::Tensor by_definition(const at::Tensor& factors, const at::Tensor& matrix, const at::Tensor& bias, std::int64_t chain) {
+at::Tensor by_definition(const at::Tensor& factors, const at::Tensor& matrix, const at::Tensor& bias,
+                         std::int64_t chain) {
   const auto x = factors.accessor<S, 2>();
   const auto w = matrix.accessor<S, 2>();
   at::Tensor out = at::empty({factors.size(0), matrix.size(1)}, factors.options());
@@ -44,7 +45,8 @@ at::Tensor by_definition(const at::Tensor& factors, const at::Tensor& matrix, co
       S sum = first ? S(0) : bias.data_ptr<S>()[j];
       for (std::int64_t begin = 0; begin < factors.size(1); begin += chain) {
         S own = 0;
-        for (std::int64_t k = begin; k < std::min(begin + chain, factors.size(1)); ++k) own = std::fma(x[i][k], w[k][j], own);
+        for (std::int64_t k = begin; k < std::min(begin + chain, factors.size(1)); ++k)
+          own = std::fma(x[i][k], w[k][j], own);
         sum = first ? own : sum + own;
         first = false;
       }
@@ -90,8 +92,11 @@ void expect_definition(void (*kernel)(const ProductArguments<T, M>&), at::Scalar
 void expect_definitions(const CpuKernelTable& kernels) {
   at::manual_seed(4);
   std::mt19937 random(5);
-  const auto any = [&random](std::int64_t most) { return std::uniform_int_distribution<std::int64_t>(1, most)(random); };
-  std::vector<Shape> shapes{{1, 1, 1, 192}, {14, 384, 64, 384}, {15, 385, 33, 192}, {43, 200, 31, 100}, {6, 500, 70, 500}};
+  const auto any = [&random](std::int64_t most) {
+    return std::uniform_int_distribution<std::int64_t>(1, most)(random);
+  };
+  std::vector<Shape> shapes{
+      {1, 1, 1, 192}, {14, 384, 64, 384}, {15, 385, 33, 192}, {43, 200, 31, 100}, {6, 500, 70, 500}};
   for (int i = 0; i < 25; ++i) {
     const Shape shape{any(60), any(420), any(90), 0};
     for (const std::int64_t chain : {std::int64_t{192}, (shape.inner + 1) / 2, any(50)}) {
