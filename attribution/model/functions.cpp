@@ -291,6 +291,10 @@ void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn) {
   });
 }
 
+bool attends_in_blocks(std::int64_t tokens) {
+  return tokens > detail::most_tokens_by_query && detail::cpu_kernels().float32.product != nullptr;
+}
+
 void attend(const Attention& attention, at::Tensor z) {
   if (!z.is_cpu()) return generic::attend(attention, z);
   with_types(attention.query.scalar_type(), [&](auto types) {

@@ -92,6 +92,10 @@ struct Attention {
   at::Tensor pair;                      //!< [sequence] int64; undefined without a prefix
 };
 
+/// Whether prompts of so many tokens are attended to in blocks of queries, as matrix products; shorter ones query by
+/// query. Sums have other last digits then. On the CPU.
+bool attends_in_blocks(std::int64_t tokens);
+
 /// z [sequence * queries, heads * d_head], written in place.
 void attend(const Attention& attention, at::Tensor z);
 

@@ -99,7 +99,7 @@ std::optional<std::int64_t> find_chain(at::ScalarType type, const ProductForm& f
   const detail::CpuKernelTable& kernels = detail::cpu_kernels();
   if (kernels.float32.product == nullptr) return std::nullopt;
   constexpr std::int64_t shorter = 192, longer = 384;  // MKL's on AVX2, AMD's included, and on AVX512
-  if (type == at::kBFloat16) return detail::has_bfloat16_products() ? std::nullopt : std::optional(shorter);
+  if (type == at::kBFloat16) return widens_bfloat16() ? std::optional(shorter) : std::nullopt;
   const auto matrix_of = [&](std::int64_t columns) {
     return form.inner_contiguous ? numbers({columns, form.inner}, type).t() : numbers({form.inner, columns}, type);
   };
@@ -125,6 +125,10 @@ std::optional<std::int64_t> find_chain(at::ScalarType type, const ProductForm& f
 }
 
 }  // namespace
+
+bool widens_bfloat16() {
+  return detail::cpu_kernels().bfloat16.product != nullptr && !detail::has_bfloat16_products();
+}
 
 ProductForm form_of(const at::Tensor& matrix) { return {matrix.size(0), matrix.size(1), matrix.stride(1) != 1}; }
 

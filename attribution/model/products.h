@@ -38,6 +38,10 @@ struct ProductForm {
   auto operator<=>(const ProductForm&) const = default;
 };
 
+/// Whether bfloat16 products on the CPU are loops of ours, which widen panels to float32: where the processor has no
+/// instructions for them, and float32 is several times faster.
+bool widens_bfloat16();
+
 /// Of a matrix [inner, columns].
 ProductForm form_of(const at::Tensor& matrix);
 

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/team.h"
 #include "runner/cluster/fold.h"
 #include "runner/commands/doctor_units.h"
 #include "runner/job/model_measures.h"
@@ -87,11 +88,21 @@ Finding compare_threads(const TwoComputations& computations, int times) {
   return same_or_not(same[0] && same[1], "two threads at a time give other scores than one");
 }
 
+bool same_when_shared(const std::function<at::Tensor()>& computation) {
+  const at::Tensor alone = computation();
+  constexpr int size = 3;  // pieces of unlike sizes
+  const Team team(size);
+  return at::equal(computation(), alone);
+}
+
 Finding check_threads(const Job& job) {
   const Prompts prompts = examined_prompts(job);
   const auto scores = [&](const std::string& method, std::int64_t pair) {
     return unit_of(*job.working, method, prompts.narrow(pair, 1), all_layers(job.architecture())).scores;
   };
+  if (!same_when_shared([&] { return scores("relp", 0); })) {
+    return same_or_not(false, "threads that share the loops of a unit give other scores than one");
+  }
   const Architecture& a = job.architecture();
   const double pass = static_cast<double>(a.layers()) * block_operations(a, prompts.clean.size(1));
   const double times = std::clamp(operations_side_by_side / pass, least_times, most_times);

@@ -18,7 +18,8 @@ namespace tributary {
 /// A prompt's neurons and their gradients do not depend on what else is in a network call of up to so many rows.
 Finding check_rows(const Job& job, std::int64_t rows);
 
-/// Two threads that compute different scores at the same time get the bits that one alone gets.
+/// Threads that share the loops of a unit, and two that compute different scores at the same time, get the bits that one
+/// alone gets.
 Finding check_threads(const Job& job);
 
 /// Scores of single pairs and of some layers, folded as ranks fold their shares of a run, are the bits of one unit. The
@@ -29,6 +30,9 @@ Finding check_ranks(const Job& job);
 using TwoComputations = std::array<std::function<at::Tensor()>, 2>;
 /// The comparison of check_threads: each is computed so many times, while the other is.
 Finding compare_threads(const TwoComputations& computations, int times);
+
+/// Whether a computation gives the same when its thread has a team that shares its loops.
+bool same_when_shared(const std::function<at::Tensor()>& computation);
 
 /// Scores [layer, pos, neuron], float64, of a unit: some pairs, some layers.
 using UnitScoresOf = std::function<at::Tensor(const Prompts&, LayerRange)>;

@@ -4,6 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
+#include "attribution/model/functions.h"
+#include "attribution/model/products.h"
 #include "common/hash.h"
 #include "common/version.h"
 #include "runner/job/keys.h"
@@ -11,9 +16,21 @@
 namespace tributary {
 namespace {
 
+/// Tokens of the longest prompt that a run reads.
+std::int64_t longest_prompt(const Job& job) {
+  std::int64_t longest = 0;
+  for (const std::vector<TokenPair>* pairs : {&job.pairs.train, &job.pairs.test}) {
+    for (const TokenPair& pair : *pairs) longest = std::max<std::int64_t>(longest, pair.length());
+  }
+  for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) longest = std::max(longest, std::ssize(prompt));
+  return longest;
+}
+
 /// What every number of a run depends on besides its settings and pairs.
 std::string surroundings_of(const Job& job) {
   std::string text = std::string("\ndevice ") + c10::DeviceTypeName(job.device.type()) + "\nnumbers " + numbers_version;
+  if (job.device.is_cpu() && attends_in_blocks(longest_prompt(job))) text += "\nattention in blocks";
+  if (job.device.is_cpu() && job.config.dtype == "bfloat16" && widens_bfloat16()) text += "\nbfloat16 widened";
   for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) {
     text += "\nbaseline";
     for (const std::int64_t id : prompt) text += ' ' + std::to_string(id);

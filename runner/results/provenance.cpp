@@ -84,6 +84,16 @@ double seconds_since_process_start() {
   return now - started / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+namespace {
+
+/// Who multiplies matrices, and where that is no matter of course in which dtype.
+std::string products_of(const Job& job) {
+  if (!job.device.is_cpu() || !has_own_products(*job.working)) return "LibTorch";
+  return job.config.dtype == "bfloat16" ? "tributary, widened to float32" : "tributary";
+}
+
+}  // namespace
+
 Provenance computing_facts(const Job& job, const Communicator& comm, const ComputingFacts& facts) {
   const std::vector<std::string> hosts = comm.gather(host_name());
   const std::vector<std::string> devices = comm.gather(job.device.str());
@@ -104,6 +114,7 @@ Provenance computing_facts(const Job& job, const Communicator& comm, const Compu
       {"devices", devices},
       {"ranks", static_cast<std::int64_t>(comm.size())},
       {"threads", static_cast<std::int64_t>(facts.threads)},
+      {"products", products_of(job)},
       {"bits_hold", static_cast<std::int64_t>(facts.bits_hold ? 1 : 0)},
       {"batch_rows", facts.rows.get()},
       {"batch_rows_halved", facts.rows.halvings()},

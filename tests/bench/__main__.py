@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed and accuracy of the program against its peers, all measured in one run on the same prompt pairs.
 
-    .venv/bin/python tests/bench [--quick] [--only ROW,...] [--pairs N] [--binary FILE] [--json FILE]
+    .venv/bin/python tests/bench [--quick] [--only ROW,...] [--pairs N] [--avx2] [--binary FILE] [--json FILE]
 
 Nothing else should run on the machine meanwhile. The whole takes about half an hour on two cores.
 """
@@ -44,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "tributary")
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "smollm2-135m")
     parser.add_argument("--data", type=Path, default=shared / "data" / "sva", help="folder of nounpp_train.json …")
+    parser.add_argument("--avx2", action="store_true", help="both sides without AVX-512, as on older processors")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json", help="where all numbers go")
     options = parser.parse_args()
     if unknown := set(options.only or ()) - set(ROWS):
@@ -151,7 +152,10 @@ def closing(facts: dict) -> str:
 def main() -> None:
     """Measure, print, write; see the top of this file."""
     options = arguments()
-    if os.environ.pop("OMP_WAIT_POLICY", None):
+    limits = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2"}
+    limited = not options.avx2 or all(os.environ.get(name) == value for name, value in limits.items())
+    if os.environ.pop("OMP_WAIT_POLICY", None) or not limited:
+        os.environ.update(limits if options.avx2 else {})
         # Sleeping threads suit the program (one thread a worker) and slow the peers down (two threads a call).
         os.execv(sys.executable, [sys.executable, *sys.argv])
     with tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:

@@ -53,12 +53,12 @@ class PeerTimes:
         torch.set_num_threads(THREADS)
         self.peers, self.pairs = Peers(model), pairs
         self.results: dict[str, PeerResult] = {}
-        # Method, batch sizes to try. A batch of 8 pairs is 400 rows: larger ones gain little but for a single backward.
+        # Method, batch sizes to try: alone, eights, and all pairs in one.
         self.known: dict[str, tuple[Callable[[Batch], Tensor | dict[str, Tensor]], tuple[int, ...]]] = {
-            "Captum LayerIntegratedGradients": (self.peers.captum_ig, (1, 8)),
+            "Captum LayerIntegratedGradients": (self.peers.captum_ig, (1, 8, 40)),
             "Captum LayerConductance": (self.peers.captum_conductance, (1, 8)),
-            "script, IG-activations": (self.peers.script_ig_acts, (1, 8)),
-            "script, one sweep": (self.peers.script_sweep, (1, 8, 16)),
+            "script, IG-activations": (self.peers.script_ig_acts, (1, 8, 40)),
+            "script, one sweep": (self.peers.script_sweep, (1, 8, 40)),
             "script, single backward": (self.peers.script_atp, (1, 8, 40)),
         }
 

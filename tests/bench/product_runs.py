@@ -111,7 +111,7 @@ class Product:
         return min(self._once(START, {"method": "delta"}, {"pairs": 1}).wall for _ in range(2))
 
     def run(self, name: str, attribution: dict, repeats: int = 2, **more: object) -> Run:
-        """The fastest of some equal runs. `more`: pairs, dtype, sweep, pairs_test, circuit, threads, ranks."""
+        """The fastest of equal runs. `more`: pairs, pairs_test, dtype, sweep, circuit, threads, ranks, positions."""
         return self.in_turn({name: attribution | {"more": more}}, repeats)[name]
 
     def in_turn(self, cases: dict[str, dict], repeats: int = 2) -> dict[str, Run]:
@@ -143,6 +143,8 @@ class Product:
             "attribution": attribution,
             "threads": more.get("threads", 2),
         }
+        if "positions" in more:
+            settings["positions"] = more["positions"]
         if "circuit" in more:
             settings["circuit"] = more["circuit"]
         if "sweep" in more:

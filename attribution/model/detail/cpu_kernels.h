@@ -83,6 +83,9 @@ struct RotateArguments {
   S direction = 1;  //!< -1: the transposed rotation, for gradients
 };
 
+/// Prompts of more tokens are attended to in blocks, where a set has matrix products.
+inline constexpr std::int64_t most_tokens_by_query = 256;
+
 template <typename S, typename T>
 struct AttentionArguments {
   std::int64_t sequences = 0;

@@ -21,8 +21,6 @@ namespace {
 
 #if defined(__FMA__)
 
-/// Prompts of more tokens are computed in blocks; others have the bits that they always had.
-constexpr std::int64_t most_tokens_by_query = 256;
 constexpr std::int64_t block_positions = 64;
 
 constexpr std::int64_t up_to_block(std::int64_t n) {

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 #include "attribution/model/tensors.h"
 
+#include <atomic>
 #include <stdexcept>
 #include <thread>
 
+#include "common/team.h"
 #include "runner/commands/doctor_units.h"
 #include "tests/runner/commands/examined.h"
 
@@ -47,6 +49,15 @@ TEST(DoctorBits, DifferWhereARaceShowsOnce) {
   int calls = 0;  // of one thread: compare_threads calls each computation on one at a time
   const auto once = [&] { return at::full({3}, ++calls == 5 ? 2 : 1); };
   EXPECT_EQ(compare_threads({[] { return at::ones({3}); }, once}, 8).verdict, Verdict::fail);
+}
+
+TEST(DoctorBits, DifferWhereACutOfALoopShows) {
+  EXPECT_TRUE(same_when_shared([] { return at::ones({3}); }));
+  EXPECT_FALSE(same_when_shared([] {
+    std::atomic<int> pieces = 0;
+    share_loop(30, 1, [&](std::int64_t, std::int64_t) { ++pieces; });
+    return at::full({3}, pieces.load());
+  }));
 }
 
 TEST(DoctorBits, AThreadThatThrowsIsHeard) {
