@@ -8,6 +8,7 @@
 #include <exception>
 #include <iterator>
 #include <latch>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,19 @@ std::string current_exception_text() {
 }
 
 }  // namespace
+
+WorkerThreads shared_threads(const std::vector<UnitSpec>& units, const std::vector<std::int64_t>& most_at_once,
+                             int threads, std::int64_t ranks) {
+  std::map<std::int64_t, std::int64_t> lanes;  // units
+  for (const UnitSpec& unit : units) ++lanes[unit.lane];
+  std::int64_t runs = 0;
+  for (const auto& [lane, count] : lanes) {
+    const std::int64_t most = most_at_once.empty() ? 1 : most_at_once.at(static_cast<std::size_t>(lane));
+    runs += (count + most - 1) / most;
+  }
+  const auto workers = static_cast<int>(std::clamp<std::int64_t>((runs + ranks - 1) / ranks, 1, threads));
+  return {workers, threads / workers};
+}
 
 Workers::Workers(const UnitTable& table, const ComputeUnit& compute, const WriteBlock& write, int rank,
                  WorkerThreads threads, const std::function<void()>& on_thread_start, RunsAtOnce at_once)

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "attribution/methods/integrate.h"
+#include "runner/cluster/workers.h"
 #include "runner/job/prompts.h"
 
 namespace tributary {
@@ -185,9 +186,19 @@ double MemoryNeeds::patching(const Job& run, std::int64_t batch_rows) const {
   return base + scores + (row_.forward + 2 * real_ * width_) * as_double(batch_rows);
 }
 
-double MemoryNeeds::worker(std::int64_t batch_rows) const {
-  double most = std::max(attribution(batch_rows), logits(batch_rows));
-  for (const Job* run : runs_) most = std::max({most, circuits(*run, batch_rows), patching(*run, batch_rows)});
+int working_threads(const StagePlan& plan, int threads, std::int64_t ranks, Sharing sharing) {
+  return sharing == Sharing::none ? threads : shared_threads(plan.units, plan.at_once, threads, ranks).workers;
+}
+
+double MemoryNeeds::of_workers(std::int64_t batch_rows, int threads, Sharing sharing) const {
+  const std::int64_t ranks = std::max<std::int64_t>(1, workers_ / threads);
+  const auto times = [&](const StagePlan& plan) { return working_threads(plan, threads, ranks, sharing); };
+  double most = std::max(attribution(batch_rows) * times(plan_attribution(runs_)),
+                         logits(batch_rows) * times(plan_lengths(job_, job_.pairs.train)));
+  for (const Job* run : runs_) {
+    if (run->has_circuit()) most = std::max(most, circuits(*run, batch_rows) * times(plan_curve(*run)));
+    most = std::max(most, patching(*run, batch_rows) * threads);
+  }
   return most;
 }
 

@@ -21,13 +21,20 @@ struct Longest {
 };
 Longest longest_of(const RunGroup& runs, std::int64_t workers);
 
+/// Whether several threads may compute a unit together.
+enum class Sharing { none, of_units };
+
+/// Threads of a rank with so many that compute units of a stage of their own.
+int working_threads(const StagePlan& plan, int threads, std::int64_t ranks, Sharing sharing);
+
 class MemoryNeeds {
  public:
   /// row: of the working network, at the longest prompts; workers: worker threads of all ranks, for which `longest` is.
   MemoryNeeds(const RunGroup& runs, const RowBytes& row, const Longest& longest, std::int64_t workers);
 
-  /// What a worker thread holds in its fullest stage, with so many rows in a network call.
-  [[nodiscard]] double worker(std::int64_t batch_rows) const;
+  /// What the workers of a rank hold in their fullest stage, with so many rows in a network call. May its threads share
+  /// units, fewer work on more at a time.
+  [[nodiscard]] double of_workers(std::int64_t batch_rows, int threads, Sharing sharing) const;
   /// What every rank holds whatever its workers do: mean activations, scores and places of nodes.
   [[nodiscard]] double rank() const;
   /// What rank 0 gathers while the workers compute.

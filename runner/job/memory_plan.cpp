@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -99,18 +100,19 @@ std::uint64_t share_of_node(const RunGroup& runs, std::uint64_t own, std::uint64
   return taken > weights ? (taken - weights) / ranks + weights : taken;
 }
 
-/// Rows in a network call, and what a worker then holds.
+/// Rows in a network call, and what the workers of the rank then hold.
 struct WorkerBytes {
   std::int64_t rows;
   double bytes;
 };
 
 /// From the most rows that are of use down to a single sequence's, or the number that is asked for.
-std::vector<WorkerBytes> choices_of_rows(const Job& job, const MemoryNeeds& needs, std::int64_t length) {
-  if (job.config.batch_rows != 0) return {{job.config.batch_rows, needs.worker(job.config.batch_rows)}};
+std::vector<WorkerBytes> choices_of_rows(const Job& job, std::int64_t length,
+                                         const std::function<double(std::int64_t)>& bytes_of) {
+  if (job.config.batch_rows != 0) return {{job.config.batch_rows, bytes_of(job.config.batch_rows)}};
   std::vector<WorkerBytes> choices;
   for (std::int64_t rows = job.device.is_cpu() ? most_rows_cpu : most_rows_card;; rows /= 2) {
-    choices.push_back({rows, needs.worker(rows)});
+    choices.push_back({rows, bytes_of(rows)});
     if (rows <= length || rows == 1) return choices;
   }
 }
@@ -132,7 +134,14 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   const Job& job = *runs.front();
   const bool card = !job.device.is_cpu();
   MemoryPlan plan;
-  const Longest longest = longest_of(runs, place.workers);
+  const std::int64_t all_ranks = std::max<std::int64_t>(1, place.workers / place.threads);
+  const Sharing sharing = !card && has_own_products(*job.working) ? Sharing::of_units : Sharing::none;
+  const StagePlan attribution = plan_attribution(runs);
+  // Workers of all ranks, where each has so many threads.
+  const auto workers_with = [&](int threads) {
+    return all_ranks * working_threads(attribution, threads, all_ranks, sharing);
+  };
+  const Longest longest = longest_of(runs, workers_with(place.threads));
   plan.row = job.measures->row_bytes(*job.working, longest.length);
   plan.weights = weight_bytes(runs);
   const std::uint64_t own = card ? 0 : held_without_weights(job);
@@ -150,18 +159,19 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   const bool gathers = !card && place.role == RankPlace::Role::gathers;
   const double gathered = gathers ? needs.gathered() : 0;
   const double written = gathers ? of_rank + needs.written() : 0;
-  const auto peak_with = [&](double of_worker, int threads) {
-    const double each = fragmentation * of_worker + (card ? 0 : library_bytes);
-    const auto run = held + static_cast<std::uint64_t>(std::max(each * threads + of_rank + gathered, written));
+  const auto peak_with = [&](double of_workers, int threads) {
+    const double computing = fragmentation * of_workers + (card ? 0 : library_bytes * threads);
+    const auto run = held + static_cast<std::uint64_t>(std::max(computing + of_rank + gathered, written));
     return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
   };
   const auto plan_with = [&](int threads) {
     std::optional<MemoryNeeds> of_fewer;  // who get more of the pairs at once
     if (threads != place.threads) {
-      const std::int64_t workers = std::max<std::int64_t>(place.workers / place.threads * threads, 1);
-      of_fewer.emplace(runs, plan.row, longest_of(runs, workers), workers);
+      of_fewer.emplace(runs, plan.row, longest_of(runs, workers_with(threads)), all_ranks * threads);
     }
-    const std::vector<WorkerBytes> choices = choices_of_rows(job, of_fewer ? *of_fewer : needs, longest.length);
+    const MemoryNeeds& those = of_fewer ? *of_fewer : needs;
+    const std::vector<WorkerBytes> choices = choices_of_rows(
+        job, longest.length, [&](std::int64_t rows) { return those.of_workers(rows, threads, sharing); });
     const auto fits = [&](const WorkerBytes& choice) { return peak_with(choice.bytes, threads) <= plan.budget; };
     const auto found = std::find_if(choices.begin(), choices.end(), fits);
     const WorkerBytes& choice = found != choices.end() ? *found : choices.back();

@@ -6,10 +6,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Exception.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cstdint>
-#include <map>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -96,28 +93,6 @@ void ComputedStages::warn_unless_changed(const std::string& text) const {
   options_.stage.on_warning(text);
 }
 
-namespace {
-
-/// How many pieces of work a stage has where all that may be computed at once is.
-std::int64_t runs_of(const Stage& stage) {
-  std::map<std::int64_t, std::int64_t> units;  // by lane
-  for (const UnitSpec& unit : stage.units) ++units[unit.lane];
-  std::int64_t runs = 0;
-  for (const auto& [lane, count] : units) {
-    const std::int64_t most = stage.at_once.most.empty() ? 1 : stage.at_once.most[static_cast<std::size_t>(lane)];
-    runs += (count + most - 1) / most;
-  }
-  return runs;
-}
-
-/// Threads that would find no unit of their own share the units of others: weights are read once for all of them.
-WorkerThreads shared(WorkerThreads threads, std::int64_t runs, int ranks) {
-  const std::int64_t each = std::clamp<std::int64_t>((runs + ranks - 1) / ranks, 1, threads.workers);
-  return {static_cast<int>(each), threads.workers / static_cast<int>(each)};
-}
-
-}  // namespace
-
 StageResult ComputedStages::result_of(const Stage& stage) const {
   StageStore store(comm_, journal_, stage);
   StageOptions options = options_.stage;
@@ -140,7 +115,9 @@ StageResult ComputedStages::result_of(const Stage& stage) const {
     return with_less_memory([&] { return stage.compute(unit, worker); });
   };
   options.at_once = stage.at_once;
-  if (options_.may_share_units) options.threads = shared(options.threads, runs_of(stage), comm_.size());
+  if (options_.may_share_units) {
+    options.threads = shared_threads(stage.units, stage.at_once.most, options.threads.workers, comm_.size());
+  }
   if (stage.at_once.compute) {
     options.at_once.compute = [&](const std::vector<std::int64_t>& units, int worker) {
       options_.require_unchanged();
