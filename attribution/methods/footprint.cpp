@@ -67,7 +67,8 @@ RowBytes measure_row_bytes(const Transformer& model, std::int64_t length) {
   // All blocks but the last are alike, so a few of them tell what each adds.
   constexpr std::int64_t some = 3;
   const std::int64_t layers = model.architecture().layers();
-  peak_of_pass(model, std::min(some, layers), few, length, ForwardOptions::Tape::keep);  // what the first one alone takes
+  peak_of_pass(model, std::min(some, layers), few, length,
+               ForwardOptions::Tape::keep);  // what the first one alone takes
   const auto of_all = [&](ForwardOptions::Tape tape) {
     if (layers <= some) return of_blocks(layers, tape);
     const double most = of_blocks(some, tape);

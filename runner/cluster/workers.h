@@ -39,8 +39,9 @@ struct WorkerThreads {
   int team = 1;     //!< threads that share the loops of one unit, the worker included
 };
 
-/// How a rank's threads are used where several may share a unit: those that would find no run of units of their own in a
-/// stage share the runs of others, so that weights are read once for all of them. most_at_once as in RunsAtOnce::most.
+/// How a rank's threads are used where several may share a unit: those that would find no run of units of their own in
+/// a stage share the runs of others, so that weights are read once for all of them. most_at_once as in
+/// RunsAtOnce::most.
 WorkerThreads shared_threads(const std::vector<UnitSpec>& units, const std::vector<std::int64_t>& most_at_once,
                              int threads, std::int64_t ranks);
 

@@ -18,8 +18,8 @@ namespace tributary {
 /// A prompt's neurons and their gradients do not depend on what else is in a network call of up to so many rows.
 Finding check_rows(const Job& job, std::int64_t rows);
 
-/// Threads that share the loops of a unit, and two that compute different scores at the same time, get the bits that one
-/// alone gets.
+/// Threads that share the loops of a unit, and two that compute different scores at the same time, get the bits that
+/// one alone gets.
 Finding check_threads(const Job& job);
 
 /// Scores of single pairs and of some layers, folded as ranks fold their shares of a run, are the bits of one unit. The

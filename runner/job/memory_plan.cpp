@@ -28,6 +28,8 @@ constexpr double share_of_memory = 0.8;
 constexpr double fragmentation = 1.2;
 /// What the matrix libraries keep for a thread on the CPU, measured: their packed operands and compiled kernels.
 constexpr double library_bytes = 48 << 20;
+/// The same where products are loops of our own: packed rows and a panel.
+constexpr double loop_bytes = 8 << 20;
 
 /// Whether a weight lies in the checkpoint's own mapping.
 bool is_mapped(const at::Tensor& weight, const Checkpoint& checkpoint) {
@@ -159,8 +161,9 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   const bool gathers = !card && place.role == RankPlace::Role::gathers;
   const double gathered = gathers ? needs.gathered() : 0;
   const double written = gathers ? of_rank + needs.written() : 0;
+  const double bytes_of_thread = sharing == Sharing::of_units ? loop_bytes : library_bytes;
   const auto peak_with = [&](double of_workers, int threads) {
-    const double computing = fragmentation * of_workers + (card ? 0 : library_bytes * threads);
+    const double computing = fragmentation * of_workers + (card ? 0 : bytes_of_thread * threads);
     const auto run = held + static_cast<std::uint64_t>(std::max(computing + of_rank + gathered, written));
     return card ? run : std::max(run, peak_resident_bytes() / 32 * 33);  // reading the model may have taken more
   };

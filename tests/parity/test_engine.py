@@ -153,7 +153,7 @@ def test_sizes_that_are_none(value, binary, tmp_path, tiny_folder):
 @needs_demo
 def test_running_out_of_memory_halves_the_rows(binary, tmp_path):
     """Under a limit on the address space the first calls fail; the retried ones give the same bits."""
-    method = {"method": "ig-inputs", "quadrature": "right", "steps": 130}
+    method = {"method": "ig-inputs", "quadrature": "right", "steps": 300}
     sweep = write_sweep(tmp_path, demo(method, train=1))
     assert run(binary, sweep, tmp_path / "free", "threads=1").returncode == 0
     most = 6 * 2**28
