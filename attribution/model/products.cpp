@@ -161,7 +161,7 @@ WithoutMultiplying::~WithoutMultiplying() { --without_multiplying; }
 at::Tensor product(const at::Tensor& rows, std::int64_t count, const at::Tensor& matrix, const at::Tensor& bias) {
   if (rows.is_cpu()) {
     if (const auto chain = proven_chain(rows.scalar_type(), form_of(matrix))) {
-      const at::Tensor out = at::empty({count, matrix.size(1)}, rows.options());
+      at::Tensor out = at::empty({count, matrix.size(1)}, rows.options());
       if (without_multiplying > 0) return out.zero_();
       own_product(rows, matrix, bias, *chain, out);
       return out;

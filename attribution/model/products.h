@@ -34,8 +34,8 @@ class WithoutMultiplying {
 /// Who computes the products of a dtype with a matrix of this shape on the CPU.
 struct ProductForm {
   std::int64_t inner = 0, columns = 0;
-  bool inner_contiguous = false;  //!< which of the matrix's directions lies side by side
-  auto operator<=>(const ProductForm&) const = default;
+  bool inner_contiguous = false;                         //!< which of the matrix's directions lies side by side
+  auto operator<=>(const ProductForm&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 sees one here
 };
 
 /// Whether bfloat16 products on the CPU are loops of ours, which widen panels to float32: where the processor has no
