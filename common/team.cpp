@@ -27,7 +27,8 @@ void wait_until_changed(const std::atomic<std::uint32_t>& value, std::uint32_t f
 
 }  // namespace
 
-Team::Team(int size) : problems_(static_cast<std::size_t>(std::max(size, 1))) {
+Team::Team(int size) {
+  problems_.resize(static_cast<std::size_t>(std::max(size, 1)));
   TRIBUTARY_EXPECT(own_team == nullptr, "a thread has one team");
   try {
     for (int member = 1; member < size; ++member) helpers_.emplace_back([this, member] { help(member); });

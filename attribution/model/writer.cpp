@@ -49,7 +49,7 @@ Written Writer::apply(const at::Tensor& v, std::int64_t rows) const {
 }
 
 at::Tensor Writer::to_input(const at::Tensor& gradient, const Written& written, Derivative norm) const {
-  const at::Tensor scaled = times(gradient, multiplier_);
+  at::Tensor scaled = times(gradient, multiplier_);
   if (!has_norm()) return scaled;
   const at::Tensor wide = at::zeros_like(written.input);
   at::Tensor narrow = scaled.scalar_type() == wide.scalar_type() ? at::Tensor() : at::empty_like(scaled);

@@ -223,7 +223,7 @@ TEST_P(RotationTypes, BitsOfLongAttentionDoNotDependOnHowManyQueriesGoOn) {
   const auto last = [&](std::int64_t queries) {
     a.queries = queries;
     a.query = query.rows.narrow(0, length - queries, queries);
-    const at::Tensor z = at::empty({queries, heads * d}, GetParam());
+    at::Tensor z = at::empty({queries, heads * d}, GetParam());
     attend(a, z);
     return z;
   };
