@@ -20,10 +20,6 @@ float key_of(float score, Ranking ranking) {
   return ranking == Ranking::absolute ? std::abs(score) : score;
 }
 
-}  // namespace
-
-namespace {
-
 /// Bits that ascend as keys descend. 0 and -0 are equal keys.
 std::uint32_t descending(float key) {
   const auto bits = std::bit_cast<std::uint32_t>(key + 0.0F);

@@ -3,9 +3,9 @@
 //
 // The forward and backward pass of every family, from its description. Sequences are stacked as rows [rows, width],
 // and may enter the network at any block: a batch grows on its way up and shrinks on its way down, so paths that start
-// in different layers share the blocks above. Every matrix product has a multiple of 32 rows: then no bit of a
-// sequence's result depends on what else is in the batch (docs/methods.md, "The same bits"). No autograd: what the
-// backward pass needs is on a tape.
+// in different layers share the blocks above. What products read is padded to a multiple of 32 rows, for those that
+// LibTorch computes (products.h): then no bit of a sequence's result depends on what else is in the batch
+// (docs/methods.md, "The same bits"). No autograd: what the backward pass needs is on a tape.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -22,9 +22,9 @@ namespace tributary {
 /// What it throws fails the unit (anything at all), except Stopped, which leaves it undone.
 using ComputeUnit = std::function<UnitResult(std::int64_t unit, int worker)>;
 
-/// Computes an aligned run of two units or more at once, with the bits that they have one by one: neighbours in
-/// a lane, fewer than a power of two only where it ends. Where it throws anything but
-/// Stopped, the run's units are computed one by one.
+/// Computes an aligned run of two units or more at once, with the bits that they have one by one: neighbours in a
+/// lane, fewer than a power of two only where it ends. Where it throws anything but Stopped, the run's units are
+/// computed one by one.
 using ComputeRun = std::function<RunResult(const std::vector<std::int64_t>& units, int worker)>;
 
 /// Which units of a stage are computed at once.

@@ -44,8 +44,9 @@ int GroupRun::compute(double seconds_before) {
   for (const Run* run : runs_) {
     if (first_rank() && !run->complete()) run->warn(said);
   }
+  threads_ = worker_threads(job().config.threads, job().device, comm_);
   {
-    const Team team(may_share_units() ? worker_threads(job().config.threads, job().device, comm_) : 1);
+    const Team team(may_share_units() ? threads_ : 1);
     check_machine();
     open_journal();
     plan_calls();
@@ -134,7 +135,6 @@ void GroupRun::found_processors(const std::set<std::string>& found) {
 
 /// How many threads compute, and how many rows a call of the network has.
 void GroupRun::plan_calls() {
-  threads_ = worker_threads(job().config.threads, job().device, comm_);
   RankPlace place{threads_, comm_.local_size(), 0, RankPlace::Role::gathers};
   for (const std::int64_t threads : comm_.gather(static_cast<std::int64_t>(threads_))) place.workers += threads;
   if (!first_rank()) place.role = RankPlace::Role::computes;

@@ -186,18 +186,20 @@ double MemoryNeeds::patching(const Job& run, std::int64_t batch_rows) const {
   return base + scores + (row_.forward + 2 * real_ * width_) * as_double(batch_rows);
 }
 
-int working_threads(const StagePlan& plan, int threads, std::int64_t ranks, Sharing sharing) {
-  return sharing == Sharing::none ? threads : shared_threads(plan.units, plan.at_once, threads, ranks).workers;
+WorkingThreads working_threads(const RunGroup& runs, int threads, std::int64_t ranks, Sharing sharing) {
+  if (sharing == Sharing::none) return {threads, threads, threads, threads};
+  const auto of = [&](const StagePlan& plan) {
+    return shared_threads(plan.units, plan.at_once, threads, ranks).workers;
+  };
+  const Job& job = *runs.front();  // the others have its pairs and its units
+  return {of(plan_attribution(runs)), of(plan_lengths(job, job.pairs.train)), of(plan_curve(job)), threads};
 }
 
-double MemoryNeeds::of_workers(std::int64_t batch_rows, int threads, Sharing sharing) const {
-  const std::int64_t ranks = std::max<std::int64_t>(1, workers_ / threads);
-  const auto times = [&](const StagePlan& plan) { return working_threads(plan, threads, ranks, sharing); };
-  double most = std::max(attribution(batch_rows) * times(plan_attribution(runs_)),
-                         logits(batch_rows) * times(plan_lengths(job_, job_.pairs.train)));
+double MemoryNeeds::of_workers(std::int64_t batch_rows, const WorkingThreads& working) const {
+  double most = std::max(attribution(batch_rows) * working.attribution, logits(batch_rows) * working.logits);
   for (const Job* run : runs_) {
-    if (run->has_circuit()) most = std::max(most, circuits(*run, batch_rows) * times(plan_curve(*run)));
-    most = std::max(most, patching(*run, batch_rows) * threads);
+    most =
+        std::max({most, circuits(*run, batch_rows) * working.circuits, patching(*run, batch_rows) * working.patching});
   }
   return most;
 }

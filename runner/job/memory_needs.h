@@ -24,17 +24,19 @@ Longest longest_of(const RunGroup& runs, std::int64_t workers);
 /// Whether several threads may compute a unit together.
 enum class Sharing { none, of_units };
 
-/// Threads of a rank with so many that compute units of a stage of their own.
-int working_threads(const StagePlan& plan, int threads, std::int64_t ranks, Sharing sharing);
+/// How many of a rank's threads compute units of their own, by stage.
+struct WorkingThreads {
+  int attribution = 1, logits = 1, circuits = 1, patching = 1;
+};
+WorkingThreads working_threads(const RunGroup& runs, int threads, std::int64_t ranks, Sharing sharing);
 
 class MemoryNeeds {
  public:
   /// row: of the working network, at the longest prompts; workers: worker threads of all ranks, for which `longest` is.
   MemoryNeeds(const RunGroup& runs, const RowBytes& row, const Longest& longest, std::int64_t workers);
 
-  /// What the workers of a rank hold in their fullest stage, with so many rows in a network call. May its threads share
-  /// units, fewer work on more at a time.
-  [[nodiscard]] double of_workers(std::int64_t batch_rows, int threads, Sharing sharing) const;
+  /// What the workers of a rank hold in their fullest stage, with so many rows in a network call.
+  [[nodiscard]] double of_workers(std::int64_t batch_rows, const WorkingThreads& working) const;
   /// What every rank holds whatever its workers do: mean activations, scores and places of nodes.
   [[nodiscard]] double rank() const;
   /// What rank 0 gathers while the workers compute.

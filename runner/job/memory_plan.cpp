@@ -138,12 +138,9 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   MemoryPlan plan;
   const std::int64_t all_ranks = std::max<std::int64_t>(1, place.workers / place.threads);
   const Sharing sharing = !card && has_own_products(*job.working) ? Sharing::of_units : Sharing::none;
-  const StagePlan attribution = plan_attribution(runs);
-  // Workers of all ranks, where each has so many threads.
-  const auto workers_with = [&](int threads) {
-    return all_ranks * working_threads(attribution, threads, all_ranks, sharing);
-  };
-  const Longest longest = longest_of(runs, workers_with(place.threads));
+  const auto working_with = [&](int threads) { return working_threads(runs, threads, all_ranks, sharing); };
+  const WorkingThreads all_working = working_with(place.threads);
+  const Longest longest = longest_of(runs, all_ranks * all_working.attribution);
   plan.row = job.measures->row_bytes(*job.working, longest.length);
   plan.weights = weight_bytes(runs);
   const std::uint64_t own = card ? 0 : held_without_weights(job);
@@ -169,12 +166,14 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   };
   const auto plan_with = [&](int threads) {
     std::optional<MemoryNeeds> of_fewer;  // who get more of the pairs at once
+    WorkingThreads working = all_working;
     if (threads != place.threads) {
-      of_fewer.emplace(runs, plan.row, longest_of(runs, workers_with(threads)), all_ranks * threads);
+      working = working_with(threads);
+      of_fewer.emplace(runs, plan.row, longest_of(runs, all_ranks * working.attribution), all_ranks * threads);
     }
     const MemoryNeeds& those = of_fewer ? *of_fewer : needs;
-    const std::vector<WorkerBytes> choices = choices_of_rows(
-        job, longest.length, [&](std::int64_t rows) { return those.of_workers(rows, threads, sharing); });
+    const std::vector<WorkerBytes> choices =
+        choices_of_rows(job, longest.length, [&](std::int64_t rows) { return those.of_workers(rows, working); });
     const auto fits = [&](const WorkerBytes& choice) { return peak_with(choice.bytes, threads) <= plan.budget; };
     const auto found = std::find_if(choices.begin(), choices.end(), fits);
     const WorkerBytes& choice = found != choices.end() ? *found : choices.back();

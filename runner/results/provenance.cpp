@@ -66,6 +66,12 @@ std::vector<std::string> tokenizer_files(const Job& job) {
   return files;
 }
 
+/// Who multiplies matrices, and where that is no matter of course in which dtype.
+std::string products_of(const Job& job) {
+  if (!job.device.is_cpu() || !has_own_products(*job.working)) return "LibTorch";
+  return job.config.dtype == "bfloat16" ? "tributary, widened to float32" : "tributary";
+}
+
 }  // namespace
 
 double seconds_since_process_start() {
@@ -83,16 +89,6 @@ double seconds_since_process_start() {
   fields >> started;
   return now - started / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
-
-namespace {
-
-/// Who multiplies matrices, and where that is no matter of course in which dtype.
-std::string products_of(const Job& job) {
-  if (!job.device.is_cpu() || !has_own_products(*job.working)) return "LibTorch";
-  return job.config.dtype == "bfloat16" ? "tributary, widened to float32" : "tributary";
-}
-
-}  // namespace
 
 Provenance computing_facts(const Job& job, const Communicator& comm, const ComputingFacts& facts) {
   const std::vector<std::string> hosts = comm.gather(host_name());

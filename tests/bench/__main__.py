@@ -79,7 +79,8 @@ def measure(options: argparse.Namespace, folder: Path) -> tuple[str, dict]:
     files = pair_files(options.data)
     tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
     pairs = fitting_pairs(files.train, tokenizer, options.pairs)
-    product = Product(options.binary.absolute(), options.model.absolute(), files, folder, options.pairs)
+    (folder / "runs").mkdir()
+    product = Product(options.binary.absolute(), options.model.absolute(), files, folder / "runs", options.pairs)
     peers = PeerTimes(options.model, pairs)
     slot = 0.15 if options.quick else 0.5
     say("matrix peak")

@@ -42,6 +42,11 @@ class PeerResult:
     scores: np.ndarray | None
 
     @property
+    def one_batch(self) -> float:
+        """Seconds a pair with all pairs in one batch."""
+        return self.times[-1].seconds_per_pair
+
+    @property
     def best(self) -> PeerTime:
         return min(self.times, key=lambda t: t.seconds_per_pair)
 

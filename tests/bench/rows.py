@@ -45,7 +45,7 @@ class Bench:
 
     def folder(self, name: str) -> Path:
         """An empty folder beside that of the other runs."""
-        made = self.product.folder.with_name(f"{self.product.folder.name}-{name}")
+        made = self.product.folder.with_name(name)
         made.mkdir()
         return made
 
@@ -120,7 +120,7 @@ def single_backward(bench: Bench) -> list[Row]:
         row = bench.row(method, run)
         bench.against(row, "script, single backward", at_least=2)
         by_default = bench.product.run(f"{method}, by default", {"method": method}).attribution_per_pair
-        batch = bench.peers["script, single backward"].times[-1].seconds_per_pair
+        batch = bench.peers["script, single backward"].one_batch
         what = "script, one batch of all pairs; by default"
         row.checks.append(Check(what, batch / by_default, at_least=1.5, form="{:.2f} x", other=batch))
         for gap, setting in (("the gap of all", {"linearisation_gap": "all"}),):

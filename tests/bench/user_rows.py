@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peer_times import PeerTimes
-from product_runs import PairFiles, Product
+from product_runs import Product
 from reference.pairs import fitting_pairs
 from report import Check, Row
 from settings import LONG, long_pairs, random_billion
@@ -24,20 +24,15 @@ if TYPE_CHECKING:
 SKIP = {"linearisation_gap": "skip"}
 
 
-def _one_batch(peers: PeerTimes) -> float:
-    """Seconds a pair of the script with all pairs in one batch."""
-    return peers["script, single backward"].times[-1].seconds_per_pair
-
-
 def _add(row: Row, what: str, ours: float, theirs: float, at_least: float | None) -> None:
     row.checks.append(Check(what, theirs / ours, at_least=at_least, form="{:.2f} x", other=theirs))
 
 
-def _commands(name: str, product: Product, files: PairFiles, at_most: float) -> Row:
+def _commands(name: str, product: Product, at_most: float) -> Row:
     """Wall seconds of the whole command against the script's, the faster of two each."""
     run = product.run(f"{name}, relp by default", {"method": "relp"})
     command = [sys.executable, str(Path(__file__).with_name("script_command.py"))]
-    arguments = [str(product.model), str(files.train), str(product.pairs)]
+    arguments = [str(product.model), str(product.files.train), str(product.pairs)]
     script = []
     for _ in range(2):
         began = time.perf_counter()
@@ -51,7 +46,7 @@ def _commands(name: str, product: Product, files: PairFiles, at_most: float) -> 
 
 
 def whole_command(bench: Bench) -> list[Row]:
-    return [_commands("demo model", bench.product, bench.product.files, at_most=0.35)]
+    return [_commands("demo model", bench.product, at_most=0.35)]
 
 
 def billion(bench: Bench) -> list[Row]:
@@ -62,9 +57,9 @@ def billion(bench: Bench) -> list[Row]:
     row = Row("relp, random billion, one batch of pairs")
     row.seconds_per_pair = product.run("relp, gap skipped", {"method": "relp"} | SKIP).attribution_per_pair
     by_default = product.run("billion, relp by default", {"method": "relp"}).attribution_per_pair
-    command = _commands("billion", product, product.files, at_most=0.5)  # while no other copy of the model is loaded
+    command = _commands("billion", product, at_most=0.5)  # while no other copy of the model is loaded
     pairs = fitting_pairs(product.files.train, Tokenizer.from_file(str(model / "tokenizer.json")), product.pairs)
-    script = _one_batch(PeerTimes(model, pairs))
+    script = PeerTimes(model, pairs)["script, single backward"].one_batch
     _add(row, "script, one batch; gap skipped", row.seconds_per_pair, script, 1.5)
     _add(row, "script, one batch; by default", by_default, script, 1.2)
     return [row, command]
@@ -76,7 +71,7 @@ def long_prompts(bench: Bench) -> list[Row]:
     files = long_pairs(folder.with_suffix(".jsonl"), bench.product.files.train, tokenizer, min(8, bench.pairs))
     pairs = fitting_pairs(files.train, tokenizer)
     product = Product(bench.product.binary, bench.product.model, files, folder, len(pairs))
-    script = _one_batch(PeerTimes(bench.product.model, pairs))
+    script = PeerTimes(bench.product.model, pairs)["script, single backward"].one_batch
     row = Row(f"relp, {LONG} tokens")
     summed = product.run("relp, positions summed", {"method": "relp"} | SKIP, positions="sum")
     row.seconds_per_pair = summed.attribution_per_pair

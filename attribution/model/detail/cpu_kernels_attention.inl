@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "attribution/model/detail/cpu_kernels.h"
+#include "attribution/model/detail/cpu_kernels_heads.inl"
 #include "attribution/model/detail/cpu_kernels_long_attention.inl"
 #include "attribution/model/detail/cpu_kernels_numbers.inl"
 
@@ -37,7 +38,7 @@ template <typename S, typename T>
 class Head {
  public:
   explicit Head(const AttentionArguments<S, T>& a)
-      : a_(a), length_(a.prefix_length + a.suffix), store_(new S[static_cast<std::size_t>(size())]) {
+      : a_(a), length_(length_of(a)), store_(new S[static_cast<std::size_t>(size())]) {
     S* next = store_.get();
     const auto take = [&next](std::int64_t n) {
       S* piece = next;
@@ -59,7 +60,7 @@ class Head {
   void forward() {
     for (std::int64_t s = 0; s < a_.sequences; ++s) {
       for (std::int64_t kv = 0; kv < a_.kv_heads; ++kv) {
-        load_keys(s, kv);
+        load_keys(a_, s, kv, key_, value_);
         for (std::int64_t head = kv * group(); head < (kv + 1) * group(); ++head) {
           for (std::int64_t q = 0; q < a_.queries; ++q) {
             const std::int64_t row = s * a_.queries + q;
@@ -79,7 +80,7 @@ class Head {
   void backward() {
     for (std::int64_t s = 0; s < a_.sequences; ++s) {
       for (std::int64_t kv = 0; kv < a_.kv_heads; ++kv) {
-        load_keys(s, kv);
+        load_keys(a_, s, kv, key_, value_);
         for (std::int64_t i = 0; i < 2 * a_.suffix * a_.head; ++i) key_gradient_[i] = 0;  // and of the values, behind
         for (std::int64_t head = kv * group(); head < (kv + 1) * group(); ++head) {
           for (std::int64_t q = 0; q < a_.queries; ++q) query_backward(s, head, q);
@@ -96,28 +97,14 @@ class Head {
  private:
   [[nodiscard]] std::int64_t size() const { return (2 * length_ + 2 * a_.suffix + 3) * a_.head + 3 * length_; }
   [[nodiscard]] std::int64_t group() const { return a_.heads / a_.kv_heads; }
-  [[nodiscard]] std::int64_t position(std::int64_t q) const { return length_ - a_.queries + q; }
-  [[nodiscard]] std::int64_t first(std::int64_t q) const {
-    const std::int64_t earliest = a_.window == 0 ? 0 : position(q) + 1 - a_.window;
-    return earliest < 0 ? 0 : earliest;
-  }
+  [[nodiscard]] std::int64_t position(std::int64_t q) const { return position_of(a_, q); }
+  [[nodiscard]] std::int64_t first(std::int64_t q) const { return first_key_of(a_, q); }
 
   void load(S* to, const T* from) const {
     for (std::int64_t i = 0; i < a_.head; ++i) to[i] = wide(from[i]);
   }
   void store(T* to, const S* from) const {
     for (std::int64_t i = 0; i < a_.head; ++i) to[i] = Narrow<T>::from(from[i]);
-  }
-
-  void load_keys(std::int64_t s, std::int64_t kv) {
-    for (std::int64_t k = 0; k < length_; ++k) {
-      const bool prefix = k < a_.prefix_length;
-      const std::int64_t row = prefix ? a_.pair[s] * a_.prefix_length + k : s * a_.suffix + k - a_.prefix_length;
-      const Rows<const T>& keys = prefix ? a_.prefix_key : a_.key;
-      const Rows<const T>& values = prefix ? a_.prefix_value : a_.value;
-      load(key_ + k * a_.head, keys.data + row * keys.stride + kv * a_.head);
-      load(value_ + k * a_.head, values.data + row * values.stride + kv * a_.head);
-    }
   }
 
   /// The attention pattern of the loaded query at place q.
@@ -178,7 +165,7 @@ class Head {
 template <typename S, typename T, typename Body>
 void with_head(const AttentionArguments<S, T>& a, const Body& body) {
 #if defined(__FMA__)
-  if (std::max(a.tokens, a.prefix_length + a.suffix) > most_tokens_by_query) {
+  if (std::max(a.tokens, length_of(a)) > most_tokens_by_query) {
     LongHead<S, T> head(a);
     return body(head);
   }

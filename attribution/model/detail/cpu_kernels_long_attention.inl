@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "attribution/model/detail/cpu_kernels.h"
+#include "attribution/model/detail/cpu_kernels_heads.inl"
 #include "attribution/model/detail/cpu_kernels_numbers.inl"
 #include "attribution/model/detail/cpu_kernels_products.inl"
 
@@ -38,7 +39,7 @@ class LongHead {
  public:
   explicit LongHead(const AttentionArguments<S, T>& a)
       : a_(a),
-        length_(a.prefix_length + a.suffix),
+        length_(length_of(a)),
         width_(up_to_block(length_)),
         key_(zeros(width_ * a.head)),
         value_(zeros(width_ * a.head)),
@@ -83,17 +84,15 @@ class LongHead {
     return memory;
   }
 
-  [[nodiscard]] std::int64_t position(std::int64_t query) const { return length_ - a_.queries + query; }
-  [[nodiscard]] std::int64_t first_key(std::int64_t query) const {
-    return a_.window == 0 ? 0 : std::max<std::int64_t>(0, position(query) + 1 - a_.window);
-  }
+  [[nodiscard]] std::int64_t position(std::int64_t query) const { return position_of(a_, query); }
+  [[nodiscard]] std::int64_t first_key(std::int64_t query) const { return first_key_of(a_, query); }
 
   template <typename EachBlock, typename AfterHeads>
   void each_key_head(const EachBlock& each, const AfterHeads& after) {
     const std::int64_t group = a_.heads / a_.kv_heads;
     for (std::int64_t s = 0; s < a_.sequences; ++s) {
       for (std::int64_t kv = 0; kv < a_.kv_heads; ++kv) {
-        load_keys(s, kv);
+        load_keys(a_, s, kv, key_.get(), value_.get());
         for (std::int64_t head = kv * group; head < (kv + 1) * group; ++head) {
           for (Block block = block_from(0); block.count > 0; block = block_from(block.first + block.count)) {
             each(s, head, block);
@@ -134,21 +133,6 @@ class LongHead {
     p.inner_contiguous = inner_contiguous;
     p.out = out;
     return p;
-  }
-
-  void load_keys(std::int64_t s, std::int64_t kv) {
-    for (std::int64_t k = 0; k < length_; ++k) {
-      const bool prefix = k < a_.prefix_length;
-      const std::int64_t row = prefix ? a_.pair[s] * a_.prefix_length + k : s * a_.suffix + k - a_.prefix_length;
-      const Rows<const T>& keys = prefix ? a_.prefix_key : a_.key;
-      const Rows<const T>& values = prefix ? a_.prefix_value : a_.value;
-      const T* const key = keys.data + row * keys.stride + kv * a_.head;
-      const T* const value = values.data + row * values.stride + kv * a_.head;
-      for (std::int64_t i = 0; i < a_.head; ++i) {
-        key_[k * a_.head + i] = wide(key[i]);
-        value_[k * a_.head + i] = wide(value[i]);
-      }
-    }
   }
 
   void load_rows(S* to, const Rows<const T>& from, std::int64_t s, std::int64_t head, const Block& block) const {
@@ -194,20 +178,20 @@ class LongHead {
     }
   }
 
-  /// The sum of whole blocks, in an order that zeros before and behind do not change.
+  /// Sums of whole blocks, in an order that zeros before and behind do not change.
   static S sum_of(const S* numbers, std::int64_t count) {
     Vector<S> sum{};
     for (std::int64_t k = 0; k < count; k += lanes<S>) sum += load(numbers + k);
-    S all = 0;
-    for (int i = 0; i < lanes<S>; ++i) all += sum[i];
-    return all;
+    return sum_of(sum);
   }
-
   static S dot_of(const S* x, const S* y, std::int64_t count) {
     Vector<S> sum{};
     for (std::int64_t k = 0; k < count; k += lanes<S>) sum += load(x + k) * load(y + k);
+    return sum_of(sum);
+  }
+  static S sum_of(const Vector<S>& lane) {
     S all = 0;
-    for (int i = 0; i < lanes<S>; ++i) all += sum[i];
+    for (int i = 0; i < lanes<S>; ++i) all += lane[i];
     return all;
   }
 

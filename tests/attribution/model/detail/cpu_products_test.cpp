@@ -12,15 +12,7 @@
 
 #include "attribution/model/detail/cpu_kernels.h"
 #include "tests/attribution/closeness.h"
-
-namespace tributary::detail {
-
-extern const CpuKernelTable baseline_kernels;
-#ifdef __x86_64__
-extern const CpuKernelTable avx2_kernels, avx512_kernels;
-#endif
-
-}  // namespace tributary::detail
+#include "tests/attribution/model/detail/kernel_sets.h"
 
 namespace tributary::testing {
 namespace {
@@ -115,15 +107,12 @@ void expect_definitions(const CpuKernelTable& kernels) {
 
 #ifdef __x86_64__
 TEST(CpuProducts, Avx2IsAsDefined) {
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) GTEST_SKIP() << "no AVX2 here";
+  if (!runs_avx2()) GTEST_SKIP() << "no AVX2 here";
   expect_definitions(avx2_kernels);
 }
 
 TEST(CpuProducts, Avx512IsAsDefined) {
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
-    GTEST_SKIP() << "no AVX-512 here";
-  }
+  if (!runs_avx512()) GTEST_SKIP() << "no AVX-512 here";
   expect_definitions(avx512_kernels);
 }
 #endif
