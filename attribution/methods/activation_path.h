@@ -9,6 +9,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "attribution/methods/base_runs.h"
@@ -22,6 +24,12 @@ struct LayerRange {
 
   [[nodiscard]] std::int64_t count() const { return end - first; }
 };
+
+/// Rows of an adaptive method's network calls: its first round takes two points of each example, and a later one, which
+/// may refine any of them, takes no more in a call (but an eighth of the batch), so that the memory is known beforehand.
+inline std::int64_t rows_of_adaptive_call(std::int64_t batch_rows, std::int64_t examples, std::int64_t suffix) {
+  return std::min(batch_rows, std::max(batch_rows / 8, 2 * examples * suffix));
+}
 
 class ActivationPath : public PathNetwork {
  public:

@@ -8,6 +8,7 @@
 #include <bit>
 #include <map>
 
+#include "attribution/methods/activation_path.h"
 #include "attribution/methods/integrate.h"
 #include "runner/cluster/workers.h"
 #include "runner/job/prompts.h"
@@ -66,11 +67,10 @@ double rows_at_most(const Method& method, const Longest& unit, std::int64_t pair
       return 0;
     case PathKind::embeddings:
       return std::min(cap, of_pairs * steps);
-    case PathKind::activations: {
-      // A call is filled by layers in order, from the first on; adaptive: two points of each, then many of the first.
-      const double points = method.steps != 0 ? steps * layers : std::max(steps, 2 * layers);
-      return std::min(cap, of_pairs * points);
-    }
+    case PathKind::activations:
+      // A call is filled by layers in order, from the first on.
+      if (method.quadrature != Quadrature::adaptive) return std::min(cap, of_pairs * steps * layers);
+      return as_double(std::max(live, rows_of_adaptive_call(batch_rows, unit.layers * pairs, live)));
   }
   return cap;
 }

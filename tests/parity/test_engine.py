@@ -100,6 +100,9 @@ def test_runs_of_other_models_and_pairs_are_not_mixed(binary, tmp_path, tiny_fol
     ("attribution", "dtype", "train", "more"),
     [
         ({"method": "ig-acts"}, "float32", 3, []),
+        ({"method": "ig-acts", "tolerance": 1e-6}, "float32", 2, []),  # nearly all layers at the finest level
+        ({"method": "ig-inputs", "tolerance": 1e-6}, "float32", 4, []),
+        ({"method": "conductance", "tolerance": 1e-6}, "float32", 2, []),
         ({"method": "atp"}, "float32", 8, ["threads=1"]),
         ({"method": "conductance", "steps": 10}, "float32", 4, []),
         ({"method": "ig-inputs", "quadrature": "right", "steps": 4}, "bfloat16", 2, []),

@@ -99,7 +99,12 @@ ActivationPath MicroBatch::activation_path(const BaseRuns& runs, const Method& m
   for (std::int64_t layer = options.layers.first; layer < options.layers.end; ++layer) {
     differences.push_back(difference(runs, method, options.mean, layer));
   }
-  return {runs, base_group(method), base_alpha(method), options.layers, differences, rules, batching(), flops_};
+  Batching batching = this->batching();
+  if (method.quadrature == Quadrature::adaptive) {
+    batching.rows = rows_of_adaptive_call(batching.rows, options.layers.count() * pairs(), suffix());
+  }
+  return {runs, base_group(method), base_alpha(method), options.layers, differences, rules, std::move(batching),
+          flops_};
 }
 
 /// What is known of a method's effects, which other methods with the same ends share.
