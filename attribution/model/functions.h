@@ -80,8 +80,7 @@ void rotate(at::Tensor x, const Rotation& rotation, RotationSense turn);
 /// positions and queries at its last `queries` of them; earlier keys and values come from row pair[s] of the prefix.
 struct Attention {
   std::int64_t sequences = 0, queries = 0, suffix = 0, prefix_length = 0;
-  std::int64_t tokens =
-      0;  //!< of the prompt, where these positions are only its first: its length fixes how sums are made
+  std::int64_t tokens = 0;  //!< of the prompt, where these positions are its first: its length fixes how sums are made
   std::int64_t heads = 0, kv_heads = 0, d_head = 0;
   std::int64_t window = 0;              //!< positions a query sees, itself included; 0: all
   double scale = 1;                     //!< of the product of a query and a key
