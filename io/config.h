@@ -94,6 +94,8 @@ class Settings {
   /// What differs from the other runs of the sweep, as a folder name ("method=atp,steps=10"); empty for a single run.
   [[nodiscard]] const std::string& label() const { return label_; }
 
+  /// The same with another value of a key that has one, as if it were given there: what a run took for `auto`.
+  [[nodiscard]] Settings with(const std::string& path, Value value) const;
   /// The keys that change numbers, paths left out, whose values differ, in table order. Both must have the same table.
   [[nodiscard]] std::vector<std::string> keys_that_differ(const Settings& other) const;
 

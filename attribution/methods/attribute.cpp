@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "attribution/methods/detail/task_scores.h"
+#include "attribution/model/products.h"
 
 namespace tributary {
 
@@ -102,6 +103,7 @@ PilotChoices pilot(const Networks& networks, const Task& task, const Prompts& pr
 Fired count_fired(const Transformer& model, std::int64_t blocks) {
   constexpr std::int64_t length = 2;  // an attention pattern needs two positions
   const c10::InferenceMode inference;
+  const WithoutMultiplying dry;  // sites are counted, whatever the numbers
   const Architecture& a = model.architecture();
   Batch batch;
   batch.length = batch.suffix = length;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "attribution/methods/detail/fused_sums.h"
 #include "attribution/methods/detail/staged_points.h"
 #include "attribution/model/detail/staging.h"
 
@@ -95,7 +96,7 @@ void EmbeddingPath::backward_to_embeddings(const Pass& pass, SequenceRange range
   const auto store = [suffix](const at::Tensor& all, std::int64_t layer, const at::Tensor& one) {
     const at::Tensor place = all.select(1, layer);  // [point, suffix, neuron]
     if (one.size(1) < suffix) place.zero_();
-    place.narrow(1, suffix - one.size(1), one.size(1)).copy_(one);
+    detail::copy_rows(place.narrow(1, suffix - one.size(1), one.size(1)), one);
   };
   BackwardOptions options;
   options.rules = rules_;

@@ -126,7 +126,9 @@ std::optional<std::int64_t> find_chain(at::ScalarType type, const ProductForm& f
 
 }  // namespace
 
-bool widens_bfloat16() { return detail::cpu_kernels().bfloat16.product != nullptr && !detail::has_bfloat16_products(); }
+bool has_bfloat16_instructions() { return detail::has_bfloat16_products(); }
+
+bool widens_bfloat16() { return detail::cpu_kernels().bfloat16.product != nullptr && !has_bfloat16_instructions(); }
 
 ProductForm form_of(const at::Tensor& matrix) { return {matrix.size(0), matrix.size(1), matrix.stride(1) != 1}; }
 

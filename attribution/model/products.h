@@ -38,6 +38,9 @@ struct ProductForm {
   auto operator<=>(const ProductForm&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 sees one here
 };
 
+/// Whether the processor has instructions for bfloat16 products, which are faster than float32's.
+bool has_bfloat16_instructions();
+
 /// Whether bfloat16 products on the CPU are loops of ours, which widen panels to float32: where the processor has no
 /// instructions for them, and float32 is several times faster.
 bool widens_bfloat16();

@@ -79,7 +79,7 @@ class Finalizer {
           Provenance provenance =
               provenance_of(*jobs[i], facts, stored.records[i] ? stored.records[i]->computing : Provenance());
           provenance["finalized"] = std::string("by version ") + version + " (" + commit + ") on " + host_name();
-          run.write(outcome, provenance);
+          run.write(run.results(outcome, provenance));
         });
       });
       if (worst == exit_done) worst = code;

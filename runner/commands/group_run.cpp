@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <iostream>
 #include <set>
 #include <string>
@@ -204,10 +205,12 @@ void GroupRun::finish(std::size_t i, GroupOutcomes& outcomes) {
       *jobs_[i], {started_, utc_now(), own, timings_, jobs_.size(), {processors_.begin(), processors_.end()}},
       computing_);
   agreed(comm_, [&] {
-    require_same_model(i);
-    if (!first_rank()) return;
+    if (!first_rank()) return require_same_model(i);
+    std::future<void> same = std::async(std::launch::async, [&] { require_same_model(i); });  // reads all weights
+    const ResultsFile results = runs_[i]->results(outcome, provenance);
+    same.get();
     display_.clear();
-    runs_[i]->write(outcome, provenance);
+    runs_[i]->write(results);
   });
   runs_[i]->finish();
 }

@@ -54,17 +54,27 @@ SweepFolder::SweepFolder(std::filesystem::path out, const Communicator& comm, st
   hosts_ = comm.gather(host_name());
 }
 
-void SweepFolder::lock() {
-  if (lock_) return;
+void SweepFolder::lock(const std::function<void()>& meanwhile) {
+  if (lock_) return meanwhile();
   if (refused_) std::rethrow_exception(refused_);
   make_folder(journal_);
+  std::exception_ptr problem;
+  const auto keeping_problems = [&] {
+    try {
+      meanwhile();
+    } catch (...) {
+      problem = std::current_exception();
+    }
+  };
   try {
-    lock_ = std::make_unique<FolderLock>(journal_, FolderLock::Times{.patience = patience()});
+    lock_ = std::make_unique<FolderLock>(journal_, FolderLock::Times{.patience = patience()},
+                                         FolderLock::Kind::automatic, keeping_problems);
   } catch (const UserError&) {
     refused_ = std::current_exception();
     throw;
   }
   state_.emplace(journal_, hosts_);
+  if (problem) std::rethrow_exception(problem);
 }
 
 std::vector<std::vector<std::size_t>> SweepFolder::group(const std::vector<Candidate>& candidates, Fresh fresh) {

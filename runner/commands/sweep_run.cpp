@@ -12,6 +12,7 @@
 #include "io/results.h"
 #include "runner/commands/disk_space.h"
 #include "runner/job/averaged_prompts.h"
+#include "runner/job/keys.h"
 #include "runner/job/notes.h"
 #include "runner/job/prepare_job.h"
 #include "runner/machine/device.h"
@@ -42,15 +43,15 @@ void Run::prepare(ModelShelf& shelf) {
   FoundResults found;
   agreed(comm_, [&] {
     if (comm_.rank() != 0) return;
-    {
+    const auto require_finite = [&] {
       const Team team(threads);
       shelf.model(job_.config.model.folder).require_finite(*job_.exact);
-    }
+    };
     const std::filesystem::path folder = sweep_.out() / folder_;
     found = look();
-    if (found.what == What::these) return;
+    if (found.what == What::these) return require_finite();
     claim_output(folder, results_bytes(job_));
-    sweep_.lock();
+    sweep_.lock(require_finite);
     remove_unfinished_files(folder);
     found = look();  // whoever held the lock may have finished
     if (found.what == What::none && arguments_.fresh == Fresh::no) found = look_under_other_names();
@@ -61,6 +62,12 @@ void Run::prepare(ModelShelf& shelf) {
 
 void Run::prepare_to_finalize(ModelShelf& shelf, const std::optional<RunRecord>& record,
                               const std::filesystem::path& where) {
+  // What `auto` was where the numbers were computed: this may be another machine.
+  agreed(comm_, [&] {
+    if (!record || settings_.at<std::string>("model.dtype") != "auto") return;
+    const Settings computed = settings_of(key_table(), record->configuration, where.string());
+    settings_ = settings_.with("model.dtype", computed.at<std::string>("model.dtype"));
+  });
   job_ = prepare_job(settings_, shelf);
   FoundResults found;
   agreed(comm_, [&] {
@@ -163,8 +170,11 @@ Outcome Run::named_in_failures(const std::function<Outcome()>& compute) const {
   }
 }
 
-void Run::write(const Outcome& outcome, const Provenance& provenance) const {
-  const ResultsFile results = results_of(job_, outcome, provenance);
+ResultsFile Run::results(const Outcome& outcome, const Provenance& provenance) const {
+  return results_of(job_, outcome, provenance);
+}
+
+void Run::write(const ResultsFile& results) const {
   if (aside_) {
     const std::filesystem::path kept = free_place(aside_path(output()));
     std::filesystem::rename(results_path(output()), kept);

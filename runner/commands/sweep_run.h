@@ -48,8 +48,9 @@ class Run {
   void warn(std::set<std::string>& said) const;
   /// Calls a function that computes the run's outcome. Throws RunFailed with the run's folder where that does.
   [[nodiscard]] Outcome named_in_failures(const std::function<Outcome()>& compute) const;
-  /// Rank 0.
-  void write(const Outcome& outcome, const Provenance& provenance) const;
+  /// Rank 0: what is written of an outcome, and writing it.
+  [[nodiscard]] ResultsFile results(const Outcome& outcome, const Provenance& provenance) const;
+  void write(const ResultsFile& results) const;
   /// Its results are there now. Every rank.
   void finish() { complete_ = true; }
   /// Prints the run's table. Rank 0.
@@ -69,7 +70,7 @@ class Run {
   const RunArguments& arguments_;
   const Communicator& comm_;
   SweepFolder& sweep_;
-  const Settings& settings_;
+  Settings settings_;
   std::string folder_;  // relative to the sweep's
   Job job_;
   std::string evaluates_again_;  // what is other than in the results there whose scores are these

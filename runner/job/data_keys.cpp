@@ -49,8 +49,10 @@ std::vector<Key> data_keys() {
       {.path = "model.dtype",
        .kind = Kind::text,
        .fallback = "float32",
-       .meaning = "number type of the network; scores are float32 and folds float64 in any case",
-       .choices = {"float64", "float32", "bfloat16"},
+       .meaning =
+           "number type of the network; scores are float32 and folds float64 in any case; auto: bfloat16 where the "
+           "model is stored so, it fits and every device has instructions for it, else float32 (results say which)",
+       .choices = {"auto", "float64", "float32", "bfloat16"},
        .synonyms = {{"fp64", "float64"},
                     {"f64", "float64"},
                     {"double", "float64"},

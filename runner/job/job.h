@@ -35,6 +35,7 @@ struct Job {
   RunConfig config;
   std::string title;     //!< its name, with what sets it apart in its sweep
   std::string resolved;  //!< the configuration as YAML
+  std::string dtype_note;  //!< what model.dtype: auto is, and why; empty: a dtype was given
   std::optional<Tokenizer> tokenizer;
   PairSet pairs;
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length

@@ -8,6 +8,7 @@
 
 #include "common/errors.h"
 #include "runner/job/answers.h"
+#include "runner/job/chosen_dtype.h"
 #include "runner/job/identity.h"
 #include "runner/job/job_checks.h"
 #include "runner/machine/device.h"
@@ -37,6 +38,23 @@ void require_one_model(const Job& job, const Communicator& comm) {
                   "replaced at this moment); put one model there for all of them, and start again");
 }
 
+/// All ranks take the same dtype.
+Settings with_dtype(const Settings& given, Job& job, const LoadedModel& model, const Communicator& comm) {
+  if (job.config.dtype != "auto") return given;
+  const auto least = [&comm](std::uint64_t mine) {
+    const std::vector<std::int64_t> all = comm.gather(static_cast<std::int64_t>(mine));
+    std::vector<std::int64_t> agreed_on{all.empty() ? 0 : *std::min_element(all.begin(), all.end())};
+    comm.broadcast(agreed_on);
+    return static_cast<std::uint64_t>(agreed_on[0]);
+  };
+  DtypeFacts facts;
+  facts.stored = stored_type_of(model.checkpoint().config());
+  facts.multiplies_bfloat16 = least(multiplies_bfloat16(job.device) ? 1 : 0) == 1;
+  for (const auto& [name, stored] : model.checkpoint().tensors()) facts.weights += stored.bytes;
+  if (!job.device.is_cpu()) facts.free = least(free_bytes(job.device));
+  return with_chosen_dtype(given, job.config, facts, job.dtype_note);
+}
+
 /// The pairs that the files and the options give.
 void read_pairs_of(Job& job, LoadedModel& model) {
   const PairOptions options = pair_options_for(job.config, job.architecture());
@@ -46,19 +64,20 @@ void read_pairs_of(Job& job, LoadedModel& model) {
 
 }  // namespace
 
-Job prepare_job(const Settings& settings, ModelShelf& shelf) {
+Job prepare_job(const Settings& given, ModelShelf& shelf) {
   Job job;
   const Communicator& comm = shelf.comm();
   agreed(comm, [&] {
-    job.config = run_config(settings);
+    job.config = run_config(given);
     locate_model(job.config);
-    job.title = job.config.name + (settings.label().empty() ? "" : " (" + settings.label() + ")");
-    job.resolved = settings.resolved();
+    job.title = job.config.name + (given.label().empty() ? "" : " (" + given.label() + ")");
     job.device = choose_device(job.config.device, comm.local_rank());
   });
   require_one_kind(job.device, comm);
   LoadedModel& model = shelf.model(job.config.model.folder);
   job.measures = model.measures();
+  const Settings settings = with_dtype(given, job, model, comm);
+  job.resolved = settings.resolved();
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.working = model.network(type, job.device, comm, shelf.warn());
   job.exact = type == at::kBFloat16 ? model.network(at::kFloat, job.device, comm, shelf.warn()) : job.working;

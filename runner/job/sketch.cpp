@@ -12,27 +12,11 @@
 #include "io/checkpoint.h"
 #include "runner/job/identity.h"
 #include "runner/job/job_checks.h"
+#include "runner/job/chosen_dtype.h"
 #include "runner/job/model.h"
 #include "runner/job/stand_in.h"
 
 namespace tributary {
-namespace {
-
-/// Newer files call it dtype.
-std::optional<at::ScalarType> stored_type_of(const nlohmann::json& config) {
-  const std::map<std::string, at::ScalarType> types = {
-      {"float64", at::kDouble}, {"float32", at::kFloat}, {"float16", at::kHalf}, {"bfloat16", at::kBFloat16}};
-  for (const char* const key : {"torch_dtype", "dtype"}) {
-    const auto found = config.find(key);
-    if (found == config.end() || !found->is_string()) continue;
-    const auto type = types.find(found->get<std::string>());
-    if (type != types.end()) return type->second;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
 const SketchShelf::Described& SketchShelf::described(const std::filesystem::path& folder) {
   std::optional<ReadOnce<Described>>& described = models_[folder].described;
   if (!described) {
@@ -84,14 +68,16 @@ const std::shared_ptr<const Transformer>& SketchShelf::network(const std::filesy
   return network = network_without_numbers(architecture(folder), type, stays ? stored : type);
 }
 
-Job SketchShelf::job(const Settings& settings, const at::Device& device) {
+Job SketchShelf::job(const Settings& given, const at::Device& device) {
   Job job;
-  job.config = run_config(settings);
+  job.config = run_config(given);
   locate_model(job.config);
-  job.title = job.config.name + (settings.label().empty() ? "" : " (" + settings.label() + ")");
-  job.resolved = settings.resolved();
+  job.title = job.config.name + (given.label().empty() ? "" : " (" + given.label() + ")");
   job.device = device;
   const std::filesystem::path& folder = job.config.model.folder;
+  const DtypeFacts facts{.stored = described(folder).stored, .multiplies_bfloat16 = multiplies_bfloat16(device)};
+  const Settings settings = with_chosen_dtype(given, job.config, facts, job.dtype_note);
+  job.resolved = settings.resolved();
   const at::ScalarType type = dtype_named(job.config.dtype);
   job.stored_type = described(folder).stored;
   job.working = network(folder, type, device);

@@ -60,7 +60,7 @@ class SketchShelf {
 
   /// A run on this device, of which only its kind counts. Throws UserError for anything that can be known without
   /// weights. pairs.correct_only is not applied: that takes the model.
-  Job job(const Settings& settings, const at::Device& device);
+  Job job(const Settings& given, const at::Device& device);
 
  private:
   struct Described {

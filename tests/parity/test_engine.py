@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
@@ -123,6 +124,27 @@ def test_the_expected_peak_is_kept(attribution, dtype, train, more, binary, tmp_
     facts = provenance(tmp_path / "out")
     assert facts["peak_bytes"] <= facts["expected_peak_bytes"] <= 2 * facts["peak_bytes"]
     assert printed == pytest.approx(facts["expected_peak_bytes"], rel=0.1)
+
+
+@needs_demo
+@pytest.mark.parametrize("capability", ["avx2", "the machine's"])
+def test_auto_is_the_fastest_dtype(capability, binary, tmp_path):
+    """bfloat16 with instructions for it, float32 without; the choice is said, kept, and no different from saying it."""
+    environment = os.environ | ({"ATEN_CPU_CAPABILITY": "avx2"} if capability == "avx2" else {})
+    fast = capability != "avx2" and "avx512_bf16" in Path("/proc/cpuinfo").read_text()
+    expected = "bfloat16" if fast else "float32"
+    sweep = write_sweep(tmp_path, demo({"method": "atp"}, "auto", train=1))
+    plan = subprocess.run([str(binary), "plan", str(sweep)], capture_output=True, text=True, check=True, env=environment)
+    done = run(binary, sweep, tmp_path / "auto", env=environment)
+    assert done.returncode == 0, done.stderr
+    for said in (plan.stdout + plan.stderr, done.stderr):
+        assert f"model.dtype: auto is {expected} here: " in said
+    assert provenance(tmp_path / "auto")["dtype"] == expected
+    assert run(binary, sweep, tmp_path / "said", f"model.dtype={expected}", env=environment).returncode == 0
+    assert hashes(tmp_path / "auto" / "results.h5") == hashes(tmp_path / "said" / "results.h5")
+    again = run(binary, sweep, tmp_path / "said", env=environment)
+    assert "complete" in again.stdout + again.stderr
+    assert f"dtype: {expected}" in provenance(tmp_path / "auto")["configuration"]
 
 
 @needs_demo

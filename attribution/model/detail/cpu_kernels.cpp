@@ -53,7 +53,7 @@ bool has_bfloat16_products() {
 #ifdef __x86_64__
   return chosen_set() == InstructionSet::avx512 && __builtin_cpu_supports("avx512bf16") != 0;
 #else
-  return true;  // no loops of ours to take their place
+  return false;
 #endif
 }
 

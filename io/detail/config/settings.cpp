@@ -171,6 +171,15 @@ std::string Settings::text_without(const std::vector<std::string>& groups) const
   return lines_of([&groups](const Key& key) { return !in_any(key, groups); });
 }
 
+Settings Settings::with(const std::string& path, Value value) const {
+  TRIBUTARY_EXPECT(has(path), "only what has a value gets another one");
+  Settings changed = *this;
+  Held& held = changed.held_.at(path);
+  held.value = std::move(value);
+  held.given = true;
+  return changed;
+}
+
 std::vector<std::string> Settings::keys_that_differ(const Settings& other) const {
   TRIBUTARY_EXPECT(table_ == other.table_, "settings of two tables cannot be compared");
   std::vector<std::string> paths;
