@@ -45,33 +45,39 @@ at::Tensor exact_patching(const BaseRuns& runs, std::int64_t base_group, const s
   const at::Tensor columns = writer.columns(index, model.score_type());  // [neuron, d_model]
   const WrittenStream base = runs.mlp_written(base_group, layer);
   const double sign = direction == Direction::clean ? -1 : 1;
+  // Of all pairs one after another: [pair * neuron, pos], in whatever calls they fill.
+  const at::Tensor amount =
+      (at::index_select(difference, 2, index).transpose(1, 2) * patched * sign).reshape({-1, positions});
+  const std::int64_t all = runs.pairs() * count;
   const std::int64_t most = batching.sequences(runs.suffix());
-  std::vector<at::Tensor> effects;  // a pair each [n]
-  for (std::int64_t pair = 0; pair < runs.pairs(); ++pair) {
-    const at::Tensor amount = at::index_select(difference[pair], 1, index).t() * patched * sign;  // [neuron, pos]
-    std::vector<at::Tensor> moved;                                                                // a call each
-    for (std::int64_t first = 0; first < count; first += most) {
-      batching.pause();
-      const std::int64_t width = std::min(most, count - first);
-      const at::Tensor step =
-          amount.narrow(0, first, width).unsqueeze(2) * columns.narrow(0, first, width).unsqueeze(1);
-      const at::Tensor states = writer.moved(base.repeat(pair, width), step);  // [neuron, suffix, d_model]
-      Batch batch;
-      batch.length = runs.length();
-      batch.suffix = runs.suffix();
-      batch.reads = runs.directions().reads;
-      batch.entries = {{layer + 1, states}};
-      batch.pairs = at::full({width}, pair, index.options());
-      batch.prefix = runs.prefix();
-      ForwardOptions options;
-      options.flops = flops;
-      const Pass pass = model.forward(std::move(batch), options);
-      const LogitDirections directions = runs.directions().narrow(pair, 1).repeat(width);
-      moved.push_back(model.metric(pass.resid, directions).to(at::kDouble));
+  std::vector<at::Tensor> moved;  // a call each
+  for (std::int64_t first = 0; first < all; first += most) {
+    batching.pause();
+    const std::int64_t width = std::min(most, all - first);
+    std::vector<std::int64_t> pair_of, neuron_of;
+    for (std::int64_t i = first; i < first + width; ++i) {
+      pair_of.push_back(i / count);
+      neuron_of.push_back(i % count);
     }
-    effects.push_back((at::cat(moved) - runs.metric(base_group)[pair].to(at::kDouble)) * sign);
+    const at::Tensor pairs = detail::staged(pair_of, difference.options());
+    const at::Tensor written =  // [row, d_model]
+        at::index_select(columns, 0, detail::staged(neuron_of, difference.options()));
+    const at::Tensor step = amount.narrow(0, first, width).unsqueeze(2) * written.unsqueeze(1);
+    const at::Tensor states = writer.moved(base.select(pairs), step);  // [row, suffix, d_model]
+    Batch batch;
+    batch.length = runs.length();
+    batch.suffix = runs.suffix();
+    batch.reads = runs.directions().reads;
+    batch.entries = {{layer + 1, states}};
+    batch.pairs = pairs;
+    batch.prefix = runs.prefix();
+    ForwardOptions options;
+    options.flops = flops;
+    const Pass pass = model.forward(std::move(batch), options);
+    moved.push_back(model.metric(pass.resid, runs.directions().select(pairs)).to(at::kDouble));
   }
-  return at::stack(effects).cpu();
+  const at::Tensor kept = runs.metric(base_group).to(at::kDouble).unsqueeze(1);  // [pair, 1]
+  return ((at::cat(moved).view({runs.pairs(), count}) - kept) * sign).cpu();
 }
 
 }  // namespace tributary

@@ -30,11 +30,6 @@ WrittenStream WrittenStream::select(const at::Tensor& pairs) const {
   return {at::index_select(resid, 0, pairs), input.defined() ? at::index_select(input, 0, pairs) : input};
 }
 
-WrittenStream WrittenStream::repeat(std::int64_t pair, std::int64_t times) const {
-  const auto repeated = [&](const at::Tensor& t) { return t[pair].unsqueeze(0).repeat({times, 1, 1}); };
-  return {repeated(resid), input.defined() ? repeated(input) : input};
-}
-
 Written Writer::normalised(const at::Tensor& input) const {
   Written written{at::empty(input.sizes(), options_), input, at::empty({input.size(0), 2}, input.options())};
   normalise(input, post_norm_, written.added, written.mean_rstd);

@@ -22,9 +22,8 @@ struct WrittenStream {
   at::Tensor resid;  //!< [pair, suffix, d_model], stream dtype
   at::Tensor input;  //!< w [pair, suffix, d_model], stream dtype, or undefined
 
-  /// Those of some runs, by index [n] int64, or of one of them several times over.
+  /// Those of some runs, by index [n] int64.
   [[nodiscard]] WrittenStream select(const at::Tensor& pairs) const;
-  [[nodiscard]] WrittenStream repeat(std::int64_t pair, std::int64_t times) const;
 };
 
 /// What a writer adds to the stream, and what its norm's derivative needs.

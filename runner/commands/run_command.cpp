@@ -19,6 +19,7 @@
 #include "runner/commands/one_by_one.h"
 #include "runner/commands/sweep_run.h"
 #include "runner/commands/sweep_runs.h"
+#include "runner/machine/memory_limits.h"
 #include "runner/report/report.h"
 #include "runner/results/provenance.h"
 
@@ -31,6 +32,16 @@ void list_runs(const std::vector<Settings>& settings) {
   std::cout << settings.size() << " runs\n";
   for (std::size_t i = 0; i < settings.size(); ++i) std::cout << fmt::format("  {:>4}  {}\n", i, settings[i].label());
   std::cout << std::endl;
+}
+
+/// What a long start is doing: a large model may take a minute to read.
+void announce(const Checkpoint& checkpoint, const Communicator& comm) {
+  constexpr std::uint64_t large = 1 << 30;
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors()) bytes += tensor.bytes;
+  if (comm.rank() != 0 || bytes < large) return;
+  std::cerr << "tributary: reading " << text_of_bytes(bytes) << " of weights in " << checkpoint.folder().string()
+            << ", and checking that all are finite\n";
 }
 
 /// Rank 0. The names of all runs of the sweep, for reports on a part of them: kept as soon as there is something to
@@ -154,7 +165,7 @@ int run_command(const RunArguments& arguments, const Communicator& comm) {
     stop.set_deadline(*arguments.time - std::chrono::duration_cast<std::chrono::nanoseconds>(gone));
   }
   const ScopedSignalHandler handler(stop);
-  ModelShelf shelf(comm, warn_user);
+  ModelShelf shelf(comm, warn_user, [&comm](const Checkpoint& checkpoint) { announce(checkpoint, comm); });
   std::set<std::string> folders;
   for (const Settings& one : settings) folders.insert(arguments.only ? "." : folder_in_base(one));
   SweepFolder sweep(base_of(arguments, settings.front()), comm, std::move(folders));

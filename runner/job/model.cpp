@@ -195,6 +195,7 @@ LoadedModel& ModelShelf::model(const std::filesystem::path& folder) {
     model_.reset();  // before the next one is read: two models may not fit
     agreed(comm_, [&] { model_.emplace(folder); });
     folder_ = folder;
+    opened_(model_->checkpoint());
   }
   return *model_;
 }

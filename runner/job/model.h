@@ -94,7 +94,12 @@ class LoadedModel {
 /// The model that the runs of a sweep are using: read once for all runs in a row that name it.
 class ModelShelf {
  public:
-  explicit ModelShelf(const Communicator& comm, Warn warn) : comm_(comm), warn_(std::move(warn)) {}
+  /// Hears of each model when it has been opened, before all of its weights are read.
+  using Opened = std::function<void(const Checkpoint& checkpoint)>;
+
+  ModelShelf(
+      const Communicator& comm, Warn warn, Opened opened = [](const Checkpoint&) {})
+      : comm_(comm), warn_(std::move(warn)), opened_(std::move(opened)) {}
 
   [[nodiscard]] const Communicator& comm() const { return comm_; }
   [[nodiscard]] const Warn& warn() const { return warn_; }
@@ -103,6 +108,7 @@ class ModelShelf {
  private:
   const Communicator& comm_;
   Warn warn_;
+  Opened opened_;
   std::filesystem::path folder_;
   std::optional<LoadedModel> model_;
 };

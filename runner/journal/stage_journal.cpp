@@ -137,14 +137,21 @@ void StageJournal::write_file(const std::string& name, const BlockView& block) c
   write_atomically(folder_ / name, [&](const PutBytes& put) { put_block_file({stage_, processor_}, block, put); });
 }
 
-void StageJournal::pack(const BlockView& everything) const {
-  write_file(whole_stage, everything);
+std::vector<std::filesystem::path> StageJournal::parts() const {
   std::vector<std::filesystem::path> parts;
   for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
     if (entry.path().extension() == ".block" && entry.path().filename() != whole_stage) parts.push_back(entry.path());
   }
+  return parts;
+}
+
+std::int64_t StageJournal::files() const { return std::ssize(parts()); }
+
+void StageJournal::pack(const BlockView& everything) const {
+  write_file(whole_stage, everything);
+  const std::vector<std::filesystem::path> packed = parts();
   std::error_code ignored;
-  for (const std::filesystem::path& part : parts) std::filesystem::remove(part, ignored);
+  for (const std::filesystem::path& part : packed) std::filesystem::remove(part, ignored);
 }
 
 }  // namespace tributary

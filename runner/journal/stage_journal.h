@@ -44,11 +44,14 @@ class StageJournal {
 
   /// Whether next() gave the whole stage at once.
   [[nodiscard]] bool packed() const { return packed_; }
+  /// How many files of blocks there are.
+  [[nodiscard]] std::int64_t files() const;
   /// Rank 0: the whole stage in one file instead of many.
   void pack(const BlockView& everything) const;
   void record_failed(const std::vector<FailedUnit>& failed) const;
 
  private:
+  [[nodiscard]] std::vector<std::filesystem::path> parts() const;
   void write_file(const std::string& name, const BlockView& block) const;
   std::optional<BlockResult> read(const std::filesystem::path& file, const std::vector<std::string>& processors,
                                   const Warn& warn);

@@ -37,14 +37,10 @@ Cell fewest(const ReportRun& run, const std::string& path, const Good& good) {
 double share_of_top(std::vector<float> scores, std::size_t top) {
   std::erase_if(scores, [](float score) { return std::isnan(score); });
   for (float& score : scores) score = std::abs(score);
-  std::sort(scores.begin(), scores.end(), std::greater<>());
-  double all = 0;
-  double held = 0;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    all += scores[i];
-    if (i < top) held += scores[i];
-  }
-  return held / all;
+  const auto largest = scores.begin() + static_cast<std::ptrdiff_t>(std::min(top, scores.size()));
+  std::nth_element(scores.begin(), largest, scores.end(), std::greater<>());
+  const double held = std::accumulate(scores.begin(), largest, 0.0);
+  return held / std::accumulate(largest, scores.end(), held);
 }
 
 /// Seconds by stage, of an attribute of /provenance; nothing where the file does not say it in our way.

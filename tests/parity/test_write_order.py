@@ -141,6 +141,9 @@ def test_files_are_on_disk_before_anything_relies_on_them(calls):
     renames = [call for call in calls if call[0] == "rename"]
     assert {call[4] for call in renames} - set(names) <= {"state.json", "lock.heartbeat"}
     removed = [(place, call[3]) for place, call in enumerate(calls) if call[0] == "remove" and call[3] in blocks]
-    assert {path for _, path in removed} == set(blocks)
+    few = 8  # blocks that stay as they are
+    many = {path for path in blocks if sum(Path(path).parent == Path(other).parent for other in blocks) > few}
+    assert many
+    assert {path for _, path in removed} == many
     for place, path in removed:
         assert safe[str(Path(path).with_name("all.block"))] < place

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "common/errors.h"
@@ -47,21 +48,44 @@ class JournalledStagesTest : public ::testing::Test {
   const Communicator alone_;
   const JournalGroup group_ = JournalGroup::of({{"a", "1"}});
   const GroupJournal written_{folder_, group_, {"cpu", {"cpu"}}};
-  const std::vector<UnitSpec> units_ = {{0, 0, 1}, {0, 1, 1}, {0, 2, 1}};
+  static constexpr std::int64_t count = StageStore::few_files + 1;
+  static constexpr double sum_of_all = count * (count + 1) / 2.0;
+  const std::vector<UnitSpec> units_ = [] {
+    std::vector<UnitSpec> units;
+    for (std::int64_t i = 0; i < count; ++i) units.push_back({0, i, 1});
+    return units;
+  }();
   const Stage stage_{"work", " of run 0", units_, {}};
+
+  /// Units from `first` on, each in a file of its own, with the sums 1, 2, 3 …
+  static void write_units(const StageStore& store, std::int64_t first = 0) {
+    for (std::int64_t i = first; i < count; ++i) store.write(block(i, 0, static_cast<double>(i + 1)));
+  }
+  static StageResult whole() {
+    StageResult all;
+    all.sums = {{sum_of_all}};
+    all.rows.assign(count, {3.0});
+    return all;
+  }
+  [[nodiscard]] bool is_packed() const {
+    const std::vector<std::filesystem::path> all = files();
+    return std::any_of(all.begin(), all.end(), [](const auto& file) { return file.filename() == "all.block"; });
+  }
 };
 
 TEST_F(JournalledStagesTest, ReadsAStageFromItsBlocks) {
   written_.begin();
   const StageStore store(alone_, written_, stage_);
   store.begin();
-  store.write(block(2, 0, 4));
+  write_units(store, 2);
   store.write(block(0, 1, 3));
   const std::vector<std::filesystem::path> before = files();
   const StageResult result = read();
-  EXPECT_THAT(result.sums, ElementsAre(ElementsAre(7)));
-  EXPECT_THAT(result.rows, ElementsAre(ElementsAre(3, -3), IsEmpty(), ElementsAre(4, -4)));
-  EXPECT_EQ(result.restored, 3);
+  EXPECT_THAT(result.sums, ElementsAre(ElementsAre(sum_of_all)));
+  EXPECT_THAT(result.rows[0], ElementsAre(3, -3));
+  EXPECT_THAT(result.rows[1], IsEmpty());
+  EXPECT_THAT(result.rows[3], ElementsAre(4, -4));
+  EXPECT_EQ(result.restored, count);
   EXPECT_EQ(files(), before) << "reading leaves the journal as it is";
 }
 
@@ -69,14 +93,25 @@ TEST_F(JournalledStagesTest, ReadsAPackedStageWithTheSameNumbers) {
   written_.begin();
   const StageStore store(alone_, written_, stage_);
   store.begin();
-  store.write(block(2, 0, 4));
-  store.write(block(0, 1, 3));
+  write_units(store);
   const StageResult parts = read();
   store.end(parts, {});
-  EXPECT_THAT(files(), ::testing::Contains(::testing::Property(&std::filesystem::path::filename, "all.block")));
+  EXPECT_TRUE(is_packed());
   const StageResult whole = read();
   EXPECT_EQ(whole.sums, parts.sums);
   EXPECT_EQ(whole.rows, parts.rows);
+}
+
+TEST_F(JournalledStagesTest, AStageOfFewBlocksIsNotWrittenAgain) {
+  written_.begin();
+  const StageStore store(alone_, written_, stage_);
+  store.begin();
+  write_units(store, 2);
+  store.write(block(0, 1, 3));
+  const std::vector<std::filesystem::path> before = files();
+  store.end(read(), {});
+  EXPECT_EQ(files(), before);
+  EXPECT_EQ(read().restored, count);
 }
 
 TEST_F(JournalledStagesTest, RefusesWhereUnitsAreMissing) {
@@ -92,39 +127,32 @@ TEST_F(JournalledStagesTest, AStageThatCannotBePackedIsThereAllTheSame) {
   written_.begin();
   StageStore store(alone_, written_, stage_);
   store.begin();
-  store.write(block(2, 0, 4));
-  store.write(block(0, 1, 3));
+  write_units(store);
   std::filesystem::path folder;
   for (const auto& file : files()) {
     if (file.extension() == ".block") folder = file.parent_path();
   }
   ASSERT_FALSE(folder.empty());
   std::filesystem::create_directories(folder / "all.block" / "something");  // so that no file can take its name
-  StageResult whole;
-  whole.sums = {{7.0}};
-  whole.rows = {{3.0}, {3.0}, {4.0}};
   std::vector<std::string> warnings;
-  EXPECT_NO_THROW(store.end(whole, [&warnings](const std::string& text) { warnings.push_back(text); }));
+  EXPECT_NO_THROW(store.end(whole(), [&warnings](const std::string& text) { warnings.push_back(text); }));
   EXPECT_THAT(warnings, ElementsAre(::testing::HasSubstr("the blocks stay as they are")));
   std::filesystem::remove_all(folder / "all.block");
-  EXPECT_THAT(read().sums, ElementsAre(ElementsAre(7.0)));
+  EXPECT_THAT(read().sums, ElementsAre(ElementsAre(sum_of_all)));
 }
 
 TEST_F(JournalledStagesTest, BlocksOfSeveralProcessorsStayApart) {
   written_.begin();
   const GroupJournal older(folder_, group_, {"an older one", {"an older one"}});
   StageStore(alone_, older, stage_).begin();
-  StageStore(alone_, older, stage_).write(block(2, 0, 4));
+  write_units(StageStore(alone_, older, stage_), 1);
   StageStore store(alone_, written_, stage_);
   store.begin();
-  store.write(block(0, 1, 3));
+  store.write(block(0, 0, 1));
   while (store.next({})) continue;
-  StageResult whole;
-  whole.sums = {{7.0}};
-  whole.rows = {{3.0}, {3.0}, {4.0}};
-  store.end(whole, {});
-  for (const auto& file : files()) EXPECT_NE(file.filename(), "all.block") << "it would name one of them";
-  EXPECT_THAT(read().sums, ElementsAre(ElementsAre(7.0)));
+  store.end(whole(), {});
+  EXPECT_FALSE(is_packed()) << "it would name one of them";
+  EXPECT_THAT(read().sums, ElementsAre(ElementsAre(sum_of_all)));
 }
 
 }  // namespace
