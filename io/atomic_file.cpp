@@ -61,6 +61,40 @@ class Descriptor {
   int number_;
 };
 
+/// Sends a long file to the disk while it is written, and lets go of what has arrived: its pages would take the place of
+/// those that are read again, a model's, and a machine that has to find new ones is slow.
+class WriteBehind {
+ public:
+  explicit WriteBehind(int file) : file_(file) {}
+
+  /// So many bytes are written by now. Returns 0, or the errno of what went wrong with earlier ones.
+  int written(std::size_t size) {
+    if (size - sent_ < piece) return 0;
+    if (!send(sent_, size, SYNC_FILE_RANGE_WRITE)) return errno;
+    if (!send(arrived_, sent_, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)) {
+      return errno;
+    }
+    if (sent_ > arrived_) {
+      ::posix_fadvise(file_, static_cast<off_t>(arrived_), static_cast<off_t>(sent_ - arrived_), POSIX_FADV_DONTNEED);
+    }
+    arrived_ = std::exchange(sent_, size);
+    return 0;
+  }
+
+ private:
+  static constexpr std::size_t piece = std::size_t{1} << 24;
+
+  /// True also where the file system cannot do that: whoever relies on the bytes syncs the file.
+  [[nodiscard]] bool send(std::size_t begin, std::size_t end, unsigned how) const {
+    if (begin == end) return true;
+    const int done = ::sync_file_range(file_, static_cast<off64_t>(begin), static_cast<off64_t>(end - begin), how);
+    return done == 0 || (errno != EIO && errno != ENOSPC && errno != EDQUOT);
+  }
+
+  int file_;
+  std::size_t arrived_ = 0, sent_ = 0;
+};
+
 /// A file that unlinks itself unless it is renamed. `path` is the target, and only named in errors.
 class TemporaryFile {
  public:
@@ -73,12 +107,19 @@ class TemporaryFile {
 
   /// Small pieces are gathered, so that not every number costs a call of the system.
   void fill(const Pieces& pieces, Durable durable) {
-    constexpr std::size_t gathered = std::size_t{1} << 16;
+    constexpr std::size_t gathered = std::size_t{1} << 16, at_once = std::size_t{1} << 22;
     std::string waiting;
     std::size_t size = 0;
+    WriteBehind behind(file_.get());
     const auto write = [&](std::string_view bytes) {
-      size += bytes.size();
-      require(write_fully(file_.get(), bytes), "write " + std::to_string(size) + " bytes");
+      while (!bytes.empty()) {
+        const std::string_view some = bytes.substr(0, at_once);
+        bytes.remove_prefix(some.size());
+        size += some.size();
+        const int error = write_fully(file_.get(), some);
+        require(error != 0 || durable == Durable::no ? error : behind.written(size),
+                "write " + std::to_string(size) + " bytes");
+      }
     };
     pieces([&](std::string_view bytes) {
       if (waiting.size() + bytes.size() > gathered) {
