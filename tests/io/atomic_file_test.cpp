@@ -107,6 +107,20 @@ TEST_F(AtomicFile, WritesTheBytesAndNothingElse) {
   EXPECT_EQ(names_in(folder_), std::set<std::string>{"file"});
 }
 
+/// Of those that go to the disk while they are written.
+TEST_F(AtomicFile, WritesLongFilesWhole) {
+  std::string bytes(70'000'001, ' ');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 2654435761U >> 13);
+  const fs::path file = folder_ / "long";
+  write_atomically(file, [&](const std::function<void(std::string_view)>& put) {
+    constexpr std::size_t some = 9'999'991;
+    for (std::size_t at = 0; at < bytes.size(); at += some) put(std::string_view(bytes).substr(at, some));
+  });
+  EXPECT_TRUE(slurp(file) == bytes);
+  write_atomically(file, bytes);
+  EXPECT_TRUE(slurp(file) == bytes);
+}
+
 TEST_F(AtomicFile, ReplacesALongerFile) {
   spill(folder_ / "file", std::string(100000, 'x'));
   write_atomically(folder_ / "file", "short");
