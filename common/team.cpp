@@ -13,7 +13,7 @@ namespace {
 thread_local Team* own_team = nullptr;  // of this thread
 
 /// Looks for a change this often before it sleeps: loops follow each other within microseconds.
-constexpr int looks = 10000;
+constexpr int looks = 2000;
 
 void wait_until_changed(const std::atomic<std::uint32_t>& value, std::uint32_t from) {
   for (int i = 0; i < looks; ++i) {

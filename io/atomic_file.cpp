@@ -61,8 +61,8 @@ class Descriptor {
   int number_;
 };
 
-/// Sends a long file to the disk while it is written, and lets go of what has arrived: its pages would take the place of
-/// those that are read again, a model's, and a machine that has to find new ones is slow.
+/// Sends a long file to the disk while it is written, and lets go of what has arrived: its pages would take the place
+/// of those that are read again, a model's, and a machine that has to find new ones is slow.
 class WriteBehind {
  public:
   explicit WriteBehind(int file) : file_(file) {}

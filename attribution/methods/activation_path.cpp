@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "attribution/methods/detail/staged_points.h"
+#include "attribution/model/detail/staging.h"
 #include "attribution/model/tensors.h"
 
 namespace tributary {
 
 ActivationPath::ActivationPath(const BaseRuns& runs, std::int64_t base_group, double base_alpha, LayerRange layers,
-                               const std::vector<at::Tensor>& differences, Rules rules, Batching batching, Flops* flops)
+                               const std::vector<at::Tensor>& differences, Rules rules, Batching batching, Flops* flops,
+                               const std::vector<std::int64_t>& some)
     : runs_(runs),
       base_group_(base_group),
       base_alpha_(base_alpha),
@@ -20,9 +22,17 @@ ActivationPath::ActivationPath(const BaseRuns& runs, std::int64_t base_group, do
       rules_(rules),
       batching_(std::move(batching)),
       flops_(flops) {
+  at::Tensor chosen;  // [pair of the lines] int64
+  if (!some.empty()) {
+    std::vector<std::int64_t> places(static_cast<std::size_t>(runs.pairs()), -1);
+    for (std::size_t i = 0; i < some.size(); ++i) places.at(static_cast<std::size_t>(some[i])) = static_cast<int>(i);
+    chosen = detail::staged(some, runs.directions().rows.options());
+    places_ = detail::staged(places, runs.directions().rows.options());
+  }
   for (std::int64_t l = 0; l < layers.count(); ++l) {
     const std::int64_t layer = layers.first + l;
-    lines_.emplace_back(runs.model().mlp_writer(layer), runs.mlp_written(base_group, layer),
+    const WrittenStream base = runs.mlp_written(base_group, layer);
+    lines_.emplace_back(runs.model().mlp_writer(layer), chosen.defined() ? base.select(chosen) : base,
                         differences[static_cast<std::size_t>(l)]);
   }
 }
@@ -31,6 +41,7 @@ ActivationPath::ActivationPath(const BaseRuns& runs, std::int64_t base_group, do
 struct ActivationPath::LayerPoints {
   std::int64_t l = 0;
   at::Tensor pairs;     // [point] int64
+  at::Tensor in_line;   // the pairs' places in the line
   at::Tensor distance;  // [point, 1, 1] from the base run
   Indices indices;      // of the points in the caller's list
   at::Tensor gradient;  // dm/dw [point, suffix, d_model], w the writer's input, once it is known
@@ -73,6 +84,7 @@ std::vector<ActivationPath::LayerPoints> ActivationPath::by_layer(const std::vec
     }
     const auto count = static_cast<std::int64_t>(here.indices.size());
     here.pairs = pairs.narrow(0, static_cast<std::int64_t>(first), count);
+    here.in_line = places_.defined() ? at::index_select(places_, 0, here.pairs) : here.pairs;
     here.distance = distance.narrow(0, static_cast<std::int64_t>(first), count);
     layers.push_back(std::move(here));
   }
@@ -87,7 +99,7 @@ ActivationPath::SuffixRun ActivationPath::run_above(std::vector<LayerPoints> lay
   batch.reads = runs_.directions().reads;
   batch.prefix = runs_.prefix();
   for (const LayerPoints& here : layers) {
-    batch.entries.push_back({layers_.first + here.l + 1, line(here.l).resid_at(here.pairs, here.distance)});
+    batch.entries.push_back({layers_.first + here.l + 1, line(here.l).resid_at(here.in_line, here.distance)});
     pairs.push_back(here.pairs);
   }
   batch.pairs = at::cat(pairs);
@@ -126,14 +138,14 @@ void ActivationPath::run(const std::vector<PathPoint>& points, const Indices& ca
       if (layers_.first + here.l + 1 != block) continue;
       const std::int64_t count = here.pairs.size(0);
       const at::Tensor own = gradient.narrow(0, gradient.size(0) - count, count);
-      here.gradient = line(here.l).to_input(here.pairs, here.distance, own, norm_derivative()).clone();
+      here.gradient = line(here.l).to_input(here.in_line, here.distance, own, norm_derivative()).clone();
     }
   };
   const auto count = static_cast<std::int64_t>(call.size());
   model.backward(above.pass, {0, count}, model.metric_gradient(above.pass.resid, above.directions, options), options);
 
   std::vector<at::Tensor> slopes;
-  for (const LayerPoints& here : above.layers) slopes.push_back(line(here.l).slopes(here.pairs, here.gradient));
+  for (const LayerPoints& here : above.layers) slopes.push_back(line(here.l).slopes(here.in_line, here.gradient));
   const at::Tensor numbers = at::stack({above.metric.to(at::kDouble), at::cat(slopes)}).cpu();  // [2, point]
   const auto* metric = numbers.const_data_ptr<double>();
   const double* slope = metric + count;

@@ -26,7 +26,8 @@ struct LayerRange {
 };
 
 /// Rows of an adaptive method's network calls: its first round takes two points of each example, and a later one, which
-/// may refine any of them, takes no more in a call (but an eighth of the batch), so that the memory is known beforehand.
+/// may refine any of them, takes no more in a call (but an eighth of the batch), so that the memory is known
+/// beforehand.
 inline std::int64_t rows_of_adaptive_call(std::int64_t batch_rows, std::int64_t examples, std::int64_t suffix) {
   return std::min(batch_rows, std::max(batch_rows / 8, 2 * examples * suffix));
 }
@@ -35,11 +36,13 @@ class ActivationPath : public PathNetwork {
  public:
   /// The base run is a group of `runs`; it is the path's state at alpha = base_alpha: 1 when the clean run stays, 0
   /// when the counterfactual one does. differences: end - start of each layer of the range [pair, pos, neuron], network
-  /// dtype.
+  /// dtype. some: the only pairs that have points, whose differences those are; empty: all pairs.
   ActivationPath(const BaseRuns& runs, std::int64_t base_group, double base_alpha, LayerRange layers,
-                 const std::vector<at::Tensor>& differences, Rules rules, Batching batching, Flops* flops);
+                 const std::vector<at::Tensor>& differences, Rules rules, Batching batching, Flops* flops,
+                 const std::vector<std::int64_t>& some = {});
 
   /// The base run's own gradients (BaseGradients::resid_post), which give the point base_alpha of all layers at once.
+  /// Of a path of all pairs.
   void know_base(std::vector<at::Tensor> gradients) { base_gradients_ = std::move(gradients); }
 
   /// Pair `pair` of layer first + l.
@@ -81,6 +84,7 @@ class ActivationPath : public PathNetwork {
   Batching batching_;
   Flops* flops_;
   std::vector<WriterLine> lines_;           // [l]
+  at::Tensor places_;                       // of pairs in the lines [pair] int64; undefined: in order
   std::vector<at::Tensor> base_gradients_;  // [layer of the model] of [pair, suffix, d_model]; empty: not known
 };
 

@@ -33,8 +33,8 @@ struct Identities {
 
 struct Job {
   RunConfig config;
-  std::string title;     //!< its name, with what sets it apart in its sweep
-  std::string resolved;  //!< the configuration as YAML
+  std::string title;       //!< its name, with what sets it apart in its sweep
+  std::string resolved;    //!< the configuration as YAML
   std::string dtype_note;  //!< what model.dtype: auto is, and why; empty: a dtype was given
   std::optional<Tokenizer> tokenizer;
   PairSet pairs;

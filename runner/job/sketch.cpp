@@ -10,9 +10,9 @@
 #include "attribution/model/families.h"
 #include "attribution/model/products.h"
 #include "io/checkpoint.h"
+#include "runner/job/chosen_dtype.h"
 #include "runner/job/identity.h"
 #include "runner/job/job_checks.h"
-#include "runner/job/chosen_dtype.h"
 #include "runner/job/model.h"
 #include "runner/job/stand_in.h"
 

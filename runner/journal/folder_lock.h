@@ -30,8 +30,9 @@ class FolderLock {
 
   /// Takes `folder`/lock. Throws UserError naming the holder (host, process, since when), or when the file cannot be
   /// made.
-  FolderLock(const std::filesystem::path& folder, Times times, Kind kind = Kind::automatic,
-             const Meanwhile& meanwhile = [] {});
+  FolderLock(
+      const std::filesystem::path& folder, Times times, Kind kind = Kind::automatic,
+      const Meanwhile& meanwhile = [] {});
   explicit FolderLock(const std::filesystem::path& folder) : FolderLock(folder, Times()) {}
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;

@@ -36,8 +36,8 @@ class StageStore {
   [[nodiscard]] const std::set<std::string>& processors() const { return stage_.processors(); }
   /// So many files of blocks stay as they are: one file of them would be no less to write than they were.
   static constexpr std::int64_t few_files = 8;
-  /// Notes the units that failed, or makes one file of a whole stage of many, which warns where the disk has no room for it:
-  /// all is there already; leaves a stopped stage as it is. Collective; throws on every rank.
+  /// Notes the units that failed, or makes one file of a whole stage of many, which warns where the disk has no room
+  /// for it: all is there already; leaves a stopped stage as it is. Collective; throws on every rank.
   void end(const StageResult& result, const Warn& warn) const;
 
  private:

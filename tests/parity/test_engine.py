@@ -134,7 +134,9 @@ def test_auto_is_the_fastest_dtype(capability, binary, tmp_path):
     fast = capability != "avx2" and "avx512_bf16" in Path("/proc/cpuinfo").read_text()
     expected = "bfloat16" if fast else "float32"
     sweep = write_sweep(tmp_path, demo({"method": "atp"}, "auto", train=1))
-    plan = subprocess.run([str(binary), "plan", str(sweep)], capture_output=True, text=True, check=True, env=environment)
+    plan = subprocess.run(
+        [str(binary), "plan", str(sweep)], capture_output=True, text=True, check=True, env=environment
+    )
     done = run(binary, sweep, tmp_path / "auto", env=environment)
     assert done.returncode == 0, done.stderr
     for said in (plan.stdout + plan.stderr, done.stderr):

@@ -1,5 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
+#include <c10/core/InferenceMode.h>
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "attribution/model/detail/staging.h"
 #include "attribution/nodes/noise.h"
 #include "common/errors.h"
+#include "common/team.h"
 
 namespace tributary::detail {
 namespace {
@@ -27,14 +29,20 @@ at::Tensor place(const at::Tensor& scores, std::int64_t l, std::int64_t position
 void add_differences_times_gradients(const MicroBatch& micro, TaskScores& task) {
   const BaseRuns& runs = micro.working();
   const BaseGradients& gradients = micro.gradients(base_group(task.method()), task.method().rules);
-  const at::Tensor scores = empty_scores(micro, task, runs);
-  for (std::int64_t l = 0; l < task.layers(); ++l) {
-    const std::int64_t layer = task.options().layers.first + l;
-    const at::Tensor& gradient = gradients.neurons[static_cast<std::size_t>(layer)];  // [pair, pos, neuron]
-    const at::Tensor difference = micro.difference(runs, task.method(), task.options().mean, layer);
-    at::Tensor here = place(scores, l, gradient.size(1));
-    at::mul_out(here, difference, gradient.to(difference.scalar_type()));
-  }
+  const at::Tensor scores =
+      at::empty({micro.pairs(), task.layers(), micro.suffix(), runs.model().architecture().neurons},
+                runs.model().score_options());
+  share_loop(task.layers(), 1, [&](std::int64_t first, std::int64_t end) {
+    const c10::InferenceMode inference;  // of the thread
+    for (std::int64_t l = first; l < end; ++l) {
+      const std::int64_t layer = task.options().layers.first + l;
+      const at::Tensor& gradient = gradients.neurons[static_cast<std::size_t>(layer)];  // [pair, pos, neuron]
+      const at::Tensor difference = micro.difference(runs, task.method(), task.options().mean, layer);
+      if (gradient.size(1) < micro.suffix()) scores.select(1, l).zero_();  // the last layer has some positions only
+      at::Tensor here = place(scores, l, gradient.size(1));
+      at::mul_out(here, difference, gradient.to(difference.scalar_type()));
+    }
+  });
   task.add(scores);
   const std::vector<char> measured = task.gap_pairs(micro.pairs());
   if (any_marked(measured)) {

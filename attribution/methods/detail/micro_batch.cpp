@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/detail/micro_batch.h"
 
+#include "attribution/model/detail/staging.h"
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
@@ -78,13 +79,17 @@ const BaseGradients& MicroBatch::gradients(std::int64_t group, Rules rules) cons
   return gradients_.back()->gradients;
 }
 
-at::Tensor MicroBatch::difference(const BaseRuns& runs, const Method& method, const MeanState& mean,
-                                  std::int64_t layer) const {
+at::Tensor MicroBatch::difference(const BaseRuns& runs, const Method& method, const MeanState& mean, std::int64_t layer,
+                                  const std::vector<std::int64_t>& some) const {
   const at::ScalarType type = runs.model().score_type();
-  at::Tensor clean = runs.neurons(clean_group, layer).to(type);
+  const auto of_group = [&](std::int64_t group) {
+    const at::Tensor all = runs.neurons(group, layer);
+    return (some.empty() ? all : at::index_select(all, 0, staged(some, all.options()))).to(type);
+  };
+  const at::Tensor clean = of_group(clean_group);
   switch (method.baseline) {
     case Baseline::pair:
-      return clean - runs.neurons(counterfactual_group, layer).to(type);
+      return clean - of_group(counterfactual_group);
     case Baseline::zero:
       return clean;
     case Baseline::mean:
@@ -94,17 +99,17 @@ at::Tensor MicroBatch::difference(const BaseRuns& runs, const Method& method, co
 }
 
 ActivationPath MicroBatch::activation_path(const BaseRuns& runs, const Method& method, const TaskOptions& options,
-                                           Rules rules) const {
+                                           Rules rules, const std::vector<std::int64_t>& some) const {
   std::vector<at::Tensor> differences;
   for (std::int64_t layer = options.layers.first; layer < options.layers.end; ++layer) {
-    differences.push_back(difference(runs, method, options.mean, layer));
+    differences.push_back(difference(runs, method, options.mean, layer, some));
   }
   Batching batching = this->batching();
   if (method.quadrature == Quadrature::adaptive) {
     batching.rows = rows_of_adaptive_call(batching.rows, options.layers.count() * pairs(), suffix());
   }
-  return {runs, base_group(method), base_alpha(method), options.layers, differences, rules, std::move(batching),
-          flops_};
+  return {runs, base_group(method), base_alpha(method), options.layers, differences, rules, std::move(batching), flops_,
+          some};
 }
 
 /// What is known of a method's effects, which other methods with the same ends share.
@@ -128,7 +133,12 @@ at::Tensor MicroBatch::effects(const Method& method, const TaskOptions& options,
     if (known.known[pair] != 0) missing[pair] = 0;
   }
   if (any_marked(missing)) {
-    const ActivationPath path = activation_path(*exact_, method, options, {});
+    std::vector<std::int64_t> some;
+    for (std::int64_t pair = 0; pair < pairs(); ++pair) {
+      if (missing[static_cast<std::size_t>(pair)] != 0) some.push_back(pair);
+    }
+    if (std::ssize(some) == pairs()) some.clear();  // as they lie
+    const ActivationPath path = activation_path(*exact_, method, options, {}, some);
     std::vector<PathPoint> far;
     for (std::int64_t example = 0; example < path.examples(); ++example) {
       if (missing[static_cast<std::size_t>(example % pairs())] != 0) far.push_back({example, 1 - base_alpha(method)});

@@ -57,12 +57,12 @@ class MicroBatch {
   [[nodiscard]] const BaseGradients& gradients(std::int64_t group, Rules rules) const;
 
   /// a of clean - baseline in one layer [pair, pos, neuron], score dtype; pos: the suffix, or in the last layer the
-  /// kept positions.
+  /// kept positions. some: of these pairs alone; empty: of all.
   [[nodiscard]] at::Tensor difference(const BaseRuns& runs, const Method& method, const MeanState& mean,
-                                      std::int64_t layer) const;
-  /// The path of a method's activations from base runs of either network.
+                                      std::int64_t layer, const std::vector<std::int64_t>& some = {}) const;
+  /// The path of a method's activations from base runs of either network; some: as ActivationPath has it.
   [[nodiscard]] ActivationPath activation_path(const BaseRuns& runs, const Method& method, const TaskOptions& options,
-                                               Rules rules) const;
+                                               Rules rules, const std::vector<std::int64_t>& some = {}) const;
   /// E_l [layer, pair] of a range of layers, float64: m(x) - m(x; do a^l = baseline), or m(x'; do a^l = a_x) - m(x')
   /// when denoising; from the exact network. NaN for pairs that are not wanted [pair].
   [[nodiscard]] at::Tensor effects(const Method& method, const TaskOptions& options,

@@ -49,7 +49,8 @@ TEST(ChosenDtype, IsNoneInWhichTheMethodIsNotDone) {
 }
 
 TEST(ChosenDtype, IsWhatTheSettingsSayFromThenOn) {
-  const std::string text = "{schema: 1, name: x, model: {path: /m, dtype: auto}, pairs: {file: /p}, attribution: {method: atp}}";
+  const std::string text =
+      "{schema: 1, name: x, model: {path: /m, dtype: auto}, pairs: {file: /p}, attribution: {method: atp}}";
   const Settings settings = settings_of(key_table(), text, "text");
   RunConfig config;
   config.dtype = "auto";
@@ -59,7 +60,8 @@ TEST(ChosenDtype, IsWhatTheSettingsSayFromThenOn) {
   EXPECT_THAT(note, HasSubstr("model.dtype: auto is bfloat16 here"));
   EXPECT_THAT(chosen.resolved(), HasSubstr("dtype: bfloat16"));
   EXPECT_EQ(chosen.keys_that_differ(settings), std::vector<std::string>{"model.dtype"});
-  const std::string given = "{schema: 1, name: x, model: {path: /m, dtype: bfloat16}, pairs: {file: /p}, attribution: {method: atp}}";
+  const std::string given =
+      "{schema: 1, name: x, model: {path: /m, dtype: bfloat16}, pairs: {file: /p}, attribution: {method: atp}}";
   EXPECT_EQ(chosen.identity_text({Effect::numbers}),
             settings_of(key_table(), given, "text").identity_text({Effect::numbers}));
 
