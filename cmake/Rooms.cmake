@@ -15,6 +15,8 @@ endfunction()
 # What is built for use: with TRIBUTARY_SANITIZE the sanitizers look at it.
 function(tributary_flags target)
   tributary_warnings(${target})
+  # Products and sums that are written apart are rounded apart, as LibTorch's are, on every processor.
+  target_compile_options(${target} PRIVATE -ffp-contract=off)
   if(TRIBUTARY_SANITIZE)
     # No vptr check: it wants type information that the torch wheel does not export.
     target_compile_options(${target} PRIVATE -O1 -g1 -UNDEBUG

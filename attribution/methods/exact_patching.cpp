@@ -45,9 +45,8 @@ at::Tensor exact_patching(const BaseRuns& runs, std::int64_t base_group, const s
   const at::Tensor columns = writer.columns(index, model.score_type());  // [neuron, d_model]
   const WrittenStream base = runs.mlp_written(base_group, layer);
   const double sign = direction == Direction::clean ? -1 : 1;
-  // Of all pairs one after another: [pair * neuron, pos], in whatever calls they fill.
-  const at::Tensor amount =
-      (at::index_select(difference, 2, index).transpose(1, 2) * patched * sign).reshape({-1, positions});
+  // The neurons of all pairs one after another, in whatever calls they fill.
+  const at::Tensor by_neuron = difference.transpose(1, 2);  // [pair, neuron, pos]
   const std::int64_t all = runs.pairs() * count;
   const std::int64_t most = batching.sequences(runs.suffix());
   std::vector<at::Tensor> moved;  // a call each
@@ -60,9 +59,10 @@ at::Tensor exact_patching(const BaseRuns& runs, std::int64_t base_group, const s
       neuron_of.push_back(i % count);
     }
     const at::Tensor pairs = detail::staged(pair_of, difference.options());
-    const at::Tensor written =  // [row, d_model]
-        at::index_select(columns, 0, detail::staged(neuron_of, difference.options()));
-    const at::Tensor step = amount.narrow(0, first, width).unsqueeze(2) * written.unsqueeze(1);
+    const at::Tensor listed = detail::staged(neuron_of, difference.options());  // [row] of the list
+    const at::Tensor amount =  // [row, pos]
+        at::index(by_neuron, {pairs, at::index_select(index, 0, listed)}) * at::index_select(patched, 0, listed) * sign;
+    const at::Tensor step = amount.unsqueeze(2) * at::index_select(columns, 0, listed).unsqueeze(1);
     const at::Tensor states = writer.moved(base.select(pairs), step);  // [row, suffix, d_model]
     Batch batch;
     batch.length = runs.length();

@@ -116,6 +116,8 @@ MemoryCheck::MemoryCheck(const Job& job) : job_(job) {
   forget_peak();  // what other checks have held is no part of a run
   Job sized = job;
   sized.config.batch_rows = std::max(planned_rows, 2 * job.pairs.train.front().length());
+  sized.config.method.quadrature = Quadrature::right;  // which fills its calls
+  sized.config.method.steps = static_cast<int>(planned_rows);
   const MemoryPlan plan = plan_memory({&sized}, {});
   planned_ = plan.expected_peak;
   rows_ = plan.batch_rows;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <exception>
 #include <filesystem>
 #include <future>
 #include <iostream>
@@ -207,10 +208,17 @@ void GroupRun::finish(std::size_t i, GroupOutcomes& outcomes) {
   agreed(comm_, [&] {
     if (!first_rank()) return require_same_model(i);
     std::future<void> same = std::async(std::launch::async, [&] { require_same_model(i); });  // reads all weights
-    const ResultsFile results = runs_[i]->results(outcome, provenance);
+    std::optional<ResultsFile> results;
+    std::exception_ptr problem;
+    try {
+      results = runs_[i]->results(outcome, provenance);
+    } catch (...) {
+      problem = std::current_exception();
+    }
     same.get();
+    if (problem) std::rethrow_exception(problem);
     display_.clear();
-    runs_[i]->write(results);
+    runs_[i]->write(*results);
   });
   runs_[i]->finish();
 }

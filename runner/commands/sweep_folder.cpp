@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <future>
 #include <iostream>
 #include <string_view>
 #include <utility>
@@ -57,24 +59,27 @@ SweepFolder::SweepFolder(std::filesystem::path out, const Communicator& comm, st
 void SweepFolder::lock(const std::function<void()>& meanwhile) {
   if (lock_) return meanwhile();
   if (refused_) std::rethrow_exception(refused_);
+  const bool is_new = !std::filesystem::exists(journal_);
   make_folder(journal_);
-  std::exception_ptr problem;
-  const auto keeping_problems = [&] {
-    try {
-      meanwhile();
-    } catch (...) {
-      problem = std::current_exception();
-    }
-  };
+  std::future<void> other = std::async(std::launch::async, meanwhile);
   try {
-    lock_ = std::make_unique<FolderLock>(journal_, FolderLock::Times{.patience = patience()},
-                                         FolderLock::Kind::automatic, keeping_problems);
+    lock_ = std::make_unique<FolderLock>(journal_, FolderLock::Times{.patience = patience()});
   } catch (const UserError&) {
     refused_ = std::current_exception();
     throw;
   }
+  try {
+    other.get();
+  } catch (...) {
+    lock_.reset();
+    std::error_code ignored;
+    if (is_new) {  // nothing is left of what was not begun
+      std::filesystem::remove(journal_ / "lock", ignored);
+      std::filesystem::remove(journal_, ignored);
+    }
+    throw;
+  }
   state_.emplace(journal_, hosts_);
-  if (problem) std::rethrow_exception(problem);
 }
 
 std::vector<std::vector<std::size_t>> SweepFolder::group(const std::vector<Candidate>& candidates, Fresh fresh) {

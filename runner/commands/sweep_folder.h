@@ -28,8 +28,8 @@ class SweepFolder {
   /// For runs in these folders below `out`, by name. Collective. Touches nothing yet.
   SweepFolder(std::filesystem::path out, const Communicator& comm, std::set<std::string> folders = {});
 
-  /// Rank 0: makes journal/ and takes the lock, once. Throws UserError when another run holds it. What `meanwhile` does
-  /// is done while the lock settles; what it throws is thrown, with the lock held.
+  /// Rank 0: makes journal/ and takes the lock, once. Throws UserError when another run holds it. `meanwhile` is called
+  /// by a thread of its own while the lock settles; what it throws is thrown, and then nothing is locked.
   void lock(const std::function<void()>& meanwhile);
 
   /// The groups of a sweep's runs, the same on every rank. With Fresh::yes what the journal holds of their folders is

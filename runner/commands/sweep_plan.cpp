@@ -28,7 +28,7 @@ FoundResults::What results_there(const std::filesystem::path& folder, const Sett
     const std::optional<StoredRun> stored = stored_run(folder);
     if (!stored) return FoundResults::What::none;
     job.model_hash = stored->model_hash;
-    job.identities = identities_of(job, settings);
+    job.identities = identities_of(job, settings.with("model.dtype", job.config.dtype));  // auto: what it is here
     return look_for_results(folder, job).what;
   } catch (const ResultsChanged&) {
     return FoundResults::What::changed;

@@ -40,9 +40,8 @@ ChosenDtype choose_dtype(const DtypeFacts& facts, const Method& method) {
   if (method.quadrature == Quadrature::adaptive && method.rules.any()) {
     return {"float32", "an adaptive integration with replacement rules is not done in bfloat16"};
   }
-  if (static_cast<double>(facts.free) < with_twin * static_cast<double>(facts.weights)) {
-    return {"float32", "a bfloat16 network and its float32 twin do not fit the " + text_of_bytes(facts.free) +
-                           " that are free on the card"};
+  if (static_cast<double>(facts.memory) < with_twin * static_cast<double>(facts.weights)) {
+    return {"float32", "a bfloat16 network and its float32 twin do not fit the " + text_of_bytes(facts.memory) + " of the card"};
   }
   return {"bfloat16", "the model is stored so, and the device has instructions for it"};
 }

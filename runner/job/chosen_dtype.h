@@ -21,7 +21,8 @@ namespace tributary {
 /// The dtype that config.json gives the weights; newer files call it dtype.
 std::optional<at::ScalarType> stored_type_of(const nlohmann::json& config);
 
-/// Whether a device multiplies bfloat16 by instructions of its own, and so faster than float32.
+/// Whether a device multiplies bfloat16 by instructions of its own, and so faster than float32. Cards count as such:
+/// NVIDIA's have them from Ampere (2020) on.
 bool multiplies_bfloat16(const c10::Device& device);
 
 /// What the choice depends on.
@@ -29,8 +30,8 @@ struct DtypeFacts {
   std::optional<at::ScalarType> stored;
   bool multiplies_bfloat16 = false;  //!< all ranks' devices
   std::uint64_t weights = 0;         //!< bytes as they are stored
-  /// Bytes free for them on a device that cannot use them as they lie in the file: a card.
-  std::uint64_t free = std::numeric_limits<std::uint64_t>::max();
+  /// Bytes of a device that cannot use them as they lie in the file: a card.
+  std::uint64_t memory = std::numeric_limits<std::uint64_t>::max();
 };
 
 struct ChosenDtype {

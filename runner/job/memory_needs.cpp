@@ -87,9 +87,13 @@ Longest longest_of(const RunGroup& runs, std::int64_t workers) {
   const Job& job = *runs.front();
   Longest longest;
   for (const Bucket& bucket : buckets_of(job.pairs.train)) {
-    longest.length = bucket.length;
-    longest.live = live_positions(job, bucket);
+    longest.length = std::max(longest.length, bucket.length);
+    longest.live = std::max(longest.live, live_positions(job, bucket));
   }
+  // Other baselines than the pair's own differ from the first position on.
+  const bool shares = std::all_of(runs.begin(), runs.end(),
+                                  [](const Job* run) { return run->config.method.baseline == Baseline::pair; });
+  if (!shares) longest.live = longest.length;
   const StagePlan plan = plan_attribution(runs);
   longest.pairs = plan.most_pairs(workers);
   for (const Chunk& chunk : plan.chunks) longest.layers = std::max(longest.layers, chunk.layers.count());

@@ -38,7 +38,16 @@ void require_one_model(const Job& job, const Communicator& comm) {
                   "replaced at this moment); put one model there for all of them, and start again");
 }
 
-/// All ranks take the same dtype.
+/// Whether all matrices are stored in bfloat16, whatever config.json says of them.
+bool is_stored_in_bfloat16(const Checkpoint& checkpoint) {
+  const auto& tensors = checkpoint.tensors();
+  return std::all_of(tensors.begin(), tensors.end(), [](const auto& one) {
+    return one.second.shape.size() < 2 || one.second.type == StoredType::bfloat16;
+  });
+}
+
+/// All ranks take the same dtype: what the least of them can do. It depends on the model and on the machines, and not
+/// on what else they hold at the moment.
 Settings with_dtype(const Settings& given, Job& job, const LoadedModel& model, const Communicator& comm) {
   if (job.config.dtype != "auto") return given;
   const auto least = [&comm](std::uint64_t mine) {
@@ -47,11 +56,13 @@ Settings with_dtype(const Settings& given, Job& job, const LoadedModel& model, c
     comm.broadcast(agreed_on);
     return static_cast<std::uint64_t>(agreed_on[0]);
   };
+  std::uint64_t bytes = 0;
+  for (const auto& [name, stored] : model.checkpoint().tensors()) bytes += stored.bytes;
   DtypeFacts facts;
-  facts.stored = stored_type_of(model.checkpoint().config());
+  if (least(is_stored_in_bfloat16(model.checkpoint()) ? 1 : 0) == 1) facts.stored = at::kBFloat16;
   facts.multiplies_bfloat16 = least(multiplies_bfloat16(job.device) ? 1 : 0) == 1;
-  for (const auto& [name, stored] : model.checkpoint().tensors()) facts.weights += stored.bytes;
-  if (!job.device.is_cpu()) facts.free = least(free_bytes(job.device));
+  facts.weights = least(bytes);
+  if (!job.device.is_cpu()) facts.memory = least(bytes_of_card(job.device));
   return with_chosen_dtype(given, job.config, facts, job.dtype_note);
 }
 

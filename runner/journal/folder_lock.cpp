@@ -112,7 +112,7 @@ bool held_by_another(int error) { return error == EAGAIN || error == EACCES; }
 
 }  // namespace
 
-FolderLock::FolderLock(const std::filesystem::path& folder, Times times, Kind kind, const Meanwhile& meanwhile)
+FolderLock::FolderLock(const std::filesystem::path& folder, Times times, Kind kind)
     : file_(folder / "lock"), own_(own_beginning()) {
   // A link might lead to a file that is somebody's: it is emptied below.
   descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
@@ -123,7 +123,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder, Times times, Kind ki
   }
   try {
     const auto until = Clock::now() + times.patience;
-    begin_heart(until, times.dead_after, kind == Kind::automatic && lock(until), meanwhile);
+    begin_heart(until, times.dead_after, kind == Kind::automatic && lock(until));
   } catch (...) {
     ::close(descriptor_);
     throw;
@@ -163,13 +163,10 @@ bool FolderLock::lock(Clock::time_point until) const {
   }
 }
 
-void FolderLock::begin_heart(Clock::time_point until, milliseconds dead_after, bool locked,
-                             const Meanwhile& meanwhile) {
+void FolderLock::begin_heart(Clock::time_point until, milliseconds dead_after, bool locked) {
   await_silence(until, dead_after, locked);
   replace_file(heartbeat_of(file_), own_ + "0\n");
-  const auto settled = Clock::now() + (locked ? settle_locked : settle);
-  meanwhile();
-  std::this_thread::sleep_until(settled);
+  std::this_thread::sleep_for(locked ? settle_locked : settle);
   const Pulse now = pulse_in(file_);
   if (!now.is_of(own_)) refuse(file_, now.who());  // it has begun at the same moment
   heart_ = std::thread([this] { beat(); });

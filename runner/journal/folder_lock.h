@@ -9,7 +9,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
-#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -25,14 +24,9 @@ class FolderLock {
     std::chrono::milliseconds dead_after = std::chrono::seconds(60);  //!< without a beat; network disks may stall
   };
 
-  /// What is done in the moment that shows whether somebody else has begun at the same one. Must not throw.
-  using Meanwhile = std::function<void()>;
-
   /// Takes `folder`/lock. Throws UserError naming the holder (host, process, since when), or when the file cannot be
   /// made.
-  FolderLock(
-      const std::filesystem::path& folder, Times times, Kind kind = Kind::automatic,
-      const Meanwhile& meanwhile = [] {});
+  FolderLock(const std::filesystem::path& folder, Times times, Kind kind = Kind::automatic);
   explicit FolderLock(const std::filesystem::path& folder) : FolderLock(folder, Times()) {}
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
@@ -46,8 +40,7 @@ class FolderLock {
   using Clock = std::chrono::steady_clock;
 
   [[nodiscard]] bool lock(Clock::time_point until) const;
-  void begin_heart(Clock::time_point until, std::chrono::milliseconds dead_after, bool locked,
-                   const Meanwhile& meanwhile);
+  void begin_heart(Clock::time_point until, std::chrono::milliseconds dead_after, bool locked);
   void await_silence(Clock::time_point until, std::chrono::milliseconds dead_after, bool locked) const;
   void beat();
 

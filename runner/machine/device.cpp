@@ -98,6 +98,10 @@ std::uint64_t free_bytes(const c10::Device& device) {
   return at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
 }
 
+std::uint64_t bytes_of_card(const c10::Device& device) {
+  return at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).second;
+}
+
 std::vector<std::string> card_places(const c10::Device& device, const Communicator& comm, Cards cards) {
   std::vector<std::string> places =
       comm.gather(device.is_cpu() ? std::string() : device.str() + " of host " + host_name() + visible_to_process());

@@ -26,6 +26,8 @@ std::string cards_left_alone(const std::filesystem::path& root = "/");
 
 /// What is free there for this process, in bytes: on the CPU the machine's memory, on a card its own.
 std::uint64_t free_bytes(const c10::Device& device);
+/// All of a card's memory, whoever uses it.
+std::uint64_t bytes_of_card(const c10::Device& device);
 
 enum class Cards { one_rank_each, shared };
 

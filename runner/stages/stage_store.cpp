@@ -57,7 +57,7 @@ void StageStore::pack(const StageResult& result, const Warn& warn) const {
   kinds.insert(stage_.processors().begin(), stage_.processors().end());
   if (kinds.size() != 1 || stage_.packed()) return;
   try {
-    if (stage_.files() <= few_files) return;
+    if (stage_.files() <= few_files && result.restored == 0) return;  // an earlier start's may overlap
     stage_.pack(whole_stage(table_, result));
   } catch (const std::exception& error) {
     if (warn) warn(std::string(error.what()) + " (only to make one file of many: the blocks stay as they are)");

@@ -34,9 +34,9 @@ TEST(ChosenDtype, IsBfloat16WhereItIsFasterAndLosesNothing) {
 
 TEST(ChosenDtype, FitsTheCard) {
   DtypeFacts facts = fast;
-  facts.free = 400;
+  facts.memory = 400;
   EXPECT_EQ(dtype_for(facts), "bfloat16");
-  facts.free = 300;  // of which the two networks alone take all
+  facts.memory = 300;  // of which the two networks alone take all
   EXPECT_EQ(dtype_for(facts), "float32");
 }
 
