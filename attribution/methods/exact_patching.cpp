@@ -60,7 +60,7 @@ at::Tensor exact_patching(const BaseRuns& runs, std::int64_t base_group, const s
     }
     const at::Tensor pairs = detail::staged(pair_of, difference.options());
     const at::Tensor listed = detail::staged(neuron_of, difference.options());  // [row] of the list
-    const at::Tensor amount =  // [row, pos]
+    const at::Tensor amount =                                                   // [row, pos]
         at::index(by_neuron, {pairs, at::index_select(index, 0, listed)}) * at::index_select(patched, 0, listed) * sign;
     const at::Tensor step = amount.unsqueeze(2) * at::index_select(columns, 0, listed).unsqueeze(1);
     const at::Tensor states = writer.moved(base.select(pairs), step);  // [row, suffix, d_model]

@@ -8,18 +8,22 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
+#include "io/checkpoint.h"
 #include "io/config.h"
 #include "runner/job/run_config.h"
 
 namespace tributary {
 
-/// The dtype that config.json gives the weights; newer files call it dtype.
-std::optional<at::ScalarType> stored_type_of(const nlohmann::json& config);
+/// The dtype of all matrices of a checkpoint, whatever config.json says of them; none where they have several.
+std::optional<at::ScalarType> stored_type_of(const Checkpoint& checkpoint);
+/// The same of a folder whose weights may not be there or may be damaged: what config.json says then.
+std::optional<at::ScalarType> stored_type_of(const std::filesystem::path& folder, const nlohmann::json& config);
 
 /// Whether a device multiplies bfloat16 by instructions of its own, and so faster than float32. Cards count as such:
 /// NVIDIA's have them from Ampere (2020) on.

@@ -19,20 +19,6 @@
 namespace tributary {
 namespace {
 
-at::ScalarType scalar_type(StoredType type) {
-  switch (type) {
-    case StoredType::float64:
-      return at::kDouble;
-    case StoredType::float32:
-      return at::kFloat;
-    case StoredType::float16:
-      return at::kHalf;
-    case StoredType::bfloat16:
-      return at::kBFloat16;
-  }
-  throw ContractViolation("a stored type outside the enumeration");
-}
-
 /// A tensor on the mapping itself; it keeps the checkpoint open. A copy where the file puts its numbers at an address
 /// that no number of their type has, as safetensors allows.
 at::Tensor mapped_tensor(const Checkpoint& checkpoint, const StoredTensor& stored) {
@@ -94,6 +80,20 @@ TensorSource source_of(const Checkpoint& checkpoint) {
 }
 
 }  // namespace
+
+at::ScalarType scalar_type(StoredType type) {
+  switch (type) {
+    case StoredType::float64:
+      return at::kDouble;
+    case StoredType::float32:
+      return at::kFloat;
+    case StoredType::float16:
+      return at::kHalf;
+    case StoredType::bfloat16:
+      return at::kBFloat16;
+  }
+  throw ContractViolation("a stored type outside the enumeration");
+}
 
 bool has_tokenizer(const std::filesystem::path& folder) { return std::filesystem::exists(folder / "tokenizer.json"); }
 

@@ -28,6 +28,7 @@ namespace tributary {
 
 /// "float32" → at::kFloat; ContractViolation for words the key table does not allow.
 at::ScalarType dtype_named(const std::string& name);
+at::ScalarType scalar_type(StoredType type);
 
 /// What config.json says, but for embeddings that it ties and that are stored apart. Throws UserError like
 /// describe_architecture.

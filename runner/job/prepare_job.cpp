@@ -38,14 +38,6 @@ void require_one_model(const Job& job, const Communicator& comm) {
                   "replaced at this moment); put one model there for all of them, and start again");
 }
 
-/// Whether all matrices are stored in bfloat16, whatever config.json says of them.
-bool is_stored_in_bfloat16(const Checkpoint& checkpoint) {
-  const auto& tensors = checkpoint.tensors();
-  return std::all_of(tensors.begin(), tensors.end(), [](const auto& one) {
-    return one.second.shape.size() < 2 || one.second.type == StoredType::bfloat16;
-  });
-}
-
 /// All ranks take the same dtype: what the least of them can do. It depends on the model and on the machines, and not
 /// on what else they hold at the moment.
 Settings with_dtype(const Settings& given, Job& job, const LoadedModel& model, const Communicator& comm) {
@@ -59,7 +51,7 @@ Settings with_dtype(const Settings& given, Job& job, const LoadedModel& model, c
   std::uint64_t bytes = 0;
   for (const auto& [name, stored] : model.checkpoint().tensors()) bytes += stored.bytes;
   DtypeFacts facts;
-  if (least(is_stored_in_bfloat16(model.checkpoint()) ? 1 : 0) == 1) facts.stored = at::kBFloat16;
+  if (least(stored_type_of(model.checkpoint()) == at::kBFloat16 ? 1 : 0) == 1) facts.stored = at::kBFloat16;
   facts.multiplies_bfloat16 = least(multiplies_bfloat16(job.device) ? 1 : 0) == 1;
   facts.weights = least(bytes);
   if (!job.device.is_cpu()) facts.memory = least(bytes_of_card(job.device));

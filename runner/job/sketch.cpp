@@ -22,7 +22,8 @@ const SketchShelf::Described& SketchShelf::described(const std::filesystem::path
   if (!described) {
     described.emplace([&] {
       const nlohmann::json config = read_model_config(folder);
-      return Described{describe_architecture(config, (folder / "config.json").string()), stored_type_of(config)};
+      return Described{describe_architecture(config, (folder / "config.json").string()),
+                       stored_type_of(folder, config)};
     });
   }
   return described->value();

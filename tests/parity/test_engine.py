@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -15,8 +16,10 @@ from pathlib import Path
 
 import h5py
 import pytest
+import torch
 from conftest import ROOT
 from product import hashes, mpi_environment, processes_of
+from safetensors.torch import load_file, save_file
 
 MODEL = ROOT / "models" / "smollm2-135m"
 PAIRS = ROOT / "experiments" / "pairs"
@@ -126,27 +129,33 @@ def test_the_expected_peak_is_kept(attribution, dtype, train, more, binary, tmp_
     assert printed == pytest.approx(facts["expected_peak_bytes"], rel=0.1)
 
 
-@needs_demo
+@pytest.mark.parametrize("stored", ["float32", "bfloat16"])
 @pytest.mark.parametrize("capability", ["avx2", "the machine's"])
-def test_auto_is_the_fastest_dtype(capability, binary, tmp_path):
-    """bfloat16 with instructions for it, float32 without; the choice is said, kept, and no different from saying it."""
+def test_auto_is_the_fastest_dtype(capability, stored, binary, tmp_path, tiny_folder):
+    """bfloat16 where it is stored and has instructions; the choice is said, kept, and no different from saying it."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_folder("llama"), model)
+    weights = load_file(model / "model.safetensors")
+    weights = {name: tensor.to(getattr(torch, stored)) for name, tensor in weights.items()}
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     environment = os.environ | ({"ATEN_CPU_CAPABILITY": "avx2"} if capability == "avx2" else {})
     fast = capability != "avx2" and "avx512_bf16" in Path("/proc/cpuinfo").read_text()
-    expected = "bfloat16" if fast else "float32"
-    sweep = write_sweep(tmp_path, demo({"method": "atp"}, "auto", train=1))
-    plan = subprocess.run(
-        [str(binary), "plan", str(sweep)], capture_output=True, text=True, check=True, env=environment
-    )
+    expected = "bfloat16" if fast and stored == "bfloat16" else "float32"
+    settings = tiny(model, {"method": "atp"})
+    settings["model"]["dtype"] = "auto"
+    sweep = write_sweep(tmp_path, settings)
     done = run(binary, sweep, tmp_path / "auto", env=environment)
     assert done.returncode == 0, done.stderr
-    for said in (plan.stdout + plan.stderr, done.stderr):
+    planned = [str(binary), "plan", str(sweep), "--out", str(tmp_path / "auto")]
+    plan = subprocess.run(planned, capture_output=True, text=True, check=True, env=environment).stdout
+    for said in (plan, done.stderr):
         assert f"model.dtype: auto is {expected} here: " in said
+    assert " yes " in plan, "its own results are there"
     assert provenance(tmp_path / "auto")["dtype"] == expected
+    assert f"dtype: {expected}" in provenance(tmp_path / "auto")["configuration"]
     assert run(binary, sweep, tmp_path / "said", f"model.dtype={expected}", env=environment).returncode == 0
     assert hashes(tmp_path / "auto" / "results.h5") == hashes(tmp_path / "said" / "results.h5")
-    again = run(binary, sweep, tmp_path / "said", env=environment)
-    assert "complete" in again.stdout + again.stderr
-    assert f"dtype: {expected}" in provenance(tmp_path / "auto")["configuration"]
+    assert "complete already" in run(binary, sweep, tmp_path / "said", env=environment).stdout
 
 
 @needs_demo
