@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "common/errors.h"
+#include "io/results.h"
 #include "runner/commands/found_results.h"
 #include "runner/commands/sweep_runs.h"
 #include "runner/job/identity.h"

@@ -80,7 +80,7 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
   for (std::string& note : notes_on_texts(job.pairs)) notes.push_back(std::move(note));
   const Method& method = job.config.method;
   if (has_post_norms(job.architecture()) && method.baseline == Baseline::zero && !method.rules.has(Rule::norm)) {
-    notes.push_back(
+    notes.emplace_back(
         "a norm stands behind each MLP, and makes the same of its output whatever its size: scores against "
         "zero nearly cancel in every layer; take attribution.baseline: pair or mean, or the rule norm");
   }

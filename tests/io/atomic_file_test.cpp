@@ -109,7 +109,8 @@ TEST_F(AtomicFile, WritesTheBytesAndNothingElse) {
 
 /// Of those that go to the disk while they are written.
 TEST_F(AtomicFile, WritesLongFilesWhole) {
-  std::string bytes(70'000'001, ' ');
+  std::string bytes;
+  bytes.resize(70'000'001);
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 2654435761U >> 13);
   const fs::path file = folder_ / "long";
   write_atomically(file, [&](const std::function<void(std::string_view)>& put) {

@@ -84,28 +84,18 @@ void add_interval_there(const at::Tensor& sum, const PathSample& before, const P
 }  // namespace
 
 void add_scaled(const at::Tensor& sum, const at::Tensor& term, double weight) {
-  if (!lie_alike({&sum, &term})) {
-    sum.add_(term * weight);
-  } else if (sum.scalar_type() == at::kFloat) {
-    add_scaled_numbers<float>(sum, term, static_cast<float>(weight));
-  } else if (sum.scalar_type() == at::kDouble) {
-    add_scaled_numbers<double>(sum, term, weight);
-  } else {
-    sum.add_(term * weight);
-  }
+  const bool alike = lie_alike({&sum, &term});
+  if (alike && sum.scalar_type() == at::kFloat) return add_scaled_numbers<float>(sum, term, static_cast<float>(weight));
+  if (alike && sum.scalar_type() == at::kDouble) return add_scaled_numbers<double>(sum, term, weight);
+  sum.add_(term * weight);
 }
 
 void add_interval(const at::Tensor& sum, const PathSample& before, const PathSample& here, IntervalGradient which) {
   const at::Tensor& gradient_before = which == IntervalGradient::right ? here.gradient : before.gradient;
-  if (!lie_alike({&sum, &before.value, &here.value, &here.gradient, &gradient_before})) {
-    add_interval_there(sum, before, here, which);
-  } else if (sum.scalar_type() == at::kFloat) {
-    add_interval_numbers<float>(sum, before, here, which);
-  } else if (sum.scalar_type() == at::kDouble) {
-    add_interval_numbers<double>(sum, before, here, which);
-  } else {
-    add_interval_there(sum, before, here, which);
-  }
+  const bool alike = lie_alike({&sum, &before.value, &here.value, &here.gradient, &gradient_before});
+  if (alike && sum.scalar_type() == at::kFloat) return add_interval_numbers<float>(sum, before, here, which);
+  if (alike && sum.scalar_type() == at::kDouble) return add_interval_numbers<double>(sum, before, here, which);
+  add_interval_there(sum, before, here, which);
 }
 
 void copy_rows(const at::Tensor& to, const at::Tensor& from) {

@@ -86,7 +86,7 @@ at::Tensor MicroBatch::difference(const BaseRuns& runs, const Method& method, co
     const at::Tensor all = runs.neurons(group, layer);
     return (some.empty() ? all : at::index_select(all, 0, staged(some, all.options()))).to(type);
   };
-  const at::Tensor clean = of_group(clean_group);
+  at::Tensor clean = of_group(clean_group);
   switch (method.baseline) {
     case Baseline::pair:
       return clean - of_group(counterfactual_group);
