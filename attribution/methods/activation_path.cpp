@@ -25,7 +25,8 @@ ActivationPath::ActivationPath(const BaseRuns& runs, std::int64_t base_group, do
   at::Tensor chosen;  // [pair of the lines] int64
   if (!some.empty()) {
     std::vector<std::int64_t> places(static_cast<std::size_t>(runs.pairs()), -1);
-    for (std::size_t i = 0; i < some.size(); ++i) places.at(static_cast<std::size_t>(some[i])) = static_cast<int>(i);
+    for (std::size_t i = 0; i < some.size(); ++i)
+      places.at(static_cast<std::size_t>(some[i])) = static_cast<std::int64_t>(i);
     chosen = detail::staged(some, runs.directions().rows.options());
     places_ = detail::staged(places, runs.directions().rows.options());
   }

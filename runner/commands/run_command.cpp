@@ -37,8 +37,7 @@ void list_runs(const std::vector<Settings>& settings) {
 /// What a long start is doing: a large model may take a minute to read.
 void announce(const Checkpoint& checkpoint, const Communicator& comm) {
   constexpr std::uint64_t large = 1 << 30;
-  std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : checkpoint.tensors()) bytes += tensor.bytes;
+  const std::uint64_t bytes = stored_bytes(checkpoint);
   if (comm.rank() != 0 || bytes < large) return;
   std::cerr << "tributary: reading " << text_of_bytes(bytes) << " of weights in " << checkpoint.folder().string()
             << ", and checking that all are finite\n";

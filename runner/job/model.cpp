@@ -95,6 +95,12 @@ at::ScalarType scalar_type(StoredType type) {
   throw ContractViolation("a stored type outside the enumeration");
 }
 
+std::uint64_t stored_bytes(const Checkpoint& checkpoint) {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors()) bytes += tensor.bytes;
+  return bytes;
+}
+
 bool has_tokenizer(const std::filesystem::path& folder) { return std::filesystem::exists(folder / "tokenizer.json"); }
 
 Architecture architecture_of(const Checkpoint& checkpoint) {

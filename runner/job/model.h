@@ -29,6 +29,8 @@ namespace tributary {
 /// "float32" → at::kFloat; ContractViolation for words the key table does not allow.
 at::ScalarType dtype_named(const std::string& name);
 at::ScalarType scalar_type(StoredType type);
+/// Of all tensors, as they are stored.
+std::uint64_t stored_bytes(const Checkpoint& checkpoint);
 
 /// What config.json says, but for embeddings that it ties and that are stored apart. Throws UserError like
 /// describe_architecture.

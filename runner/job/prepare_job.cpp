@@ -48,12 +48,10 @@ Settings with_dtype(const Settings& given, Job& job, const LoadedModel& model, c
     comm.broadcast(agreed_on);
     return static_cast<std::uint64_t>(agreed_on[0]);
   };
-  std::uint64_t bytes = 0;
-  for (const auto& [name, stored] : model.checkpoint().tensors()) bytes += stored.bytes;
   DtypeFacts facts;
   if (least(stored_type_of(model.checkpoint()) == at::kBFloat16 ? 1 : 0) == 1) facts.stored = at::kBFloat16;
   facts.multiplies_bfloat16 = least(multiplies_bfloat16(job.device) ? 1 : 0) == 1;
-  facts.weights = least(bytes);
+  facts.weights = least(stored_bytes(model.checkpoint()));
   if (!job.device.is_cpu()) facts.memory = least(bytes_of_card(job.device));
   return with_chosen_dtype(given, job.config, facts, job.dtype_note);
 }

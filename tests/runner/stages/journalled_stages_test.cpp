@@ -61,6 +61,17 @@ class JournalledStagesTest : public ::testing::Test {
   static void write_units(const StageStore& store, std::int64_t first = 0) {
     for (std::int64_t i = first; i < count; ++i) store.write(block(i, 0, static_cast<double>(i + 1)));
   }
+  /// The same with the first two units in one file: few files.
+  static void write_with_a_pair(const StageStore& store) {
+    write_units(store, 2);
+    store.write(block(0, 1, 3));
+  }
+  [[nodiscard]] StageStore begun() const {
+    written_.begin();
+    StageStore store(alone_, written_, stage_);
+    store.begin();
+    return store;
+  }
   static StageResult whole() {
     StageResult all;
     all.sums = {{sum_of_all}};
@@ -74,11 +85,8 @@ class JournalledStagesTest : public ::testing::Test {
 };
 
 TEST_F(JournalledStagesTest, ReadsAStageFromItsBlocks) {
-  written_.begin();
-  const StageStore store(alone_, written_, stage_);
-  store.begin();
-  write_units(store, 2);
-  store.write(block(0, 1, 3));
+  const StageStore store = begun();
+  write_with_a_pair(store);
   const std::vector<std::filesystem::path> before = files();
   const StageResult result = read();
   EXPECT_THAT(result.sums, ElementsAre(ElementsAre(sum_of_all)));
@@ -90,9 +98,7 @@ TEST_F(JournalledStagesTest, ReadsAStageFromItsBlocks) {
 }
 
 TEST_F(JournalledStagesTest, ReadsAPackedStageWithTheSameNumbers) {
-  written_.begin();
-  const StageStore store(alone_, written_, stage_);
-  store.begin();
+  const StageStore store = begun();
   write_units(store);
   const StageResult parts = read();
   store.end(parts, {});
@@ -103,11 +109,8 @@ TEST_F(JournalledStagesTest, ReadsAPackedStageWithTheSameNumbers) {
 }
 
 TEST_F(JournalledStagesTest, AStageOfFewBlocksIsNotWrittenAgain) {
-  written_.begin();
-  const StageStore store(alone_, written_, stage_);
-  store.begin();
-  write_units(store, 2);
-  store.write(block(0, 1, 3));
+  const StageStore store = begun();
+  write_with_a_pair(store);
   const std::vector<std::filesystem::path> before = files();
   store.end(whole(), {});
   EXPECT_EQ(files(), before);
@@ -118,9 +121,7 @@ TEST_F(JournalledStagesTest, AStageOfFewBlocksIsNotWrittenAgain) {
 
 TEST_F(JournalledStagesTest, RefusesWhereUnitsAreMissing) {
   EXPECT_THROW((void)read(), UserError) << "no journal at all";
-  written_.begin();
-  const StageStore store(alone_, written_, stage_);
-  store.begin();
+  const StageStore store = begun();
   store.write(block(0, 1, 3));
   EXPECT_THROW((void)read(), UserError) << "one unit is missing";
 }
