@@ -23,52 +23,100 @@ struct Row {
   std::int64_t entry;
 };
 
-/// Ablation values of each pair [layer, pair, pos, neuron] (pair 1 where all share them), network dtype.
-at::Tensor ablation_values(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs, Flops* flops) {
-  const Architecture& a = model.architecture();
-  switch (inputs.ablation) {
-    case Ablation::mean:
-      return inputs.mean.to(model.options()).unsqueeze(1);
-    case Ablation::zero:
-      return at::zeros({a.layers(), 1, prompts.clean.size(1), a.neurons}, model.options());
-    case Ablation::resample: {
-      TRIBUTARY_EXPECT(prompts.counterfactual.defined(), "resample ablation is refused for unpaired prompts");
-      std::vector<at::Tensor> by_layer;
-      ForwardOptions options;
-      options.flops = flops;
-      options.last_block = LastBlock::all_positions;
-      options.neurons = [&by_layer](std::int64_t, const at::Tensor& neurons) { by_layer.push_back(neurons.clone()); };
-      model.forward(whole_batch(model.embed(prompts.counterfactual)), options);
-      return at::stack(by_layer);
-    }
-  }
-  throw ContractViolation("an ablation outside the enumeration");
+/// One kind of nodes in the circuits of a call.
+struct AblatedKind {
+  NodeTable table;
+  at::Tensor places;  // [ranking, layer, pos or 1, width] int32: of the node that each number belongs to
+  at::Tensor least, greatest;  // of them [ranking, layer], on the host
+  at::Tensor values;  // [layer, pair, pos, width] (pair 1 where all share them), the dtype of what is read
+};
+
+/// The dtype of what is read at a site.
+at::TensorOptions options_at(const Transformer& model, Site site) {
+  return site == Site::embeddings ? model.score_options() : model.options();
 }
 
-/// By point, the first layer in which some neuron is ablated; the number of layers where none is.
-std::vector<std::int64_t> first_ablated(const CurveInputs& inputs, std::int64_t layers) {
-  std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>> ranges;  // [ranking][layer] least and greatest place
-  for (const at::Tensor& places : inputs.places) {
-    const at::Tensor flat = places.reshape({layers, -1});
-    const at::Tensor least = flat.amin(1).cpu();
-    const at::Tensor greatest = flat.amax(1).cpu();
-    std::vector<std::pair<std::int64_t, std::int64_t>> by_layer;
-    for (std::int64_t layer = 0; layer < layers; ++layer) {
-      by_layer.emplace_back(least.const_data_ptr<std::int32_t>()[layer],
-                            greatest.const_data_ptr<std::int32_t>()[layer]);
+/// What is read at the sites of the circuit's kinds while the counterfactual prompts run [layer, pair, pos, width].
+std::map<Site, at::Tensor> counterfactual_values(const Transformer& model, const Prompts& prompts,
+                                                 const NodeLayout& layout, Flops* flops) {
+  TRIBUTARY_EXPECT(prompts.counterfactual.defined(), "resample ablation is refused for unpaired prompts");
+  const at::Tensor embeddings = model.embed(prompts.counterfactual);
+  std::map<Site, std::vector<at::Tensor>> by_layer;
+  ForwardOptions options;
+  options.flops = flops;
+  options.last_block = LastBlock::all_positions;
+  for (const NodeTable& table : layout.tables()) {
+    if (table.site == Site::embeddings) {
+      by_layer[table.site].push_back(embeddings);
+      continue;
     }
-    ranges.push_back(std::move(by_layer));
+    hook_at(options, table.site) = [&values = by_layer[table.site]](std::int64_t, const at::Tensor& read) {
+      values.push_back(read.clone());
+    };
   }
-  std::vector<std::int64_t> first;
-  for (const CircuitPoint& point : inputs.points) {
-    const auto& by_layer = ranges[static_cast<std::size_t>(point.ranking)];
-    std::int64_t layer = 0;
-    while (layer < layers) {
-      const auto& [least, greatest] = by_layer[static_cast<std::size_t>(layer)];
-      if (point.side == CircuitPoint::Side::circuit ? greatest >= point.count : least < point.count) break;
-      ++layer;
+  model.forward(whole_batch(embeddings), options);
+  std::map<Site, at::Tensor> values;
+  for (const auto& [site, layers] : by_layer) values[site] = at::stack(layers);
+  return values;
+}
+
+/// Ablation values of each pair, by site [layer, pair, pos, width].
+std::map<Site, at::Tensor> ablation_values(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs,
+                                           Flops* flops) {
+  if (inputs.ablation == Ablation::resample) return counterfactual_values(model, prompts, inputs.layout, flops);
+  std::map<Site, at::Tensor> values;
+  for (const NodeTable& table : inputs.layout.tables()) {
+    const at::TensorOptions options = options_at(model, table.site);
+    values[table.site] = inputs.ablation == Ablation::mean
+                             ? inputs.mean.at(table.site).to(options).unsqueeze(1)
+                             : at::zeros({table.layers, 1, prompts.clean.size(1), table.width()}, options);
+  }
+  return values;
+}
+
+std::vector<AblatedKind> ablated_kinds(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs,
+                                       Flops* flops) {
+  const std::map<Site, at::Tensor> values = ablation_values(model, prompts, inputs, flops);
+  std::vector<AblatedKind> kinds;
+  for (std::size_t kind = 0; kind < inputs.layout.kinds(); ++kind) {
+    const NodeTable& table = inputs.layout.tables()[kind];
+    std::vector<at::Tensor> places;
+    for (const at::Tensor& all : inputs.places) {
+      places.push_back(all.narrow(0, inputs.layout.first(kind), inputs.layout.nodes(kind))
+                           .view(inputs.layout.shape(kind)));
     }
-    first.push_back(layer);
+    at::Tensor stacked = at::stack(places);  // [ranking, layer, pos or 1, node]
+    const at::Tensor by_layer = stacked.flatten(2);
+    const at::Tensor least = by_layer.amin(2).cpu();
+    const at::Tensor greatest = by_layer.amax(2).cpu();
+    if (table.dims > 1) stacked = stacked.unsqueeze(4).expand({-1, -1, -1, -1, table.dims}).flatten(3).contiguous();
+    kinds.push_back({table, stacked, least, greatest, values.at(table.site)});
+  }
+  return kinds;
+}
+
+/// The first layer in which a point ablates some node of a kind; the number of layers where it does in none.
+std::int64_t first_layer(const AblatedKind& kind, const CircuitPoint& point) {
+  const bool circuit = point.side == CircuitPoint::Side::circuit;
+  const at::Tensor& likeliest = circuit ? kind.greatest : kind.least;
+  const std::int64_t layers = likeliest.size(1);
+  const auto* const place = likeliest.const_data_ptr<std::int32_t>() + point.ranking * layers;
+  std::int64_t layer = 0;
+  while (layer < layers && (circuit ? place[layer] < point.count : place[layer] >= point.count)) ++layer;
+  return layer;
+}
+
+/// By point, the block before which it begins to differ from the whole model; the number of blocks where it does not.
+std::vector<std::int64_t> first_ablated(const std::vector<AblatedKind>& kinds, const std::vector<CircuitPoint>& points,
+                                        std::int64_t blocks) {
+  std::vector<std::int64_t> first;
+  for (const CircuitPoint& point : points) {
+    std::int64_t block = blocks;
+    for (const AblatedKind& kind : kinds) {
+      const std::int64_t layer = first_layer(kind, point);
+      if (layer < kind.table.layers) block = std::min(block, layer);
+    }
+    first.push_back(block);
   }
   return first;
 }
@@ -76,22 +124,21 @@ std::vector<std::int64_t> first_ablated(const CurveInputs& inputs, std::int64_t 
 /// The rows of one network call, in order of entry, as tensors.
 class Stack {
  public:
-  Stack(const CurveInputs& inputs, const at::Tensor& places, const at::Tensor& values, const std::vector<Row>& rows,
+  Stack(const std::vector<CircuitPoint>& points, const std::vector<AblatedKind>& kinds, const std::vector<Row>& rows,
         const at::TensorOptions& options)
-      : places_(places), values_(values) {
-    std::vector<std::int64_t> pair, value_row, ranking;
+      : kinds_(kinds) {
+    std::vector<std::int64_t> pair, ranking;
     std::vector<std::int32_t> kept;
     std::vector<std::int64_t> complement;
     for (const Row& row : rows) {
-      const CircuitPoint& point = inputs.points[static_cast<std::size_t>(row.point)];
+      const CircuitPoint& point = points[static_cast<std::size_t>(row.point)];
       pair.push_back(row.pair);
-      value_row.push_back(values.size(1) == 1 ? 0 : row.pair);
       ranking.push_back(point.ranking);
       kept.push_back(static_cast<std::int32_t>(point.count));
       complement.push_back(point.side == CircuitPoint::Side::complement ? 1 : 0);
     }
     pairs_ = detail::staged(pair, options);
-    value_rows_ = detail::staged(value_row, options);
+    shared_ = at::zeros_like(pairs_);
     ranking_ = detail::staged(ranking, options);
     kept_ = detail::staged(kept, options);
     complement_ = detail::staged(complement, options).to(at::kBool);
@@ -99,17 +146,34 @@ class Stack {
 
   [[nodiscard]] const at::Tensor& pairs() const { return pairs_; }
 
-  /// a [sequence, pos, neuron] of the sequences that have entered, the first ones
-  void ablate(std::int64_t layer, const at::Tensor& a) const {
-    const auto here = [&a](const at::Tensor& t) { return t.narrow(0, 0, a.size(0)); };
-    tributary::ablate(a, {places_.select(1, layer), values_[layer], here(ranking_), here(value_rows_), here(kept_),
-                          here(complement_)});
+  /// What is read in a layer [sequence, pos, width] of the sequences that have entered, the first ones.
+  void ablate(const AblatedKind& kind, std::int64_t layer, const at::Tensor& read) const {
+    const auto here = [&read](const at::Tensor& t) { return t.narrow(0, 0, read.size(0)); };
+    const at::Tensor& value_rows = kind.values.size(1) == 1 ? shared_ : pairs_;
+    tributary::ablate(read, {kind.places.select(1, layer), kind.values[layer], here(ranking_), here(value_rows),
+                             here(kept_), here(complement_)});
+  }
+
+  /// What is read at every site but the embeddings, on the way up.
+  void ablate_in(ForwardOptions& options) const {
+    for (const AblatedKind& kind : kinds_) {
+      if (kind.table.site == Site::embeddings) continue;
+      hook_at(options, kind.table.site) = [this, &kind](std::int64_t layer, const at::Tensor& read) {
+        ablate(kind, layer, read);
+      };
+    }
+  }
+
+  /// The embeddings of the first rows, where they are nodes.
+  void ablate_embeddings(const at::Tensor& embeddings) const {
+    for (const AblatedKind& kind : kinds_) {
+      if (kind.table.site == Site::embeddings) ablate(kind, 0, embeddings);
+    }
   }
 
  private:
-  const at::Tensor& places_;
-  const at::Tensor& values_;
-  at::Tensor pairs_, value_rows_, ranking_, kept_, complement_;
+  const std::vector<AblatedKind>& kinds_;
+  at::Tensor pairs_, shared_, ranking_, kept_, complement_;
 };
 
 /// The clean prompts' residual stream before each block that some row enters at [pair, pos, d_model].
@@ -135,23 +199,29 @@ std::map<std::int64_t, at::Tensor> clean_streams(const Transformer& model, const
 
 }  // namespace
 
-ActivationSums sum_activations(const Transformer& model, const at::Tensor& ids, const Batching& batching) {
+std::map<Site, at::Tensor> sum_activations(const Transformer& model, const at::Tensor& ids,
+                                           const std::vector<NodeTable>& tables, const Batching& batching) {
   const c10::InferenceMode inference;
-  const Architecture& a = model.architecture();
   const at::TensorOptions options = model.options().dtype(at::kDouble);
-  ActivationSums sums{at::zeros({ids.size(1), a.d_model}, options),
-                      at::zeros({a.layers(), ids.size(1), a.neurons}, options)};
+  std::map<Site, at::Tensor> sums;
+  sums[Site::embeddings] = at::zeros({1, ids.size(1), model.architecture().d_model}, options);
+  for (const NodeTable& table : tables) {
+    if (table.site != Site::embeddings) sums[table.site] = at::zeros({table.layers, ids.size(1), table.width()}, options);
+  }
   const std::int64_t piece = batching.sequences(ids.size(1));
   for (std::int64_t first = 0; first < ids.size(0); first += piece) {
     batching.pause();
     const at::Tensor embeddings = model.embed(ids.narrow(0, first, std::min(piece, ids.size(0) - first)));
     // One pair after the other: the order of additions is ours.
-    for (const at::Tensor& one : embeddings.unbind(0)) sums.embeddings.add_(one.to(at::kDouble));
+    for (const at::Tensor& one : embeddings.unbind(0)) sums[Site::embeddings][0].add_(one.to(at::kDouble));
     ForwardOptions forward;
     forward.last_block = LastBlock::all_positions;
-    forward.neurons = [&sums](std::int64_t layer, const at::Tensor& neurons) {
-      for (const at::Tensor& one : neurons.unbind(0)) sums.activations[layer].add_(one.to(at::kDouble));
-    };
+    for (auto& [site, sum] : sums) {
+      if (site == Site::embeddings) continue;
+      hook_at(forward, site) = [&sum](std::int64_t layer, const at::Tensor& read) {
+        for (const at::Tensor& one : read.unbind(0)) sum[layer].add_(one.to(at::kDouble));
+      };
+    }
     model.forward(whole_batch(embeddings), forward);
   }
   return sums;
@@ -165,15 +235,14 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   const std::int64_t length = prompts.clean.size(1);
   const std::int64_t layers = model.architecture().layers();
   const LogitDirections directions = model.logit_directions(metric_tokens(model, prompts, batching));
-  const at::Tensor values = ablation_values(model, prompts, inputs, &flops);
-  const at::Tensor places = at::stack(inputs.places);  // [ranking, layer, pos or 1, neuron]
+  const std::vector<AblatedKind> kinds = ablated_kinds(model, prompts, inputs, &flops);
 
-  CurveInputs all = inputs;  // the empty circuit and the whole model are two more points: no node kept, and all
-  all.points.push_back({0, 0, CircuitPoint::Side::circuit});
-  all.points.push_back({0, inputs.places.front().numel(), CircuitPoint::Side::circuit});
-  const std::vector<std::int64_t> entries = first_ablated(all, layers);
+  std::vector<CircuitPoint> all = inputs.points;  // the empty circuit and the whole model are two more: no node kept, and all
+  all.push_back({0, 0, CircuitPoint::Side::circuit});
+  all.push_back({0, inputs.layout.nodes(), CircuitPoint::Side::circuit});
+  const std::vector<std::int64_t> entries = first_ablated(kinds, all, layers);
   std::vector<Row> rows;
-  for (std::int64_t point = 0; point < static_cast<std::int64_t>(all.points.size()); ++point) {
+  for (std::int64_t point = 0; point < std::ssize(all); ++point) {
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
       rows.push_back({pair, point, entries[static_cast<std::size_t>(point)]});
     }
@@ -181,13 +250,13 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.entry < b.entry; });
   const std::map<std::int64_t, at::Tensor> streams = clean_streams(model, prompts, rows, &flops);
 
-  at::Tensor metrics = at::empty({static_cast<std::int64_t>(all.points.size()), pairs}, at::kDouble);
+  at::Tensor metrics = at::empty({std::ssize(all), pairs}, at::kDouble);
   const auto piece = static_cast<std::size_t>(batching.sequences(length));
   for (std::size_t first = 0; first < rows.size(); first += piece) {
     batching.pause();
     const std::vector<Row> some(rows.begin() + static_cast<std::ptrdiff_t>(first),
                                 rows.begin() + static_cast<std::ptrdiff_t>(std::min(first + piece, rows.size())));
-    const Stack stack(all, places, values, some, model.options());
+    const Stack stack(all, kinds, some, model.options());
     Batch batch;
     batch.length = batch.suffix = length;
     batch.reads = directions.reads;
@@ -197,11 +266,12 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
       const at::Tensor of_row =
           stack.pairs().narrow(0, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end - begin));
       batch.entries.push_back({some[begin].entry, at::index_select(streams.at(some[begin].entry), 0, of_row)});
+      if (some[begin].entry == 0) stack.ablate_embeddings(batch.entries.back().resid);
       begin = end;
     }
     ForwardOptions options;
     options.flops = &flops;
-    options.neurons = [&stack](std::int64_t layer, const at::Tensor& a) { stack.ablate(layer, a); };
+    stack.ablate_in(options);
     const Pass pass = model.forward(std::move(batch), options);
     const at::Tensor m = model.metric(pass.resid, directions.select(stack.pairs())).to(at::kDouble).cpu();
     for (std::size_t i = 0; i < some.size(); ++i) {

@@ -1,22 +1,25 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// C(x) = M(x; do v = E[v] for v not in C): every MLP neuron outside the circuit is set, at its position, to its
-// ablation value, layer after layer in one forward pass. Attention is not ablated.
+// C(x) = M(x; do v = E[v] for v not in C): every node outside the circuit is set, at its position, to its ablation value,
+// layer after layer in one forward pass: a neuron's a, a head's z, an MLP's output, a token's embedding. What is no
+// node of the run's kinds is not ablated.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
+#include "attribution/methods/attribute.h"
 #include "attribution/model/prompts.h"
 
 namespace tributary {
 
 enum class Ablation { mean, zero, resample };
 
-/// Which neurons a pass keeps: those with place < count in a ranking (a circuit), or the others (its complement).
+/// Which nodes a pass keeps: those with place < count in a ranking (a circuit), or the others (its complement).
 struct CircuitPoint {
   std::int64_t ranking = 0;  //!< index into Curve::places
   std::int64_t count = 0;
@@ -25,17 +28,17 @@ struct CircuitPoint {
 
 /// What a curve unit needs besides its prompts.
 struct CurveInputs {
-  std::vector<at::Tensor> places;  //!< [layer, pos or 1, neuron] int32 each: the place of every node
-  at::Tensor mean;                 //!< Ablation::mean: [layer, pos, neuron]
+  NodeLayout layout;               //!< of the nodes that compete
+  std::vector<at::Tensor> places;  //!< [node of the layout] int32 each: the place of every node
+  MeanState mean;                  //!< Ablation::mean
   Ablation ablation = Ablation::mean;
   std::vector<CircuitPoint> points;
 };
 
-/// Sums over the given prompts, float64: of embeddings [pos, d_model] and activations [layer, pos, neuron].
-struct ActivationSums {
-  at::Tensor embeddings, activations;
-};
-ActivationSums sum_activations(const Transformer& model, const at::Tensor& ids, const Batching& batching);
+/// Sums over the given prompts, float64: of the embeddings [1, pos, d_model], and of what is read at the sites of some
+/// tables [layer, pos, width].
+std::map<Site, at::Tensor> sum_activations(const Transformer& model, const at::Tensor& ids,
+                                           const std::vector<NodeTable>& tables, const Batching& batching);
 
 /// Metrics of one chunk of evaluation pairs, float64.
 struct CurveUnit {

@@ -14,7 +14,7 @@ namespace tributary {
 /// Metrics averaged over the evaluation pairs.
 struct ReferenceMetrics {
   double full = 0;   //!< F(M), logits: nothing ablated
-  double empty = 0;  //!< F(empty), logits: every MLP neuron ablated
+  double empty = 0;  //!< F(empty), logits: every node ablated
 };
 
 /// |F(M) - F(empty)| below this many logits makes the ratios meaningless: they are NaN then.

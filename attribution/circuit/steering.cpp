@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "attribution/model/detail/staging.h"
+#include "attribution/nodes/site_writer.h"
 
 namespace tributary {
 namespace {
@@ -18,17 +19,18 @@ namespace {
 /// A row of logits is as long as the vocabulary, so few of them go into one call.
 constexpr std::int64_t most_sequences = 64;
 
-/// a [sequence, last positions, neuron] of a layer, multiplied in place by factors [sequence].
-void multiply(const at::Tensor& a, const std::vector<Neuron>& neurons, std::int64_t layer, const at::Tensor& factors,
-              std::int64_t length) {
-  const std::int64_t before = length - a.size(1);
-  for (const Neuron& neuron : neurons) {
-    if (neuron.layer != layer) continue;
-    at::Tensor here = a.select(2, neuron.index);  // [sequence, pos]
-    if (neuron.position < 0) {
-      here.mul_(factors.unsqueeze(1));
-    } else if (neuron.position >= before) {  // earlier ones no longer reach the metric
-      here.select(1, neuron.position - before).mul_(factors);
+/// What is read in a layer [sequence, last positions, width], the nodes of its kind multiplied in place by factors
+/// [sequence].
+void multiply(const at::Tensor& read, const NodeTable& table, const std::vector<Node>& nodes, std::int64_t layer,
+              const at::Tensor& factors, std::int64_t length) {
+  const std::int64_t before = length - read.size(1);
+  for (const Node& node : nodes) {
+    if (node.kind != table.kind || node.layer != layer) continue;
+    at::Tensor here = read.narrow(2, node.index * table.dims, table.dims);  // [sequence, pos, dims]
+    if (node.position < 0) {
+      here.mul_(factors.view({-1, 1, 1}));
+    } else if (node.position >= before) {  // earlier ones no longer reach the metric
+      here.select(1, node.position - before).mul_(factors.unsqueeze(1));
     }
   }
 }
@@ -55,10 +57,17 @@ SteeringUnit steer(const Transformer& model, const Prompts& prompts, const Steer
     const at::Tensor amounts = detail::staged(factor, model.options()).to(model.options().dtype());
     ForwardOptions options;
     options.flops = &flops;
-    options.neurons = [&](std::int64_t layer, const at::Tensor& a) {
-      multiply(a, inputs.neurons, layer, amounts, length);
-    };
-    const Pass pass = model.forward(whole_batch(at::index_select(embeddings, 0, pair)), options);
+    const at::Tensor start = at::index_select(embeddings, 0, pair);
+    for (const NodeTable& table : inputs.tables) {
+      if (table.site == Site::embeddings) {
+        multiply(start, table, inputs.nodes, 0, detail::staged(factor, start.options()).to(start.scalar_type()), length);
+        continue;
+      }
+      hook_at(options, table.site) = [&, table](std::int64_t layer, const at::Tensor& read) {
+        multiply(read, table, inputs.nodes, layer, amounts, length);
+      };
+    }
+    const Pass pass = model.forward(whole_batch(start), options);
     return Said{model.metric(pass.resid, directions.select(pair)),
                 at::log_softmax(model.logits(pass.resid).select(1, 0).to(model.score_type()), -1)};
   };

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Steering: chosen neurons are multiplied by a factor while the clean prompt runs, and what the model then says is
+// Steering: the values of chosen nodes are multiplied by a factor while the clean prompt runs, and what the model then says is
 // recorded.
 #pragma once
 
@@ -11,13 +11,14 @@
 #include <vector>
 
 #include "attribution/model/prompts.h"
-#include "attribution/nodes/neuron.h"
+#include "attribution/nodes/node_table.h"
 
 namespace tributary {
 
 struct SteeringInputs {
-  std::vector<Neuron> neurons;  //!< position -1: at every position
-  std::vector<double> factors;  //!< a becomes factor × a in all of them at once; 1: nothing changes
+  std::vector<NodeTable> tables;  //!< of the kinds of the nodes
+  std::vector<Node> nodes;        //!< position -1: at every position
+  std::vector<double> factors;    //!< v becomes factor × v in all of them at once; 1: nothing changes
   at::Tensor answers;           //!< [pair, 2] int64: tokens of y and y'; -1: none
   std::int64_t top = 5;         //!< how many of the most likely tokens are given
 };

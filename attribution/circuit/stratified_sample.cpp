@@ -59,8 +59,8 @@ Sample drawn_of(const SampleDesign& design, const std::vector<Stratum>& strata) 
     const std::int64_t nodes = (strata[s].end - strata[s].first) * in_layer;
     for (const std::int64_t i : distinct_below(nodes, strata[s].draws, mixed(design.seed) + s)) {
       const std::int64_t layer = strata[s].first + i / in_layer;
-      const std::int64_t node = (layer * shape.positions + design.first_position) * shape.neurons + i % in_layer;
-      sample[node] = {shape.neuron(node), false, static_cast<std::int64_t>(s), true, strata[s].share};
+      const std::int64_t node = (layer * shape.positions + design.first_position) * shape.in_row + i % in_layer;
+      sample[node] = {shape.node(node), false, static_cast<std::int64_t>(s), true, strata[s].share};
     }
   }
   return sample;
@@ -78,7 +78,7 @@ std::vector<std::int64_t> first_ones(const SampleDesign& design, const std::vect
   std::vector<std::int64_t> nodes;
   for (std::int64_t node = 0; node < shape.nodes(); ++node) {
     const float score = scores[static_cast<std::size_t>(node)];
-    if (node / shape.neurons % shape.positions < design.first_position) continue;
+    if (node / shape.in_row % shape.positions < design.first_position) continue;
     if (score != 0 && !std::isnan(score)) nodes.push_back(node);
   }
   const auto end = nodes.begin() + std::min(design.tops(), static_cast<std::int64_t>(nodes.size()));
@@ -104,7 +104,7 @@ std::vector<SampledNeuron> sample_with_tops(const SampleDesign& design, const st
   for (const std::int64_t node : first_ones(design, scores)) {
     SampledNeuron& one = sample[node];
     one.top = true;
-    one.neuron = design.shape.neuron(node);
+    one.neuron = design.shape.node(node);
   }
   for (auto& [node, one] : sample) {
     const auto stratum = std::find_if(strata.begin(), strata.end(),

@@ -10,20 +10,21 @@
 #include <string>
 #include <vector>
 
-#include "attribution/nodes/neuron.h"
+#include "attribution/nodes/node.h"
 
 namespace tributary {
 
-/// Nodes of a model [layer, position, neuron]; positions 1 with Positions::sum.
+/// Nodes of one kind in a model [layer, position, node]; positions 1 with Positions::sum.
 struct NodeShape {
-  std::int64_t layers = 0, positions = 0, neurons = 0;
+  std::int64_t layers = 0, positions = 0, in_row = 0;  //!< in_row: nodes at one position of a layer
   Positions kept = Positions::keep;
+  NodeKind kind = NodeKind::neurons;
 
-  [[nodiscard]] std::int64_t nodes() const { return layers * positions * neurons; }
-  /// Where a node, its place in [layer, pos, neuron], is; position -1 where positions are summed.
-  [[nodiscard]] Neuron neuron(std::int64_t node) const {
-    const std::int64_t row = node / neurons;
-    return {row / positions, kept == Positions::sum ? -1 : row % positions, node % neurons};
+  [[nodiscard]] std::int64_t nodes() const { return layers * positions * in_row; }
+  /// What lies at a place of [layer, pos, node]; position -1 where positions are summed.
+  [[nodiscard]] Node node(std::int64_t place) const {
+    const std::int64_t row = place / in_row;
+    return {row / positions, kept == Positions::sum ? -1 : row % positions, place % in_row, kind};
   }
 };
 
@@ -34,14 +35,14 @@ struct SampleDesign {
   std::int64_t count = 0;
   std::uint64_t seed = 0;
 
-  [[nodiscard]] std::int64_t population_of_layer() const { return (shape.positions - first_position) * shape.neurons; }
+  [[nodiscard]] std::int64_t population_of_layer() const { return (shape.positions - first_position) * shape.in_row; }
   [[nodiscard]] std::int64_t population() const { return shape.layers * population_of_layer(); }
   [[nodiscard]] std::int64_t tops() const { return count / 2; }
   [[nodiscard]] std::int64_t draws() const { return count < population() ? count - count / 2 : population(); }
 };
 
 struct SampledNeuron {
-  Neuron neuron;
+  Node neuron;
   bool top = false;          //!< one of the score's first ones
   std::int64_t stratum = 0;  //!< random stratum that it lies in
   bool drawn = false;        //!< from that stratum

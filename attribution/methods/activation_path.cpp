@@ -7,17 +7,19 @@
 #include <utility>
 
 #include "attribution/methods/detail/staged_points.h"
+#include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
 #include "attribution/model/tensors.h"
 
 namespace tributary {
 
-ActivationPath::ActivationPath(const BaseRuns& runs, std::int64_t base_group, double base_alpha, LayerRange layers,
-                               const std::vector<at::Tensor>& differences, Rules rules, Batching batching, Flops* flops,
-                               const std::vector<std::int64_t>& some)
+ActivationPath::ActivationPath(const BaseRuns& runs, std::int64_t base_group, double base_alpha, Site site,
+                               LayerRange layers, const std::vector<at::Tensor>& differences, Rules rules,
+                               Batching batching, Flops* flops, const std::vector<std::int64_t>& some)
     : runs_(runs),
       base_group_(base_group),
       base_alpha_(base_alpha),
+      site_(site),
       layers_(layers),
       rules_(rules),
       batching_(std::move(batching)),
@@ -32,10 +34,14 @@ ActivationPath::ActivationPath(const BaseRuns& runs, std::int64_t base_group, do
   }
   for (std::int64_t l = 0; l < layers.count(); ++l) {
     const std::int64_t layer = layers.first + l;
-    const WrittenStream base = runs.mlp_written(base_group, layer);
-    lines_.emplace_back(runs.model().mlp_writer(layer), chosen.defined() ? base.select(chosen) : base,
+    const WrittenStream base = runs.written(site, base_group, layer);
+    lines_.emplace_back(site_writer(runs.model(), site, layer), chosen.defined() ? base.select(chosen) : base,
                         differences[static_cast<std::size_t>(l)]);
   }
+}
+
+void ActivationPath::know_base(const BaseGradients& gradients) {
+  for (std::int64_t l = 0; l < layers_.count(); ++l) base_gradients_.push_back(gradients.at_place(place(l)));
 }
 
 /// Points of one layer in a network call, which enter the network together above that layer.
@@ -100,7 +106,8 @@ ActivationPath::SuffixRun ActivationPath::run_above(std::vector<LayerPoints> lay
   batch.reads = runs_.directions().reads;
   batch.prefix = runs_.prefix();
   for (const LayerPoints& here : layers) {
-    batch.entries.push_back({layers_.first + here.l + 1, line(here.l).resid_at(here.in_line, here.distance)});
+    const StreamPlace enters = place(here.l);
+    batch.entries.push_back({enters.block, line(here.l).resid_at(here.in_line, here.distance), enters.before});
     pairs.push_back(here.pairs);
   }
   batch.pairs = at::cat(pairs);
@@ -133,15 +140,22 @@ void ActivationPath::run(const std::vector<PathPoint>& points, const Indices& ca
   BackwardOptions options;
   options.rules = rules_;
   options.flops = flops_;
-  options.resid_pre = [&](std::int64_t block, const at::Tensor& gradient) {
-    // The sequences that entered at this block are the last ones of those in it.
+  const auto take = [&](const StreamPlace& at, const at::Tensor& gradient) {
+    // The sequences that entered here are the last ones of those that have entered.
     for (LayerPoints& here : above.layers) {
-      if (layers_.first + here.l + 1 != block) continue;
+      if (place(here.l) != at) continue;
       const std::int64_t count = here.pairs.size(0);
-      const at::Tensor own = gradient.narrow(0, gradient.size(0) - count, count);
+      const at::Tensor own =
+          detail::at_all_positions(gradient.narrow(0, gradient.size(0) - count, count), runs_.suffix());
       here.gradient = line(here.l).to_input(here.in_line, here.distance, own, norm_derivative()).clone();
     }
   };
+  options.resid_pre = [&](std::int64_t block, const at::Tensor& gradient) {
+    take({block, Before::attention}, gradient);
+  };
+  if (site_ == Site::z) {
+    options.resid_mid = [&](std::int64_t block, const at::Tensor& gradient) { take({block, Before::mlp}, gradient); };
+  }
   const auto count = static_cast<std::int64_t>(call.size());
   model.backward(above.pass, {0, count}, model.metric_gradient(above.pass.resid, above.directions, options), options);
 
@@ -163,7 +177,7 @@ void ActivationPath::visit_base(const std::vector<PathPoint>& points, const Indi
   std::vector<at::Tensor> rows{runs_.metric(base_group_).to(at::kDouble)};
   std::vector<at::Tensor> gradients;  // [l] of [pair, suffix, d_model]
   for (std::int64_t l = 0; l < layers_.count(); ++l) {
-    gradients.push_back(line(l).to_input(base_gradient(l), norm_derivative()));
+    gradients.push_back(line(l).to_input(base_gradients_[static_cast<std::size_t>(l)], norm_derivative()));
     rows.push_back(line(l).slopes(gradients.back()));
   }
   const at::Tensor numbers = at::stack(rows).cpu();  // [1 + layer, pair]
@@ -189,7 +203,7 @@ std::vector<double> ActivationPath::metrics(const std::vector<PathPoint>& points
   return found;
 }
 
-at::Tensor ActivationPath::to_neurons(std::int64_t l, const at::Tensor& gradients) const {
+at::Tensor ActivationPath::to_values(std::int64_t l, const at::Tensor& gradients) const {
   return line(l).to_nodes(gradients);
 }
 

@@ -37,10 +37,20 @@ bool may_share(const std::vector<Task>& tasks) {
                      [](const Task& task) { return task.method.baseline == Baseline::pair; });
 }
 
+/// Where the tasks read values; of the tokens' own scores nowhere.
+Sites sites_of(const std::vector<Task>& tasks) {
+  Sites sites;
+  for (const Task& task : tasks) {
+    if (task.method.has_neurons()) sites.insert(task.options.nodes.site);
+  }
+  return sites;
+}
+
 void run_tasks(const detail::MicroBatch& micro, std::vector<detail::TaskScores>& tasks) {
   std::vector<char> done(tasks.size(), 0);
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (done[i] != 0) continue;
+    if (tasks[i].layers() == 0) continue;  // embeddings, in a unit without the first layer
     switch (tasks[i].method().path) {
       case PathKind::none:
         run_gradient_task(micro, tasks[i]);
@@ -51,7 +61,7 @@ void run_tasks(const detail::MicroBatch& micro, std::vector<detail::TaskScores>&
       case PathKind::embeddings: {
         std::vector<detail::TaskScores*> together{&tasks[i]};
         for (std::size_t j = i + 1; j < tasks.size(); ++j) {
-          if (!share_sweep(tasks[i], tasks[j])) continue;
+          if (tasks[j].layers() == 0 || !share_sweep(tasks[i], tasks[j])) continue;
           together.push_back(&tasks[j]);
           done[j] = 1;
         }
@@ -74,7 +84,7 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
   in_micro_batches(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
     Prompts some = prompts.narrow(first, count);
     if (!may_share(tasks)) some.shared = 0;
-    const detail::MicroBatch micro(networks, some, options, &flops);
+    const detail::MicroBatch micro(networks, some, sites_of(tasks), options, &flops);
     for (detail::TaskScores& one : scores) one.begin(first);
     run_tasks(micro, scores);
     metric.push_back(micro.metric());
@@ -91,7 +101,7 @@ PilotChoices pilot(const Networks& networks, const Task& task, const Prompts& pr
   in_micro_batches(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
     Prompts some = prompts.narrow(first, count);
     if (!may_share({task})) some.shared = 0;
-    const detail::MicroBatch micro(networks, some, options, nullptr);
+    const detail::MicroBatch micro(networks, some, sites_of({task}), options, nullptr);
     const PilotChoices found =
         task.method.path == PathKind::embeddings ? embedding_pilot(micro, task) : activation_pilot(micro, task);
     candidates.push_back(found.candidate);

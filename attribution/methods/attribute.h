@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "attribution/methods/activation_path.h"
@@ -16,7 +17,7 @@
 #include "attribution/methods/exact_patching.h"
 #include "attribution/methods/table.h"
 #include "attribution/model/prompts.h"
-#include "attribution/nodes/neuron.h"
+#include "attribution/nodes/node.h"
 
 namespace tributary {
 
@@ -27,11 +28,9 @@ struct Networks {
   const Transformer* exact = nullptr;
 };
 
-/// Means over a set of prompts, for Baseline::mean.
-struct MeanState {
-  at::Tensor embeddings;   //!< [pos, d_model]
-  at::Tensor activations;  //!< [layer, pos, neuron]
-};
+/// Means over a set of prompts, for Baseline::mean and ablation: of what is read at each site [layer, pos, width]; the
+/// embeddings' [1, pos, d_model] are always among them.
+using MeanState = std::map<Site, at::Tensor>;
 
 /// Which scores of each single pair are kept besides their sum.
 struct Keep {
@@ -47,18 +46,19 @@ struct RulePoints {
 
 /// What one method of a unit is given: first what all of them read, then what only some kinds do.
 struct TaskOptions {
-  LayerRange layers;
+  NodeTable nodes;   //!< whose scores
+  LayerRange layers;  //!< of that table
   MeanState mean;                                             //!< Baseline::mean
-  std::vector<Neuron> sampled;                                //!< neurons whose scores are given pair by pair
+  std::vector<Node> sampled;                                  //!< nodes whose scores are given pair by pair
   Keep keep;                                                  //!< what else is
   enum class Spread { skip, measure } spread = Spread::skip;  //!< whether squares and signs are summed as well
 
   // Methods on a path.
   std::vector<char> audit;              //!< [pair] pairs to recompute with twice the points; empty: none
-  std::vector<RulePoints> layer_rules;  //!< quadrature pilot: of each layer of the model; one on embedding paths
+  std::vector<RulePoints> layer_rules;  //!< quadrature pilot: of each layer of the table; one on embedding paths
 
   std::vector<char> gap;       //!< [pair] pairs whose linearisation gap is paid for, of methods with one; empty: none
-  std::vector<Neuron> sample;  //!< ScoreKind::exact: the neurons to patch
+  std::vector<Node> sample;    //!< ScoreKind::exact: the nodes to patch
   std::uint64_t seed = 0;      //!< ScoreKind::noise
 };
 
@@ -74,7 +74,7 @@ struct UnitOptions {
 
 /// Per pair and layer of the unit unless said. Undefined where the method has none.
 struct UnitScores {
-  at::Tensor scores;       //!< SUM over the pairs [layer, pos or 1, neuron], float64; input-ig: [1, pos or 1, 1]
+  at::Tensor scores;       //!< SUM over the pairs [layer, pos or 1, node], float64; input-ig: [1, pos or 1, 1]
   at::Tensor squares;      //!< the sum of the scores' squares, the same shape, where the spread is measured
   at::Tensor signs;        //!< the sum of their signs (spread.h), likewise
   at::Tensor residual;     //!< [pair, layer] float64 logits; [pair, 1] on embedding paths
@@ -85,9 +85,9 @@ struct UnitScores {
   at::Tensor faults;       //!< [pair, layer] 1 where a score is not finite that should be; undefined: nowhere
   at::Tensor metric;       //!< [pair, 2] m on clean and counterfactual (NaN when unpaired)
   at::Tensor inputs;       //!< [pair, pos] input IG per token, on embedding paths
-  at::Tensor sampled;      //!< [pair, n] of the sampled neurons in the unit's layers, in their order
-  /// Keep all: [pair, layer × pos × neuron]. Largest: [pair, 2 × count], nodes (their place in the whole model's
-  /// [layer, pos, neuron]) and scores in turn, largest first; nodes are -1 where a unit has fewer.
+  at::Tensor sampled;      //!< [pair, n] of the sampled nodes in the unit's layers, in their order
+  /// Keep all: [pair, layer × pos × node]. Largest: [pair, 2 × count], nodes (their place in the whole table's
+  /// [layer, pos, node]) and scores in turn, largest first; nodes are -1 where a unit has fewer.
   at::Tensor kept;
 };
 

@@ -6,12 +6,33 @@
 #include <utility>
 
 #include "attribution/model/detail/rows.h"
+#include "common/errors.h"
 
 namespace tributary {
 
+namespace {
+
+/// Whether gradients of a site are those of the stream.
+bool is_of_stream(Site site) { return site == Site::mlp_out || site == Site::embeddings; }
+
+}  // namespace
+
+at::Tensor BaseGradients::at_site(Site site, std::int64_t layer, std::int64_t kept) const {
+  const auto block = static_cast<std::size_t>(layer);
+  if (site == Site::embeddings) return resid_pre.front();
+  if (site != Site::mlp_out) return sites.at(site)[block];
+  const at::Tensor& post = resid_pre[block + 1];
+  const bool last = block + 2 == resid_pre.size();
+  return last ? post.narrow(1, post.size(1) - kept, kept) : post;
+}
+
+const at::Tensor& BaseGradients::at_place(const StreamPlace& place) const {
+  return (place.before == Before::mlp ? resid_mid : resid_pre)[static_cast<std::size_t>(place.block)];
+}
+
 BaseRuns::BaseRuns(const Transformer& model, const std::vector<at::Tensor>& embeddings, std::int64_t shared,
-                   LogitDirections directions, Flops* flops)
-    : model_(&model), directions_(std::move(directions)) {
+                   LogitDirections directions, Sites sites, Flops* flops)
+    : model_(&model), directions_(std::move(directions)), sites_(std::move(sites)) {
   const auto groups = static_cast<std::int64_t>(embeddings.size());
   const std::int64_t length = embeddings.front().size(1);
   for (const at::Tensor& e : embeddings) embeddings_.push_back(e.narrow(1, shared, length - shared));
@@ -28,7 +49,12 @@ BaseRuns::BaseRuns(const Transformer& model, const std::vector<at::Tensor>& embe
   options.tape = ForwardOptions::Tape::keep;
   options.prefix = &prefix_;
   options.flops = flops;
-  options.neurons = [this](std::int64_t, const at::Tensor& a) { neurons_.push_back(a); };
+  for (const Site site : sites_) {
+    if (site == Site::embeddings) continue;
+    hook_at(options, site) = [&values = values_[site]](std::int64_t, const at::Tensor& value) {
+      values.push_back(value);
+    };
+  }
   pass_ = model.forward(std::move(batch), options);
   metric_ = model.metric(pass_.resid, directions_.repeat(groups));
 }
@@ -37,8 +63,9 @@ const at::Tensor& BaseRuns::embeddings(std::int64_t group) const {
   return embeddings_.at(static_cast<std::size_t>(group));
 }
 
-at::Tensor BaseRuns::neurons(std::int64_t group, std::int64_t layer) const {
-  return neurons_.at(static_cast<std::size_t>(layer)).narrow(0, group * pairs(), pairs());
+at::Tensor BaseRuns::values(Site site, std::int64_t group, std::int64_t layer) const {
+  if (site == Site::embeddings) return embeddings(group);
+  return values_.at(site).at(static_cast<std::size_t>(layer)).narrow(0, group * pairs(), pairs());
 }
 
 at::Tensor BaseRuns::resid_post(std::int64_t group, std::int64_t layer) const {
@@ -51,17 +78,29 @@ at::Tensor BaseRuns::resid_post(std::int64_t group, std::int64_t layer) const {
   return detail::at_all_positions(pass_.resid.narrow(0, group * pairs(), pairs()), suffix());
 }
 
-WrittenStream BaseRuns::mlp_written(std::int64_t group, std::int64_t layer) const {
-  const BlockTape& tape = pass_.blocks[static_cast<std::size_t>(layer)];
-  if (!tape.mlp_written.input.defined()) return {resid_post(group, layer), {}};
+/// A group's part [pair, suffix, width] of what the tape has past a layer's attention: in the last one of the kept
+/// positions, zero elsewhere.
+at::Tensor BaseRuns::past_attention(const at::Tensor& rows, std::int64_t group, std::int64_t layer) const {
   const bool trimmed = layer + 1 == model_->architecture().layers();
   const std::int64_t positions = trimmed ? directions_.reads.kept() : suffix();
-  const auto of_group = [&](const at::Tensor& rows) {
-    const std::int64_t first = (trimmed ? 0 : pass_.prefix_rows) + group * pairs() * positions;
-    const at::Tensor own = rows.narrow(0, first, pairs() * positions).unflatten(0, {pairs(), positions});
-    return detail::at_all_positions(own, suffix());
-  };
-  return {of_group(tape.mlp_stream), of_group(tape.mlp_written.input)};
+  const std::int64_t first = (trimmed ? 0 : pass_.prefix_rows) + group * pairs() * positions;
+  const at::Tensor own = rows.narrow(0, first, pairs() * positions).unflatten(0, {pairs(), positions});
+  return detail::at_all_positions(own, suffix());
+}
+
+WrittenStream BaseRuns::written(Site site, std::int64_t group, std::int64_t layer) const {
+  if (site == Site::embeddings) return {embeddings(group), {}};
+  const BlockTape& tape = pass_.blocks[static_cast<std::size_t>(layer)];
+  const Written& written = site == Site::z ? tape.attention_written : tape.mlp_written;
+  const bool sequential = model_->architecture().block(layer).residual == Residual::sequential;
+  if (site == Site::mlp_out || !written.input.defined()) {
+    const bool within = site == Site::z && sequential;
+    return {within ? past_attention(tape.mlp_stream, group, layer) : resid_post(group, layer), {}};
+  }
+  const at::Tensor input = past_attention(written.input, group, layer);
+  if (site != Site::z) return {past_attention(tape.mlp_stream, group, layer), input};
+  TRIBUTARY_EXPECT(sequential, "no family norms what the attention of a parallel block adds");
+  return {resid_post(group, layer - 1), input};
 }
 
 at::Tensor BaseRuns::metric(std::int64_t group) const { return metric_.narrow(0, group * pairs(), pairs()); }
@@ -69,20 +108,39 @@ at::Tensor BaseRuns::metric(std::int64_t group) const { return metric_.narrow(0,
 BaseGradients BaseRuns::gradients(std::int64_t group, Rules rules, Flops* flops) const {
   const auto layers = static_cast<std::size_t>(model_->architecture().layers());
   BaseGradients found;
-  found.neurons.resize(layers);
-  found.resid_post.resize(layers);
+  found.resid_pre.resize(layers + 1);
   BackwardOptions options;
   options.rules = rules;
   options.flops = flops;
-  options.neurons = [&](std::int64_t layer, const at::Tensor&, const at::Tensor& gradient) {
-    found.neurons[static_cast<std::size_t>(layer)] = gradient;
-  };
+  for (const Site site : sites_) {
+    if (!is_of_stream(site)) found.sites[site].resize(layers);
+  }
+  if (sites_.contains(Site::neurons)) {
+    options.neurons = [&](std::int64_t layer, const at::Tensor&, const at::Tensor& gradient) {
+      found.sites[Site::neurons][static_cast<std::size_t>(layer)] = gradient;
+    };
+  }
+  if (sites_.contains(Site::mlp_written)) {
+    options.mlp_written = [&](std::int64_t layer, const at::Tensor& gradient) {
+      found.sites[Site::mlp_written][static_cast<std::size_t>(layer)] = gradient.clone();
+    };
+  }
+  if (sites_.contains(Site::z)) {
+    found.resid_mid.resize(layers);
+    options.z = [&](std::int64_t layer, const at::Tensor& gradient) {
+      found.sites[Site::z][static_cast<std::size_t>(layer)] = gradient;
+    };
+    options.resid_mid = [&](std::int64_t block, const at::Tensor& gradient) {
+      found.resid_mid[static_cast<std::size_t>(block)] = detail::at_all_positions(gradient.clone(), suffix());
+    };
+  }
+  const bool embeddings = sites_.contains(Site::embeddings);
   options.resid_pre = [&](std::int64_t block, const at::Tensor& gradient) {
-    if (block > 0) found.resid_post[static_cast<std::size_t>(block) - 1] = gradient.clone();
+    if (block > 0 || embeddings) found.resid_pre[static_cast<std::size_t>(block)] = gradient.clone();
   };
   const at::Tensor resid = pass_.resid.narrow(0, group * pairs(), pairs());
   const at::Tensor top = model_->metric_gradient(resid, directions_, options);  // [pair, kept, d_model]
-  found.resid_post.back() = detail::at_all_positions(top, suffix());
+  found.resid_pre.back() = detail::at_all_positions(top, suffix());
   model_->backward(pass_, range(group), top, options);
   return found;
 }

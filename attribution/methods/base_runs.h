@@ -9,30 +9,45 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <vector>
 
 #include "attribution/model/transformer.h"
+#include "attribution/nodes/site_writer.h"
 
 namespace tributary {
 
-/// Gradients of one group of base runs, layer by layer.
+/// Places where something is read.
+using Sites = std::set<Site>;
+
+/// Gradients of one group of base runs.
 struct BaseGradients {
-  std::vector<at::Tensor> neurons;     //!< dm/da [pair, pos, neuron], network dtype; kept positions in the last layer
-  std::vector<at::Tensor> resid_post;  //!< dm/dresid_post [pair, suffix, d_model], stream dtype
+  std::map<Site, std::vector<at::Tensor>> sites;  //!< [layer]; mlp_out and embeddings are those of the stream
+  std::vector<at::Tensor> resid_pre;  //!< [block], dm/dresid_pre [pair, suffix, d_model], stream dtype; the last: of what
+                                      //!< leaves the last block
+  std::vector<at::Tensor> resid_mid;  //!< [block], the same between its halves, where z is read
+
+  /// dm/dv of what is read at a site of a layer [pair, pos, width], network or stream dtype: pos are the suffix, in the
+  /// last layer (but for embeddings) `kept` positions.
+  [[nodiscard]] at::Tensor at_site(Site site, std::int64_t layer, std::int64_t kept) const;
+  /// dm/dresid at a place of the stream.
+  [[nodiscard]] const at::Tensor& at_place(const StreamPlace& place) const;
 };
 
 class BaseRuns {
  public:
   /// Runs groups of embeddings [pair, pos, d_model] each, which agree in their first `shared` positions (0: in none).
-  /// directions of the metric, a pair each.
+  /// directions of the metric, a pair each. sites: whose values and gradients are asked for.
   BaseRuns(const Transformer& model, const std::vector<at::Tensor>& embeddings, std::int64_t shared,
-           LogitDirections directions, Flops* flops);
+           LogitDirections directions, Sites sites, Flops* flops);
 
   [[nodiscard]] const Transformer& model() const { return *model_; }
   [[nodiscard]] std::int64_t pairs() const { return directions_.rows.size(0); }
   [[nodiscard]] std::int64_t length() const { return pass_.batch.length; }
   [[nodiscard]] std::int64_t suffix() const { return pass_.batch.suffix; }
   [[nodiscard]] const LogitDirections& directions() const { return directions_; }
+  [[nodiscard]] const Sites& sites() const { return sites_; }
   [[nodiscard]] const Prefix* prefix() const { return prefix_.blocks.empty() ? nullptr : &prefix_; }
   [[nodiscard]] const Pass& pass() const { return pass_; }
 
@@ -40,12 +55,14 @@ class BaseRuns {
   [[nodiscard]] SequenceRange range(std::int64_t group) const { return {group * pairs(), pairs()}; }
   /// Embeddings [pair, suffix, d_model].
   [[nodiscard]] const at::Tensor& embeddings(std::int64_t group) const;
-  /// a [pair, pos, neuron] in network dtype; pos is the suffix, or in the last layer the kept positions.
-  [[nodiscard]] at::Tensor neurons(std::int64_t group, std::int64_t layer) const;
-  /// The residual stream after a layer [pair, suffix, d_model]; after the last one, zero but for the kept positions.
+  /// What is read at a site of a layer [pair, pos, width], network dtype (embeddings: stream dtype); pos is the suffix,
+  /// or in the last layer, but for embeddings, the kept positions.
+  [[nodiscard]] at::Tensor values(Site site, std::int64_t group, std::int64_t layer) const;
+  /// The residual stream after a layer [pair, suffix, d_model]; after the last one, zero but for the kept positions;
+  /// after layer -1 what the first block reads.
   [[nodiscard]] at::Tensor resid_post(std::int64_t group, std::int64_t layer) const;
-  /// What a layer's MLP met when it added to the stream; where it has a norm there, the pass needs a tape.
-  [[nodiscard]] WrittenStream mlp_written(std::int64_t group, std::int64_t layer) const;
+  /// What the writer of a site met when it added to the stream (site_writer.h).
+  [[nodiscard]] WrittenStream written(Site site, std::int64_t group, std::int64_t layer) const;
   /// m [pair], score dtype.
   [[nodiscard]] at::Tensor metric(std::int64_t group) const;
 
@@ -55,11 +72,14 @@ class BaseRuns {
  private:
   const Transformer* model_;
   LogitDirections directions_;
+  [[nodiscard]] at::Tensor past_attention(const at::Tensor& rows, std::int64_t group, std::int64_t layer) const;
+
+  Sites sites_;
   std::vector<at::Tensor> embeddings_;
   Prefix prefix_;
   Pass pass_;
-  std::vector<at::Tensor> neurons_;  // [layer] of [group * pair, pos, neuron]
-  at::Tensor metric_;                // [group * pair]
+  std::map<Site, std::vector<at::Tensor>> values_;  // [layer] of [group * pair, pos, width]
+  at::Tensor metric_;                               // [group * pair]
 };
 
 }  // namespace tributary

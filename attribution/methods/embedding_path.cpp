@@ -13,7 +13,36 @@
 
 namespace tributary {
 
-using Neurons = EmbeddingTaps::Neurons;
+EmbeddingTaps::EmbeddingTaps(const std::vector<NodeTable>& tables, What what) : what_(what) {
+  for (const NodeTable& table : tables) {
+    if (table.site == Site::embeddings || columns_.contains(table.site)) continue;
+    columns_[table.site] = {width_, table.width()};
+    width_ += table.width();
+  }
+}
+
+at::Tensor EmbeddingTaps::columns(const at::Tensor& all, Site site) const {
+  const Columns& own = columns_.at(site);
+  return own.count == width_ ? all : all.narrow(-1, own.first, own.count);
+}
+
+std::vector<Site> EmbeddingTaps::sites() const {
+  std::vector<Site> sites;
+  for (const auto& [site, columns] : columns_) sites.push_back(site);
+  return sites;
+}
+
+namespace {
+
+/// Puts what is read in a layer of some points [point, pos, width], the last positions, at its place among all
+/// [point, layer, suffix, width]. Before them there is nothing: gradients are zero, and the values do not matter.
+void put(const at::Tensor& all, std::int64_t layer, const at::Tensor& one) {
+  const at::Tensor place = all.select(1, layer);  // [point, suffix, width]
+  if (one.size(1) < place.size(1)) place.zero_();
+  detail::copy_rows(place.narrow(1, place.size(1) - one.size(1), one.size(1)), one);
+}
+
+}  // namespace
 
 EmbeddingPath::EmbeddingPath(const BaseRuns& runs, std::int64_t end_group, at::Tensor start, std::int64_t start_group,
                              Rules rules, EmbeddingTaps taps, Batching batching, Flops* flops)
@@ -24,7 +53,7 @@ EmbeddingPath::EmbeddingPath(const BaseRuns& runs, std::int64_t end_group, at::T
       end_(runs.embeddings(end_group)),
       moved_(end_ - start_),
       rules_(rules),
-      taps_(taps),
+      taps_(std::move(taps)),
       batching_(std::move(batching)),
       flops_(flops) {}
 
@@ -58,11 +87,29 @@ void EmbeddingPath::run(const std::vector<PathPoint>& points, const Indices& ind
   batch.pairs = staged.examples;
   batch.prefix = runs_.prefix();
   batch.reads = runs_.directions().reads;
+  const auto count = static_cast<std::int64_t>(indices.size());
+  const at::Tensor values = values_of(count);
   ForwardOptions options;
   options.tape = ForwardOptions::Tape::keep;
   options.flops = flops_;
+  for (const Site site : taps_.sites()) {
+    // Neurons' values come with the way down, which computes them again.
+    if (values.defined() && site != Site::neurons) hook_at(options, site) = keep_in(values, site);
+  }
   const Pass pass = runs_.model().forward(std::move(batch), options);
-  backward_to_embeddings(pass, {0, static_cast<std::int64_t>(indices.size())}, staged.examples, indices, visit);
+  backward_to_embeddings(pass, {0, count}, values, staged.examples, indices, visit);
+}
+
+/// Room for the values of some points [point, layer, suffix, column]; undefined where nobody asks for them.
+at::Tensor EmbeddingPath::values_of(std::int64_t points) const {
+  if (!taps_.any() || !taps_.values()) return {};
+  return at::empty({points, runs_.model().architecture().layers(), runs_.suffix(), taps_.width()}, end_.options());
+}
+
+ForwardOptions::Values EmbeddingPath::keep_in(const at::Tensor& values, Site site) const {
+  return [this, values, site](std::int64_t layer, const at::Tensor& one) {
+    put(taps_.columns(values, site), layer, one);
+  };
 }
 
 void EmbeddingPath::at_base_runs(const std::vector<PathPoint>& points, const Indices& indices, std::int64_t group,
@@ -74,38 +121,48 @@ void EmbeddingPath::at_base_runs(const std::vector<PathPoint>& points, const Ind
     const auto count = static_cast<std::int64_t>(end - first);
     const std::int64_t pair = points[indices[first]].example;
     const at::Tensor examples = at::arange(pair, pair + count, end_.options().dtype(at::kLong));
+    const at::Tensor values = values_of(count);
+    for (const Site site : taps_.sites()) {
+      if (!values.defined() || site == Site::neurons) continue;
+      for (std::int64_t layer = 0; layer < values.size(1); ++layer) {
+        put(taps_.columns(values, site), layer, runs_.values(site, group, layer).narrow(0, pair, count));
+      }
+    }
     backward_to_embeddings(
-        runs_.pass(), {runs_.range(group).first + pair, count}, examples,
+        runs_.pass(), {runs_.range(group).first + pair, count}, values, examples,
         {indices.begin() + static_cast<std::ptrdiff_t>(first), indices.begin() + static_cast<std::ptrdiff_t>(end)},
         visit);
     first = end;
   }
 }
 
-void EmbeddingPath::backward_to_embeddings(const Pass& pass, SequenceRange range, const at::Tensor& examples,
-                                           const Indices& indices, const Visit& visit) const {
+void EmbeddingPath::backward_to_embeddings(const Pass& pass, SequenceRange range, const at::Tensor& values,
+                                           const at::Tensor& examples, const Indices& indices,
+                                           const Visit& visit) const {
   const Transformer& model = runs_.model();
   const Architecture& a = model.architecture();
   const std::int64_t suffix = runs_.suffix();
-  at::Tensor values, gradients, inputs;  // [point, layer, pos, neuron], [point, pos, d_model]
-  if (taps_.neurons != Neurons::none) {
-    gradients = at::empty({range.count, a.layers(), suffix, a.neurons}, end_.options());
-    if (taps_.neurons == Neurons::values_and_gradients) values = at::empty_like(gradients);
-  }
-  // The last layer has gradients at the kept positions only; elsewhere they are zero, and the values do not matter.
-  const auto store = [suffix](const at::Tensor& all, std::int64_t layer, const at::Tensor& one) {
-    const at::Tensor place = all.select(1, layer);  // [point, suffix, neuron]
-    if (one.size(1) < suffix) place.zero_();
-    detail::copy_rows(place.narrow(1, suffix - one.size(1), one.size(1)), one);
+  at::Tensor gradients, inputs;  // [point, layer, pos, column], [point, pos, d_model]
+  if (taps_.any()) gradients = at::empty({range.count, a.layers(), suffix, taps_.width()}, end_.options());
+  const auto store = [&](Site site) -> BackwardOptions::Gradients {
+    if (!taps_.has(site)) return {};
+    return [&, site](std::int64_t layer, const at::Tensor& gradient) {
+      put(taps_.columns(gradients, site), layer, gradient);
+    };
   };
   BackwardOptions options;
   options.rules = rules_;
   options.flops = flops_;
-  if (values.defined()) options.values = BackwardOptions::Values::recompute;
-  options.neurons = [&](std::int64_t layer, const at::Tensor& value, const at::Tensor& gradient) {
-    if (gradients.defined()) store(gradients, layer, gradient);
-    if (values.defined()) store(values, layer, value);
-  };
+  options.z = store(Site::z);
+  options.mlp_written = store(Site::mlp_written);
+  options.mlp_out = store(Site::mlp_out);
+  if (taps_.has(Site::neurons)) {
+    if (values.defined()) options.values = BackwardOptions::Values::recompute;
+    options.neurons = [&](std::int64_t layer, const at::Tensor& value, const at::Tensor& gradient) {
+      put(taps_.columns(gradients, Site::neurons), layer, gradient);
+      if (values.defined()) put(taps_.columns(values, Site::neurons), layer, value);
+    };
+  }
   options.resid_pre = [&](std::int64_t block, const at::Tensor& gradient) {
     if (block == 0) inputs = gradient.clone();
   };

@@ -28,7 +28,7 @@ struct PathSample {
   double slope = 0;           //!< dm/dalpha: what the sum of scores integrates
   at::Tensor value;           //!< v [tap, pos, neuron]; undefined when nobody asked
   at::Tensor gradient;        //!< dm/dv of the same shape, score dtype; on an ActivationPath dm/dresid_post instead
-                              //!< [1, suffix, d_model], which its to_neurons turns into dm/dv
+                              //!< [1, suffix, d_model], which its to_values turns into dm/dv
   at::Tensor input_gradient;  //!< dm/de [pos, d_model]; undefined where the path does not move the embeddings
 };
 

@@ -13,7 +13,7 @@
 
 #include "attribution/methods/quadrature.h"
 #include "attribution/model/rules.h"
-#include "attribution/nodes/neuron.h"
+#include "attribution/nodes/node.h"
 #include "common/text.h"
 
 namespace tributary {

@@ -54,9 +54,16 @@ class BackwardPass {
     start(gradient);
     for (block_ = a_.layers() - 1; block_ >= pass_.first && rows_.sequences > 0; --block_) {
       const bool parallel = spec().residual == Residual::parallel;
+      if (options_.mlp_out) options_.mlp_out(block_, by_position(used(gradient_, rows_.query_rows())));
       at::Tensor dz = parallel ? attention_output() : at::Tensor();
       mlp();
-      if (!parallel) dz = attention_output();
+      if (!parallel) {
+        if (options_.resid_mid) options_.resid_mid(block_, by_position(used(gradient_, rows_.query_rows())));
+        leave(Before::attention);
+        if (rows_.sequences == 0) break;
+        dz = attention_output();
+      }
+      if (options_.z) options_.z(block_, by_position(dz));
       attention(dz);
       if (options_.resid_pre) {
         options_.resid_pre(block_, used(gradient_, rows_.rows()).unflatten(0, {-1, rows_.suffix}));
@@ -71,17 +78,23 @@ class BackwardPass {
   [[nodiscard]] const BlockTape& tape() const { return pass_.blocks[static_cast<std::size_t>(block_ - pass_.first)]; }
   [[nodiscard]] at::Tensor operand_rows() const { return one_type_ ? at::Tensor() : used(operand_, gradient_rows_); }
 
-  /// The range's sequences that have entered before a block; gradients have no rows of the prefix.
-  [[nodiscard]] BlockGeometry geometry(std::int64_t block) const {
+  /// Rows of the positions past attention as [sequence, pos, width].
+  [[nodiscard]] at::Tensor by_position(const at::Tensor& rows) const {
+    return rows.defined() ? rows.unflatten(0, {-1, rows_.queries}) : rows;
+  }
+
+  /// The range's sequences that have entered before a half of a block; gradients have no rows of the prefix.
+  [[nodiscard]] BlockGeometry geometry(std::int64_t block, Before half) const {
     const Batch& b = pass_.batch;
-    const std::int64_t sequences = std::clamp<std::int64_t>(detail::entered(b, block) - range_.first, 0, range_.count);
+    const std::int64_t sequences =
+        std::clamp<std::int64_t>(detail::entered(b, block, half) - range_.first, 0, range_.count);
     const bool trimmed = block == a_.layers() - 1;
     return {0, sequences, b.suffix, trimmed ? b.reads.kept() : b.suffix, trimmed};
   }
 
   /// Sequences that enter after the last block have their gradient already: of the kept positions, zero elsewhere.
   void start(const at::Tensor& gradient) {
-    rows_ = geometry(a_.layers() - 1);
+    rows_ = geometry(a_.layers() - 1, Before::mlp);
     if (options_.resid_pre && rows_.sequences < range_.count) {
       options_.resid_pre(a_.layers(), detail::at_all_positions(gradient, rows_.suffix));
     }
@@ -112,24 +125,26 @@ class BackwardPass {
   }
 
   /// Through a writer [rows, width of its input], from dresid.
-  [[nodiscard]] at::Tensor written_back(const Writer& writer, const Written& written) const {
+  [[nodiscard]] at::Tensor written_back(const Writer& writer, const Written& written,
+                                        const BackwardOptions::Gradients& tell = {}) const {
     const std::int64_t rows = rows_.query_rows();
+    at::Tensor dw;
     if (!writer.has_norm()) {
-      const at::Tensor dw = writer.to_input(operand_, {}, Derivative::plain);
-      tell_bias(writer.bias(), used(dw, rows));
-      return writer.pull_back(dw, rows);
+      dw = writer.to_input(operand_, {}, Derivative::plain);
+    } else {
+      const Written here{{}, taped_queries(written.input), taped_queries(written.mean_rstd)};
+      dw = row_buffer(rows, a_.d_model, model_.options());
+      used(dw, rows).copy_(writer.to_input(used(operand_, rows), here, derivative(Rule::norm)));
     }
-    const Written here{{}, taped_queries(written.input), taped_queries(written.mean_rstd)};
-    const at::Tensor dw = row_buffer(rows, a_.d_model, model_.options());
-    used(dw, rows).copy_(writer.to_input(used(operand_, rows), here, derivative(Rule::norm)));
     tell_bias(writer.bias(), used(dw, rows));
+    if (tell) tell(block_, by_position(used(dw, rows)));
     return writer.pull_back(dw, rows);
   }
 
   void mlp() {
     const LayerWeights& w = weights();
     const std::int64_t rows = rows_.query_rows();
-    const at::Tensor da = written_back(w.mlp_writer(spec()), tape().mlp_written);  // [rows, neurons]
+    const at::Tensor da = written_back(w.mlp_writer(spec()), tape().mlp_written, options_.mlp_written);  // [rows, neuron]
     const at::Tensor pre_activations = taped_queries(tape().pre_activations);
     const at::Tensor dpre_activations = row_buffer(rows, pre_activations.size(1), model_.options());
     at::Tensor a;
@@ -137,12 +152,7 @@ class BackwardPass {
     const Derivative half = spec().mlp.kind == MlpKind::gated ? derivative(Rule::half) : Derivative::plain;
     gate_backward(da, pre_activations, detail::gate_of(a_, spec()), derivative(Rule::activation), half,
                   used(dpre_activations, rows), a);
-    if (options_.neurons) {
-      const auto by_sequence = [&](const at::Tensor& t) {
-        return t.defined() ? t.unflatten(0, {-1, rows_.queries}) : t;
-      };
-      options_.neurons(block_, by_sequence(a), by_sequence(da));
-    }
+    if (options_.neurons) options_.neurons(block_, by_position(a), by_position(da));
     const at::Tensor dnormalised = product(dpre_activations, rows, w.expand_weight);  // [rows, d_model]
     tell_bias(w.expand_bias, used(dpre_activations, rows));
     tell_bias(w.mlp_norm_bias, dnormalised);
@@ -243,12 +253,27 @@ class BackwardPass {
     operand_ = one_type_ ? gradient_ : at::zeros({padded_rows(gradient_rows_), a_.d_model}, model_.options());
   }
 
+  /// From the MLP to the attention, leaving behind the sequences that entered between the two.
+  void leave(Before half) {
+    const std::int64_t before = rows_.sequences;
+    rows_ = geometry(block_, half);
+    if (rows_.sequences == before) return;
+    shrink(rows_.query_rows());
+    if (options_.flops != nullptr) {
+      options_.flops->count += mlp_flops(a_, spec(), (before - rows_.sequences) * rows_.queries);
+    }
+  }
+
   /// To the block below, leaving behind the sequences that entered at this one.
   void descend() {
-    rows_ = geometry(block_ - 1);
-    gradient_rows_ = rows_.rows();
-    gradient_ = used(gradient_, padded_rows(gradient_rows_));
-    operand_ = used(operand_, padded_rows(gradient_rows_));
+    rows_ = geometry(block_ - 1, Before::mlp);
+    shrink(rows_.rows());
+  }
+
+  void shrink(std::int64_t rows) {
+    gradient_rows_ = rows;
+    gradient_ = used(gradient_, padded_rows(rows));
+    operand_ = used(operand_, padded_rows(rows));
   }
 
   const Architecture& a_;

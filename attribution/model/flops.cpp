@@ -16,9 +16,8 @@ double projections(const Architecture& a, const BlockSpec& block, const BlockWor
   const auto d = static_cast<double>(a.d_model);
   const auto query = static_cast<double>(a.query_width());
   const auto key_value = static_cast<double>(2 * a.key_width());
-  const double matrices = block.mlp.kind == MlpKind::gated ? 3 : 2;
-  const double per_query = 2 * d * (2 * query + matrices * static_cast<double>(a.neurons));
-  return per_query * static_cast<double>(work.queries) + 2 * d * key_value * static_cast<double>(work.rows);
+  return 4 * d * query * static_cast<double>(work.queries) + mlp_flops(a, block, work.queries) +
+         2 * d * key_value * static_cast<double>(work.rows);
 }
 
 }  // namespace
@@ -29,6 +28,11 @@ double forward_flops(const Architecture& architecture, const BlockSpec& block, c
 
 double backward_flops(const Architecture& architecture, const BlockSpec& block, const BlockWork& work) {
   return projections(architecture, block, work) + 4 * attention_product(architecture, work);
+}
+
+double mlp_flops(const Architecture& architecture, const BlockSpec& block, std::int64_t rows) {
+  const double matrices = block.mlp.kind == MlpKind::gated ? 3 : 2;
+  return 2 * static_cast<double>(architecture.d_model * architecture.neurons) * matrices * static_cast<double>(rows);
 }
 
 std::int64_t attended_pairs(std::int64_t length, std::int64_t queries, std::int64_t window) {

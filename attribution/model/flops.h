@@ -29,6 +29,9 @@ double forward_flops(const Architecture& architecture, const BlockSpec& block, c
 /// attention's twice.
 double backward_flops(const Architecture& architecture, const BlockSpec& block, const BlockWork& work);
 
+/// One way through a block's MLP alone, for `rows` positions.
+double mlp_flops(const Architecture& architecture, const BlockSpec& block, std::int64_t rows);
+
 /// Pairs that attend when the last `queries` of `length` positions look back at most `window` (0: all) positions,
 /// themselves included.
 std::int64_t attended_pairs(std::int64_t length, std::int64_t queries, std::int64_t window);

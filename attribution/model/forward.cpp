@@ -55,7 +55,9 @@ class ForwardPass {
   Pass run() {
     for (block_ = pass_.first; block_ < a_.layers(); ++block_) {
       enter();
-      if (options_.resid_pre) options_.resid_pre(block_, by_sequence(rows_.own(used(resid_pre_, rows_.rows()))));
+      if (options_.resid_pre && rows_.sequences > 0) {
+        options_.resid_pre(block_, by_sequence(rows_.own(used(resid_pre_, rows_.rows()))));
+      }
       attention();
       mlp();
     }
@@ -72,17 +74,18 @@ class ForwardPass {
     return own.unflatten(0, {rows_.sequences, own.size(0) / rows_.sequences});
   }
 
-  [[nodiscard]] BlockGeometry geometry() const {
+  /// Of the sequences that have entered before a half of the block.
+  [[nodiscard]] BlockGeometry geometry(Before half) const {
     const bool trimmed = block_ == a_.layers() - 1 && options_.last_block == LastBlock::read_positions;
     const Batch& b = pass_.batch;
-    return {pass_.prefix_rows, detail::entered(b, block_), b.suffix, trimmed ? b.reads.kept() : b.suffix, trimmed};
+    return {pass_.prefix_rows, detail::entered(b, block_, half), b.suffix, trimmed ? b.reads.kept() : b.suffix, trimmed};
   }
 
   /// resid_pre and its norm: of what the block below left, and of the sequences that enter here.
   void enter() {
     const Batch& b = pass_.batch;
     const std::int64_t below = rows_.sequences > 0 ? rows_.query_rows() : 0;
-    rows_ = geometry();
+    rows_ = geometry(Before::attention);
     const std::int64_t rows = rows_.rows();
     resid_pre_ = row_buffer(rows, a_.d_model, model_.score_options());
     normalised_ = row_buffer(rows, a_.d_model, model_.options());
@@ -104,7 +107,7 @@ class ForwardPass {
     };
     if (block_ == pass_.first && pass_.prefix_rows > 0) put(b.prefix_embeddings, 0);
     for (const Entry& entry : b.entries) {
-      if (entry.block == block_) put(entry.resid, b.prefix_length());
+      if (entry.block == block_ && entry.before == Before::attention) put(entry.resid, b.prefix_length());
     }
     TRIBUTARY_EXPECT(next == rows, "entries are in ascending order of blocks");
     const auto entering = [&](const at::Tensor& t) { return t.narrow(0, below, rows - below); };
@@ -112,40 +115,81 @@ class ForwardPass {
   }
 
   void attention() {
-    const LayerWeights& w = weights();
-    const Projected p = project();
-    const at::Tensor z = row_buffer(rows_.query_rows(), a_.query_width(), model_.options());
-    attend_all(p.query, p.key_value, z);
-    const Written attn_out = w.attention_writer(spec()).apply(z, rows_.query_rows());
-
-    const std::int64_t rows = rows_.query_rows();
-    const at::Tensor base = rows_.trimmed ? kept_of(resid_pre_) : used(resid_pre_, rows);
+    const Attended attended = rows_.rows() > 0 ? attend_block() : Attended{};
+    const std::int64_t ran = rows_.query_rows();
+    const BlockGeometry all = geometry(Before::mlp);
+    const std::int64_t rows = all.query_rows();
+    TRIBUTARY_EXPECT(rows == ran || spec().residual == Residual::sequential, "no sequence enters inside of a parallel block");
     resid_mid_ = row_buffer(rows, a_.d_model, model_.score_options());
     const at::Tensor normalised = row_buffer(rows, a_.d_model, model_.options());
     const at::Tensor mean_rstd = at::empty({rows, 2}, model_.score_options());
     const bool parallel = spec().residual == Residual::parallel;
-    const Norm norm = detail::mlp_norm(spec(), w);
+    const Norm norm = detail::mlp_norm(spec(), weights());
+    const auto first = [ran](const at::Tensor& t) { return used(t, ran); };
     if (parallel) {
-      add_normalise(base, attn_out.added, used(resid_mid_, rows), norm, {}, {});
-      normalise(base, norm, used(normalised, rows), mean_rstd);
-    } else {
-      add_normalise(base, attn_out.added, used(resid_mid_, rows), norm, used(normalised, rows), mean_rstd);
+      add_normalise(attended.base, attended.out.added, first(resid_mid_), norm, {}, {});
+      normalise(attended.base, norm, first(normalised), mean_rstd);
+    } else if (ran > 0) {
+      add_normalise(attended.base, attended.out.added, first(resid_mid_), norm, first(normalised), first(mean_rstd));
+    }
+    if (rows > ran) {
+      enter_before_mlp(ran, all.queries);
+      const auto entering = [&](const at::Tensor& t) { return t.narrow(0, ran, rows - ran); };
+      normalise(entering(resid_mid_), norm, entering(normalised), entering(mean_rstd));
     }
     if (options_.tape == ForwardOptions::Tape::keep) {
       pass_.blocks.push_back({.resid_pre = used(resid_pre_, rows_.rows()),
                               .attention_mean_rstd = mean_rstd_,
-                              .query = p.query,
-                              .key_value = p.key_value,
-                              .query_norm = p.query_norm,
-                              .key_norm = p.key_norm,
-                              .attention_written = for_tape(attn_out),
+                              .query = attended.projected.query,
+                              .key_value = attended.projected.key_value,
+                              .query_norm = attended.projected.query_norm,
+                              .key_norm = attended.projected.key_norm,
+                              .attention_written = for_tape(attended.out),
                               .mlp_written = {},
-                              .mlp_stream = parallel ? base : used(resid_mid_, rows),
+                              .mlp_stream = parallel ? attended.base : used(resid_mid_, rows),
                               .mlp_mean_rstd = mean_rstd,
                               .pre_activations = {}});
     }
     normalised_ = normalised;
     count(pass_.batch, rows_.sequences, rows_.queries);
+    if (options_.flops != nullptr) options_.flops->count += mlp_flops(a_, spec(), rows - ran);
+    rows_ = all;
+  }
+
+  struct Projected {
+    at::Tensor query, key_value;  // [query rows, heads * d_head], [rows, 2 * kv_heads * d_head]
+    NormedHeads query_norm, key_norm;
+  };
+
+  /// What the attention of a block leaves behind.
+  struct Attended {
+    Projected projected;
+    Written out;
+    at::Tensor base;  // what it is added to [query rows, d_model]
+  };
+
+  Attended attend_block() {
+    Attended attended;
+    attended.projected = project();
+    const std::int64_t rows = rows_.query_rows();
+    const at::Tensor z = row_buffer(rows, a_.query_width(), model_.options());
+    attend_all(attended.projected.query, attended.projected.key_value, z);
+    if (options_.z) options_.z(block_, by_sequence(rows_.own_queries(z)));
+    attended.out = weights().attention_writer(spec()).apply(z, rows);
+    attended.base = rows_.trimmed ? kept_of(resid_pre_) : used(resid_pre_, rows);
+    return attended;
+  }
+
+  /// resid_mid of the sequences that enter between the halves of the block, behind those of the `ran` rows that have
+  /// gone through its attention.
+  void enter_before_mlp(std::int64_t ran, std::int64_t queries) {
+    const Batch& b = pass_.batch;
+    for (const Entry& entry : b.entries) {
+      if (entry.block != block_ || entry.before != Before::mlp) continue;
+      const at::Tensor kept = entry.resid.narrow(1, b.suffix - queries, queries);  // [sequence, pos, d_model]
+      resid_mid_.narrow(0, ran, kept.size(0) * queries).view(kept.sizes()).copy_(kept);
+      ran += kept.size(0) * queries;
+    }
   }
 
   /// What the way back needs of what a writer added.
@@ -156,11 +200,6 @@ class ForwardPass {
   [[nodiscard]] at::Tensor kept_of(const at::Tensor& buffer) const {
     return last_positions(rows_.own(buffer), rows_.suffix, rows_.queries).flatten(0, 1);
   }
-
-  struct Projected {
-    at::Tensor query, key_value;  // [query rows, heads * d_head], [rows, 2 * kv_heads * d_head]
-    NormedHeads query_norm, key_norm;
-  };
 
   /// Queries, keys and values, normed and turned by their positions. In the last block they are two products even where
   /// it is not trimmed: a product's bits may depend on its width, and the keys of a given prefix come from a trimmed
@@ -249,7 +288,12 @@ class ForwardPass {
     gate(pre_activations, detail::gate_of(a_, spec()), used(a, rows));
     if (!pass_.blocks.empty()) pass_.blocks.back().pre_activations = pre_activations;
     if (options_.neurons) options_.neurons(block_, by_sequence(rows_.own_queries(a)));
-    const Written mlp_out = w.mlp_writer(spec()).apply(a, rows);
+    const auto own = [&](const at::Tensor& t) { return by_sequence(rows_.own_queries(used(t, rows))); };
+    const Writer writer = w.mlp_writer(spec());
+    const at::Tensor written = writer.input(a, rows);
+    if (options_.mlp_written) options_.mlp_written(block_, own(written));
+    const Written mlp_out = writer.add(written);
+    if (options_.mlp_out) options_.mlp_out(block_, own(mlp_out.added));
     if (!pass_.blocks.empty()) pass_.blocks.back().mlp_written = for_tape(mlp_out);
     mlp_out_ = mlp_out.added;
   }

@@ -65,6 +65,10 @@ Transformer::Transformer(Architecture architecture, Weights weights)
 
 at::ScalarType Transformer::score_type() const { return options().dtype() == at::kDouble ? at::kDouble : at::kFloat; }
 
+Writer Transformer::attention_writer(std::int64_t layer) const {
+  return weights_.layers[static_cast<std::size_t>(layer)].attention_writer(architecture_.block(layer));
+}
+
 Writer Transformer::mlp_writer(std::int64_t layer) const {
   return weights_.layers[static_cast<std::size_t>(layer)].mlp_writer(architecture_.block(layer));
 }

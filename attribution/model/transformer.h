@@ -29,16 +29,21 @@ struct Prefix {
   std::vector<at::Tensor> blocks;
 };
 
-/// Sequences that enter the network before `block`.
+/// The halves of a block, where sequences may enter the network.
+enum class Before { attention, mlp };
+
+/// Sequences that enter the network at `block`: before its attention, or where that is no part of them before its MLP
+/// (in a parallel block, whose MLP does not read what attention adds, there is no such place).
 struct Entry {
   std::int64_t block = 0;
-  at::Tensor resid;  //!< resid_pre of the block [sequence, suffix, d_model]; before block 0: token embeddings
+  at::Tensor resid;  //!< resid_pre, or resid_mid, of the block [sequence, suffix, d_model]; before block 0: embeddings
+  Before before = Before::attention;
 };
 
 /// Sequences to run together: prompts of `length` tokens of which the last `suffix` positions are computed.
 struct Batch {
   std::int64_t length = 0, suffix = 0;
-  std::vector<Entry> entries;      //!< ascending blocks
+  std::vector<Entry> entries;      //!< ascending blocks, and halves of a block
   at::Tensor pairs;                //!< [sequence] int64: row of the prefix; undefined when suffix = length
   const Prefix* prefix = nullptr;  //!< of the positions before; or
   at::Tensor prefix_embeddings;    //!< [pair, prefix, d_model]: computed in passing (all enter at block 0)
@@ -52,15 +57,18 @@ struct Batch {
 enum class LastBlock { read_positions, all_positions };
 
 /// What a forward pass keeps, and whom it calls. The hooks are called block after block from the first entry's on:
-/// resid_pre(block), then neurons(block).
+/// resid_pre(block), then z, neurons, mlp_written and mlp_out. Tensors are of the sequences that have entered, and what
+/// the hooks of values change in place is used; in a trimmed last block pos are the kept positions only.
 struct ForwardOptions {
   enum class Tape { none, keep } tape = Tape::none;
   LastBlock last_block = LastBlock::read_positions;
   /// Gets resid_pre of each block [sequence, suffix, d_model], stream dtype.
   std::function<void(std::int64_t block, const at::Tensor& resid)> resid_pre;
-  /// Gets each layer's MLP neurons a [sequence, pos, neuron] (the input of the down projection), of the sequences that
-  /// have entered; what it changes in place is used. In a trimmed last block pos are the kept positions only.
-  std::function<void(std::int64_t layer, at::Tensor a)> neurons;
+  using Values = std::function<void(std::int64_t layer, at::Tensor values)>;
+  Values z;            //!< attention's output before W_O, all heads side by side [sequence, pos, heads * d_head]
+  Values neurons;      //!< a, the input of the down projection [sequence, pos, neuron]
+  Values mlp_written;  //!< W_down a + b [sequence, pos, d_model], before a norm and multiplier
+  Values mlp_out;      //!< what the MLP adds to the stream [sequence, pos, d_model], network dtype
   Prefix* prefix = nullptr;  //!< out: of prefix_embeddings
   Flops* flops = nullptr;    //!< counts what was needed
 };
@@ -98,15 +106,21 @@ struct SequenceRange {
 };
 
 /// Which derivatives a backward pass takes, and whom it calls. The hooks are called block after block from the last
-/// down to the first entry's: neurons(block), then resid_pre(block).
+/// down to the first entry's: mlp_out(block), mlp_written, neurons, resid_mid, z, then resid_pre. They get gradients of
+/// the sequences of the range that have entered [sequence, pos, width]; in the last block pos are the kept positions,
+/// but for resid_pre. The pass goes on in the same memory: clone what you keep of the stream's gradients.
 struct BackwardOptions {
   Rules rules;
   enum class Values { skip, recompute } values = Values::skip;  //!< whether `neurons` gets a
-  /// Gets a (undefined when skipped) and dm/da [sequence, pos, neuron] of each layer, both network dtype, for the
-  /// sequences of the range that have entered; in the last block pos are the kept positions.
+  using Gradients = std::function<void(std::int64_t layer, const at::Tensor& gradient)>;
+  Gradients mlp_out;      //!< dm/dresid_post, stream dtype
+  Gradients mlp_written;  //!< dm/d(W_down a + b), network dtype
+  /// Gets a (undefined when skipped) and dm/da, both network dtype.
   std::function<void(std::int64_t layer, const at::Tensor& a, const at::Tensor& gradient)> neurons;
-  /// Gets dm/dresid_pre [sequence, suffix, d_model] of each block, stream dtype. Clone what you keep: the pass goes on
-  /// in the same memory. Where sequences entered after the last block, a first call has block = number of layers.
+  Gradients resid_mid;  //!< dm/dresid_mid of a block that is not parallel, stream dtype
+  Gradients z;          //!< dm/dz, network dtype
+  /// Gets dm/dresid_pre [sequence, suffix, d_model] of each block, stream dtype. Where sequences entered after the last
+  /// block, a first call has block = number of layers.
   std::function<void(std::int64_t block, const at::Tensor& gradient)> resid_pre;
   /// Gets each bias of the way down, from the final norm's on, and dm/d of what it is added to [rows, its width]:
   /// dm/dbias is the sum over the rows, those of the range's sequences.
@@ -128,7 +142,8 @@ class Transformer {
   [[nodiscard]] at::ScalarType score_type() const;
   [[nodiscard]] at::TensorOptions score_options() const { return options().dtype(score_type()); }
 
-  /// What adds a layer's neurons to the residual stream.
+  /// What adds a layer's heads, and its neurons, to the residual stream.
+  [[nodiscard]] Writer attention_writer(std::int64_t layer) const;
   [[nodiscard]] Writer mlp_writer(std::int64_t layer) const;
 
   /// Token embeddings e [batch, pos, d_model] of ids [batch, pos] in score_type (without position embedding: paths move

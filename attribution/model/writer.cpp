@@ -37,8 +37,11 @@ Written Writer::normalised(const at::Tensor& input) const {
   return written;
 }
 
-Written Writer::apply(const at::Tensor& v, std::int64_t rows) const {
-  const at::Tensor w = product(v, rows, weight_.t(), bias_);
+at::Tensor Writer::input(const at::Tensor& v, std::int64_t rows) const {
+  return product(v, rows, weight_.t(), bias_);
+}
+
+Written Writer::add(const at::Tensor& w) const {
   if (!has_norm()) return {times(w, multiplier_), {}, {}};
   return normalised(w.to(stream_type(options_)));
 }
@@ -57,7 +60,7 @@ at::Tensor Writer::pull_back(const at::Tensor& gradient, std::int64_t rows) cons
 }
 
 at::Tensor Writer::move(const at::Tensor& difference, at::ScalarType type) const {
-  return by_rows(difference, weight_.t(), options_).to(type);
+  return weight_.defined() ? by_rows(difference, weight_.t(), options_).to(type) : difference.to(type);
 }
 
 at::Tensor Writer::moved(WrittenStream&& base, const at::Tensor& difference) const {
@@ -82,7 +85,7 @@ at::Tensor Writer::to_input(const at::Tensor& gradient, const WrittenStream& bas
 }
 
 at::Tensor Writer::pull_back(const at::Tensor& gradient, at::ScalarType type) const {
-  return by_rows(gradient, weight_, options_).to(type);
+  return weight_.defined() ? by_rows(gradient, weight_, options_).to(type) : gradient.to(type);
 }
 
 at::Tensor Writer::columns(const at::Tensor& nodes, at::ScalarType type) const {
@@ -90,7 +93,7 @@ at::Tensor Writer::columns(const at::Tensor& nodes, at::ScalarType type) const {
 }
 
 at::Tensor Writer::gains(at::ScalarType type) const {
-  const at::Tensor ones = at::ones({weight_.size(0)}, options_.dtype(type));
+  const at::Tensor ones = at::ones({weight_.defined() ? weight_.size(0) : 1}, options_.dtype(type));
   if (!has_norm()) return ones * multiplier_;
   return (post_norm_.weight.to(type) + post_norm_.gain_offset) * multiplier_;
 }

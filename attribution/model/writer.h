@@ -34,7 +34,7 @@ struct Written {
 
 class Writer {
  public:
-  /// weight [d_model, node]; bias [d_model] or undefined; the network's dtype and device.
+  /// weight [d_model, node], undefined: the identity; bias [d_model] or undefined; the network's dtype and device.
   Writer(at::Tensor weight, at::Tensor bias, at::TensorOptions options, double multiplier = 1,
          Norm post_norm = {{}, {}, NormKind::none})
       : weight_(std::move(weight)),
@@ -43,12 +43,19 @@ class Writer {
         multiplier_(multiplier),
         post_norm_(std::move(post_norm)) {}
 
+  /// The same of w itself: what it says of nodes is said of w's numbers.
+  [[nodiscard]] Writer without_matrix() const { return {{}, {}, options_, multiplier_, post_norm_}; }
+
   [[nodiscard]] bool has_norm() const { return post_norm_.kind != NormKind::none; }
   /// b [d_model], or undefined.
   [[nodiscard]] const at::Tensor& bias() const { return bias_; }
 
-  /// What is added to the stream from the first `rows` of v [padded rows, node], network dtype.
-  [[nodiscard]] Written apply(const at::Tensor& v, std::int64_t rows) const;
+  /// w [rows, d_model] from the first `rows` of v [padded rows, node], both network dtype.
+  [[nodiscard]] at::Tensor input(const at::Tensor& v, std::int64_t rows) const;
+  /// What is added to the stream from w; without norm and multiplier it is w itself, in its memory.
+  [[nodiscard]] Written add(const at::Tensor& w) const;
+  /// Both: what is added to the stream from v.
+  [[nodiscard]] Written apply(const at::Tensor& v, std::int64_t rows) const { return add(input(v, rows)); }
   /// dm/dw [rows, d_model] from dm/dresid [rows, d_model], both network dtype; `written` has those rows. replaced (rule
   /// `norm`): the norm's denominator is a constant.
   [[nodiscard]] at::Tensor to_input(const at::Tensor& gradient, const Written& written, Derivative norm) const;

@@ -7,8 +7,9 @@
 
 namespace tributary {
 
-at::Tensor noise(std::int64_t layers, std::int64_t positions, std::int64_t neurons, std::uint64_t seed) {
-  at::Tensor values = at::empty({layers, positions, neurons}, at::kFloat);
+at::Tensor noise(const NodeTable& nodes, std::int64_t positions, std::uint64_t seed) {
+  at::Tensor values = at::empty({nodes.layers, positions, nodes.nodes}, at::kFloat);
+  seed += static_cast<std::uint64_t>(nodes.kind) << 32;  // each kind draws its own
   auto* data = values.data_ptr<float>();
   for (std::int64_t i = 0; i < values.numel(); ++i) {
     const std::uint64_t bits = mixed(mixed(seed) + static_cast<std::uint64_t>(i)) >> 40;  // 24 bits: exact in float32

@@ -8,9 +8,11 @@
 
 #include <cstdint>
 
+#include "attribution/nodes/node_table.h"
+
 namespace tributary {
 
-/// Noise in [-1, 1) that depends on the neuron's place only: [layers, positions, neurons] float32.
-at::Tensor noise(std::int64_t layers, std::int64_t positions, std::int64_t neurons, std::uint64_t seed);
+/// Noise in [-1, 1) that depends on the node's kind and place only: [layers, positions, nodes] float32.
+at::Tensor noise(const NodeTable& nodes, std::int64_t positions, std::uint64_t seed);
 
 }  // namespace tributary

@@ -21,7 +21,7 @@ Block decode_block(std::span<const std::byte> bytes) {
 
 BlockView view_of(const BlockResult& result) {
   BlockView view{result.block, result.seconds, {}, {}, result.failed, result.unstarted, result.unwritten};
-  for (const Node& node : result.nodes) view.nodes.push_back({node.lane, node.level, node.index, node.sum});
+  for (const TreeNode& node : result.nodes) view.nodes.push_back({node.lane, node.level, node.index, node.sum});
   for (const UnitRows& rows : result.rows) view.rows.push_back({rows.unit, rows.values});
   return view;
 }
@@ -72,7 +72,7 @@ BlockResult decode_block_result(std::span<const std::byte> bytes) {
   result.block = in.get<std::int64_t>();
   result.seconds = in.get<double>();
   result.nodes.resize(in.get_size(28));
-  for (Node& node : result.nodes) {
+  for (TreeNode& node : result.nodes) {
     node.lane = in.get<std::int64_t>();
     node.level = in.get<std::int32_t>();
     node.index = in.get<std::int64_t>();

@@ -35,13 +35,13 @@ LaneFold::Partial LaneFold::merge(Partial left, Partial right) {
   return left;
 }
 
-std::pair<std::int64_t, std::int64_t> LaneFold::range(const Node& node, std::int64_t units) {
+std::pair<std::int64_t, std::int64_t> LaneFold::range(const TreeNode& node, std::int64_t units) {
   TRIBUTARY_EXPECT(node.level >= 0 && node.level <= root_level(units), "no such level in the lane's tree");
   TRIBUTARY_EXPECT(node.index >= 0 && node.index < nodes_at(node.level, units), "no such node in the lane's tree");
   return {node.index << node.level, std::min((node.index + 1) << node.level, units)};
 }
 
-void LaneFold::add(Node node) {
+void LaneFold::add(TreeNode node) {
   TRIBUTARY_EXPECT(node.lane == lane_, "a node of another lane");
   const auto [first, last] = range(node, units_);
   TRIBUTARY_EXPECT(!sum_size_ || *sum_size_ == node.sum.size(),
@@ -102,8 +102,8 @@ std::vector<double> LaneFold::take() {
   return std::move(pending_.begin()->second.sum);
 }
 
-std::vector<Node> LaneFold::take_partials() {
-  std::vector<Node> nodes;
+std::vector<TreeNode> LaneFold::take_partials() {
+  std::vector<TreeNode> nodes;
   for (auto& [place, partial] : std::exchange(pending_, {})) {
     if (partial.present) nodes.push_back({lane_, place.first, place.second, std::move(partial.sum)});
   }

@@ -25,7 +25,7 @@ class LaneFold {
 
   /// Takes a node. Throws ContractViolation, leaving the fold as it was, when it is no node of this
   /// tree, covers a unit that is already there, or its sum has another size than the others.
-  void add(Node node);
+  void add(TreeNode node);
 
   /// Declares a unit missing for good: the tree goes on as if it were not there.
   void skip(std::int64_t index);
@@ -40,13 +40,13 @@ class LaneFold {
   [[nodiscard]] std::vector<double> take();
 
   /// The partial sums held now, moved out, each merged as far up as the tree allows.
-  [[nodiscard]] std::vector<Node> take_partials();
+  [[nodiscard]] std::vector<TreeNode> take_partials();
 
   [[nodiscard]] std::size_t partials() const { return pending_.size(); }
 
   /// The unit indices [first, last) that a node covers in a lane of `units` units. Throws ContractViolation
   /// when the lane's tree has no such node.
-  static std::pair<std::int64_t, std::int64_t> range(const Node& node, std::int64_t units);
+  static std::pair<std::int64_t, std::int64_t> range(const TreeNode& node, std::int64_t units);
 
   /// The level of the one node that is the whole of a lane of `units` units.
   static int root_level(std::int64_t units);

@@ -13,13 +13,13 @@ FoldSink::FoldSink(const UnitTable& table) : table_(table), rows_(static_cast<st
   for (std::int64_t lane = 0; lane < table.lanes(); ++lane) folds_.emplace_back(lane, table.lane_size(lane));
 }
 
-void FoldSink::require_lane(const Node& node) const {
+void FoldSink::require_lane(const TreeNode& node) const {
   TRIBUTARY_EXPECT(node.lane >= 0 && node.lane < table_.lanes(), "a block of another stage");
 }
 
 Amount FoldSink::amount_in(const BlockResult& block) const {
   Amount amount;
-  for (const Node& node : block.nodes) {
+  for (const TreeNode& node : block.nodes) {
     require_lane(node);
     const auto [first, last] = LaneFold::range(node, table_.lane_size(node.lane));
     amount.units += last - first;
@@ -31,7 +31,7 @@ Amount FoldSink::amount_in(const BlockResult& block) const {
 }
 
 bool FoldSink::has_any_of(const BlockResult& block) const {
-  return std::any_of(block.nodes.begin(), block.nodes.end(), [this](const Node& node) {
+  return std::any_of(block.nodes.begin(), block.nodes.end(), [this](const TreeNode& node) {
     require_lane(node);
     const auto [first, last] = LaneFold::range(node, table_.lane_size(node.lane));
     return folds_[static_cast<std::size_t>(node.lane)].has_any(first, last);
@@ -39,7 +39,7 @@ bool FoldSink::has_any_of(const BlockResult& block) const {
 }
 
 void FoldSink::add(BlockResult block) {
-  for (Node& node : block.nodes) {
+  for (TreeNode& node : block.nodes) {
     require_lane(node);
     LaneFold& fold = folds_[static_cast<std::size_t>(node.lane)];
     fold.add(std::move(node));

@@ -36,7 +36,7 @@ class FoldSink {
   [[nodiscard]] std::vector<std::vector<double>> take_rows();
 
  private:
-  void require_lane(const Node& node) const;
+  void require_lane(const TreeNode& node) const;
 
   const UnitTable& table_;
   std::vector<LaneFold> folds_;

@@ -158,7 +158,7 @@ class Simulation {
     result.nodes = part.take_partials();
     scheduler_.finish(event.rank, result);
     LaneFold& fold = folds_[static_cast<std::size_t>(block.lane)];
-    for (Node& node : result.nodes) fold.add(std::move(node));
+    for (TreeNode& node : result.nodes) fold.add(std::move(node));
     const auto now_held = static_cast<double>(fold.partials()) * bytes_of(block);
     double& held = partials_[static_cast<std::size_t>(block.lane)];
     held_ += now_held - held;

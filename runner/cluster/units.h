@@ -31,7 +31,7 @@ struct RunResult {
 };
 
 /// A node of a lane's fold tree: the sum over units [index << level, (index + 1) << level) of the lane.
-struct Node {
+struct TreeNode {
   std::int64_t lane = 0;
   int level = 0;  //!< 0 is a single unit
   std::int64_t index = 0;
@@ -62,7 +62,7 @@ struct Block {
 /// every unit went well). This is also what a journal stores and gives back on resume.
 struct BlockResult {
   std::int64_t block = 0;  //!< Block::id
-  std::vector<Node> nodes;
+  std::vector<TreeNode> nodes;
   std::vector<UnitRows> rows;
   std::vector<FailedUnit> failed;
   std::vector<std::int64_t> unstarted;  //!< unit ids left alone because of a stop

@@ -25,7 +25,7 @@ std::uint64_t kept_bytes(const Job& job, std::uint64_t full, std::uint64_t one) 
 std::uint64_t sum_bytes(const RunGroup& runs, const LayerRange& layers) {
   std::uint64_t bytes = 0;
   for (const Job* job : runs) {
-    const std::int64_t nodes = layers.count() * job->node_positions() * job->architecture().neurons;
+    const std::int64_t nodes = job->layout().nodes_in(layers);
     if (job->config.method.has_neurons()) bytes += 8 * static_cast<std::uint64_t>(nodes * sums_of(job->config));
   }
   return bytes;

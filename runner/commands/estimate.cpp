@@ -56,10 +56,14 @@ double patching_cost(const RunGroup& compared) {
   std::map<std::pair<std::string, std::uint64_t>, std::int64_t> drawn;  // by truth and seed: the larger draw counts
   for (const Job* run : compared) {
     const AgreementConfig& asked = run->config.agreement;
-    const std::int64_t tops = asked.sample / 2;
-    neurons += tops;
-    std::int64_t& most = drawn[{truth_of(*run), asked.seed}];
-    most = std::max(most, asked.sample - tops);
+    const NodeLayout layout = run->layout();
+    for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
+      const std::int64_t sample = std::min(asked.sample, layout.nodes(kind));
+      const std::int64_t tops = sample / 2;
+      neurons += tops;
+      std::int64_t& most = drawn[{truth_of(*run) + name_of(layout.tables()[kind].kind), asked.seed}];
+      most = std::max(most, sample - tops);
+    }
   }
   for (const auto& [truth, most] : drawn) neurons += most;
   const Job& job = *compared.front();
@@ -70,10 +74,7 @@ double patching_cost(const RunGroup& compared) {
 double doubles_of(const RunGroup& runs, const LayerRange& layers) {
   double numbers = 0;
   for (const Job* job : runs) {
-    const std::int64_t nodes = job->config.method.has_neurons()
-                                   ? layers.count() * job->node_positions() * job->architecture().neurons
-                                   : job->node_positions();
-    numbers += static_cast<double>(nodes * sums_of(job->config));
+    numbers += static_cast<double>(job->layout().nodes_in(layers) * sums_of(job->config));
   }
   return numbers;
 }

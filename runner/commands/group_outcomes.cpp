@@ -16,7 +16,7 @@ GroupOutcomes::GroupOutcomes(const Execution& execution, RunGroup runs)
     : execution_(execution),
       runs_(std::move(runs)),
       attributions_(run_attribution(execution, runs_)),
-      performance_(run_performance(execution, *runs_.front(), attributions_.front().metric)),
+      performance_(run_performance(execution, *runs_.front(), attributions_.front().metric())),
       // Before any run's own stages, which time only what is theirs.
       compared_(compare_with_exact(execution, runs_, attributions_)) {}
 
@@ -34,9 +34,11 @@ Outcome GroupOutcomes::of(std::size_t i, Timings& own) {
   if (job.has_circuit()) outcome.circuit = run_circuits(alone, job, attributions_[i]);
   if (job.has_steering()) outcome.steering = run_steering(alone, job, attributions_[i]);
   agreed(execution_.comm, [&] {
-    if (execution_.comm.rank() != 0 || compared_[i].sample.empty()) return;
-    require_none(faults_of(job, neurons_of(compared_[i].sample), compared_[i].exact));
-    outcome.agreement = agreement_of(job, compared_[i]);
+    if (execution_.comm.rank() != 0) return;
+    for (const ComparedSample& kind : compared_[i]) {
+      require_none(faults_of(job, neurons_of(kind.sample), kind.exact));
+      outcome.agreement.push_back(agreement_of(job, kind));
+    }
   });
   return outcome;
 }

@@ -30,7 +30,7 @@ class GroupOutcomes {
   RunGroup runs_;
   std::vector<AttributionOutcome> attributions_;
   PerformanceOutcome performance_;
-  std::vector<ComparedSample> compared_;  // by run
+  std::vector<std::vector<ComparedSample>> compared_;  // by run and kind of nodes
 };
 
 }  // namespace tributary

@@ -149,9 +149,9 @@ void Run::warn(std::set<std::string>& said) const {
   for (const std::string& note : notes_on_means(job_)) std::cerr << "tributary: warning: " << note << '\n';
   note_unused();
   const SteeringConfig& steering = job_.config.steering;
-  const bool steers_first = job_.has_steering() && steering.neurons.empty();
+  const bool steers_first = job_.has_steering() && steering.nodes.empty();
   if (steers_first && method.score == ScoreKind::exact && job_.config.sample < steering.top) {
-    std::cerr << "tributary: note: steering.top asks for " << steering.top << " neurons, but attribution.sample gives "
+    std::cerr << "tributary: note: steering.top asks for " << steering.top << " nodes, but attribution.sample gives "
               << job_.config.sample << " a score: only those are steered\n";
   }
   if (job_.config.dtype == "bfloat16" && method.quadrature == Quadrature::pilot) {

@@ -15,13 +15,19 @@ std::vector<std::string> preset_names() {
   return names;
 }
 
+std::vector<std::string> node_kind_names() {
+  std::vector<std::string> names;
+  for (const NodeKind kind : all_node_kinds()) names.push_back(name_of(kind));
+  return names;
+}
+
 }  // namespace
 
 std::vector<Key> attribution_keys() {
   return {
       {.path = "attribution.method",
        .kind = Kind::text,
-       .meaning = "how neurons are scored",
+       .meaning = "how nodes are scored",
        .choices = method_names(),
        .synonyms = method_synonyms(),
        .presence = Key::Presence::required},
@@ -124,7 +130,7 @@ std::vector<Key> attribution_keys() {
       {.path = "attribution.sample",
        .kind = Kind::integer,
        .fallback = "1000",
-       .meaning = "exact-patching: neurons to patch, seeded, spread over all layers",
+       .meaning = "exact-patching: nodes of each kind to patch, seeded, spread over all layers",
        .least = 1},
       {.path = "attribution.seed",
        .kind = Kind::integer,
@@ -136,6 +142,19 @@ std::vector<Key> attribution_keys() {
        .fallback = "keep",
        .meaning = "nodes are (layer, position, neuron), or summed over positions: (layer, neuron)",
        .choices = {"keep", "sum"}},
+      {.path = "nodes",
+       .kind = Kind::texts,
+       .implied = "[neurons]",
+       .meaning = "the kinds of nodes that are scored; several compete in one ranking",
+       .choices = node_kind_names(),
+       .synonyms = {{"neuron", "neurons"}, {"head", "heads"}, {"attention", "heads"}, {"mlp", "mlps"},
+                    {"embedding", "embeddings"}, {"tokens", "embeddings"}, {"input", "embeddings"}}},
+      {.path = "mlps.side",
+       .kind = Kind::text,
+       .implied = "added",
+       .meaning = "an MLP's output is what it adds to the residual stream, or what its last matrix writes: without a "
+                  "norm behind it the same up to a multiplier, and the sum of what its neurons write",
+       .choices = {"added", "written"}},
       {.path = "top",
        .kind = Kind::integer,
        .fallback = "50",

@@ -30,6 +30,12 @@ std::vector<Key> evaluation_keys() {
        .least = 0,
        .most = 1,
        .effect = Effect::evaluation},
+      {.path = "circuit.nodes",
+       .kind = Kind::texts,
+       .implied = "all of `nodes`",
+       .meaning = "the kinds of nodes that circuits are made of; nodes of the others stay as they are",
+       .choices = {"neurons", "heads", "mlps", "embeddings"},
+       .effect = Effect::evaluation},
       {.path = "circuit.ranking",
        .kind = Kind::text,
        .fallback = "abs",
@@ -39,7 +45,7 @@ std::vector<Key> evaluation_keys() {
       {.path = "circuit.ablation",
        .kind = Kind::text,
        .fallback = "mean",
-       .meaning = "what neurons outside are set to: the mean over counterfactual prompts, zero, or the pair's own "
+       .meaning = "what nodes outside are set to: the mean over counterfactual prompts, zero, or the pair's own "
                   "counterfactual",
        .choices = {"mean", "zero", "resample"},
        .effect = Effect::evaluation},
@@ -58,8 +64,8 @@ std::vector<Key> evaluation_keys() {
        .kind = Kind::integer,
        .fallback = "0",
        .meaning =
-           "neurons that are also patched exactly, in float32 or better, to compare the scores with: half of them "
-           "random, the same ones for every method, half the run's own first ones; 0: none",
+           "nodes of each kind that are also patched exactly, in float32 or better, to compare the scores with: half of "
+           "them random, the same ones for every method, half the run's own first ones; 0: none",
        .least = 0,
        .most = 1 << 14,
        .effect = Effect::evaluation},
@@ -71,20 +77,24 @@ std::vector<Key> evaluation_keys() {
        .effect = Effect::evaluation},
       {.path = "steering.factors",
        .kind = Kind::numbers,
-       .meaning = "on the held-out pairs' clean prompts, multiply neurons by each of these, and by 1 for comparison, "
+       .meaning = "on the held-out pairs' clean prompts, multiply nodes by each of these, and by 1 for comparison, "
                   "and record "
                   "what the model says",
        .effect = Effect::evaluation},
       {.path = "steering.top",
        .kind = Kind::integer,
        .fallback = "10",
-       .meaning = "the neurons to multiply: so many first ones of the run's own ranking",
+       .meaning = "the nodes to multiply: so many first ones of the run's own ranking",
        .least = 1,
        .most = 100000,
        .effect = Effect::evaluation},
       {.path = "steering.neurons",
        .kind = Kind::texts,
        .meaning = "or these: layer/position/neuron, or layer/neuron for all positions, counted from 0",
+       .effect = Effect::evaluation},
+      {.path = "steering.nodes",
+       .kind = Kind::texts,
+       .meaning = "or these, of any kind: kind:layer/position/index, or kind:layer/index for all positions",
        .effect = Effect::evaluation},
   };
 }

@@ -6,9 +6,24 @@
 
 namespace tributary {
 
+NodeLayout Job::layout() const {
+  std::vector<NodeTable> tables;
+  if (!config.method.has_neurons()) {
+    tables.push_back(node_table(NodeKind::embeddings, architecture()));
+    tables.back().kind = NodeKind::neurons;  // where results of tokens have always been
+  } else {
+    for (const NodeKind kind : config.nodes) tables.push_back(node_table(kind, architecture(), config.mlp_side));
+  }
+  return {std::move(tables), node_positions(), config.method.positions};
+}
+
 std::int64_t Job::scored_nodes() const {
   if (!config.method.has_neurons()) return 0;
-  return config.method.score == ScoreKind::exact ? config.sample : nodes();
+  const NodeLayout all = layout();
+  if (config.method.score != ScoreKind::exact) return all.nodes();
+  std::int64_t count = 0;
+  for (std::size_t kind = 0; kind < all.kinds(); ++kind) count += sample_of(all, kind);
+  return count;
 }
 
 std::int64_t Job::gap_pairs() const {
@@ -25,7 +40,7 @@ std::string Job::token_text(std::int64_t id) const {
 }
 
 bool Job::has_steering() const {
-  const bool any = !config.steering.neurons.empty() || config.method.has_neurons();
+  const bool any = !config.steering.nodes.empty() || config.method.has_neurons();
   return !config.steering.factors.empty() && any;
 }
 

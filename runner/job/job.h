@@ -5,6 +5,7 @@
 // builds the same job from the same files (prepare_job.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -57,8 +58,14 @@ struct Job {
   [[nodiscard]] std::int64_t node_positions() const { return train_length; }
   /// Training pairs whose linearisation gap is measured.
   [[nodiscard]] std::int64_t gap_pairs() const;
-  [[nodiscard]] std::int64_t nodes() const {
-    return architecture().layers() * node_positions() * architecture().neurons;
+  /// The nodes that are scored; of a method that scores tokens the tokens, as the one table.
+  [[nodiscard]] NodeLayout layout() const;
+  [[nodiscard]] std::int64_t nodes() const { return layout().nodes(); }
+  /// Those that circuits are made of.
+  [[nodiscard]] NodeLayout circuit_layout() const { return layout().only(config.circuit.nodes); }
+  /// Nodes of a kind that are patched exactly.
+  [[nodiscard]] std::int64_t sample_of(const NodeLayout& nodes, std::size_t kind) const {
+    return std::min(config.sample, nodes.nodes(kind));
   }
   /// Nodes that get a score: with exact patching those sampled, of tokens none.
   [[nodiscard]] std::int64_t scored_nodes() const;

@@ -39,6 +39,20 @@ std::vector<std::vector<std::int64_t>> read_baseline(const RunConfig& config, co
   return prompts;
 }
 
+/// "neurons", "heads and mlps"
+std::string names_of(const NodeLayout& layout) {
+  std::vector<std::string> names;
+  for (const NodeTable& table : layout.tables()) names.push_back(name_of(table.kind));
+  return join(names, names.size() > 2 ? ", " : " and ");
+}
+
+/// Whether some layer norms what nodes at a site write.
+bool is_normed(const Architecture& a, Site site) {
+  if (site == Site::neurons || site == Site::mlp_written) return has_post_norms(a);
+  const auto normed = [](const BlockSpec& block) { return block.attention_post_norm.kind != NormKind::none; };
+  return site == Site::z && std::any_of(a.blocks.begin(), a.blocks.end(), normed);
+}
+
 /// Means must serve held-out pairs of every length, and be more than a pair's own values.
 void require_ablation_means(const Job& job, const Settings& settings) {
   const std::vector<std::int64_t> lengths = lengths_without_mean(job);
@@ -63,38 +77,45 @@ void require_ablation_means(const Job& job, const Settings& settings) {
 void settle_sizes(Job& job, const Settings& settings) {
   RunConfig& config = job.config;
   KeyChecks checks(settings);
+  const NodeLayout layout = job.layout();
   const std::int64_t nodes = job.nodes();
+  const std::int64_t in_circuit = job.circuit_layout().nodes();
+  std::int64_t of_a_kind = 0;  // at most
+  for (std::size_t kind = 0; kind < layout.kinds(); ++kind) of_a_kind = std::max(of_a_kind, layout.nodes(kind));
   constexpr std::int64_t most_nodes = std::numeric_limits<std::int32_t>::max();  // of a ranking's places
   // norm(α w) = norm(w): along such a path nothing changes but at its very beginning.
+  const bool from_zero = config.method.path == PathKind::activations && config.method.baseline == Baseline::zero;
   checks.refuse_if(
-      has_post_norms(job.architecture()) && config.method.path == PathKind::activations &&
-          config.method.baseline == Baseline::zero,
+      from_zero && std::any_of(layout.tables().begin(), layout.tables().end(),
+                               [&job](const NodeTable& table) { return is_normed(job.architecture(), table.site); }),
       "attribution.baseline",
-      fmt::format("is zero, and in a {} model a norm stands behind each MLP: it makes the same of an MLP's "
-                  "output whatever its size, so the path from zero says nothing; take pair or mean",
-                  job.architecture().family));
+      fmt::format("is zero, and in a {} model a norm stands behind each {}: it makes the same of what is written "
+                  "whatever its size, so the path from zero says nothing; take pair or mean",
+                  job.architecture().family, has_post_norms(job.architecture()) ? "MLP" : "attention"));
   checks.refuse_if(nodes > most_nodes && config.method.has_neurons(), "positions",
-                   fmt::format("the model's layers × positions × neurons are {} nodes, and no ranking holds more than "
+                   fmt::format("the model's layers × positions × {} are {} nodes, and no ranking holds more than "
                                "{}; take positions: sum, or shorter prompts",
-                               nodes, most_nodes));
+                               names_of(layout), nodes, most_nodes));
   checks.finish();
   std::vector<std::int64_t>& counts = config.circuit.counts;
   for (const std::int64_t count : counts) {
     checks.refuse_if(
-        count > nodes && settings.given("circuit.counts"), "circuit.counts",
-        fmt::format("asks for {} nodes where there are {} (layers × positions × neurons); lower it", count, nodes));
+        count > in_circuit && settings.given("circuit.counts") && config.method.has_neurons(), "circuit.counts",
+        fmt::format("asks for {} nodes where there are {} (layers × positions × {}); lower it", count, in_circuit,
+                    names_of(job.circuit_layout())));
   }
-  std::erase_if(counts, [nodes](std::int64_t count) { return count > nodes; });
-  if (config.method.score == ScoreKind::exact && config.sample > nodes) {
+  std::erase_if(counts, [in_circuit](std::int64_t count) { return count > in_circuit; });
+  if (config.method.score == ScoreKind::exact && config.sample > of_a_kind) {
     checks.refuse_if(settings.given("attribution.sample"), "attribution.sample",
-                     fmt::format("asks for {} neurons where there are {}; lower it", config.sample, nodes));
-    config.sample = nodes;
+                     fmt::format("asks for {} {} where there are {}; lower it", config.sample, names_of(layout), of_a_kind));
+    config.sample = of_a_kind;
   }
-  checks.refuse_if(config.keep.count > nodes && config.method.has_neurons(), "attribution.keep",
+  checks.refuse_if(config.keep.count > of_a_kind && config.method.has_neurons(), "attribution.keep",
                    fmt::format("asks for {} scores of each pair where there are {}; lower it, or take full",
-                               config.keep.count, nodes));
-  checks.refuse_if(job.has_agreement() && config.agreement.sample > nodes, "agreement.sample",
-                   fmt::format("asks for {} neurons where there are {}; lower it", config.agreement.sample, nodes));
+                               config.keep.count, of_a_kind));
+  checks.refuse_if(job.has_agreement() && config.agreement.sample > of_a_kind, "agreement.sample",
+                   fmt::format("asks for {} {} where there are {}; lower it", config.agreement.sample,
+                               names_of(layout), of_a_kind));
   const std::int64_t vocabulary = job.architecture().vocabulary;
   checks.refuse_if(
       config.metric == MetricKind::sum_of_logits && config.metric_top > vocabulary, "metric_top",
@@ -118,13 +139,18 @@ void check_steering(const Job& job, const Settings& settings) {
   std::int64_t positions = job.pairs.test.front().length();
   for (const TokenPair& pair : job.pairs.test) positions = std::min(positions, pair.length());
   const auto require = [&](const char* what, std::int64_t number, std::int64_t count, const std::string& why) {
-    checks.refuse_if(number >= count, "steering.neurons",
+    checks.refuse_if(number >= count, settings.given("steering.nodes") ? "steering.nodes" : "steering.neurons",
                      fmt::format("there is no {} {} ({}, counted from 0)", what, number, why));
   };
-  for (const Neuron& neuron : job.config.steering.neurons) {
-    require("layer", neuron.layer, a.layers(), fmt::format("the model has {}", a.layers()));
-    require("neuron", neuron.index, a.neurons, fmt::format("the model has {}", a.neurons));
-    require("position", neuron.position, positions,
+  for (const Node& node : job.config.steering.nodes) {
+    const NodeTable table = node_table(node.kind, a, job.config.mlp_side);
+    const std::string kind = name_of(node.kind);
+    const bool layered = node.kind != NodeKind::embeddings;
+    require("layer", node.layer, table.layers,
+            layered ? fmt::format("the model has {}", table.layers) : "embeddings have layer 0");
+    require(kind.substr(0, kind.size() - 1).c_str(), node.index, table.nodes,
+            table.nodes > 1 ? fmt::format("the model has {}", table.nodes) : fmt::format("{} have index 0", kind));
+    require("position", node.position, positions,
             fmt::format("held-out prompts have as few as {} tokens", positions));
   }
   checks.finish();

@@ -30,8 +30,25 @@ bool is_conductance(const Job& run) { return run.config.method.score == ScoreKin
 bool is_adaptive(const Job& run) { return run.config.method.quadrature == Quadrature::adaptive; }
 
 /// Numbers of one pair's scores, as rank 0 gets them.
-double scores_of(const Job& run) {
-  return run.config.method.has_neurons() ? as_double(run.nodes()) : as_double(run.node_positions());
+double scores_of(const Job& run) { return as_double(run.nodes()); }
+
+/// The same at one position.
+double scores_at_position(const Job& run) { return scores_of(run) / as_double(run.node_positions()); }
+
+/// Numbers that a run's kinds of nodes are read from at one position, of all layers.
+double read_at_position(const Job& run) {
+  const NodeLayout layout = run.layout();
+  return as_double(layout.read_at_position());
+}
+
+/// The same of other kinds than neurons: of those the values are kept too.
+double kept_at_position(const Job& run) {
+  double numbers = 0;
+  const NodeLayout layout = run.layout();
+  for (const NodeTable& table : layout.tables()) {
+    if (table.dims > 1) numbers += as_double(table.layers * table.width());
+  }
+  return numbers;
 }
 
 /// The same of a group's sums over pairs, in bytes.
@@ -107,8 +124,6 @@ MemoryNeeds::MemoryNeeds(const RunGroup& runs, const RowBytes& row, const Longes
       workers_(workers),
       longest_(longest),
       layers_(as_double(job_.architecture().layers())),
-      neurons_(as_double(job_.architecture().neurons)),
-      nodes_(layers_ * neurons_),
       width_(as_double(job_.architecture().d_model)),
       real_(job_.exact->score_type() == at::kDouble ? 8 : 4) {}
 
@@ -116,7 +131,7 @@ MemoryNeeds::MemoryNeeds(const RunGroup& runs, const RowBytes& row, const Longes
 double MemoryNeeds::path_state(const Job& run, std::int64_t pairs, std::int64_t batch_rows) const {
   const Method& method = run.config.method;
   const double layers = as_double(longest_.layers);
-  const double of_pair = real_ * layers * neurons_ * as_double(longest_.live);
+  const double of_pair = real_ * layers / layers_ * read_at_position(run) * as_double(longest_.live);
   const double all = of_pair * as_double(pairs);
   const double stream = real_ * layers * width_ * as_double(longest_.live * pairs);
   const double sums = is_adaptive(run) ? levels : 1;
@@ -147,12 +162,16 @@ double MemoryNeeds::attribution(std::int64_t batch_rows) const {
     double call = rows * row_.backward;
     fixed += path_state(*run, pairs, batch_rows);
     if (method.has_neurons()) {
-      if (method.path == PathKind::embeddings) call += (is_conductance(*run) ? 2 : 1) * real_ * nodes_ * rows;
-      scores = std::max(scores, nodes_ * live * (real_ + wide));
+      const double read = read_at_position(*run);
+      const double kept = real_ * kept_at_position(*run);
+      fixed += 3 * networks * kept * live;  // of two prompts, and the products with their differences
+      if (method.path == PathKind::embeddings) call += (is_conductance(*run) ? 2 : 1) * real_ * read * rows;
+      const double nodes = scores_at_position(*run);
+      scores = std::max(scores, nodes * live * (real_ + wide));
       const double positions = method.positions == Positions::keep ? live : as_double(pairs);
       const double nodes_of_tree =
           as_double(static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(pairs))));
-      fixed += wide * nodes_ * positions / as_double(pairs) * nodes_of_tree * as_double(sums_of(run->config));
+      fixed += wide * nodes * positions / as_double(pairs) * nodes_of_tree * as_double(sums_of(run->config));
       // Scores of single pairs: as they are, and on their way to rank 0.
       if (run->config.keep.what == Keep::What::all) fixed += 2 * wide * scores_of(*run) * as_double(longest_.pairs);
     }
@@ -166,10 +185,13 @@ double MemoryNeeds::circuits(const Job& run, std::int64_t batch_rows) const {
   if (!run.has_circuit()) return 0;
   const double pairs = as_double(plan_curve(run).most_pairs(workers_));
   const double length = as_double(longest_length(run.pairs.test));
-  const double sums = 3 * wide * nodes_ * length;  // of mean activations, on their way to the fold
-  double values = real_ * nodes_ * length;
+  const double read = read_at_position(run);
+  const double sums = 3 * wide * read * length;  // of mean activations, on their way to the fold
+  double values = real_ * read * length;
   if (run.config.circuit.ablation == Ablation::resample) values *= 2 * pairs;  // as layers, and stacked
-  const double places = 2 * sizeof(std::int32_t) * as_double(run.nodes());
+  // Of nodes, and of the numbers of those that have several.
+  const double positions = as_double(run.node_positions());
+  const double places = 2 * sizeof(std::int32_t) * (as_double(run.nodes()) + 2 * kept_at_position(run) * positions);
   const double streams = real_ * (layers_ + 2) * width_ * length * pairs;
   const double calls = row_.forward * std::max(as_double(batch_rows), pairs * length);  // clean streams take all pairs
   return std::max(sums + row_.forward * as_double(batch_rows), values + places + streams + calls);
@@ -187,7 +209,12 @@ double MemoryNeeds::patching(const Job& run, std::int64_t batch_rows) const {
   const std::int64_t pairs = std::clamp<std::int64_t>(batch_rows / (2 * longest_.length), 1, longest_.pairs);
   const double scores = 3 * wide * scores_of(run) * as_double(pairs);  // as they are, copied, and in the tree
   const double base = row_.backward * as_double(pairs * (longest_.length + longest_.live));
-  return base + scores + (row_.forward + 2 * real_ * width_) * as_double(batch_rows);
+  double moved = 2 * width_;  // numbers a row
+  const NodeLayout layout = run.layout();
+  for (const NodeTable& table : layout.tables()) {
+    if (table.dims > 1) moved = std::max(moved, 2 * width_ + 3 * as_double(table.width()));
+  }
+  return base + scores + (row_.forward + real_ * moved) * as_double(batch_rows);
 }
 
 WorkingThreads working_threads(const RunGroup& runs, int threads, std::int64_t ranks, Sharing sharing) {
@@ -209,18 +236,18 @@ double MemoryNeeds::of_workers(std::int64_t batch_rows, const WorkingThreads& wo
 }
 
 double MemoryNeeds::rank() const {
-  const auto means_of = [this](const std::vector<TokenPair>& pairs) {
+  const auto means_of = [this](const Job& run, const std::vector<TokenPair>& pairs) {
     double positions = 0;
     for (const Bucket& bucket : buckets_of(pairs)) positions += as_double(bucket.length);
-    return (real_ + wide) * (nodes_ + width_) * positions;  // as they come, and as tensors
+    return (real_ + wide) * (read_at_position(run) + width_) * positions;  // as they come, and as tensors
   };
   double bytes = 0;
   double circuit = 0;
   for (const Job* run : runs_) {
     bytes += sizeof(float) * scores_of(*run);
-    if (run->config.method.baseline == Baseline::mean) bytes += means_of(run->pairs.train);
+    if (run->config.method.baseline == Baseline::mean) bytes += means_of(*run, run->pairs.train);
     if (!run->has_circuit()) continue;
-    const double means = run->config.circuit.ablation == Ablation::mean ? means_of(run->pairs.test) : 0;
+    const double means = run->config.circuit.ablation == Ablation::mean ? means_of(*run, run->pairs.test) : 0;
     circuit = std::max(circuit, means + (2 * sizeof(std::int32_t) + wide) * as_double(run->nodes()));
   }
   return bytes + circuit;

@@ -56,7 +56,7 @@ class MemoryNeeds {
   RowBytes row_;
   std::int64_t workers_;
   Longest longest_;
-  double layers_, neurons_, nodes_;  // nodes: neurons of all layers, at one position
+  double layers_;
   double width_;                     // d_model
   double real_;                      // bytes of an activation or gradient
 };

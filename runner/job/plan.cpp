@@ -200,14 +200,14 @@ StagePlan plan_curve(const Job& job) {
   return plan;
 }
 
-StagePlan plan_exact(const Job& job, const std::vector<Neuron>& neurons) {
+StagePlan plan_exact(const Job& job, const std::vector<Node>& neurons) {
   const auto pairs = static_cast<std::int64_t>(job.pairs.train.size());
   const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_units);
   const std::int64_t layers = job.architecture().layers();
   StagePlan plan;
   for (const LayerRange& range : ranges_of(layers, (layers + 3) / 4)) {
     double blocks = 0;  // forward passes through one block, a pair
-    for (const Neuron& neuron : neurons) {
+    for (const Node& neuron : neurons) {
       if (neuron.layer >= range.first && neuron.layer < range.end) blocks += static_cast<double>(layers - neuron.layer);
     }
     if (blocks == 0) continue;

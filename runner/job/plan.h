@@ -42,7 +42,7 @@ StagePlan plan_lengths(const Job& job, const std::vector<TokenPair>& pairs);
 /// Circuit curve over the held-out pairs; one lane with nothing to fold.
 StagePlan plan_curve(const Job& job);
 /// Exact patching of neurons in ascending order, on the training pairs: a lane with nothing to fold.
-StagePlan plan_exact(const Job& job, const std::vector<Neuron>& neurons);
+StagePlan plan_exact(const Job& job, const std::vector<Node>& neurons);
 /// Pilot: seeded training pairs, two in a unit.
 StagePlan plan_pilot(const Job& job);
 

@@ -3,7 +3,6 @@
 #include "runner/job/run_config.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -118,47 +117,86 @@ void check_method(const RunConfig& run, KeyChecks& checks) {
       "'" + run.method.name + "' evaluates one point, so there are no twice as many to compare with; remove it");
 }
 
-/// "12/3/401" or "12/401"; nothing when it is neither.
-std::optional<Neuron> neuron_named(const std::string& text) {
-  std::vector<std::int64_t> numbers;
-  for (std::size_t first = 0; first <= text.size();) {
-    const std::size_t end = std::min(text.find('/', first), text.size());
-    std::int64_t number = -1;
-    const auto [rest, error] = std::from_chars(text.data() + first, text.data() + end, number);
-    if (error != std::errc() || rest != text.data() + end || number < 0) return std::nullopt;
-    numbers.push_back(number);
-    first = end + 1;
+/// Whether two nodes have a value in common.
+bool overlap(const Node& a, const Node& b) {
+  const bool same_position = a.position == b.position || a.position < 0 || b.position < 0;
+  return a.kind == b.kind && a.layer == b.layer && a.index == b.index && same_position;
+}
+
+std::vector<Node> listed_nodes(const Settings& settings, const std::string& key, const char* form, KeyChecks& checks) {
+  std::vector<Node> nodes;
+  for (const std::string& text : settings.get<std::vector<std::string>>(key).value_or(std::vector<std::string>())) {
+    const std::optional<Node> node = node_of(text);
+    const bool known = node && (key == "steering.nodes" || text.find(':') == std::string::npos);
+    checks.refuse_if(!known, key, "'" + text + "' names no " + form);
+    if (!known) continue;
+    const auto same = [&node](const Node& other) { return overlap(other, *node); };
+    checks.refuse_if(std::any_of(nodes.begin(), nodes.end(), same), key,
+                     "'" + text + "' is in the list already (it would be multiplied twice); remove one of the two");
+    nodes.push_back(*node);
   }
-  if (numbers.size() == 2) return Neuron{numbers[0], -1, numbers[1]};
-  if (numbers.size() == 3) return Neuron{numbers[0], numbers[1], numbers[2]};
-  return std::nullopt;
+  return nodes;
 }
 
 SteeringConfig steering_config(const Settings& settings, KeyChecks& checks) {
   SteeringConfig steering;
   steering.factors = settings.get<std::vector<double>>("steering.factors").value_or(std::vector<double>());
   steering.top = settings.at<std::int64_t>("steering.top");
-  for (const std::string& text :
-       settings.get<std::vector<std::string>>("steering.neurons").value_or(std::vector<std::string>())) {
-    const std::optional<Neuron> neuron = neuron_named(text);
-    checks.refuse_if(!neuron, "steering.neurons",
-                     "'" + text + "' names no neuron; write layer/position/neuron, or layer/neuron for all positions");
-    if (!neuron) continue;
-    const auto overlaps = [&neuron](const Neuron& other) {
-      const bool same_position = other.position == neuron->position || other.position < 0 || neuron->position < 0;
-      return other.layer == neuron->layer && other.index == neuron->index && same_position;
-    };
-    checks.refuse_if(std::any_of(steering.neurons.begin(), steering.neurons.end(), overlaps), "steering.neurons",
-                     "'" + text + "' is in the list already (it would be multiplied twice); remove one of the two");
-    steering.neurons.push_back(*neuron);
+  steering.nodes = listed_nodes(settings, "steering.neurons",
+                                "neuron; write layer/position/neuron, or layer/neuron for all positions", checks);
+  const std::vector<Node> others = listed_nodes(
+      settings, "steering.nodes",
+      "node; write kind:layer/position/index (heads:3/5/2), or kind:layer/index for all positions", checks);
+  steering.nodes.insert(steering.nodes.end(), others.begin(), others.end());
+  std::vector<std::string> given;
+  for (const char* const key : {"steering.top", "steering.neurons", "steering.nodes"}) {
+    if (settings.given(key)) given.emplace_back(key);
   }
-  const bool chosen = settings.given("steering.neurons") || settings.given("steering.top");
-  checks.refuse_if(chosen && steering.factors.empty(),
-                   settings.given("steering.top") ? "steering.top" : "steering.neurons",
+  checks.refuse_if(!given.empty() && steering.factors.empty(), given.empty() ? "steering.top" : given.front(),
                    "steering needs steering.factors, the numbers to multiply with ([-2, 0, 2])");
-  checks.refuse_if(settings.given("steering.neurons") && settings.given("steering.top"), "steering.top",
-                   "the neurons are listed in steering.neurons already; remove one of the two");
+  if (given.size() > 1) {
+    checks.refuse_if(true, given.front(),
+                     "what is multiplied is listed in " + given.back() + " already; remove one of the two");
+  }
   return steering;
+}
+
+/// Kinds of nodes by their names, each once.
+std::vector<NodeKind> kinds_of(const Settings& settings, const std::string& key, std::vector<NodeKind> fallback,
+                               KeyChecks& checks) {
+  if (!settings.has(key)) return fallback;
+  std::vector<NodeKind> kinds;
+  for (const std::string& word : settings.at<std::vector<std::string>>(key)) {
+    for (const NodeKind kind : all_node_kinds()) {
+      if (name_of(kind) != word) continue;
+      checks.refuse_if(std::find(kinds.begin(), kinds.end(), kind) != kinds.end(), key,
+                       word + " is in the list twice; remove one of the two");
+      kinds.push_back(kind);
+    }
+  }
+  checks.refuse_if(kinds.empty(), key, "names no kind of nodes; give at least one, or leave the key out");
+  return kinds;
+}
+
+void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& checks) {
+  const auto has = [&run](NodeKind kind) {
+    return std::find(run.nodes.begin(), run.nodes.end(), kind) != run.nodes.end();
+  };
+  checks.refuse_if(settings.given("nodes") && !run.method.name.empty() && !run.method.has_neurons(), "nodes",
+                   run.method.name + " scores tokens, not nodes; remove it");
+  checks.refuse_if(settings.given("mlps.side") && !has(NodeKind::mlps), "mlps.side",
+                   "there are no mlps among the nodes; remove it, or add them to nodes");
+  for (const NodeKind kind : run.circuit.nodes) {
+    checks.refuse_if(!has(kind), "circuit.nodes", name_of(kind) + " are not among the nodes that are scored; add them");
+  }
+  checks.refuse_if(has(NodeKind::embeddings) && run.method.path == PathKind::activations &&
+                       run.method.baseline == Baseline::zero,
+                   "attribution.baseline",
+                   "is zero, and nodes have embeddings: no model gives a sensible answer near an embedding of zeros, so "
+                   "the path from there says nothing; take pair or mean");
+  checks.refuse_if(has(NodeKind::embeddings) && run.method.form == ConductanceForm::captum, "attribution.form",
+                   "is captum, which has no meaning for embeddings: they are its path; leave it out, or leave "
+                   "embeddings out of nodes");
 }
 
 std::optional<std::int64_t> gap_pairs(const Settings& settings) {
@@ -215,6 +253,12 @@ RunConfig run_config(const Settings& settings) {
       settings, "circuit.ablation_pairs",
       {{"test", CircuitConfig::MeansFrom::test}, {"train", CircuitConfig::MeansFrom::train}});
   run.circuit.areas = settings.at<bool>("circuit.areas");
+  run.nodes = kinds_of(settings, "nodes", {NodeKind::neurons}, checks);
+  run.circuit.nodes = kinds_of(settings, "circuit.nodes", run.nodes, checks);
+  if (settings.has("mlps.side")) {
+    run.mlp_side =
+        chosen<MlpSide>(settings, "mlps.side", {{"added", MlpSide::added}, {"written", MlpSide::written}});
+  }
   run.threads = settings.get<std::int64_t>("threads").value_or(0);
   run.batch_rows = settings.get<std::int64_t>("batch_rows").value_or(0);
   run.strict = settings.at<bool>("strict");
@@ -252,6 +296,7 @@ RunConfig run_config(const Settings& settings) {
                    "'positions: sum' keeps no position apart, so there is nothing to name; remove it");
   check_name(run, checks);
   check_pairs(run, checks);
+  check_nodes(run, settings, checks);
   if (!run.method.name.empty()) check_method(run, checks);
   checks.finish();
   return run;

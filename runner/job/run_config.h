@@ -14,6 +14,7 @@
 #include "attribution/circuit/ranking.h"
 #include "attribution/methods/attribute.h"
 #include "attribution/methods/table.h"
+#include "attribution/nodes/node_table.h"
 #include "io/checkpoint.h"
 #include "io/config.h"
 #include "io/pairs.h"
@@ -29,12 +30,13 @@ struct CircuitConfig {
   Ranking ranking = Ranking::absolute;
   Ablation ablation = Ablation::mean;
   enum class MeansFrom { test, train } means_from = MeansFrom::test;
-  bool areas = true;  //!< whether CPR and CMD are evaluated
+  bool areas = true;            //!< whether CPR and CMD are evaluated
+  std::vector<NodeKind> nodes;  //!< kinds that compete
 };
 
 /// Comparison with exact patching; keys under `agreement`.
 struct AgreementConfig {
-  std::int64_t sample = 0;  //!< neurons; 0: none
+  std::int64_t sample = 0;  //!< nodes of each kind; 0: none
   std::uint64_t seed = 0;
 };
 
@@ -42,7 +44,7 @@ struct AgreementConfig {
 struct SteeringConfig {
   std::vector<double> factors;  //!< empty: no steering
   std::int64_t top = 0;
-  std::vector<Neuron> neurons;  //!< empty: the top ones
+  std::vector<Node> nodes;  //!< empty: the top ones
 };
 
 /// One run, typed and checked.
@@ -58,6 +60,8 @@ struct RunConfig {
   MetricKind metric = MetricKind::logit_difference;
   std::int64_t metric_top = 0;
   Method method;
+  std::vector<NodeKind> nodes{NodeKind::neurons};  //!< kinds that are scored, in the order of the ranking's ties
+  MlpSide mlp_side = MlpSide::added;
   bool store_inputs = false;
   std::optional<std::int64_t> gap_pairs;  //!< whose linearisation gap is measured; none: auto
   TaskOptions::Spread spread = TaskOptions::Spread::measure;
@@ -67,7 +71,7 @@ struct RunConfig {
   std::uint64_t seed = 0;
   std::filesystem::path baseline_file;
   Keep keep;
-  std::int64_t top = 0;                      //!< first nodes whose neurons are described
+  std::int64_t top = 0;                      //!< first nodes that are described
   std::vector<std::string> positions_names;  //!< empty: not given
   CircuitConfig circuit;
   AgreementConfig agreement;

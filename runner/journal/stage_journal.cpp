@@ -28,7 +28,7 @@ constexpr const char* whole_stage = "all.block";
 /// <lane>.<first>.<n>.block. Blocks of a lane have no unit in common, so their first units differ.
 std::string name_of(const BlockResult& result, const UnitTable& table) {
   std::int64_t lane = 0, first = std::numeric_limits<std::int64_t>::max(), count = 0;
-  for (const Node& node : result.nodes) {
+  for (const TreeNode& node : result.nodes) {
     const auto [from, to] = LaneFold::range(node, table.lane_size(node.lane));
     lane = node.lane;
     first = std::min(first, from);

@@ -100,7 +100,7 @@ Table exact_table(const Runs& runs) {
     };
     const bool probable = run.find("/agreement/inclusion") != nullptr;  // earlier versions did not say
     for (std::size_t i = 0; i < count; ++i) {
-      const Neuron neuron = listed_neuron(run, "/agreement", i);
+      const Node neuron = listed_neuron(run, "/agreement", i);
       const double inclusion = probable ? values<double>(*run.results, "/agreement/inclusion").at(i)
                                         : std::numeric_limits<double>::quiet_NaN();
       table.add({run.run, neuron.layer, neuron.position, neuron.index,
@@ -147,7 +147,7 @@ Table cases_table(const Runs& runs) {
         return std::abs(auroc.at(place(a)) - 0.5F) > std::abs(auroc.at(place(b)) - 0.5F);
       });
       for (std::size_t i = 0; i < std::min(neurons_of_a_case, order.size()); ++i) {
-        const Neuron neuron = run.neuron(order[i]);
+        const Node neuron = run.neuron(order[i]);
         table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
                    neuron.index, auroc.at(place(order[i])), means.at(place(order[i]))});
       }

@@ -53,9 +53,9 @@ std::string data_key(const ReportRun& run) {
 
 }  // namespace
 
-Neuron ReportRun::neuron(std::int64_t node) const {
+Node ReportRun::neuron(std::int64_t node) const {
   const Positions kept = keeps_positions() ? Positions::keep : Positions::sum;
-  return NodeShape{layers(), positions(), neurons(), kept}.neuron(node);
+  return NodeShape{layers(), positions(), neurons(), kept}.node(node);
 }
 
 std::string ReportRun::attribution(const std::string& name) const {
@@ -108,7 +108,7 @@ Cell ReportRun::shared_token(const std::string& path, std::int64_t position) con
   return first.empty() ? Cell() : Cell(first);
 }
 
-Neuron listed_neuron(const ReportRun& run, const std::string& group, std::size_t i) {
+Node listed_neuron(const ReportRun& run, const std::string& group, std::size_t i) {
   const auto of = [&](const std::string& name) { return values<std::int64_t>(*run.results, group + "/" + name).at(i); };
   return {of("layer"), of("position"), of("neuron")};
 }

@@ -101,7 +101,7 @@ Table steered_table(const Runs& runs) {
     const Dataset* layers = run.find("/steering/layer");
     if (layers == nullptr) continue;
     for (std::size_t i = 0; i < static_cast<std::size_t>(layers->shape.at(0)); ++i) {
-      const Neuron neuron = listed_neuron(run, "/steering", i);
+      const Node neuron = listed_neuron(run, "/steering", i);
       table.add({run.run, neuron.layer, neuron.position, neuron.index});
     }
   }

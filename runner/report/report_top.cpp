@@ -62,7 +62,7 @@ Table top_table(const Runs& runs) {
     for (std::size_t i = 0; i < std::min(first.there() ? first.ranks() : unasked_nodes, order.size()); ++i) {
       const float score = scores[static_cast<std::size_t>(order[i])];
       if (std::isnan(score)) break;
-      const Neuron neuron = run.neuron(order[i]);
+      const Node neuron = run.neuron(order[i]);
       table.add({run.run, static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
                  run.position_name(neuron.position), neuron.index, score,
                  of_node("/attribution/standard_error", order[i]), of_node("/attribution/sign_share", order[i]),
@@ -92,7 +92,7 @@ Table values_table(const Runs& runs) {
     if (!first.there()) continue;
     const std::vector<std::size_t> pairs = run.pairs_of("train");
     for (std::size_t rank = 0; rank < std::min(compared_nodes, first.ranks()); ++rank) {
-      const Neuron neuron = listed_neuron(run, "/top", rank);
+      const Node neuron = listed_neuron(run, "/top", rank);
       for (std::size_t i = 0; i < std::min({compared_pairs, first.pairs(), pairs.size()}); ++i) {
         table.add({run.run, static_cast<std::int64_t>(rank) + 1, neuron.layer, neuron.position, neuron.index,
                    static_cast<std::int64_t>(pairs[i]), first.value(rank, i, 0), first.value(rank, i, 1)});

@@ -17,12 +17,20 @@ namespace {
 
 constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 
-void add_neurons(ResultsFile& file, const std::string& group, const std::vector<Neuron>& neurons) {
+/// Where nodes are; of which kind, where they may be of another than neurons.
+void add_nodes(ResultsFile& file, const std::string& group, const std::vector<Node>& nodes, const Job& job) {
   std::vector<std::int64_t> layer, position, index;
-  for (const Neuron& neuron : neurons) {
-    layer.push_back(neuron.layer);
-    position.push_back(neuron.position);
-    index.push_back(neuron.index);
+  Strings kind;
+  for (const Node& node : nodes) {
+    layer.push_back(node.layer);
+    position.push_back(node.position);
+    index.push_back(node.index);
+    kind.push_back(name_of(node.kind));
+  }
+  const auto other = [](const std::string& name) { return name != name_of(NodeKind::neurons); };
+  const Strings scored = names_of(job.layout());
+  if (std::any_of(kind.begin(), kind.end(), other) || std::any_of(scored.begin(), scored.end(), other)) {
+    file.datasets.push_back(list(group + "/kind", std::move(kind)));
   }
   file.datasets.push_back(list(group + "/layer", std::move(layer)));
   file.datasets.push_back(list(group + "/position", std::move(position)));
@@ -37,21 +45,21 @@ Strings texts_of(const Job& job, const Rows& ids) {
   return texts;
 }
 
-/// What the neurons of the first nodes do.
+/// What the first nodes do.
 void add_top(ResultsFile& file, const Job& job, const TopOutcome& outcome) {
-  add_neurons(file, "/top", outcome.neurons);
+  add_nodes(file, "/top", outcome.nodes, job);
   auto& all = file.datasets;
   all.push_back(list("/top/score", outcome.scores));
-  const std::vector<std::int64_t> places = {size_of(outcome.neurons), outcome.places};
+  const std::vector<std::int64_t> places = {size_of(outcome.nodes), outcome.places};
   all.push_back(dataset("/top/promoted", places, texts_of(job, outcome.promoted)));
   all.push_back(integer_table("/top/promoted_id", outcome.promoted));
   all.push_back(dataset("/top/promoted_logit", places, floats_of(outcome.promoted_logit)));
   all.push_back(dataset("/top/suppressed", places, texts_of(job, outcome.suppressed)));
   all.push_back(integer_table("/top/suppressed_id", outcome.suppressed));
   all.push_back(dataset("/top/suppressed_logit", places, floats_of(outcome.suppressed_logit)));
-  const std::vector<std::int64_t> shape = {size_of(outcome.neurons), size_of(job.pairs.train), 2};
+  const std::vector<std::int64_t> shape = {size_of(outcome.nodes), size_of(job.pairs.train), 2};
   std::vector<float> values;
-  for (std::size_t rank = 0; rank < outcome.neurons.size(); ++rank) {
+  for (std::size_t rank = 0; rank < outcome.nodes.size(); ++rank) {
     for (std::size_t pair = 0; pair < job.pairs.train.size(); ++pair) {
       values.push_back(static_cast<float>(outcome.clean.rows[pair][rank]));
       values.push_back(outcome.counterfactual.empty() ? missing
@@ -61,10 +69,21 @@ void add_top(ResultsFile& file, const Job& job, const TopOutcome& outcome) {
   all.push_back(dataset("/top/value", shape, std::move(values)));
 }
 
+/// The comparison of one kind of nodes with exact patching.
 void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
-  add_neurons(file, "/agreement", neurons_of(outcome.sample));
-  file.group_attributes["/agreement"] = {{"population", outcome.design.population()},
-                                         {"first_position", outcome.design.first_position}};
+  const NodeKind kind = outcome.design.shape.kind;
+  const std::string group = group_of(kind, "agreement");
+  std::vector<std::int64_t> layer, position, index;
+  for (const SampledNeuron& one : outcome.sample) {
+    layer.push_back(one.neuron.layer);
+    position.push_back(one.neuron.position);
+    index.push_back(one.neuron.index);
+  }
+  file.datasets.push_back(list(group + "/layer", std::move(layer)));
+  file.datasets.push_back(list(group + "/position", std::move(position)));
+  file.datasets.push_back(list(group + (kind == NodeKind::neurons ? "/neuron" : "/index"), std::move(index)));
+  file.group_attributes[group] = {{"population", outcome.design.population()},
+                                  {"first_position", outcome.design.first_position}};
   Strings strata, names;
   std::vector<double> inclusion, values;
   for (const SampledNeuron& one : outcome.sample) {
@@ -78,19 +97,19 @@ void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
     intervals.push_back(statistic.interval);
   }
   auto& all = file.datasets;
-  all.push_back(list("/agreement/stratum", std::move(strata)));
-  all.push_back(list("/agreement/inclusion", std::move(inclusion)));
-  all.push_back(table("/agreement/exact", outcome.exact.rows));
-  all.push_back(table("/agreement/score", outcome.score.rows));
-  all.push_back(list("/agreement/statistic", std::move(names)));
-  all.push_back(list("/agreement/value", std::move(values)));
-  add_intervals(file, "/agreement/value", intervals);
+  all.push_back(list(group + "/stratum", std::move(strata)));
+  all.push_back(list(group + "/inclusion", std::move(inclusion)));
+  all.push_back(table(group + "/exact", outcome.exact.rows));
+  all.push_back(table(group + "/score", outcome.score.rows));
+  all.push_back(list(group + "/statistic", std::move(names)));
+  all.push_back(list(group + "/value", std::move(values)));
+  add_intervals(file, group + "/value", intervals);
 }
 
 void add_steering(ResultsFile& file, const Job& job, const SteeringOutcome& outcome) {
-  const bool listed = !job.config.steering.neurons.empty();
+  const bool listed = !job.config.steering.nodes.empty();
   file.group_attributes["/steering"] = {{"neurons_from", std::string(listed ? "list" : "ranking")}};
-  add_neurons(file, "/steering", outcome.neurons);
+  add_nodes(file, "/steering", outcome.nodes, job);
   const std::vector<std::int64_t> shape = {size_of(outcome.factors), size_of(job.pairs.test)};
   auto& all = file.datasets;
   all.push_back(list("/steering/factor", outcome.factors));
@@ -137,20 +156,21 @@ class PairScores {
   std::map<std::size_t, std::vector<std::pair<std::size_t, double>>> nodes_;
 };
 
-/// How well each node's score tells a case of the training pairs from the others.
-void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attribution) {
+/// How well each node's score tells a case of the training pairs from the others, for one kind of nodes.
+void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attribution, std::size_t kind) {
   std::map<std::string, std::int64_t> members;
   for (const TokenPair& pair : job.pairs.train) ++members[pair.text.case_label];
-  if (members.size() < 2 || attribution.kept.empty()) return;
-  const PairScores scores(job.config.keep, attribution.kept);
+  const PairTable& kept = attribution.kinds[kind].kept;
+  if (members.size() < 2 || kept.empty()) return;
+  const PairScores scores(job.config.keep, kept);
   Strings labels;
   std::vector<std::int64_t> counts;
   std::vector<float> areas, means;  // [case, node]
   for (const auto& [label, count] : members) {
     labels.push_back(label);
     counts.push_back(count);
-    for (std::size_t node = 0; node < attribution.scores.size(); ++node) {
-      const std::vector<double> all = scores.of(node);
+    for (std::int64_t node = 0; node < attribution.layout.nodes(kind); ++node) {
+      const std::vector<double> all = scores.of(static_cast<std::size_t>(node));
       const bool scored = std::none_of(all.begin(), all.end(), [](double score) { return std::isnan(score); });
       if (all.empty() || !scored) {
         areas.push_back(missing);
@@ -165,12 +185,15 @@ void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attr
       means.push_back(static_cast<float>(mean_of(inside)));
     }
   }
-  const std::vector<std::int64_t>& nodes = attribution.shape;
-  const std::vector<std::int64_t> shape = {size_of(labels), nodes[0], nodes[1], nodes[2]};
-  file.datasets.push_back(list("/cases/label", std::move(labels)));
-  file.datasets.push_back(list("/cases/pairs", std::move(counts)));
-  file.datasets.push_back(dataset("/cases/auroc", shape, std::move(areas)));
-  file.datasets.push_back(dataset("/cases/mean", shape, std::move(means)));
+  std::vector<std::int64_t> shape = axes_shape(attribution.layout, kind);
+  shape.insert(shape.begin(), size_of(labels));
+  const std::string group = group_of(attribution.layout.tables()[kind].kind, "cases");
+  if (kind == 0) {  // they are the same for all
+    file.datasets.push_back(list("/cases/label", std::move(labels)));
+    file.datasets.push_back(list("/cases/pairs", std::move(counts)));
+  }
+  file.datasets.push_back(dataset(group + "/auroc", shape, std::move(areas)));
+  file.datasets.push_back(dataset(group + "/mean", shape, std::move(means)));
 }
 
 /// Rows one after the other, each freed when it has been taken over: together they may be most of what there is.
@@ -185,11 +208,13 @@ std::vector<float> floats_taken(Rows rows) {
 }
 
 /// Scores of single pairs: all of them, or nodes and scores of the largest ones.
-void add_kept(ResultsFile& file, const Job& job, const std::vector<std::int64_t>& nodes_of_pair, Rows kept) {
+void add_kept(ResultsFile& file, const Job& job, const NodeLayout& layout, std::size_t kind, Rows kept) {
   if (kept.empty()) return;
+  const std::string group = group_of(layout.tables()[kind].kind);
   if (job.config.keep.what == Keep::What::all) {
-    const std::vector<std::int64_t> shape = {size_of(kept), nodes_of_pair[0], nodes_of_pair[1], nodes_of_pair[2]};
-    file.datasets.push_back(dataset("/attribution/pair_scores", shape, floats_taken(std::move(kept))));
+    std::vector<std::int64_t> shape = axes_shape(layout, kind);
+    shape.insert(shape.begin(), size_of(kept));
+    file.datasets.push_back(dataset(group + "/pair_scores", shape, floats_taken(std::move(kept))));
     return;
   }
   std::vector<std::int64_t> nodes;
@@ -201,19 +226,22 @@ void add_kept(ResultsFile& file, const Job& job, const std::vector<std::int64_t>
     }
   }
   const std::vector<std::int64_t> shape = {size_of(kept), size_of(nodes) / size_of(kept)};
-  file.datasets.push_back(dataset("/attribution/pair_node", shape, std::move(nodes)));
-  file.datasets.push_back(dataset("/attribution/pair_score", shape, std::move(scores)));
+  file.datasets.push_back(dataset(group + "/pair_node", shape, std::move(nodes)));
+  file.datasets.push_back(dataset(group + "/pair_score", shape, std::move(scores)));
 }
 
 }  // namespace
 
 void add_evidence(ResultsFile& file, const Job& job, const Outcome& outcome) {
   if (outcome.top) add_top(file, job, *outcome.top);
-  if (outcome.agreement) add_agreement(file, *outcome.agreement);
+  for (const AgreementOutcome& kind : outcome.agreement) add_agreement(file, kind);
   if (outcome.steering) add_steering(file, job, *outcome.steering);
   ResultsFile cases;  // from the scores of single pairs, which the file takes next
-  add_cases(cases, job, *outcome.attribution);
-  add_kept(file, job, outcome.attribution->shape, std::move(outcome.attribution->kept.rows));
+  AttributionOutcome& attribution = *outcome.attribution;
+  for (std::size_t kind = 0; kind < attribution.kinds.size(); ++kind) {
+    add_cases(cases, job, attribution, kind);
+    add_kept(file, job, attribution.layout, kind, std::move(attribution.kinds[kind].kept.rows));
+  }
   std::move(cases.datasets.begin(), cases.datasets.end(), std::back_inserter(file.datasets));
 }
 

@@ -24,13 +24,8 @@ PairTable first_column(PairTable table) {
   return table;
 }
 
-/// Input IG has one row of scores and no layers of its own: its tables keep the first column.
-PairTable for_scores(const PairTable& table, const Job& job) {
-  return job.config.method.has_neurons() ? table : first_column(table);
-}
-
 /// Whether the tolerance was met, once for each integral: a path that moves embeddings has one for all layers.
-PairTable converged_of(const Job& job, const AttributionOutcome& outcome) {
+PairTable converged_of(const Job& job, const KindOutcome& outcome) {
   return job.config.method.path == PathKind::embeddings ? first_column(outcome.converged) : outcome.converged;
 }
 
@@ -46,7 +41,24 @@ std::string word_of(MetricKind kind) {
   return "";
 }
 
-std::map<std::string, Attribute> attribution_attributes(const Job& job, const AttributionOutcome& outcome) {
+/// What the quadrature of one kind of nodes came to.
+std::map<std::string, Attribute> quadrature_attributes(const Job& job, const KindOutcome& outcome) {
+  std::map<std::string, Attribute> attributes;
+  if (!outcome.pilot.empty()) {
+    attributes["pilot_rules"] = outcome.pilot;
+    attributes["pilot_ratio"] = outcome.pilot_ratio;
+  }
+  if (!outcome.converged.empty()) {
+    std::int64_t open = 0;
+    for (const std::vector<double>& row : converged_of(job, outcome).rows)
+      open += std::count(row.begin(), row.end(), 0.0);
+    attributes["unconverged"] = open;
+    attributes["tolerance"] = job.config.method.tolerance;
+  }
+  return attributes;
+}
+
+std::map<std::string, Attribute> attribution_attributes(const Job& job) {
   const Method& method = job.config.method;
   Strings rules;
   std::map<std::string, Attribute> attributes;
@@ -66,57 +78,72 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job, const At
   attributes["metric"] = word_of(job.config.metric);
   attributes["metric_top"] = job.config.metric == MetricKind::sum_of_logits ? job.config.metric_top : std::int64_t{0};
   attributes["rules"] = rules;
-  if (!outcome.pilot.empty()) {
-    attributes["pilot_rules"] = outcome.pilot;
-    attributes["pilot_ratio"] = outcome.pilot_ratio;
-  }
-  if (!outcome.converged.empty()) {
-    std::int64_t open = 0;
-    for (const std::vector<double>& row : converged_of(job, outcome).rows)
-      open += std::count(row.begin(), row.end(), 0.0);
-    attributes["unconverged"] = open;
-    attributes["tolerance"] = method.tolerance;
-  }
+  if (method.has_neurons()) attributes["nodes"] = names_of(job.layout());
   return attributes;
 }
 
 /// Evaluations as the network saw them: on a path of its own every layer takes its points for itself, else a pass
 /// serves all layers.
-std::vector<std::int64_t> passes_of(const Method& method, const PairTable& evaluations) {
+std::vector<std::int64_t> passes_of(const Method& method, const std::vector<KindOutcome>& kinds) {
   std::vector<std::int64_t> passes;
-  for (const std::vector<double>& row : evaluations.rows) {
-    const double count = method.path == PathKind::activations ? std::accumulate(row.begin(), row.end(), 0.0)
-                                                              : *std::max_element(row.begin(), row.end());
-    passes.push_back(static_cast<std::int64_t>(count));
+  for (const KindOutcome& kind : kinds) {
+    passes.resize(kind.evaluations.rows.size());
+    for (std::size_t pair = 0; pair < passes.size(); ++pair) {
+      const std::vector<double>& row = kind.evaluations.rows[pair];
+      if (method.path == PathKind::activations) {
+        passes[pair] += static_cast<std::int64_t>(std::accumulate(row.begin(), row.end(), 0.0));
+      } else {
+        passes[pair] = std::max(passes[pair], static_cast<std::int64_t>(*std::max_element(row.begin(), row.end())));
+      }
+    }
   }
   return passes;
 }
 
-void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome& outcome) {
+/// Scores of one kind, and what each pair says of them.
+void add_kind(ResultsFile& file, const Job& job, const AttributionOutcome& attribution, std::size_t kind) {
   const Method& method = job.config.method;
-  file.group_attributes["/attribution"] = attribution_attributes(job, outcome);
-  file.datasets.push_back(dataset("/attribution/scores", outcome.shape, outcome.scores));
-  if (!outcome.sign_share.empty()) {
-    file.datasets.push_back(dataset("/attribution/standard_error", outcome.shape, outcome.standard_error));
-    file.datasets.push_back(dataset("/attribution/sign_share", outcome.shape, outcome.sign_share));
+  const NodeLayout& layout = attribution.layout;
+  const KindOutcome& outcome = attribution.kinds[kind];
+  const std::string group = group_of(layout.tables()[kind].kind);
+  file.group_attributes[group].merge(quadrature_attributes(job, outcome));
+  const auto add_scores = [&](const std::string& name, const std::vector<float>& all) {
+    if (all.empty()) return;
+    const auto first = all.begin() + layout.first(kind);
+    file.datasets.push_back(dataset(group + "/" + name, axes_shape(layout, kind),
+                                    std::vector<float>(first, first + layout.nodes(kind))));
+  };
+  if (layout.tables()[kind].kind == NodeKind::mlps) {
+    file.group_attributes[group]["side"] = std::string(job.config.mlp_side == MlpSide::added ? "added" : "written");
   }
+  add_scores("scores", attribution.scores);
+  add_scores("standard_error", attribution.standard_error);
+  add_scores("sign_share", attribution.sign_share);
   const auto add = [&](const std::string& name, const PairTable& values, Axes axes) {
-    if (!values.empty()) file.datasets.push_back(table("/attribution/" + name, values.rows, axes));
+    if (!values.empty()) file.datasets.push_back(table(group + "/" + name, values.rows, axes));
   };
   const Axes sums = method.path == PathKind::embeddings ? Axes::other : Axes::usual;  // one sum a pair, or one a layer
   add("residual", outcome.residual, sums);
   add("linearisation_gap", outcome.gap, sums);
-  add("audit", for_scores(outcome.audit, job), Axes::usual);
-  add("metric", outcome.metric, Axes::usual);
-  if (job.config.store_inputs || !method.has_neurons()) {
-    // Summed nodes have one position, while tokens keep theirs.
-    add("inputs", outcome.inputs, method.positions == Positions::keep ? Axes::usual : Axes::other);
-  }
-  file.datasets.push_back(integer_table("/attribution/evaluations", for_scores(outcome.evaluations, job).rows));
-  file.datasets.push_back(list("/attribution/passes", passes_of(method, outcome.evaluations)));
+  add("audit", outcome.audit, Axes::usual);
+  file.datasets.push_back(integer_table(group + "/evaluations", outcome.evaluations.rows));
   if (!outcome.converged.empty()) {
-    file.datasets.push_back(integer_table("/attribution/converged", converged_of(job, outcome).rows, sums));
+    file.datasets.push_back(integer_table(group + "/converged", converged_of(job, outcome).rows, sums));
   }
+}
+
+void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome& outcome) {
+  const Method& method = job.config.method;
+  file.group_attributes["/attribution"] = attribution_attributes(job);
+  for (std::size_t kind = 0; kind < outcome.kinds.size(); ++kind) add_kind(file, job, outcome, kind);
+  file.datasets.push_back(table("/attribution/metric", outcome.metric().rows));
+  const PairTable& inputs = outcome.kinds.front().inputs;
+  if ((job.config.store_inputs || !method.has_neurons()) && !inputs.empty()) {
+    // Summed nodes have one position, while tokens keep theirs.
+    file.datasets.push_back(table("/attribution/inputs", inputs.rows,
+                                  method.positions == Positions::keep ? Axes::usual : Axes::other));
+  }
+  file.datasets.push_back(list("/attribution/passes", passes_of(method, outcome.kinds)));
 }
 
 std::string word_of(Ablation ablation) {
@@ -148,7 +175,8 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
       {"ranking", std::string(config.ranking == Ranking::absolute ? "abs" : "signed")},
       {"ablation", word_of(config.ablation)},
       {"ablation_pairs", std::string(config.means_from == CircuitConfig::MeansFrom::test ? "test" : "train")},
-      {"nodes", job.architecture().layers() * job.node_positions() * job.architecture().neurons},
+      {"nodes", job.circuit_layout().nodes()},
+      {"kinds", names_of(job.circuit_layout())},
       {"scored", outcome.scored},
       {"measurable", static_cast<std::int64_t>(outcome.measurable ? 1 : 0)},
       {"mean_full", mean_of(outcome.metric_full)},

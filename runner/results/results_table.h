@@ -26,7 +26,7 @@ struct Outcome {
   const PerformanceOutcome* performance = nullptr;
   std::optional<TopOutcome> top;
   std::optional<CircuitOutcome> circuit;
-  std::optional<AgreementOutcome> agreement;
+  std::vector<AgreementOutcome> agreement;  //!< of each kind of nodes; empty: not compared
   std::optional<SteeringOutcome> steering;
 };
 

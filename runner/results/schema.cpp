@@ -20,12 +20,14 @@ namespace {
 ResultsSchema make_schema() {
   ResultsSchema schema;
   for (const auto& rows :
-       {detail::attribution_rows(), detail::top_rows(), detail::circuit_rows(), detail::agreement_rows(),
+       {detail::attribution_rows(), detail::node_rows(), detail::top_rows(), detail::circuit_rows(), detail::agreement_rows(),
         detail::steering_rows(), detail::pair_rows(), detail::provenance_rows()}) {
     schema.datasets.insert(schema.datasets.end(), rows.begin(), rows.end());
   }
   schema.attributes = detail::attribute_rows();
   schema.axes = detail::axis_rows();
+  for (AttributeRow& row : detail::node_attribute_rows()) schema.attributes.push_back(std::move(row));
+  for (AxisRow& row : detail::node_axis_rows()) schema.axes.push_back(std::move(row));
   return schema;
 }
 

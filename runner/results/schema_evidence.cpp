@@ -196,6 +196,12 @@ std::vector<DatasetRow> agreement_rows() {
 std::vector<DatasetRow> steering_rows() {
   return {
       pair_scale("/steering", when::steering),
+      {.path = "/steering/kind",
+       .axes = {"steered"},
+       .type = ValueType::text,
+       .long_name = "kind of the node: neurons, heads, mlps, embeddings",
+       .when = "nodes of other kinds than neurons are scored or steered",
+       .need = Need::optional},
       {.path = "/steering/layer",
        .axes = {"steered"},
        .type = ValueType::int64,

@@ -7,11 +7,17 @@ namespace tributary::detail {
 std::vector<DatasetRow> top_rows() {
   return {
       pair_scale("/top", when::neurons),
+      {.path = "/top/kind",
+       .axes = {"rank"},
+       .type = ValueType::text,
+       .long_name = "kind of the node: neurons, heads, mlps, embeddings",
+       .when = when::other_kinds,
+       .need = Need::optional},
       {.path = "/top/layer",
        .axes = {"rank"},
        .type = ValueType::int64,
        .units = "1",
-       .long_name = "layer of the neuron",
+       .long_name = "layer of the node",
        .when = when::neurons},
       {.path = "/top/position",
        .axes = {"rank"},
@@ -28,12 +34,12 @@ std::vector<DatasetRow> top_rows() {
       {.path = "/top/score",
        .axes = {"rank"},
        .units = "logits",
-       .long_name = "attribution of the node, as in /attribution/scores",
+       .long_name = "attribution of the node, as in /attribution/scores, or /nodes/heads/scores and so on",
        .when = when::neurons},
       {.path = "/top/promoted",
        .axes = {"rank", "place"},
        .type = ValueType::text,
-       .long_name = "tokens whose logits the neuron's output raises most, by itself",
+       .long_name = "tokens whose logits the node's output raises most, by itself",
        .when = when::neurons},
       {.path = "/top/promoted_id",
        .axes = {"rank", "place"},
@@ -43,7 +49,8 @@ std::vector<DatasetRow> top_rows() {
       {.path = "/top/promoted_logit",
        .axes = {"rank", "place"},
        .units = "logits",
-       .long_name = "by how much, for a unit of the neuron's value and before the final norm's scale",
+       .long_name = "by how much, before the final norm's scale: for a unit of a neuron's value, for the mean difference between "
+                    "the clean and the counterfactual prompts of another node's",
        .when = when::neurons},
       {.path = "/top/suppressed",
        .axes = {"rank", "place"},
@@ -64,8 +71,8 @@ std::vector<DatasetRow> top_rows() {
        .axes = {"rank", "pair", "run"},
        .units = "1",
        .long_name =
-           "value of the neuron (the input of the down projection) on the clean (0) and the counterfactual (1) "
-           "prompt; positions: sum: its sum over the prompt",
+           "value of the node on the clean (0) and the counterfactual (1) prompt: of a neuron the input of the down "
+           "projection, of others its Euclidean norm; positions: sum: of its sum over the prompt",
        .when = when::neurons},
   };
 }

@@ -9,7 +9,6 @@
 #include <cmath>
 #include <map>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "common/hash.h"
@@ -32,12 +31,9 @@ std::int64_t first_difference(const Job& job) {
   return first == job.node_positions() ? 0 : first;
 }
 
-auto order_of(const Neuron& neuron) { return std::make_tuple(neuron.layer, neuron.position, neuron.index); }
-bool before(const Neuron& a, const Neuron& b) { return order_of(a) < order_of(b); }
-
 /// Places of the neurons of a range of layers in an ascending list: first and count.
-std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neurons, const LayerRange& layers) {
-  const auto below = [](const Neuron& neuron, std::int64_t layer) { return neuron.layer < layer; };
+std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Node>& neurons, const LayerRange& layers) {
+  const auto below = [](const Node& neuron, std::int64_t layer) { return neuron.layer < layer; };
   const auto first = std::lower_bound(neurons.begin(), neurons.end(), layers.first, below);
   const auto end = std::lower_bound(first, neurons.end(), layers.end, below);
   return {first - neurons.begin(), end - first};
@@ -45,7 +41,7 @@ std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Neuron>& neur
 
 /// A unit's columns, of the neurons in its layers, at their place in the table [pair, neuron].
 void store_neurons(PairTable& table, const std::vector<std::vector<double>>& rows, const Chunk& chunk, const Job& job,
-                   const std::vector<Neuron>& neurons) {
+                   const std::vector<Node>& neurons) {
   if (rows.empty()) return;  // none of them lies in these layers
   const std::int64_t first = neurons_in(neurons, chunk.layers).first;
   table.rows.resize(job.pairs.train.size(), std::vector<double>(neurons.size()));
@@ -55,8 +51,8 @@ void store_neurons(PairTable& table, const std::vector<std::vector<double>>& row
   }
 }
 
-/// Exact patching of neurons, in ascending order, against the baseline and in the direction of a run.
-PairTable exact_effects(const Execution& execution, const Job& job, const std::vector<Neuron>& neurons) {
+/// Exact patching of nodes of one kind, in ascending order, against the baseline and in the direction of a run.
+PairTable exact_effects(const Execution& execution, const Job& job, const std::vector<Node>& neurons) {
   const Method& own = job.config.method;
   MethodRequest request;
   request.method = "exact-patching";
@@ -69,7 +65,8 @@ PairTable exact_effects(const Execution& execution, const Job& job, const std::v
   const StagePlan plan = plan_exact(job, neurons);
   const StageResult result = run_plan(execution, "exact patching", plan, [&](const Chunk& chunk) {
     Task task{method, {}};
-    task.options.layers = chunk.layers;
+    task.options.nodes = node_table(neurons.front().kind, job.architecture(), job.config.mlp_side);
+    task.options.layers = task.options.nodes.within(chunk.layers);
     task.options.sampled = neurons;
     const auto [first, count] = neurons_in(neurons, chunk.layers);
     task.options.sample.assign(neurons.begin() + first, neurons.begin() + first + count);
@@ -93,10 +90,10 @@ PairTable exact_effects(const Execution& execution, const Job& job, const std::v
 }
 
 /// Columns of a wide table, by the places of some of its ascending neurons.
-PairTable columns_of(const PairTable& table, const std::vector<Neuron>& all, const std::vector<Neuron>& some) {
+PairTable columns_of(const PairTable& table, const std::vector<Node>& all, const std::vector<Node>& some) {
   std::vector<std::size_t> places;
-  for (const Neuron& neuron : some) {
-    places.push_back(static_cast<std::size_t>(std::lower_bound(all.begin(), all.end(), neuron, before) - all.begin()));
+  for (const Node& neuron : some) {
+    places.push_back(static_cast<std::size_t>(std::lower_bound(all.begin(), all.end(), neuron) - all.begin()));
   }
   PairTable columns;
   for (const std::vector<double>& row : table.rows) {
@@ -106,57 +103,80 @@ PairTable columns_of(const PairTable& table, const std::vector<Neuron>& all, con
   return columns;
 }
 
-/// Fills in exact effects: of all neurons that runs of one truth have in their samples, each neuron once.
-void patch_samples(const Execution& execution, const RunGroup& runs, std::vector<ComparedSample>& compared) {
-  std::map<std::string, std::vector<std::size_t>> by_truth;
+/// A run and one of its kinds of nodes.
+struct ComparedKind {
+  std::size_t run = 0, kind = 0;
+};
+
+/// Those that have a sample.
+std::vector<ComparedKind> kinds_with_sample(const std::vector<std::vector<ComparedSample>>& compared) {
+  std::vector<ComparedKind> kinds;
+  for (std::size_t run = 0; run < compared.size(); ++run) {
+    for (std::size_t kind = 0; kind < compared[run].size(); ++kind) {
+      if (!compared[run][kind].sample.empty()) kinds.push_back({run, kind});
+    }
+  }
+  return kinds;
+}
+
+/// What exact effects of a run's nodes of a kind depend on.
+std::string truth_of(const Job& job, const NodeLayout& layout, std::size_t kind) {
+  const NodeTable& table = layout.tables()[kind];
+  if (table.kind == NodeKind::neurons) return tributary::truth_of(job);
+  const char* const side = table.site == Site::mlp_written ? " written" : "";
+  return tributary::truth_of(job) + " " + name_of(table.kind) + side;
+}
+
+/// Fills in exact effects: of all nodes that runs of one truth have in their samples, each node once.
+void patch_samples(const Execution& execution, const RunGroup& runs,
+                   std::vector<std::vector<ComparedSample>>& compared) {
+  std::map<std::string, std::vector<ComparedKind>> by_truth;
   std::vector<std::string> truths;  // in order of appearance
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (compared[i].sample.empty()) continue;
-    std::vector<std::size_t>& members = by_truth[truth_of(*runs[i])];
-    if (members.empty()) truths.push_back(truth_of(*runs[i]));
-    members.push_back(i);
+  for (const ComparedKind& one : kinds_with_sample(compared)) {
+    const std::string truth = truth_of(*runs[one.run], runs[one.run]->layout(), one.kind);
+    std::vector<ComparedKind>& members = by_truth[truth];
+    if (members.empty()) truths.push_back(truth);
+    members.push_back(one);
   }
   for (std::size_t truth = 0; truth < truths.size(); ++truth) {
-    const std::vector<std::size_t>& members = by_truth[truths[truth]];
-    std::vector<Neuron> all;
-    for (const std::size_t i : members) {
-      const std::vector<Neuron> own = neurons_of(compared[i].sample);
+    const std::vector<ComparedKind>& members = by_truth[truths[truth]];
+    std::vector<Node> all;
+    for (const ComparedKind& one : members) {
+      const std::vector<Node> own = neurons_of(compared[one.run][one.kind].sample);
       all.insert(all.end(), own.begin(), own.end());
     }
-    std::sort(all.begin(), all.end(), before);
-    all.erase(std::unique(all.begin(), all.end(),
-                          [](const Neuron& a, const Neuron& b) { return order_of(a) == order_of(b); }),
-              all.end());
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
     Execution scoped = execution;
     scoped.scope += fmt::format(" against baseline {}", truth + 1);
-    const PairTable table = exact_effects(scoped, *runs[members.front()], all);
-    for (const std::size_t i : members) {
-      compared[i].exact = columns_of(table, all, neurons_of(compared[i].sample));
+    const PairTable table = exact_effects(scoped, *runs[members.front().run], all);
+    for (const ComparedKind& one : members) {
+      ComparedSample& own = compared[one.run][one.kind];
+      own.exact = columns_of(table, all, neurons_of(own.sample));
     }
   }
 }
 
 /// Fills in the scores that methods give their samples on each pair. Attribution has summed them over the pairs before
-/// it could be known which neurons come first, so it is done again, for these.
+/// it could be known which nodes come first, so it is done again, for these.
 void score_samples(const Execution& execution, const RunGroup& runs,
-                   const std::vector<AttributionOutcome>& attributions, std::vector<ComparedSample>& compared) {
+                   const std::vector<AttributionOutcome>& attributions,
+                   std::vector<std::vector<ComparedSample>>& compared) {
+  const std::vector<ComparedKind> members = kinds_with_sample(compared);
   RunGroup scored;
-  std::vector<std::size_t> members;
-  std::vector<std::vector<Neuron>> neurons;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (compared[i].sample.empty()) continue;
-    scored.push_back(runs[i]);
-    members.push_back(i);
-    neurons.push_back(neurons_of(compared[i].sample));
+  std::vector<std::vector<Node>> nodes;
+  for (const ComparedKind& one : members) {
+    if (scored.empty() || scored.back() != runs[one.run]) scored.push_back(runs[one.run]);
+    nodes.push_back(neurons_of(compared[one.run][one.kind].sample));
   }
   const Job& first = *scored.front();
   const StagePlan plan = plan_attribution(scored);
   const StageResult result = run_plan(execution, "agreement scores", plan, [&](const Chunk& chunk) {
     std::vector<Task> tasks;
     for (std::size_t k = 0; k < members.size(); ++k) {
-      tasks.push_back(attributions[members[k]].prepared.task(chunk));
+      tasks.push_back(attributions[members[k].run].prepared.task(members[k].kind, chunk));
       TaskOptions& options = tasks.back().options;
-      options.sampled = neurons[k];
+      options.sampled = nodes[k];
       options.gap.clear();  // only the scores are wanted, and they do not depend on the rest
       options.keep = {};
       options.audit.clear();
@@ -172,15 +192,15 @@ void score_samples(const Execution& execution, const RunGroup& runs,
     execution.timings.count(result.rows[unit].front());
     RowReader reader(result.rows[unit], std::ssize(chunk.members), 1);
     for (std::size_t k = 0; k < members.size(); ++k) {
-      store_neurons(compared[members[k]].score, reader.next(), chunk, first, neurons[k]);
+      store_neurons(compared[members[k].run][members[k].kind].score, reader.next(), chunk, first, nodes[k]);
     }
   }
 }
 
 }  // namespace
 
-std::vector<Neuron> neurons_of(const std::vector<SampledNeuron>& sample) {
-  std::vector<Neuron> neurons;
+std::vector<Node> neurons_of(const std::vector<SampledNeuron>& sample) {
+  std::vector<Node> neurons;
   for (const SampledNeuron& one : sample) neurons.push_back(one.neuron);
   return neurons;
 }
@@ -198,26 +218,29 @@ std::vector<std::int64_t> prompt_clusters(const std::vector<TokenPair>& pairs) {
   return clusters_of(keys);
 }
 
-SampleDesign agreement_design(const Job& job) {
-  const Architecture& a = job.architecture();
-  const NodeShape shape{a.layers(), job.node_positions(), a.neurons, job.config.method.positions};
+SampleDesign agreement_design(const Job& job, const NodeTable& table) {
+  const NodeShape shape{table.layers, job.node_positions(), table.nodes, job.config.method.positions, table.kind};
   return {shape, first_difference(job), job.config.agreement.sample, job.config.agreement.seed};
 }
 
-std::vector<ComparedSample> compare_with_exact(const Execution& shared, const RunGroup& runs,
-                                               const std::vector<AttributionOutcome>& attributions) {
-  std::vector<ComparedSample> compared(runs.size());
+std::vector<std::vector<ComparedSample>> compare_with_exact(const Execution& shared, const RunGroup& runs,
+                                                            const std::vector<AttributionOutcome>& attributions) {
+  std::vector<std::vector<ComparedSample>> compared(runs.size());
   std::string samples;  // both stages serve all runs, so they depend on the samples of all
   for (std::size_t i = 0; i < runs.size(); ++i) {
     samples += std::to_string(i) + ' ';
     if (!runs[i]->has_agreement()) continue;
     samples += runs[i]->identities.agreement;
-    compared[i].design = agreement_design(*runs[i]);
-    compared[i].sample = sample_with_tops(compared[i].design, attributions[i].scores);  // on every rank, as scores are
+    const NodeLayout& layout = attributions[i].layout;
+    for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
+      const auto first = attributions[i].scores.begin() + layout.first(kind);
+      ComparedSample& one = compared[i].emplace_back();
+      one.design = agreement_design(*runs[i], layout.tables()[kind]);
+      // On every rank, as scores are.
+      one.sample = sample_with_tops(one.design, {first, first + layout.nodes(kind)});
+    }
   }
-  if (std::all_of(compared.begin(), compared.end(), [](const auto& one) { return one.sample.empty(); })) {
-    return compared;
-  }
+  if (kinds_with_sample(compared).empty()) return compared;
   const Execution execution = shared.evaluating(hash_of(samples));
   patch_samples(execution, runs, compared);
   score_samples(execution, runs, attributions, compared);

@@ -14,7 +14,7 @@
 
 namespace tributary {
 
-/// What a run is compared on. No sample: the run is not compared.
+/// What a run is compared on, for one kind of nodes. No sample: the run is not compared.
 struct ComparedSample {
   SampleDesign design;
   std::vector<SampledNeuron> sample;
@@ -24,13 +24,13 @@ struct ComparedSample {
 /// How the sample of a run is drawn: from the nodes at positions from the first token on in which the prompts of some
 /// training pair differ (all, where they are unpaired or positions are summed). Depends on model, pairs and the keys
 /// under `agreement` alone.
-SampleDesign agreement_design(const Job& job);
+SampleDesign agreement_design(const Job& job, const NodeTable& table);
 
-/// For each run of the group, in order: exact effects on the training pairs, in float32 or better, against the baseline
+/// For each run of the group, in order, and each kind of its nodes: exact effects on the training pairs, in float32 or better, against the baseline
 /// and in the direction of the run, computed once for the runs that have those in common; and the scores that the run
 /// has given the same neurons. Two stages a group and more. Collective.
-std::vector<ComparedSample> compare_with_exact(const Execution& shared, const RunGroup& runs,
-                                               const std::vector<AttributionOutcome>& attributions);
+std::vector<std::vector<ComparedSample>> compare_with_exact(const Execution& shared, const RunGroup& runs,
+                                                            const std::vector<AttributionOutcome>& attributions);
 
 /// What results tell of it; rank 0. Where a score is a magnitude (|Δ|, a mean of |score|), exact effects are so too.
 struct AgreementOutcome {
@@ -44,7 +44,7 @@ struct AgreementOutcome {
 AgreementOutcome agreement_of(const Job& job, const ComparedSample& compared);
 
 /// Just the neurons.
-std::vector<Neuron> neurons_of(const std::vector<SampledNeuron>& sample);
+std::vector<Node> neurons_of(const std::vector<SampledNeuron>& sample);
 
 /// Prompt pairs by what is unique in them: clusters for the bootstrap.
 std::vector<std::int64_t> prompt_clusters(const std::vector<TokenPair>& pairs);

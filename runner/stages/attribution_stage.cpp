@@ -29,7 +29,7 @@ enum class Columns {
 };
 
 struct TableSpec {
-  PairTable AttributionOutcome::*table;
+  PairTable KindOutcome::*table;
   at::Tensor UnitScores::*unit;
   Columns columns;
 };
@@ -37,15 +37,15 @@ struct TableSpec {
 /// In the order in which units write them.
 std::vector<TableSpec> tables_of(const Job& job) {
   return {
-      {&AttributionOutcome::metric, &UnitScores::metric, Columns::pair},
-      {&AttributionOutcome::residual, &UnitScores::residual, Columns::layers},
-      {&AttributionOutcome::gap, &UnitScores::gap, Columns::layers},
-      {&AttributionOutcome::evaluations, &UnitScores::evaluations, Columns::layers},
-      {&AttributionOutcome::converged, &UnitScores::converged, Columns::layers},
-      {&AttributionOutcome::audit, &UnitScores::audit, Columns::layers},
-      {&AttributionOutcome::faults, &UnitScores::faults, Columns::layers},
-      {&AttributionOutcome::inputs, &UnitScores::inputs, Columns::pair},
-      {&AttributionOutcome::kept, &UnitScores::kept,
+      {&KindOutcome::metric, &UnitScores::metric, Columns::pair},
+      {&KindOutcome::residual, &UnitScores::residual, Columns::layers},
+      {&KindOutcome::gap, &UnitScores::gap, Columns::layers},
+      {&KindOutcome::evaluations, &UnitScores::evaluations, Columns::layers},
+      {&KindOutcome::converged, &UnitScores::converged, Columns::layers},
+      {&KindOutcome::audit, &UnitScores::audit, Columns::layers},
+      {&KindOutcome::faults, &UnitScores::faults, Columns::layers},
+      {&KindOutcome::inputs, &UnitScores::inputs, Columns::pair},
+      {&KindOutcome::kept, &UnitScores::kept,
        job.config.keep.what == Keep::What::all ? Columns::nodes : Columns::largest},
   };
 }
@@ -70,15 +70,15 @@ std::vector<double> merge_largest(const std::vector<double>& a, const std::vecto
 }
 
 /// Where a unit's columns begin in a row of the whole model, and how long that row is.
-std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit_columns, const Chunk& chunk,
-                                               const Job& job) {
-  const Architecture& a = job.architecture();
+std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit_columns, const LayerRange& layers,
+                                               const NodeLayout& layout, std::size_t kind) {
+  const NodeTable& table = layout.tables()[kind];
   switch (columns) {
     case Columns::layers:
-      if (static_cast<std::int64_t>(unit_columns) != chunk.layers.count()) break;  // one column for the whole pair
-      return {chunk.layers.first, a.layers()};
+      if (static_cast<std::int64_t>(unit_columns) != layers.count()) break;  // one column for the whole pair
+      return {layers.first, table.layers};
     case Columns::nodes:
-      return {chunk.layers.first * job.node_positions() * a.neurons, a.layers() * job.node_positions() * a.neurons};
+      return {layers.first * layout.positions() * table.nodes, layout.nodes(kind)};
     case Columns::pair:
     case Columns::largest:
       break;
@@ -87,38 +87,34 @@ std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit
 }
 
 void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, Columns columns, const Chunk& chunk,
-                const Job& job) {
+                const Job& job, const NodeLayout& layout, std::size_t kind) {
   if (rows.empty()) return;
   table.rows.resize(job.pairs.train.size());
+  const LayerRange layers = layout.tables()[kind].within(chunk.layers);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     std::vector<double>& row = table.rows[static_cast<std::size_t>(chunk.members[i])];
     if (columns == Columns::largest) {
       row = merge_largest(row, rows[i]);
       continue;
     }
-    const auto [first, length] = place_of(columns, rows[i].size(), chunk, job);
+    const auto [first, length] = place_of(columns, rows[i].size(), layers, layout, kind);
     row.resize(static_cast<std::size_t>(length));
     std::copy(rows[i].begin(), rows[i].end(), row.begin() + static_cast<std::ptrdiff_t>(first));
   }
 }
 
-/// Elements of a unit's scores.
-std::int64_t elements_of(const Job& job, const LayerRange& layers) {
-  return job.config.method.has_neurons() ? layers.count() * job.node_positions() * job.architecture().neurons
-                                         : job.node_positions();
-}
-
 /// Tries the candidate rules on a few pairs, and fills in each layer's cheapest one that met the tolerance on all of
-/// them.
-void run_pilot(const Execution& execution, PreparedRun& run, AttributionOutcome& outcome) {
+/// them, for one kind of nodes.
+void run_pilot(const Execution& execution, PreparedRun& run, std::size_t kind, KindOutcome& outcome) {
   const Job& job = *run.job;
   const StagePlan plan = plan_pilot(job);
   const Networks exact{job.exact.get(), job.exact.get()};  // in float32: residuals of bfloat16 are noise
   // An embedding path moves all layers together, so one rule serves them.
-  const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : job.architecture().layers();
+  const NodeTable& table = run.options[kind].nodes;
+  const std::int64_t layers = job.config.method.path == PathKind::embeddings ? 1 : table.layers;
   const StageResult result = run_plan(execution, "pilot", plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
-    const PilotChoices found = pilot(exact, run.task(chunk), prompts, UnitOptions{execution.batching()});
+    const PilotChoices found = pilot(exact, run.task(kind, chunk), prompts, UnitOptions{execution.batching()});
     RowWriter rows(0);
     rows.add(found.candidate);
     rows.add(found.ratio);
@@ -141,7 +137,7 @@ void run_pilot(const Execution& execution, PreparedRun& run, AttributionOutcome&
   execution.comm.broadcast(chosen);
   for (const std::int64_t choice : chosen) {
     const RulePoints& candidate = pilot_candidates().at(static_cast<std::size_t>(choice));
-    run.options.layer_rules.push_back(candidate);
+    run.options[kind].layer_rules.push_back(candidate);
     outcome.pilot.push_back(name_of(candidate.rule) + " " + std::to_string(candidate.points));
   }
 }
@@ -159,22 +155,31 @@ std::vector<char> seeded_marks(const Job& job, std::int64_t count) {
 
 PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutcome& outcome) {
   PreparedRun run{&job, {}, {}, {}, {}};
-  run.options.seed = job.config.seed;
-  run.options.keep = job.config.keep;
-  run.options.spread = job.config.spread;
-  if (job.config.method.score == ScoreKind::exact) {
-    const Architecture& a = job.architecture();
-    run.options.sample = sample_neurons(a.layers(), job.node_positions(), a.neurons, job.config.sample, job.config.seed,
-                                        job.config.method.positions);
+  const NodeLayout& layout = outcome.layout;
+  for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
+    TaskOptions& options = run.options.emplace_back();
+    options.nodes = layout.tables()[kind];
+    options.seed = job.config.seed;
+    options.keep = job.config.keep;
+    options.spread = job.config.spread;
+    if (job.config.method.score == ScoreKind::exact) {
+      options.sample = sample_nodes(options.nodes, layout.positions(), job.sample_of(layout, kind), job.config.seed,
+                                    layout.kept());
+    }
   }
   if (job.config.method.baseline == Baseline::mean) run.means = baseline_means(execution, job);
-  if (job.config.method.quadrature == Quadrature::pilot) run_pilot(execution, run, outcome);
+  for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
+    if (job.config.method.quadrature != Quadrature::pilot) continue;
+    Execution alone = execution;
+    if (kind > 0) alone.scope += " of " + name_of(layout.tables()[kind].kind);
+    run_pilot(alone, run, kind, outcome.kinds[kind]);
+  }
   run.audited = seeded_marks(job, job.config.audit);
   run.measured = seeded_marks(job, job.gap_pairs());
   return run;
 }
 
-/// What every run sums over the unit's pairs.
+/// What every task sums over the unit's pairs.
 std::vector<double> sums_of(const UnitOutcome& unit) {
   std::vector<const at::Tensor*> parts;
   std::int64_t count = 0;
@@ -191,57 +196,79 @@ std::vector<double> sums_of(const UnitOutcome& unit) {
   return sums;
 }
 
-/// A unit's own count, then every run's tables.
-std::vector<double> rows_of(const UnitOutcome& unit, const RunGroup& runs) {
-  RowWriter rows(unit.flops);
-  for (std::size_t run = 0; run < runs.size(); ++run) {
-    for (const TableSpec& spec : tables_of(*runs[run])) rows.add(unit.scores[run].*spec.unit);
+/// Calls body(run, kind) for each task of a unit, in the order of its scores.
+template <typename Body>
+void for_each_task(const std::vector<AttributionOutcome>& outcomes, const Body& body) {
+  for (std::size_t run = 0; run < outcomes.size(); ++run) {
+    for (std::size_t kind = 0; kind < outcomes[run].layout.kinds(); ++kind) body(run, kind);
   }
+}
+
+/// A unit's own count, then every task's tables.
+std::vector<double> rows_of(const UnitOutcome& unit, const RunGroup& runs,
+                            const std::vector<AttributionOutcome>& outcomes) {
+  RowWriter rows(unit.flops);
+  auto scores = unit.scores.begin();
+  for_each_task(outcomes, [&](std::size_t run, std::size_t) {
+    for (const TableSpec& spec : tables_of(*runs[run])) rows.add(*scores.*spec.unit);
+    ++scores;
+  });
   return rows.take();
 }
 
-/// Adds up the lanes of each layer range (a lane a token length), and gives every run its part.
-/// Lanes that have been added are freed.
-void share_out_scores(const RunGroup& runs, const StagePlan& plan, StageResult& result,
-                      std::vector<AttributionOutcome>& outcomes) {
-  if (result.sums.empty()) return;
-  std::map<std::int64_t, std::vector<double>> by_range;  // first layer → sum over lengths
-  std::map<std::int64_t, LayerRange> ranges;
+/// Adds up the lanes of each layer range (a lane a token length). Lanes that have been added are freed.
+std::map<std::int64_t, std::pair<LayerRange, std::vector<double>>> sums_by_range(const StagePlan& plan,
+                                                                                 StageResult& result) {
+  std::map<std::int64_t, std::pair<LayerRange, std::vector<double>>> by_range;  // first layer → range, sum over lengths
   std::set<std::int64_t> seen;
   for (std::size_t unit = 0; unit < plan.units.size(); ++unit) {
     const std::int64_t lane = plan.units[unit].lane;
     if (!seen.insert(lane).second) continue;
     const LayerRange& layers = plan.chunks[unit].layers;
     const std::vector<double> sum = std::move(result.sums[static_cast<std::size_t>(lane)]);
-    ranges[layers.first] = layers;
-    std::vector<double>& all = by_range[layers.first];
+    auto& [range, all] = by_range[layers.first];
+    range = layers;
     all.resize(sum.size(), 0);
     for (std::size_t i = 0; i < sum.size(); ++i) all[i] += sum[i];
   }
+  return by_range;
+}
+
+/// Gives every run and kind its part of the sums: means over the pairs, at their places.
+void share_out_scores(const RunGroup& runs, const StagePlan& plan, StageResult& result,
+                      std::vector<AttributionOutcome>& outcomes) {
+  if (result.sums.empty()) return;
+  const auto by_range = sums_by_range(plan, result);
+  const auto measures = [&runs](std::size_t run) {
+    return runs[run]->config.spread == TaskOptions::Spread::measure;
+  };
   for (std::size_t run = 0; run < runs.size(); ++run) {
-    const auto nodes = static_cast<std::size_t>(elements_of(*runs[run], {0, runs[run]->architecture().layers()}));
-    outcomes[run].scores.reserve(nodes);
-    if (runs[run]->config.spread != TaskOptions::Spread::measure) continue;
-    outcomes[run].standard_error.reserve(nodes);
-    outcomes[run].sign_share.reserve(nodes);
+    const auto nodes = static_cast<std::size_t>(outcomes[run].layout.nodes());
+    outcomes[run].scores.resize(nodes);
+    if (!measures(run)) continue;
+    outcomes[run].standard_error.resize(nodes);
+    outcomes[run].sign_share.resize(nodes);
   }
   const auto pairs = static_cast<std::int64_t>(runs.front()->pairs.train.size());
-  for (const auto& [first, sum] : by_range) {
-    auto next = sum.begin();
-    for (std::size_t run = 0; run < runs.size(); ++run) {
-      const auto nodes = static_cast<std::ptrdiff_t>(elements_of(*runs[run], ranges[first]));
-      std::transform(next, next + nodes, std::back_inserter(outcomes[run].scores),
-                     [pairs](double value) { return static_cast<float>(value / static_cast<double>(pairs)); });
-      if (runs[run]->config.spread == TaskOptions::Spread::measure) {
-        for (auto sum_of_node = next; sum_of_node < next + nodes; ++sum_of_node) {
-          outcomes[run].standard_error.push_back(
-              static_cast<float>(standard_error(*sum_of_node, *(sum_of_node + nodes), pairs)));
-          outcomes[run].sign_share.push_back(
-              static_cast<float>(sign_share(*sum_of_node, *(sum_of_node + 2 * nodes), pairs)));
-        }
+  for (const auto& [first, ranged] : by_range) {
+    const auto& [range, sum] = ranged;
+    const double* next = sum.data();
+    for_each_task(outcomes, [&](std::size_t run, std::size_t kind) {
+      AttributionOutcome& outcome = outcomes[run];
+      const NodeLayout& layout = outcome.layout;
+      const LayerRange layers = layout.tables()[kind].within(range);
+      const std::int64_t in_layer = layout.positions() * layout.tables()[kind].nodes;
+      const std::int64_t nodes = layers.count() * in_layer;
+      const auto place = static_cast<std::size_t>(layout.first(kind) + layers.first * in_layer);
+      for (std::int64_t i = 0; i < nodes; ++i) {
+        const std::size_t at = place + static_cast<std::size_t>(i);
+        outcome.scores[at] = static_cast<float>(next[i] / static_cast<double>(pairs));
+        if (!measures(run)) continue;
+        outcome.standard_error[at] = static_cast<float>(standard_error(next[i], next[i + nodes], pairs));
+        outcome.sign_share[at] = static_cast<float>(sign_share(next[i], next[i + 2 * nodes], pairs));
       }
       next += nodes * sums_of(runs[run]->config);
-    }
+    });
   }
 }
 
@@ -261,17 +288,29 @@ std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, con
   return run_means(execution, job, "baseline means", prompts);
 }
 
+namespace {
+
+/// [layer, pos, width] of what is averaged, in the order of sum_activations.
+std::map<Site, std::vector<std::int64_t>> shapes_of(const Job& job, std::vector<NodeTable> tables,
+                                                    std::int64_t length) {
+  tables.push_back(node_table(NodeKind::embeddings, job.architecture()));
+  std::map<Site, std::vector<std::int64_t>> shapes;
+  for (const NodeTable& table : tables) shapes[table.site] = {table.layers, length, table.width()};
+  return shapes;
+}
+
+}  // namespace
+
 std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Job& job, const std::string& name,
                                             const std::vector<TokenPair>& pairs) {
   const StagePlan plan = plan_lengths(job, pairs);
-  const Architecture& a = job.architecture();
+  std::vector<NodeTable> tables = job.layout().tables();
   StageResult result = run_plan(execution, name, plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, pairs, chunk.members);
     const at::Tensor& ids = prompts.counterfactual.defined() ? prompts.counterfactual : prompts.clean;
-    const ActivationSums sums = sum_activations(*job.working, ids, execution.batching());
-    std::vector<double> numbers = numbers_of(sums.embeddings);
-    const std::vector<double> activations = numbers_of(sums.activations);
-    numbers.insert(numbers.end(), activations.begin(), activations.end());
+    const std::map<Site, at::Tensor> sums = sum_activations(*job.working, ids, tables, execution.batching());
+    std::vector<double> numbers;
+    for (const auto& [site, sum] : sums) append_numbers(numbers, sum);
     return UnitResult{std::move(numbers), {}};
   });
   std::map<std::int64_t, MeanState> means;
@@ -281,17 +320,19 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
     std::vector<double>& sum = result.sums[lane++];
     for (double& value : sum) value /= static_cast<double>(bucket.members.size());
     execution.comm.broadcast(sum);
-    const auto split = sum.begin() + static_cast<std::ptrdiff_t>(bucket.length * a.d_model);
-    const at::ScalarType type = job.working->score_type();
-    means[bucket.length] = {tensor_of({sum.begin(), split}, {bucket.length, a.d_model}, type).to(job.device),
-                            tensor_of({split, sum.end()}, {a.layers(), bucket.length, a.neurons}, type).to(job.device)};
+    auto next = sum.begin();
+    for (const auto& [site, shape] : shapes_of(job, tables, bucket.length)) {
+      const auto end = next + static_cast<std::ptrdiff_t>(shape[0] * shape[1] * shape[2]);
+      means[bucket.length][site] = tensor_of({next, end}, shape, job.working->score_type()).to(job.device);
+      next = end;
+    }
   }
   return means;
 }
 
-Task PreparedRun::task(const Chunk& chunk) const {
-  Task task{job->config.method, options};
-  task.options.layers = chunk.layers;
+Task PreparedRun::task(std::size_t kind, const Chunk& chunk) const {
+  Task task{job->config.method, options[kind]};
+  task.options.layers = task.options.nodes.within(chunk.layers);
   const std::int64_t length = job->pairs.train[static_cast<std::size_t>(chunk.members.front())].length();
   if (const auto mean = means.find(length); mean != means.end()) task.options.mean = mean->second;
   for (const std::int64_t member : chunk.members) {
@@ -306,21 +347,21 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
   for (std::size_t i = 0; i < group.size(); ++i) {
     Execution alone = execution;
     alone.scope = " of run " + std::to_string(i);
+    outcomes[i].layout = group[i]->layout();
+    outcomes[i].kinds.resize(outcomes[i].layout.kinds());
     outcomes[i].prepared = prepare(alone, *group[i], outcomes[i]);
     outcomes[i].failure = faults_of(outcomes[i].prepared.means, "baseline means");
-    const Job& job = *group[i];
-    const bool neurons = job.config.method.has_neurons();
-    outcomes[i].shape = {neurons ? job.architecture().layers() : 1, job.node_positions(),
-                         neurons ? job.architecture().neurons : 1};
   }
   const Job& first = *group.front();
   const StagePlan plan = plan_attribution(group);
   StageResult result = run_plan(execution, "attribution", plan, [&](const Chunk& chunk) {
     std::vector<Task> tasks;
-    for (const AttributionOutcome& run : outcomes) tasks.push_back(run.prepared.task(chunk));
+    for_each_task(outcomes, [&](std::size_t run, std::size_t kind) {
+      tasks.push_back(outcomes[run].prepared.task(kind, chunk));
+    });
     const UnitOutcome unit = attribute(first.networks(), tasks, prompts_of(first, first.pairs.train, chunk.members),
                                        UnitOptions{execution.batching()});
-    return UnitResult{sums_of(unit), rows_of(unit, group)};
+    return UnitResult{sums_of(unit), rows_of(unit, group, outcomes)};
   });
 
   share_out_scores(group, plan, result, outcomes);
@@ -330,11 +371,12 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     execution.timings.count(result.rows[unit].front());
     const std::vector<double> rows = std::move(result.rows[unit]);  // freed when it has been shared out
     RowReader reader(rows, static_cast<std::int64_t>(chunk.members.size()), 1);
-    for (std::size_t run = 0; run < outcomes.size(); ++run) {
+    for_each_task(outcomes, [&](std::size_t run, std::size_t kind) {
       for (const TableSpec& spec : tables_of(*group[run])) {
-        store_rows(outcomes[run].*spec.table, reader.next(), spec.columns, chunk, *group[run]);
+        store_rows(outcomes[run].kinds[kind].*spec.table, reader.next(), spec.columns, chunk, *group[run],
+                   outcomes[run].layout, kind);
       }
-    }
+    });
   }
   for (std::size_t run = 0; run < outcomes.size() && execution.comm.rank() == 0; ++run) {
     if (outcomes[run].failure.empty()) outcomes[run].failure = faults_of(*group[run], outcomes[run]);

@@ -1,7 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Neuron scores over the training pairs: baseline means and the quadrature pilot where the method needs them, then the
+// Scores of nodes over the training pairs: baseline means and the quadrature pilot where the method needs them, then the
 // units.
 #pragma once
 
@@ -24,22 +24,18 @@ struct PairTable {
 /// One run on its way: what all its units share. Refers to the job.
 struct PreparedRun {
   const Job* job = nullptr;
-  TaskOptions options;
+  std::vector<TaskOptions> options;  //!< of each kind of nodes
   std::map<std::int64_t, MeanState> means;  //!< by token length
   std::vector<char> audited;                //!< by training pair; empty: none
   std::vector<char> measured;               //!< the same, of the linearisation gap
 
-  /// The run's task in a unit.
-  [[nodiscard]] Task task(const Chunk& chunk) const;
+  /// The run's task for one kind in a unit.
+  [[nodiscard]] Task task(std::size_t kind, const Chunk& chunk) const;
 };
 
-struct AttributionOutcome {
-  std::vector<std::int64_t> shape;  //!< of scores: [layer, position, neuron]
-  std::vector<float> scores;        //!< mean over training pairs; on every rank
-  PreparedRun prepared;             //!< what gives the same scores again, pair by pair; on every rank
-  // On rank 0 only:
-  std::vector<float> standard_error, sign_share;  //!< of scores; empty: not measured
-  PairTable metric;                               //!< [pair, 2]
+/// What the training pairs say of one kind of nodes; layers are those of its table. Tables are on rank 0 only.
+struct KindOutcome {
+  PairTable metric;                               //!< [pair, 2], the same of every kind
   PairTable residual;                             //!< [pair, layer], or [pair, 1] on embedding paths
   PairTable gap;                                  //!< the same
   PairTable evaluations;                          //!< [pair, layer]
@@ -48,10 +44,21 @@ struct AttributionOutcome {
   PairTable faults;                               //!< [pair, layer] not 0: some score is not finite; rows may be empty
   PairTable inputs;                               //!< [pair, position]
   PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
-  std::string failure;             //!< why the run has no result (not_finite.h); empty: it has one
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
   std::vector<double>
       pilot_ratio;  //!< [layer] the pilot pairs' largest error by what is allowed; above 1: no rule met it
+};
+
+struct AttributionOutcome {
+  NodeLayout layout;          //!< of scores
+  std::vector<float> scores;  //!< mean over training pairs; on every rank
+  PreparedRun prepared;       //!< what gives the same scores again, pair by pair; on every rank
+  // On rank 0 only:
+  std::vector<float> standard_error, sign_share;  //!< of scores; empty: not measured
+  std::vector<KindOutcome> kinds;                 //!< of the layout
+  std::string failure;                            //!< why the run has no result (not_finite.h); empty: it has one
+
+  [[nodiscard]] const PairTable& metric() const { return kinds.front().metric; }
 };
 
 /// Computes runs that share model, pairs and metric, in one stage. In their order. The jobs must outlive the outcomes.

@@ -49,12 +49,23 @@ std::vector<Selection> selections_of(const CircuitConfig& circuit, const std::ve
   return selections;
 }
 
-at::Tensor places_tensor(const std::vector<float>& scores, Ranking ranking, const std::vector<std::int64_t>& shape,
-                         const at::Device& device) {
+at::Tensor places_tensor(const std::vector<float>& scores, Ranking ranking, const at::Device& device) {
   const std::vector<std::int32_t> place = places(ranked(scores, ranking));
-  at::Tensor tensor = at::empty(shape, at::kInt);
+  at::Tensor tensor = at::empty({std::ssize(place)}, at::kInt);
   std::copy(place.begin(), place.end(), tensor.data_ptr<std::int32_t>());
   return tensor.to(device);
+}
+
+/// Scores of the kinds that circuits are made of, in the order of their own list.
+std::vector<float> competing(const AttributionOutcome& attribution, const NodeLayout& chosen) {
+  if (chosen.kinds() == attribution.layout.kinds()) return attribution.scores;
+  std::vector<float> scores;
+  for (const NodeTable& table : chosen.tables()) {
+    const std::size_t kind = attribution.layout.find(table.kind);
+    const auto first = attribution.scores.begin() + attribution.layout.first(kind);
+    scores.insert(scores.end(), first, first + attribution.layout.nodes(kind));
+  }
+  return scores;
 }
 
 /// The points of a curve: both sides of every selection, then CPR's circuits and CMD's where these are asked for.
@@ -92,7 +103,7 @@ void require_finite(const Job& job, const std::vector<CircuitPoint>& points, con
                     const std::vector<std::vector<double>>& metrics, const std::vector<double>& full,
                     const std::vector<double>& empty) {
   require_none(faults_of(job, full, "with nothing ablated"));
-  require_none(faults_of(job, empty, "with every neuron ablated"));
+  require_none(faults_of(job, empty, "with every node ablated"));
   for (const std::size_t i : evaluated) {
     const char* const side = points[i].side == Side::circuit ? "kept" : "ablated";
     require_none(faults_of(job, metrics[i], fmt::format("with {} nodes {}", points[i].count, side)));
@@ -139,7 +150,9 @@ CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::v
 CircuitOutcome run_circuits(const Execution& shared, const Job& job, const AttributionOutcome& attribution) {
   const Execution execution = shared.evaluating(job.identities.circuit);
   const CircuitConfig& circuit = job.config.circuit;
-  const std::vector<Selection> selections = selections_of(circuit, attribution.scores);
+  const NodeLayout layout = job.circuit_layout();
+  const std::vector<float> scores = competing(attribution, layout);
+  const std::vector<Selection> selections = selections_of(circuit, scores);
   std::map<std::int64_t, MeanState> means;
   if (circuit.ablation == Ablation::mean) {
     means = run_means(execution, job, "ablation means", ablation_pairs(job));
@@ -147,11 +160,11 @@ CircuitOutcome run_circuits(const Execution& shared, const Job& job, const Attri
   }
   CurveInputs inputs;
   inputs.ablation = circuit.ablation;
-  inputs.places = {places_tensor(attribution.scores, Ranking::absolute, attribution.shape, job.device),
-                   places_tensor(attribution.scores, Ranking::signed_score, attribution.shape, job.device)};
-  const std::vector<CircuitPoint> points =
-      points_of(selections, static_cast<std::int64_t>(attribution.scores.size()), circuit);
-  const std::int64_t scored = count_of_scored(attribution.scores);
+  inputs.layout = layout;
+  inputs.places = {places_tensor(scores, Ranking::absolute, job.device),
+                   places_tensor(scores, Ranking::signed_score, job.device)};
+  const std::vector<CircuitPoint> points = points_of(selections, layout.nodes(), circuit);
+  const std::int64_t scored = count_of_scored(scores);
   std::vector<std::size_t> evaluated;  // points that keep nodes with a score only: the others stay NaN
   for (std::size_t i = 0; i < points.size(); ++i) {
     if (points[i].count > scored) continue;
@@ -165,7 +178,7 @@ CircuitOutcome run_circuits(const Execution& shared, const Job& job, const Attri
     prompts.tokens = metric_tokens(*job.exact, prompts, execution.batching());  // as in attribution
     CurveInputs unit = inputs;
     if (circuit.ablation == Ablation::mean) {
-      unit.mean = means.at(prompts.clean.size(1)).activations;
+      unit.mean = means.at(prompts.clean.size(1));
     }
     const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching());
     RowWriter rows(curve.flops);  // [pair, 2 + points]

@@ -23,7 +23,7 @@ std::string faults_of(const Job& job, const AttributionOutcome& outcome);
 std::string faults_of(const std::map<std::int64_t, MeanState>& means, const std::string& what);
 
 /// Exact effects of neurons [pair, neuron] on the training pairs.
-std::string faults_of(const Job& job, const std::vector<Neuron>& neurons, const PairTable& effects);
+std::string faults_of(const Job& job, const std::vector<Node>& nodes, const PairTable& effects);
 
 /// m of the held-out pairs, in their order. what: "with nothing ablated".
 std::string faults_of(const Job& job, const std::vector<double>& metric, const std::string& what);

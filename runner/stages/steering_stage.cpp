@@ -20,16 +20,14 @@ namespace {
 
 constexpr std::int64_t shown_tokens = 5;
 
-std::vector<Neuron> neurons_to_steer(const Job& job, const AttributionOutcome& attribution) {
+std::vector<Node> nodes_to_steer(const Job& job, const AttributionOutcome& attribution) {
   const SteeringConfig& steering = job.config.steering;
-  if (!steering.neurons.empty()) return steering.neurons;
+  if (!steering.nodes.empty()) return steering.nodes;
   const std::vector<std::int64_t> order = ranked(attribution.scores, job.config.circuit.ranking);
-  const std::vector<std::int64_t>& sizes = attribution.shape;
-  const NodeShape shape{sizes[0], sizes[1], sizes[2], job.config.method.positions};
-  std::vector<Neuron> first;
+  std::vector<Node> first;
   const std::int64_t count = std::min(steering.top, count_of_scored(attribution.scores));
   for (std::int64_t i = 0; i < count; ++i) {
-    first.push_back(shape.neuron(order[static_cast<std::size_t>(i)]));
+    first.push_back(attribution.layout.node(order[static_cast<std::size_t>(i)]));
   }
   return first;
 }
@@ -68,7 +66,12 @@ std::vector<at::Tensor> by_pair(const SteeringUnit& unit) {
 SteeringOutcome run_steering(const Execution& shared, const Job& job, const AttributionOutcome& attribution) {
   const Execution execution = shared.evaluating(job.identities.steering);
   SteeringInputs inputs;
-  inputs.neurons = neurons_to_steer(job, attribution);
+  inputs.nodes = nodes_to_steer(job, attribution);
+  for (const NodeKind kind : all_node_kinds()) {
+    const bool steered = std::any_of(inputs.nodes.begin(), inputs.nodes.end(),
+                                     [kind](const Node& node) { return node.kind == kind; });
+    if (steered) inputs.tables.push_back(node_table(kind, job.architecture(), job.config.mlp_side));
+  }
   inputs.factors = with_reference(job.config.steering.factors);
   inputs.top = std::min(shown_tokens, job.architecture().vocabulary);
   const StagePlan plan = plan_curve(job);
@@ -83,7 +86,7 @@ SteeringOutcome run_steering(const Execution& shared, const Job& job, const Attr
     return UnitResult{{}, rows.take()};
   });
   SteeringOutcome outcome;
-  outcome.neurons = inputs.neurons;
+  outcome.nodes = inputs.nodes;
   outcome.factors = inputs.factors;
   outcome.top = inputs.top;
   const std::size_t factors = inputs.factors.size();

@@ -15,7 +15,7 @@ namespace tributary {
 
 /// On rank 0.
 struct SteeringOutcome {
-  std::vector<Neuron> neurons;
+  std::vector<Node> nodes;
   std::vector<double> factors;
   std::int64_t top = 0;                                //!< tokens kept a factor and pair
   std::vector<std::vector<double>> metric;             //!< [factor][pair] logits

@@ -116,7 +116,7 @@ TEST_P(PretendDevice, ExactPatchingAndCircuitsRunThere) {
   const Transformer far = on_device(GetParam(), 3);
   const Transformer near = on_cpu(GetParam(), 3);
   std::vector<Task> tasks = tasks_of({"exact-patching"}, 3);
-  tasks[0].options.sample = sample_neurons(3, 5, 20, 12, 0, Positions::keep);
+  tasks[0].options.sample = sample_nodes(3, 5, 20, 12, 0, Positions::keep);
   const UnitOutcome there = attribute({&far, &far}, tasks, prompts_on(device, 2), {});
   const UnitOutcome here = attribute({&near, &near}, tasks, prompts_on(at::kCPU, 2), {});
   EXPECT_TRUE(at::allclose(there.scores[0].scores, here.scores[0].scores, 1e-3, 1e-5, /*equal_nan=*/true));

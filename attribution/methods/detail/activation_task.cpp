@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 
+#include "attribution/methods/detail/node_scores.h"
 #include "attribution/methods/detail/pilot_choice.h"
 #include "attribution/methods/detail/task_scores.h"
 #include "attribution/model/detail/staging.h"
@@ -51,7 +52,7 @@ std::vector<PathIntegral> integrate_task(const MicroBatch& micro, const Activati
   for (std::int64_t example = 0; example < path.examples(); ++example) {
     goals.push_back(micro.goal_of(example % micro.pairs(), task.method));
   }
-  return integrate_adaptive(path, goals, adaptive_options(task.method));
+  return integrate_adaptive(path, goals, adaptive_options(task));
 }
 
 /// Whether any layer's points include the run that stays as it is.
@@ -64,14 +65,14 @@ bool uses_base(const Task& task) {
   return false;
 }
 
-/// Mean gradients of one layer's neurons [pair, pos, neuron].
-at::Tensor neuron_gradients(const ActivationPath& path, std::int64_t l, const std::vector<PathIntegral>& integrals,
+/// Mean gradients of what is read in one layer [pair, pos, width].
+at::Tensor mean_gradients(const ActivationPath& path, std::int64_t l, const std::vector<PathIntegral>& integrals,
                             std::int64_t pairs) {
   std::vector<at::Tensor> gradients;
   for (const std::int64_t example : examples_of(path, l, pairs)) {
     gradients.push_back(integrals[static_cast<std::size_t>(example)].gradient);  // [1, suffix, d_model]
   }
-  return path.to_neurons(l, at::cat(gradients));
+  return path.to_values(l, at::cat(gradients));
 }
 
 void audit(const MicroBatch& micro, const ActivationPath& path, TaskScores& task,
@@ -84,8 +85,9 @@ void audit(const MicroBatch& micro, const ActivationPath& path, TaskScores& task
       const SweepPlan plan = audit_plan(task.method(), integrals[static_cast<std::size_t>(example)].evaluations);
       const PathIntegral finer = integrate(path, {example}, plan).front();
       const at::Tensor& difference = differences[static_cast<std::size_t>(l)];
-      task.store_audit(pair, l, scores[static_cast<std::size_t>(l)][pair],
-                       difference[pair] * path.to_neurons(l, finer.gradient)[0]);
+      const at::Tensor finer_scores = at::empty_like(scores[static_cast<std::size_t>(l)][pair]);  // [pos, node]
+      write_products(finer_scores, difference[pair], path.to_values(l, finer.gradient)[0], task.nodes());
+      task.store_audit(pair, l, scores[static_cast<std::size_t>(l)][pair], finer_scores);
     }
   }
 }
@@ -113,20 +115,19 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
   const BaseRuns& runs = micro.working();
   ActivationPath path = micro.activation_path(runs, task.method(), task.options(), task.method().rules);
   if (uses_base(task.task())) {
-    path.know_base(micro.gradients(base_group(task.method()), task.method().rules).resid_post);
+    path.know_base(micro.gradients(base_group(task.method()), task.method().rules));
   }
   const std::vector<PathIntegral> integrals = integrate_task(micro, path, task.task());
 
-  const std::int64_t neurons = runs.model().architecture().neurons;
-  const at::Tensor all =
-      at::zeros({micro.pairs(), task.layers(), micro.suffix(), neurons}, runs.model().score_options());
-  std::vector<at::Tensor> differences, scores;  // [l] of [pair, pos, neuron]
+  const at::Tensor all = at::zeros({micro.pairs(), task.layers(), micro.suffix(), task.nodes().nodes},
+                                   runs.model().score_options());
+  std::vector<at::Tensor> differences, scores;  // [l] of [pair, pos, width], [pair, pos, node]
   for (std::int64_t l = 0; l < task.layers(); ++l) {
-    differences.push_back(micro.difference(runs, task.method(), task.options().mean, task.options().layers.first + l));
+    differences.push_back(micro.difference(runs, task.method(), task.options(), task.options().layers.first + l));
     const std::int64_t positions = differences.back().size(1);
-    at::Tensor place = all.select(1, l).narrow(1, micro.suffix() - positions, positions);
-    at::mul_out(place, differences.back(), neuron_gradients(path, l, integrals, micro.pairs()));
-    scores.push_back(place);
+    write_products(all.select(1, l), differences.back(), mean_gradients(path, l, integrals, micro.pairs()),
+                   task.nodes());
+    scores.push_back(all.select(1, l).narrow(1, micro.suffix() - positions, positions));
     for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
       task.store_integral(pair, l, 1, integrals[static_cast<std::size_t>(path.example(l, pair))]);
     }
@@ -138,7 +139,7 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
 
 PilotChoices activation_pilot(const MicroBatch& micro, const Task& task) {
   ActivationPath path = micro.activation_path(micro.working(), task.method, task.options, task.method.rules);
-  path.know_base(micro.gradients(base_group(task.method), task.method.rules).resid_post);
+  path.know_base(micro.gradients(base_group(task.method), task.method.rules));
   const at::Tensor effects = micro.effects(task.method, task.options);
   std::vector<PilotGoal> goals;
   for (std::int64_t example = 0; example < path.examples(); ++example) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "attribution/methods/detail/node_scores.h"
 #include "attribution/methods/detail/pilot_choice.h"
 #include "attribution/methods/detail/task_scores.h"
 #include "attribution/model/detail/staging.h"
@@ -20,8 +21,8 @@ struct Start {
   std::optional<BaseRuns> ran,
       exact;  // the state that end-point differences are taken from, where they are not among the base runs
 
-  [[nodiscard]] at::Tensor neurons(const MicroBatch& micro, std::int64_t layer) const {
-    return ran ? ran->neurons(0, layer) : micro.working().neurons(group, layer);
+  [[nodiscard]] at::Tensor values(const MicroBatch& micro, Site site, std::int64_t layer) const {
+    return ran ? ran->values(site, 0, layer) : micro.working().values(site, group, layer);
   }
   /// m(clean) - m(start) of the exact network [pair], float64.
   [[nodiscard]] at::Tensor metric_difference(const MicroBatch& micro) const {
@@ -38,25 +39,25 @@ Start start_of(const MicroBatch& micro, const Task& task) {
   // zero: the neuron end point is v at the smallest alpha evaluated, and alpha = 0 never is (docs/methods.md).
   const bool zero = task.method.baseline == Baseline::zero;
   const at::Tensor alpha_zero =
-      zero ? at::zeros_like(end) : task.options.mean.embeddings.expand_as(end).to(end.scalar_type());
+      zero ? at::zeros_like(end) : task.options.mean.at(Site::embeddings).expand_as(end).to(end.scalar_type());
   const at::Tensor first = zero ? end * plan_of(task, 0).nodes.alpha.front() : alpha_zero;
   Start start{alpha_zero, EmbeddingPath::not_run, {}, {}};
   start.ran.emplace(micro.working().model(), std::vector<at::Tensor>{first}, 0, micro.working().directions(),
-                    micro.flops());
+                    micro.working().sites(), micro.flops());
   start.exact.emplace(micro.exact().model(), std::vector<at::Tensor>{first.to(micro.exact().model().score_type())}, 0,
-                      micro.exact().directions(), micro.flops());
+                      micro.exact().directions(), Sites{}, micro.flops());
   return start;
 }
 
 EmbeddingTaps taps_of(const std::vector<TaskScores*>& tasks) {
-  using Neurons = EmbeddingTaps::Neurons;
-  EmbeddingTaps taps{Neurons::none};
+  std::vector<NodeTable> tables;
+  EmbeddingTaps::What what = EmbeddingTaps::What::gradients;
   for (const TaskScores* task : tasks) {
-    const ScoreKind score = task->method().score;
-    if (score == ScoreKind::conductance) return {Neurons::values_and_gradients};
-    if (score == ScoreKind::delta) taps.neurons = Neurons::gradients;
+    if (task->method().score == ScoreKind::input) continue;
+    tables.push_back(task->nodes());
+    if (task->method().score == ScoreKind::conductance) what = EmbeddingTaps::What::values_and_gradients;
   }
-  return taps;
+  return {tables, what};
 }
 
 /// Integrals of consecutive pairs of the micro.
@@ -78,22 +79,34 @@ at::Tensor token_scores(const MicroBatch& micro, const Start& start, const Swept
   return (moved * at::stack(gradients)).sum(-1);
 }
 
-/// Scores [pair, layer, pos, neuron], or [pair, 1, pos, 1] for input IG.
-at::Tensor sweep_scores(const MicroBatch& micro, const Start& start, const TaskScores& task, const SweptPairs& swept) {
-  if (task.method().score == ScoreKind::input) return token_scores(micro, start, swept).unsqueeze(1).unsqueeze(3);
+/// Scores [pair, layer, pos, node]; [pair, 1, pos, 1] of tokens, whose conductance is what input IG is: their path is
+/// the embeddings' own.
+at::Tensor sweep_scores(const MicroBatch& micro, const Start& start, const EmbeddingTaps& taps, const TaskScores& task,
+                        const SweptPairs& swept) {
+  const Site site = task.nodes().site;
+  if (task.method().score == ScoreKind::input || site == Site::embeddings) {
+    return token_scores(micro, start, swept).unsqueeze(1).unsqueeze(3);
+  }
   std::vector<at::Tensor> by_pair;
   const LayerRange& layers = task.options().layers;
   const bool conductance = task.method().score == ScoreKind::conductance;
   for (const PathIntegral& integral : swept.integrals) {
-    by_pair.push_back((conductance ? integral.conductance : integral.gradient).narrow(0, layers.first, layers.count()));
+    const at::Tensor& all = conductance ? integral.conductance : integral.gradient;
+    by_pair.push_back(taps.columns(all, site).narrow(0, layers.first, layers.count()));
   }
-  at::Tensor scores = at::stack(by_pair);  // [pair, layer, suffix, neuron]
-  if (conductance) return scores;
+  const at::Tensor integrals = at::stack(by_pair);  // [pair, layer, suffix, width]
+  if (conductance) return node_sums(integrals, task.nodes());
+  std::vector<std::int64_t> shape = integrals.sizes().vec();
+  shape.back() = task.nodes().nodes;
+  // Neurons have a number each: their scores take the place of their gradients.
+  const at::Tensor scores = task.nodes().dims == 1 ? integrals : at::zeros(shape, integrals.options());
   for (std::int64_t l = 0; l < layers.count(); ++l) {
-    const at::Tensor clean = swept.part(micro.working().neurons(clean_group, layers.first + l));
-    const at::Tensor baseline = swept.part(start.neurons(micro, layers.first + l));
+    const at::Tensor clean = swept.part(micro.working().values(site, clean_group, layers.first + l));
+    const at::Tensor baseline = swept.part(start.values(micro, site, layers.first + l));
     const at::Tensor change = clean.to(scores.scalar_type()) - baseline.to(scores.scalar_type());
-    scores.select(1, l).narrow(1, scores.size(2) - change.size(1), change.size(1)).mul_(change);
+    const at::Tensor gradient = integrals.select(1, l);  // [pair, suffix, width]
+    write_products(scores.select(1, l), change,
+                   gradient.narrow(1, gradient.size(1) - change.size(1), change.size(1)), task.nodes());
   }
   return scores;
 }
@@ -101,7 +114,7 @@ at::Tensor sweep_scores(const MicroBatch& micro, const Start& start, const TaskS
 void finish(const MicroBatch& micro, const Start& start, const EmbeddingPath& path, TaskScores& task,
             const std::vector<PathIntegral>& integrals) {
   const at::Tensor tokens = token_scores(micro, start, {0, integrals});
-  const at::Tensor scores = sweep_scores(micro, start, task, {0, integrals});
+  const at::Tensor scores = sweep_scores(micro, start, path.taps(), task, {0, integrals});
   task.add(scores);
   task.store_inputs(tokens.to(at::kDouble).cpu());
   task.store({difference_kind(task.method()),
@@ -111,9 +124,9 @@ void finish(const MicroBatch& micro, const Start& start, const EmbeddingPath& pa
     task.store_integral(pair, 0, task.layers(), integral);
     if (!task.audited(pair)) continue;
     const std::vector<PathIntegral> twice = integrate(path, {pair}, audit_plan(task.method(), integral.evaluations));
-    const at::Tensor finer = sweep_scores(micro, start, task, {pair, twice});
+    const at::Tensor finer = sweep_scores(micro, start, path.taps(), task, {pair, twice});
     for (std::int64_t l = 0; l < task.layers(); ++l) {
-      const std::int64_t row = task.method().has_neurons() ? l : 0;
+      const std::int64_t row = scores.size(1) == 1 ? 0 : l;
       task.store_audit(pair, l, scores[pair][row], finer[0][row]);
     }
   }
@@ -143,7 +156,7 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
   if (first.method().quadrature == Quadrature::adaptive) {
     std::vector<AdaptiveGoal> goals;
     for (const std::int64_t pair : all_pairs(micro)) goals.push_back(micro.goal_of(pair, first.method()));
-    AdaptiveOptions options = adaptive_options(first.method());
+    AdaptiveOptions options = adaptive_options(first.task());
     // What is held of samples stays within the rows of a network call, or is one pair's.
     if (options.agreement == AdaptiveOptions::Agreement::conductance) {
       options.together = micro.batching().sequences(samples_held(options.max_points) * micro.suffix());
@@ -159,8 +172,9 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
 
 PilotChoices embedding_pilot(const MicroBatch& micro, const Task& task) {
   const Start start = start_of(micro, task);
-  const bool conductance = task.method.score == ScoreKind::conductance;
-  const EmbeddingTaps taps{conductance ? EmbeddingTaps::Neurons::values_and_gradients : EmbeddingTaps::Neurons::none};
+  const bool conductance = sums_conductance(task);
+  const EmbeddingTaps taps = conductance ? EmbeddingTaps({task.options.nodes}, EmbeddingTaps::What::values_and_gradients)
+                                         : EmbeddingTaps();
   const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, task.method.rules, taps,
                            micro.batching(), micro.flops());
   const auto pause = [&micro] { micro.pause(); };

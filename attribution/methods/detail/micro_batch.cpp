@@ -17,21 +17,24 @@ namespace {
 
 constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
 
-std::shared_ptr<const BaseRuns> base_runs_of(const Transformer& model, const Prompts& prompts,
+std::shared_ptr<const BaseRuns> base_runs_of(const Transformer& model, const Prompts& prompts, const Sites& sites,
                                              const UnitOptions& options, Flops* flops) {
   std::vector<at::Tensor> embeddings{model.embed(prompts.clean)};
   if (prompts.counterfactual.defined()) embeddings.push_back(model.embed(prompts.counterfactual));
   LogitDirections directions = model.logit_directions(metric_tokens(model, prompts, options.batching));
-  return std::make_shared<const BaseRuns>(model, embeddings, prompts.shared, std::move(directions), flops);
+  return std::make_shared<const BaseRuns>(model, embeddings, prompts.shared, std::move(directions), sites,
+                                          flops);
 }
 
 }  // namespace
 
-MicroBatch::MicroBatch(const Networks& networks, const Prompts& prompts, const UnitOptions& options, Flops* flops)
+MicroBatch::MicroBatch(const Networks& networks, const Prompts& prompts, const Sites& sites, const UnitOptions& options,
+                       Flops* flops)
     : networks_(networks), prompts_(prompts), options_(options), flops_(flops) {
   if (!prompts_.tokens.tokens.defined()) prompts_.tokens = metric_tokens(*networks.exact, prompts, options.batching);
-  exact_ = base_runs_of(*networks_.exact, prompts_, options, flops);
-  working_ = networks_.working == networks_.exact ? exact_ : base_runs_of(*networks_.working, prompts_, options, flops);
+  exact_ = base_runs_of(*networks_.exact, prompts_, sites, options, flops);
+  working_ = networks_.working == networks_.exact ? exact_
+                                                  : base_runs_of(*networks_.working, prompts_, sites, options, flops);
   const at::Tensor clean = exact_->metric(clean_group).to(at::kDouble);
   const at::Tensor other = paired() ? exact_->metric(counterfactual_group).to(at::kDouble)
                                     : at::full_like(clean, std::numeric_limits<double>::quiet_NaN());
@@ -79,11 +82,12 @@ const BaseGradients& MicroBatch::gradients(std::int64_t group, Rules rules) cons
   return gradients_.back()->gradients;
 }
 
-at::Tensor MicroBatch::difference(const BaseRuns& runs, const Method& method, const MeanState& mean, std::int64_t layer,
-                                  const std::vector<std::int64_t>& some) const {
+at::Tensor MicroBatch::difference(const BaseRuns& runs, const Method& method, const TaskOptions& options,
+                                  std::int64_t layer, const std::vector<std::int64_t>& some) const {
   const at::ScalarType type = runs.model().score_type();
+  const Site site = options.nodes.site;
   const auto of_group = [&](std::int64_t group) {
-    const at::Tensor all = runs.neurons(group, layer);
+    const at::Tensor all = runs.values(site, group, layer);
     return (some.empty() ? all : at::index_select(all, 0, staged(some, all.options()))).to(type);
   };
   at::Tensor clean = of_group(clean_group);
@@ -93,7 +97,7 @@ at::Tensor MicroBatch::difference(const BaseRuns& runs, const Method& method, co
     case Baseline::zero:
       return clean;
     case Baseline::mean:
-      return clean - mean.activations[layer].narrow(0, length() - clean.size(1), clean.size(1)).to(type);
+      return clean - options.mean.at(site)[layer].narrow(0, length() - clean.size(1), clean.size(1)).to(type);
   }
   throw ContractViolation("a baseline outside the enumeration");
 }
@@ -102,14 +106,14 @@ ActivationPath MicroBatch::activation_path(const BaseRuns& runs, const Method& m
                                            Rules rules, const std::vector<std::int64_t>& some) const {
   std::vector<at::Tensor> differences;
   for (std::int64_t layer = options.layers.first; layer < options.layers.end; ++layer) {
-    differences.push_back(difference(runs, method, options.mean, layer, some));
+    differences.push_back(difference(runs, method, options, layer, some));
   }
   Batching batching = this->batching();
   if (method.quadrature == Quadrature::adaptive) {
     batching.rows = rows_of_adaptive_call(batching.rows, options.layers.count() * pairs(), suffix());
   }
-  return {runs, base_group(method), base_alpha(method), options.layers, differences, rules, std::move(batching), flops_,
-          some};
+  return {runs,  base_group(method), base_alpha(method),  options.nodes.site, options.layers, differences,
+          rules, std::move(batching), flops_, some};
 }
 
 /// What is known of a method's effects, which other methods with the same ends share.
@@ -117,9 +121,10 @@ MicroBatch::KnownEffects& MicroBatch::known_effects(const Method& method, const 
   for (KnownEffects& known : effects_) {
     const bool same_layers = known.layers.first == options.layers.first && known.layers.end == options.layers.end;
     const bool same_ends = known.baseline == method.baseline && method.baseline != Baseline::mean;  // means may differ
-    if (same_layers && same_ends && known.direction == method.direction) return known;
+    const bool same_place = known.site == options.nodes.site && known.direction == method.direction;
+    if (same_layers && same_ends && same_place) return known;
   }
-  effects_.push_back({method.baseline, method.direction, options.layers,
+  effects_.push_back({method.baseline, method.direction, options.nodes.site, options.layers,
                       std::vector<char>(static_cast<std::size_t>(pairs()), 0),
                       at::full({options.layers.count(), pairs()}, not_measured, at::kDouble)});
   return effects_.back();

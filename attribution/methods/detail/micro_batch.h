@@ -30,7 +30,9 @@ inline bool any_marked(const std::vector<char>& pairs) {
 
 class MicroBatch {
  public:
-  MicroBatch(const Networks& networks, const Prompts& prompts, const UnitOptions& options, Flops* flops);
+  /// sites: where tasks read values.
+  MicroBatch(const Networks& networks, const Prompts& prompts, const Sites& sites, const UnitOptions& options,
+             Flops* flops);
 
   [[nodiscard]] std::int64_t pairs() const { return prompts_.clean.size(0); }
   [[nodiscard]] std::int64_t length() const { return prompts_.clean.size(1); }
@@ -56,14 +58,14 @@ class MicroBatch {
   /// Gradients of the working network, all layers at once.
   [[nodiscard]] const BaseGradients& gradients(std::int64_t group, Rules rules) const;
 
-  /// a of clean - baseline in one layer [pair, pos, neuron], score dtype; pos: the suffix, or in the last layer the
-  /// kept positions. some: of these pairs alone; empty: of all.
-  [[nodiscard]] at::Tensor difference(const BaseRuns& runs, const Method& method, const MeanState& mean,
+  /// v of clean - baseline in one layer of a task's nodes [pair, pos, width], score dtype; pos: the suffix, or in the
+  /// last layer (but for embeddings) the kept positions. some: of these pairs alone; empty: of all.
+  [[nodiscard]] at::Tensor difference(const BaseRuns& runs, const Method& method, const TaskOptions& options,
                                       std::int64_t layer, const std::vector<std::int64_t>& some = {}) const;
-  /// The path of a method's activations from base runs of either network; some: as ActivationPath has it.
+  /// The path of a task's nodes from base runs of either network; some: as ActivationPath has it.
   [[nodiscard]] ActivationPath activation_path(const BaseRuns& runs, const Method& method, const TaskOptions& options,
                                                Rules rules, const std::vector<std::int64_t>& some = {}) const;
-  /// E_l [layer, pair] of a range of layers, float64: m(x) - m(x; do a^l = baseline), or m(x'; do a^l = a_x) - m(x')
+  /// E_l [layer, pair] of a range of layers, float64: m(x) - m(x; do v^l = baseline), or m(x'; do v^l = v_x) - m(x')
   /// when denoising; from the exact network. NaN for pairs that are not wanted [pair].
   [[nodiscard]] at::Tensor effects(const Method& method, const TaskOptions& options,
                                    const std::vector<char>& wanted) const;
@@ -81,6 +83,7 @@ class MicroBatch {
   struct KnownEffects {
     Baseline baseline;
     Direction direction;
+    Site site;
     LayerRange layers;
     std::vector<char> known;  // [pair]
     at::Tensor effects;

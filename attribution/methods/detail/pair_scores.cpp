@@ -42,7 +42,7 @@ at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std:
   const at::Tensor here = scores.cpu();
   const std::int64_t before = positions - here.size(2);
   std::vector<at::Tensor> columns;  // a neuron each [pair]
-  for (const Neuron& neuron : options.sampled) {
+  for (const Node& neuron : options.sampled) {
     if (neuron.layer < options.layers.first || neuron.layer >= options.layers.end) continue;
     const std::int64_t position = std::max<std::int64_t>(neuron.position, 0) - before;
     const at::Tensor layer = here.select(1, neuron.layer - options.layers.first);

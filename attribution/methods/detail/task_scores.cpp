@@ -112,6 +112,10 @@ void TaskScores::store_inputs(const at::Tensor& tokens) {
 UnitScores TaskScores::finish(const at::Tensor& metric) const {
   UnitScores out = out_;
   out.metric = metric;
+  if (layers() == 0) {  // another unit has its nodes
+    out.scores = at::zeros({0}, at::kDouble);
+    return out;
+  }
   if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
   if (!sampled_.empty()) out.sampled = at::cat(sampled_);
   if (!kept_.empty()) out.kept = at::cat(kept_);
@@ -176,12 +180,16 @@ SweepPlan audit_plan(const Method& method, int used) {
                         {Quadrature::trapezoid, std::max({2 * used - 1, 2 * method.steps + 1, audit_points})});
 }
 
-AdaptiveOptions adaptive_options(const Method& method) {
+AdaptiveOptions adaptive_options(const Task& task) {
   using Agreement = AdaptiveOptions::Agreement;
   using Residual = AdaptiveOptions::Residual;
-  return {method.tolerance, method.max_points,
-          method.score == ScoreKind::conductance ? Agreement::conductance : Agreement::sum,
-          method.has_identity() ? Residual::required : Residual::ignored};
+  return {task.method.tolerance, task.method.max_points,
+          sums_conductance(task) ? Agreement::conductance : Agreement::sum,
+          task.method.has_identity() ? Residual::required : Residual::ignored};
+}
+
+bool sums_conductance(const Task& task) {
+  return task.method.score == ScoreKind::conductance && task.options.nodes.site != Site::embeddings;
 }
 
 }  // namespace tributary::detail

@@ -38,6 +38,7 @@ class TaskScores {
   [[nodiscard]] const Task& task() const { return task_; }
   [[nodiscard]] const Method& method() const { return task_.method; }
   [[nodiscard]] const TaskOptions& options() const { return task_.options; }
+  [[nodiscard]] const NodeTable& nodes() const { return task_.options.nodes; }
   [[nodiscard]] std::int64_t layers() const { return task_.options.layers.count(); }
   [[nodiscard]] bool audited(std::int64_t pair) const;
   /// Of which of the micro-batch's `count` pairs the linearisation gap is measured; none where all are 0.
@@ -47,8 +48,8 @@ class TaskScores {
   /// The pairs of the micro-batch at hand begin here.
   void begin(std::int64_t first_pair) { first_ = first_pair; }
 
-  /// Scores of the micro-batch's pairs [pair, layer, pos, neuron]; pos are the last positions of the prompts. All of
-  /// them must be finite but for those of ScoreKind::exact, whose task knows which neurons it leaves out.
+  /// Scores of the micro-batch's pairs [pair, layer, pos, node]; pos are the last positions of the prompts. All of
+  /// them must be finite but for those of ScoreKind::exact, whose task knows which nodes it leaves out.
   void add(const at::Tensor& scores);
   /// Σ of scores that must be finite [pair, layer], of the micro-batch's pairs: one that is not makes its sum so.
   void expect_finite(const at::Tensor& sums) { sums_.push_back(sums); }
@@ -81,7 +82,9 @@ SweepPlan candidate_plan(const Method& method, RulePoints candidate);
 SweepPlan plan_of(const Task& task, std::int64_t l);
 /// The finer sweep that an audit compares with: at least twice the points.
 SweepPlan audit_plan(const Method& method, int used);
-AdaptiveOptions adaptive_options(const Method& method);
+AdaptiveOptions adaptive_options(const Task& task);
+/// Whether conductances of values are summed up along the path: those of embeddings are what input IG is.
+bool sums_conductance(const Task& task);
 /// The fixed sweep of a method with the given rule and number of points (of intervals, for standard conductance), with
 /// alpha = 0 dropped where the zero baseline makes it meaningless.
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps);

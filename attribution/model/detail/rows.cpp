@@ -3,6 +3,8 @@
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/tensors.h"
 
+#include <utility>
+
 namespace tributary::detail {
 
 at::Tensor row_buffer(std::int64_t rows, std::int64_t width, const at::TensorOptions& options) {
@@ -43,10 +45,10 @@ Gate gate_of(const Architecture& architecture, const BlockSpec& block) {
   return {block.mlp.kind, block.mlp.activation, architecture.neurons};
 }
 
-std::int64_t entered(const Batch& batch, std::int64_t block) {
+std::int64_t entered(const Batch& batch, std::int64_t block, Before half) {
   std::int64_t count = 0;
   for (const Entry& entry : batch.entries) {
-    if (entry.block <= block) count += entry.resid.size(0);
+    if (std::pair(entry.block, entry.before) <= std::pair(block, half)) count += entry.resid.size(0);
   }
   return count;
 }

@@ -52,8 +52,8 @@ Norm attention_norm(const BlockSpec& block, const LayerWeights& weights);
 Norm mlp_norm(const BlockSpec& block, const LayerWeights& weights);
 Gate gate_of(const Architecture& architecture, const BlockSpec& block);
 
-/// Sequences of a batch that have entered before `block`'s attention.
-std::int64_t entered(const Batch& batch, std::int64_t block);
+/// Sequences of a batch that have entered before a half of `block`.
+std::int64_t entered(const Batch& batch, std::int64_t block, Before half);
 
 /// The attention of `sequences` sequences on their own rows of queries and of keys and values; the prefix is added by
 /// add_prefix.

@@ -74,7 +74,7 @@ void Coordinator::restore() {
   while (std::optional<BlockResult> result = context_.options.restore()) {
     // Ranks that outlived rank 0 for a moment computed what a later start had cut differently.
     if (sink_.has_any_of(*result)) continue;
-    for (const Node& node : result->nodes) {
+    for (const TreeNode& node : result->nodes) {
       const auto [first, last] = LaneFold::range(node, context_.table.lane_size(node.lane));
       scheduler_.mark_done(node.lane, first, last);
     }

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "attribution/nodes/neuron.h"
+#include "attribution/nodes/node.h"
 #include "runner/report/detail/results_access.h"
 #include "runner/report/report.h"
 
@@ -44,7 +44,7 @@ struct ReportRun {
   /// circuit was evaluated.
   [[nodiscard]] std::string ablation() const;
   /// position -1 where positions are summed.
-  [[nodiscard]] Neuron neuron(std::int64_t node) const;
+  [[nodiscard]] Node neuron(std::int64_t node) const;
   [[nodiscard]] bool keeps_positions() const;
   /// Places in /pairs of the training (or held-out) pairs.
   [[nodiscard]] std::vector<std::size_t> pairs_of(const std::string& split) const;
@@ -63,7 +63,7 @@ using Runs = std::vector<ReportRun>;
 inline constexpr std::size_t top_nodes = 100;
 
 /// A neuron that a group lists ("/agreement", "/steering"), by its place in the list.
-Neuron listed_neuron(const ReportRun& run, const std::string& group, std::size_t i);
+Node listed_neuron(const ReportRun& run, const std::string& group, std::size_t i);
 
 /// Names that are there more than once get what sets them apart, where it does.
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more);

@@ -32,6 +32,28 @@ std::int64_t longest(const Rows& rows) {
 
 }  // namespace
 
+std::string group_of(NodeKind kind) {
+  return kind == NodeKind::neurons ? "/attribution" : "/nodes/" + name_of(kind);
+}
+
+std::string group_of(NodeKind kind, const std::string& part) {
+  return kind == NodeKind::neurons ? "/" + part : group_of(kind) + "/" + part;
+}
+
+std::vector<std::int64_t> axes_shape(const NodeLayout& layout, std::size_t kind) {
+  std::vector<std::int64_t> shape = layout.shape(kind);
+  const NodeKind of = layout.tables()[kind].kind;
+  if (of == NodeKind::mlps || of == NodeKind::embeddings) shape.erase(shape.begin() + 2);
+  if (of == NodeKind::embeddings) shape.erase(shape.begin());
+  return shape;
+}
+
+Strings names_of(const NodeLayout& layout) {
+  Strings names;
+  for (const NodeTable& table : layout.tables()) names.push_back(name_of(table.kind));
+  return names;
+}
+
 Dataset dataset(const std::string& path, std::vector<std::int64_t> shape, Values values, Axes axes) {
   const DatasetRow& row = row_of(path);
   const auto type = static_cast<ValueType>(values.index());

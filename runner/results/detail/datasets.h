@@ -23,6 +23,15 @@ std::int64_t size_of(const auto& values) { return static_cast<std::int64_t>(valu
 /// Which of its row's axes a dataset has.
 enum class Axes { usual, other };
 
+/// Where results of a kind of nodes lie: "/attribution", "/nodes/heads".
+std::string group_of(NodeKind kind);
+/// What its comparison with exact patching is called: "/agreement", "/nodes/heads/agreement"; likewise its cases.
+std::string group_of(NodeKind kind, const std::string& part);
+/// Lengths of the axes that a kind's nodes have there: [layer, position, node], without those of which there is one.
+std::vector<std::int64_t> axes_shape(const NodeLayout& layout, std::size_t kind);
+/// "neurons", "heads"
+Strings names_of(const NodeLayout& layout);
+
 Dataset dataset(const std::string& path, std::vector<std::int64_t> shape, Values values, Axes axes = Axes::usual);
 
 /// Along the one axis of its row.

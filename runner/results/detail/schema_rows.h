@@ -14,6 +14,7 @@ namespace tributary::detail {
 /// What a run computes in any case, or because of a key under `attribution`: /attribution and /cases.
 std::vector<DatasetRow> attribution_rows();
 /// What is done with the scores afterwards.
+std::vector<DatasetRow> node_rows();  //!< of other kinds than neurons
 std::vector<DatasetRow> top_rows();
 std::vector<DatasetRow> circuit_rows();
 std::vector<DatasetRow> agreement_rows();
@@ -27,7 +28,9 @@ std::vector<DatasetRow> provenance_rows();
 DatasetRow pair_scale(const std::string& group, const char* when);
 
 std::vector<AttributeRow> attribute_rows();
+std::vector<AttributeRow> node_attribute_rows();
 std::vector<AxisRow> axis_rows();
+std::vector<AxisRow> node_axis_rows();
 
 /// Words for `when` that several rows share.
 namespace when {
@@ -36,6 +39,8 @@ inline constexpr const char* keep_all = "attribution.keep: full";
 inline constexpr const char* keep_largest = "attribution.keep: K";
 inline constexpr const char* cases = "attribution.keep, and pairs of two cases or more";
 inline constexpr const char* neurons = "every method but input-ig";
+inline constexpr const char* scored_neurons = "`nodes` have neurons, or method input-ig";
+inline constexpr const char* other_kinds = "`nodes` have other kinds than neurons";
 inline constexpr const char* names = "pairs.positions_names";
 inline constexpr const char* circuit = "circuits were evaluated";
 inline constexpr const char* areas = "circuits were evaluated, but for circuit.areas: false";

@@ -55,7 +55,7 @@ class Population {
   std::pair<Rows, Rows> on_pairs(const std::vector<SampledNeuron>& sample) {
     std::pair<Rows, Rows> rows{Rows(pairs), Rows(pairs)};
     for (const SampledNeuron& one : sample) {
-      const Neuron& neuron = one.neuron;
+      const Node& neuron = one.neuron;
       const auto node =
           static_cast<std::size_t>((neuron.layer * shape.positions + neuron.position) * shape.neurons + neuron.index);
       const Numbers shared = around(shared_[node], scale(exact_[node]));

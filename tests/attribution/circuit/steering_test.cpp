@@ -27,7 +27,7 @@ SteeringInputs tiny_inputs(std::int64_t pairs) {
 Truth by_hand(const Transformer& model, const Prompts& prompts, const SteeringInputs& inputs, double factor) {
   const auto replace = [&](std::int64_t layer, const at::Tensor& a) {
     at::Tensor changed = a.detach().clone();
-    for (const Neuron& neuron : inputs.neurons) {
+    for (const Node& neuron : inputs.neurons) {
       if (neuron.layer != layer) continue;
       at::Tensor here = changed.select(2, neuron.index);
       if (neuron.position >= 0) here = here.select(1, neuron.position);

@@ -17,7 +17,7 @@ constexpr SampleDesign design{shape, 0, 36, 5};
 
 using Place = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
 
-Place place_of(const Neuron& neuron) { return {neuron.layer, neuron.position, neuron.index}; }
+Place place_of(const Node& neuron) { return {neuron.layer, neuron.position, neuron.index}; }
 
 std::vector<SampledNeuron> those(const std::vector<SampledNeuron>& sample, bool SampledNeuron::*which) {
   std::vector<SampledNeuron> some;
@@ -80,7 +80,7 @@ TEST(StratifiedSample, DrawsEachNodeAsOftenAsItSays) {
   for (int seed = 0; seed < seeds; ++seed) {
     seeded.seed = static_cast<std::uint64_t>(seed);
     for (const SampledNeuron& one : random_stratum(seeded)) {
-      const Neuron& neuron = one.neuron;
+      const Node& neuron = one.neuron;
       const auto node = static_cast<std::size_t>((neuron.layer * 3 + neuron.position) * 10 + neuron.index);
       ++count[node];
       share[node] = one.share;

@@ -78,8 +78,8 @@ std::vector<Task> many_tasks(std::int64_t pairs) {
     task.options.sample = {{0, 1, 2}, {0, 2, 3}, {2, 4, 4}};
     task.options.sampled = {{0, 0, 5}, {1, 4, 3}, {2, 4, 4}};
     if (request.positions == Positions::sum) {
-      for (Neuron& neuron : task.options.sample) neuron.position = -1;
-      for (Neuron& neuron : task.options.sampled) neuron.position = -1;
+      for (Node& neuron : task.options.sample) neuron.position = -1;
+      for (Node& neuron : task.options.sampled) neuron.position = -1;
     }
     if (tasks.size() % 3 != 0) task.options.keep = {tasks.size() % 3 == 1 ? Keep::What::all : Keep::What::largest, 9};
     task.options.seed = 5;

@@ -21,7 +21,7 @@ constexpr std::int64_t length = 5;
 
 /// m with one neuron of a run set, at one position or (-1) at all, by the reference: one forward pass.
 at::Tensor with_neuron(const AutogradModel& model, const at::Tensor& embeddings, const MetricTokens& tokens,
-                       const Neuron& neuron, const at::Tensor& from) {
+                       const Node& neuron, const at::Tensor& from) {
   return model
       .run(embeddings, tokens, {},
            [&](std::int64_t layer, const at::Tensor& a) {
@@ -66,7 +66,7 @@ TEST_P(ExactPatching, IsOneForwardPassWithTheNeuronReplaced) {
   const AutogradModel reference(model);
   const at::Tensor x = model.embed(prompts.clean), y = model.embed(prompts.counterfactual);
   const Truth clean = reference.run(x, prompts.tokens), patch = reference.run(y, prompts.tokens);
-  for (const Neuron& neuron : task.options.sample) {
+  for (const Node& neuron : task.options.sample) {
     const auto layer = static_cast<std::size_t>(neuron.layer);
     const at::Tensor effect =
         direction == Direction::clean
@@ -94,7 +94,7 @@ TEST(Effects, ExactPatchingTakesItsBaseline) {
     task.options.sample = {{1, 2, 4}, {2, 4, 0}};
     task.options.mean = {{}, mean};
     const UnitScores unit = unit_of(model, task, prompts);
-    for (const Neuron& neuron : task.options.sample) {
+    for (const Node& neuron : task.options.sample) {
       const at::Tensor from = (baseline == Baseline::mean ? mean[neuron.layer] : at::zeros({length, 20}, at::kDouble))
                                   .expand({pairs, length, 20});
       const at::Tensor effect = clean.metric - with_neuron(reference, x, prompts.tokens, neuron, from);
@@ -114,7 +114,7 @@ TEST(Effects, NoiseDependsOnSeedAndPlaceOnly) {
 }
 
 TEST(Effects, SampledNeuronsAreDistinctSeededAndInEveryLayer) {
-  const std::vector<Neuron> sample = sample_neurons(4, 5, 20, 40, 7, Positions::keep);
+  const std::vector<Node> sample = sample_nodes(4, 5, 20, 40, 7, Positions::keep);
   ASSERT_EQ(sample.size(), 40U);
   for (std::size_t i = 0; i < sample.size(); ++i) {
     EXPECT_EQ(sample[i].layer, static_cast<std::int64_t>(i) / 10);
@@ -122,10 +122,10 @@ TEST(Effects, SampledNeuronsAreDistinctSeededAndInEveryLayer) {
       EXPECT_LT(sample[i - 1].position * 20 + sample[i - 1].index, sample[i].position * 20 + sample[i].index);
     }
   }
-  const std::vector<Neuron> other = sample_neurons(4, 5, 20, 40, 8, Positions::keep);
+  const std::vector<Node> other = sample_nodes(4, 5, 20, 40, 8, Positions::keep);
   EXPECT_NE(sample[0].position * 20 + sample[0].index + sample[1].index,
             other[0].position * 20 + other[0].index + other[1].index);
-  EXPECT_THROW(sample_neurons(1, 1, 5, 6, 0, Positions::keep), ContractViolation);
+  EXPECT_THROW(sample_nodes(1, 1, 5, 6, 0, Positions::keep), ContractViolation);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ const UnitTable& table() {
   return units;
 }
 
-BlockResult block(Node node, std::vector<UnitRows> rows = {}) {
+BlockResult block(TreeNode node, std::vector<UnitRows> rows = {}) {
   BlockResult result;
   result.nodes.push_back(std::move(node));
   result.rows = std::move(rows);

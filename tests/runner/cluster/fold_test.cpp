@@ -61,7 +61,7 @@ TEST(LaneFold, TakesNodesOfAnyLevel) {
   constexpr std::int64_t kUnits = 53;
   for (unsigned seed = 0; seed < 20; ++seed) {
     std::mt19937 random(seed);
-    std::vector<Node> nodes;
+    std::vector<TreeNode> nodes;
     for (std::int64_t first = 0; first < kUnits;) {
       int level = static_cast<int>(random() % 5);
       while (first % (std::int64_t{1} << level) != 0) --level;
@@ -72,7 +72,7 @@ TEST(LaneFold, TakesNodesOfAnyLevel) {
     }
     std::shuffle(nodes.begin(), nodes.end(), random);
     LaneFold fold(0, kUnits);
-    for (Node& node : nodes) fold.add(std::move(node));
+    for (TreeNode& node : nodes) fold.add(std::move(node));
     ASSERT_TRUE(fold.complete());
     EXPECT_THAT(fold.take(), ElementsAre(reference(kUnits)));
   }
@@ -126,7 +126,7 @@ TEST(LaneFold, HoldsFewPartialsInOrder) {
 TEST(LaneFold, GivesPartialsMergedAsFarAsTheyGo) {
   LaneFold fold(2, 7);
   for (const std::int64_t index : {2, 3, 5, 6}) fold.add({2, 0, index, {1.0}});
-  const std::vector<Node> nodes = fold.take_partials();
+  const std::vector<TreeNode> nodes = fold.take_partials();
   ASSERT_EQ(nodes.size(), 3U);
   EXPECT_EQ(std::pair(nodes[0].level, nodes[0].index), std::pair(0, std::int64_t{5}));
   EXPECT_EQ(std::pair(nodes[1].level, nodes[1].index), std::pair(1, std::int64_t{1}));

@@ -137,7 +137,7 @@ class Cluster {
       folds_[block.lane].skip(table_.spec(failure.unit).index);
       given_up_.push_back(std::move(failure));
     }
-    for (Node& node : fold.take_partials()) folds_[block.lane].add(std::move(node));
+    for (TreeNode& node : fold.take_partials()) folds_[block.lane].add(std::move(node));
   }
 
   UnitTable table_;

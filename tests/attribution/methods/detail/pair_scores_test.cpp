@@ -53,7 +53,7 @@ TEST_P(PairScores, OfWatchedNeuronsAreTakenFromAllOfThem) {
   const UnitScores unit = unit_of(model, task, prompts);
   const at::Tensor all = unit.kept.view({2, 3, length, 20});
   for (std::size_t n = 0; n < task.options.sampled.size(); ++n) {
-    const Neuron& neuron = task.options.sampled[n];
+    const Node& neuron = task.options.sampled[n];
     EXPECT_TRUE(at::equal(unit.sampled.select(1, static_cast<std::int64_t>(n)),
                           all.select(1, neuron.layer).select(1, neuron.position).select(1, neuron.index)));
   }

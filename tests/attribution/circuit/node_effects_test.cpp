@@ -18,11 +18,11 @@ using testing::tiny_model;
 using testing::tiny_prompts;
 using testing::tiny_weights;
 
-const std::vector<Neuron> looked_at = {{2, 1, 7}, {0, 4, 19}, {1, -1, 0}, {2, -1, 7}};
+const std::vector<Node> looked_at = {{2, 1, 7}, {0, 4, 19}, {1, -1, 0}, {2, -1, 7}};
 
 /// W_U (g ⊙ w), with w centred for LayerNorm, written out for one token. w is what a unit of the neuron adds to the
 /// stream, g the final norm's gain, and both have the multipliers of their kind of model.
-double effect(const Transformer& model, const Neuron& neuron, std::int64_t token) {
+double effect(const Transformer& model, const Node& neuron, std::int64_t token) {
   const Architecture& a = model.architecture();
   const Weights& w = model.weights();
   const BlockSpec& block = a.block(neuron.layer);
@@ -97,7 +97,7 @@ TEST(NeuronEffectsTies, AreNotMoreThanThereAreTokens) {
 TEST(NeuronValues, AtAllPositionsAreTheSumOfThoseAtEach) {
   const Transformer model = tiny_model(Kind::gpt2);
   const Prompts prompts = tiny_prompts(3, 6);
-  std::vector<Neuron> each;
+  std::vector<Node> each;
   for (std::int64_t position = 0; position < 6; ++position) each.push_back({2, position, 7});
   const NeuronValues apart = neuron_values(model, prompts, each, {});
   const NeuronValues together = neuron_values(model, prompts, {{2, -1, 7}}, {});

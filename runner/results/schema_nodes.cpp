@@ -1,0 +1,134 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Results of other kinds of nodes than neurons: what /attribution, /agreement and /cases hold of neurons, under
+// /nodes/<kind> and with that kind's axes.
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "attribution/nodes/node.h"
+#include "runner/results/detail/schema_rows.h"
+
+namespace tributary::detail {
+namespace {
+
+/// What sets a kind apart in the table.
+struct KindWords {
+  NodeKind kind;
+  std::vector<std::string> axes;  //!< of its nodes
+  const char* scores;             //!< what they are scores of
+};
+
+const std::vector<KindWords>& kind_words() {
+  static const std::vector<KindWords> words = {
+      {NodeKind::heads,
+       {"layer", "position", "head"},
+       "attribution of each attention head (its slice of the input of the output projection)"},
+      {NodeKind::mlps, {"layer", "position"}, "attribution of each MLP's output"},
+      {NodeKind::embeddings, {"position"}, "attribution of each token's embedding"},
+  };
+  return words;
+}
+
+const std::vector<std::string> neuron_axes = {"layer", "position", "neuron"};
+
+/// The group of a kind that corresponds to one of neurons.
+std::string group_for(const KindWords& words, const std::string& group) {
+  const std::string own = "/nodes/" + name_of(words.kind);
+  return group == "/attribution" ? own : own + group;
+}
+
+/// [..., layer, position, neuron] with the kind's own axes in their place; other axes stay.
+std::vector<std::string> axes_for(const KindWords& words, std::vector<std::string> axes) {
+  const auto place = std::search(axes.begin(), axes.end(), neuron_axes.begin(), neuron_axes.end());
+  if (place == axes.end()) return axes;
+  const auto rest = axes.erase(place, axes.end());
+  axes.insert(rest, words.axes.begin(), words.axes.end());
+  return axes;
+}
+
+std::string when_for(const KindWords& words, const std::string& when) {
+  const std::string kind = "`nodes` have " + name_of(words.kind);
+  return when == when::scored_neurons || when == always ? kind : when + ", and " + kind;
+}
+
+/// Rows that tell of the run, or are there once for all kinds.
+bool is_of_run(const std::string& path) {
+  static const std::vector<std::string> paths = {"/attribution/metric", "/attribution/inputs", "/attribution/passes",
+                                                 "/cases/label", "/cases/pairs"};
+  return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
+
+std::string group_in(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+}  // namespace
+
+std::vector<DatasetRow> node_rows() {
+  std::vector<DatasetRow> rows;
+  std::vector<DatasetRow> of_neurons = attribution_rows();
+  for (DatasetRow& row : agreement_rows()) of_neurons.push_back(std::move(row));
+  for (const KindWords& words : kind_words()) {
+    for (DatasetRow row : of_neurons) {
+      if (is_of_run(row.path)) continue;
+      std::string name = row.path.substr(row.path.rfind('/'));
+      if (name == "/neuron") name = "/index";
+      if (name == "/scores") row.long_name = std::string(words.scores) + ", mean over training pairs";
+      row.path = group_for(words, group_in(row.path)) + name;
+      row.axes = axes_for(words, row.axes);
+      row.when = when_for(words, row.when);
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+std::vector<AttributeRow> node_attribute_rows() {
+  const std::map<std::string, std::vector<std::string>> per_kind = {
+      {"/attribution", {"pilot_rules", "pilot_ratio", "unconverged", "tolerance"}},
+      {"/agreement", {"population", "first_position"}}};
+  std::vector<AttributeRow> rows;
+  for (const KindWords& words : kind_words()) {
+    for (AttributeRow row : attribute_rows()) {
+      const auto names = per_kind.find(row.owner);
+      if (names == per_kind.end()) continue;
+      if (std::find(names->second.begin(), names->second.end(), row.name) == names->second.end()) continue;
+      row.owner = group_for(words, row.owner);
+      row.when = when_for(words, row.when);
+      rows.push_back(std::move(row));
+    }
+  }
+  rows.push_back({.owner = "/nodes/mlps",
+                  .name = "side",
+                  .meaning = "mlps.side: what an MLP's output is",
+                  .when = when_for(kind_words()[1], always),
+                  .need = Need::optional});
+  return rows;
+}
+
+std::vector<AxisRow> node_axis_rows() {
+  std::vector<AxisRow> rows;
+  for (const KindWords& words : kind_words()) {
+    const std::string kind = name_of(words.kind);
+    for (AxisRow row : axis_rows()) {
+      if (row.group != "/attribution" && row.group != "/agreement" && row.group != "/cases") continue;
+      if (row.group == "/attribution" && (row.name == "run" || row.name == "token")) continue;
+      if (row.name == "neuron") {
+        if (words.kind != NodeKind::heads) continue;
+        row.name = "head";
+        row.meaning = "attention head of the layer";
+      }
+      if (row.name == "layer") {
+        row.meaning = words.kind == NodeKind::embeddings ? "embeddings have 1" : "layer of the model";
+        if (row.group == "/cases" && words.kind == NodeKind::embeddings) continue;
+      }
+      if (row.name == "sample") row.meaning = "node of the sample";
+      if (!row.as_in.empty()) row.as_in = group_for(words, row.as_in);
+      row.group = group_for(words, row.group);
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+}  // namespace tributary::detail
