@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -119,12 +120,13 @@ def ioi(row: Row, counterfactual: str, lengths: Lengths | None) -> dict[str, str
         same_lengths(
             [f" {name}" for name in (indirect, subject, text_at(row, "metadata", "random_c"))], lengths, "names"
         )
-    places = [prompt.find(name) for name in (subject, indirect)]
-    if min(places) < 0:
+    mentions = [re.search(rf"\b{re.escape(name)}\b", prompt) for name in (subject, indirect)]
+    if None in mentions:
         raise Problem(
             f"prompt {prompt!r} does not name {subject} and {indirect}, which metadata has as subject and "
             "indirect object; is the file as the Hub has it?"
         )
+    places = [mention.start() for mention in mentions]
     return pair_of(prompt, other, f" {indirect}", f" {subject}", "BAB" if places[0] < places[1] else "ABB")
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "mib_pairs.py"
@@ -94,12 +94,13 @@ def refused(file: Path, task: str, *more: object) -> str:
 
 @pytest.fixture()
 def tokenizer(tmp_path) -> Path:
-    """Words of the rows are one token each, other texts one a letter."""
+    """Words of the rows are one token each, other texts one a letter; a token of its own stands before every prompt."""
     words = [f" {name}" for name in ("Ada", "Bob", "Eve")] + ["A", "B", "1", "2", "11", "3"]
     letters = sorted({letter for word in words for letter in word} | set("Cyrus 0456789"))
     vocabulary = {text: index for index, text in enumerate(dict.fromkeys(letters + words))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=" ", continuing_subword_prefix=""))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=" ", prepend_scheme="never", split=True)
+    tokenizer.post_processor = processors.TemplateProcessing(single="A $A", special_tokens=[("A", vocabulary["A"])])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     return tmp_path / "tokenizer.json"
 
@@ -117,6 +118,9 @@ def test_ioi(tmp_path):
         "case": "BAB",
     }
     assert pairs[1]["case"] == "ABB" and "2 pairs" in said
+    prefix = changed(changed(IOI, "Anna saw Ann when Anna gave a cup to", "prompt"), "Anna", "metadata", "subject")
+    (pair,), _ = made(write(tmp_path / "prefix.jsonl", [changed(prefix, "Ann", "metadata", "indirect_object")]), "ioi")
+    assert pair["case"] == "BAB"
     for name in ("abc", "abc_counterfactual"):
         (pair, _), _ = made(file, "ioi", "--counterfactual", name)
         assert pair["patch_prefix"] == "Bob saw Ada when Cyrus gave a cup to" and pair["patch_answer"] == " Bob"
