@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from families import FAMILIES
 from product import Results
 from reference.attribution import EMBEDDING_PATHS, Method
 from reference.nodes import KINDS
@@ -66,7 +65,7 @@ WRITTEN = (*LINEAR, "atp, denoise", "relp, zero", "delta")
 
 
 def cases_of(name: str, side: str) -> dict[str, dict]:
-    """The cases of a model and a side of its MLPs, without rules that have no place in it and paths that are refused."""
+    """The cases of a model and a side of its MLPs, without rules that have no place and paths that are refused."""
     labels = FEW if name in FEW_CASES_MODELS else CASES
     chosen = {label: CASES[label] for label in labels if side == "added" or label in WRITTEN}
     if name in POST_NORMED:
@@ -99,6 +98,7 @@ def settings_of(folder: Path, pairs: int = PAIRS, test: int = 0) -> dict:
         "model": {"path": str(folder), "dtype": "float64"},
         "pairs": files | {"train": pairs, "test": test, "overlap": "allow"},
         "metric": "logit-difference",
+        "attribution": {"method": "atp"},
         "nodes": list(KINDS),
     }
 

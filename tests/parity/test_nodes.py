@@ -171,7 +171,7 @@ def test_the_last_stream_is_made_of_nodes(binary, tmp_path, tiny_folder, tiny_pa
     its derivative there, m is e·g at the last position and the scores of heads and neurons there."""
     folder = _one_parallel_block(tiny_folder("gpt_neox"), tmp_path / "model")
     runs = [run_of("relp, zero", CASES["relp, zero"], "added")]
-    (results,) = run_sweep(binary, tmp_path, settings_of(folder) | {"attribution": {"method": "atp"}}, runs)
+    (results,) = run_sweep(binary, tmp_path, settings_of(folder), runs)
     model, pairs = TappedModel.load(folder, torch.float64), tiny_pairs("gpt_neox", PAIRS)
     final_norm = model.model.gpt_neox.final_layer_norm
     direct = []
@@ -264,7 +264,7 @@ def test_adaptive_paths_of_every_kind(binary, tmp_path, tiny_folder, attributor)
 
 
 def test_a_kind_does_not_depend_on_its_company(binary, tmp_path, tiny_folder):
-    """Alone or beside others, in any order: the same bytes, seeded noise too. Without neurons there are none of them."""
+    """Alone or beside others, in any order: the same bytes, seeded noise too. Without neurons there are none."""
     methods = [{"method": "random"}, CASES["relp"], CASES["ig-acts"], CASES["ig-inputs"], CASES["conductance"]]
     companies = [list(KINDS), list(reversed(KINDS)), *([kind] for kind in KINDS)]
     runs = [{"attribution": method, "nodes": nodes} for method in methods for nodes in companies]
@@ -316,10 +316,8 @@ def test_refused(what, binary, tmp_path, tiny_folder):
     """With the key or the word that is wrong."""
     more, word = REFUSED[what]
     sweep = tmp_path / "sweep.yaml"
-    settings = {"schema": 1, "name": "refused", "attribution": {"method": "atp"}} | settings_of(
-        tiny_folder("llama"), test=2
-    )
+    settings = {"schema": 1, "name": "refused"} | settings_of(tiny_folder("llama"), test=2)
     sweep.write_text(json.dumps(settings | more))
     done = subprocess.run([binary, "validate", sweep], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
-    assert word in done.stderr
+    assert word in done.stderr and "unknown key" not in done.stderr
