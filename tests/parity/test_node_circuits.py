@@ -22,11 +22,11 @@ ORDER = ["mlps", "heads", "embeddings", "neurons"]
 # What differs from mean-ablated circuits of all four kinds at single positions, ranked by |score|.
 CIRCUITS: dict[str, dict] = {
     "mean": {"circuit": {"ablation": "mean"}},
-    "zero": {"circuit": {"ablation": "zero"}},
+    "zero": {"circuit": {"ablation": "zero", "counts": [0, 30, 200, 450]}},
     "resample": {"circuit": {"ablation": "resample"}},
     "signed": {"circuit": {"ranking": "signed"}},
     "written": {"mlps": {"side": "written"}},
-    "written, zero": {"mlps": {"side": "written"}, "circuit": {"ablation": "zero"}},
+    "written, zero": {"mlps": {"side": "written"}, "circuit": {"ablation": "zero", "counts": [0, 30, 200, 450]}},
     "two kinds": {"circuit": {"nodes": ["heads", "mlps"], "ablation": "zero"}},
     "heads": {"circuit": {"nodes": ["heads"], "ablation": "resample"}},
     "no neurons": {"nodes": ORDER[:3], "circuit": {"ranking": "signed", "ablation": "resample"}},

@@ -54,6 +54,11 @@ def attributor_of(node_model, tiny_pairs, name: str, pairs: int = 2, side: str =
     return NodeAttributor(node_model(name, side), tiny_pairs(name, pairs))
 
 
+def ends_of(attributor: NodeAttributor, index: int) -> np.ndarray:
+    """m on a pair's clean and counterfactual prompts."""
+    return attributor.nodes_of(Method("delta"), "mlps", index).metric
+
+
 def rules_of(model: NodeModel) -> frozenset[str]:
     """The rules that have a place in a model, the soft-cap's included."""
     config = model.model.config.get_text_config()
@@ -269,7 +274,7 @@ def test_one_node_out_is_that_node_patched(name, node_model, tiny_pairs):
         sizes = [int(np.prod(evaluator.shapes[kind])) for kind in KINDS]
         everything = torch.ones(sum(sizes), dtype=torch.bool)
         full = evaluator.metric(everything)
-        np.testing.assert_allclose(full, attributor._ends(0)[:1], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(full, ends_of(attributor, 0)[:1], rtol=0, atol=1e-12)
         for kind, offset in zip(KINDS, np.cumsum([0, *sizes[:-1]]), strict=True):
             shape = evaluator.shapes[kind]
             place = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
@@ -288,7 +293,7 @@ def test_nothing_is_left_without_embeddings(name, node_model, tiny_pairs):
     keep = torch.ones(sum(int(np.prod(shape)) for shape in evaluator.shapes.values()), dtype=torch.bool)
     keep[-1] = False
     ends = NodeAttributor(model, pairs)
-    theirs = [ends._ends(index)[1] for index in range(2)]
+    theirs = [ends_of(ends, index)[1] for index in range(2)]
     for mask in (keep, torch.zeros_like(keep)):
         np.testing.assert_allclose(evaluator.metric(mask), theirs, rtol=0, atol=1e-12)
     keep[:] = True
