@@ -51,22 +51,18 @@ void run_tasks(const detail::MicroBatch& micro, std::vector<detail::TaskScores>&
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (done[i] != 0) continue;
     if (tasks[i].layers() == 0) continue;  // embeddings, in a unit without the first layer
-    switch (tasks[i].method().path) {
-      case PathKind::none:
-        run_gradient_task(micro, tasks[i]);
-        break;
-      case PathKind::activations:
-        run_activation_task(micro, tasks[i]);
-        break;
-      case PathKind::embeddings: {
-        std::vector<detail::TaskScores*> together{&tasks[i]};
-        for (std::size_t j = i + 1; j < tasks.size(); ++j) {
-          if (tasks[j].layers() == 0 || !share_sweep(tasks[i], tasks[j])) continue;
-          together.push_back(&tasks[j]);
-          done[j] = 1;
-        }
-        run_embedding_tasks(micro, together);
+    if (detail::moves_embeddings(tasks[i].task())) {
+      std::vector<detail::TaskScores*> together{&tasks[i]};
+      for (std::size_t j = i + 1; j < tasks.size(); ++j) {
+        if (tasks[j].layers() == 0 || !share_sweep(tasks[i], tasks[j])) continue;
+        together.push_back(&tasks[j]);
+        done[j] = 1;
       }
+      run_embedding_tasks(micro, together);
+    } else if (tasks[i].method().path == PathKind::activations) {
+      run_activation_task(micro, tasks[i]);
+    } else {
+      run_gradient_task(micro, tasks[i]);
     }
     micro.pause();
   }
@@ -103,7 +99,7 @@ PilotChoices pilot(const Networks& networks, const Task& task, const Prompts& pr
     if (!may_share({task})) some.shared = 0;
     const detail::MicroBatch micro(networks, some, sites_of({task}), options, nullptr);
     const PilotChoices found =
-        task.method.path == PathKind::embeddings ? embedding_pilot(micro, task) : activation_pilot(micro, task);
+        detail::moves_embeddings(task) ? embedding_pilot(micro, task) : activation_pilot(micro, task);
     candidates.push_back(found.candidate);
     ratios.push_back(found.ratio);
   });

@@ -100,13 +100,6 @@ std::vector<MethodRow> make_table() {
 
 bool chooses_points(Quadrature rule) { return rule == Quadrature::adaptive || rule == Quadrature::pilot; }
 
-bool evaluates_zero(const Method& method) {
-  const Quadrature rule = *method.quadrature;
-  if (chooses_points(rule)) return true;
-  const int fixed = fixed_points(rule);
-  return nodes_of(rule, fixed != 0 ? fixed : std::max(method.steps, 2)).alpha.front() == 0;
-}
-
 /// Collects what does not fit; each check names the setting to change.
 class Checks {
  public:
@@ -159,7 +152,7 @@ void check_quadrature(const Method& method, const MethodRequest& request, Checks
   if (method.path == PathKind::embeddings && method.baseline == Baseline::zero) {
     // Standard conductance drops the point; the weights of a mean gradient cannot.
     const bool drops = method.score == ScoreKind::conductance && method.form == ConductanceForm::standard && !chooses;
-    checks.require(drops || chooses || !evaluates_zero(method), "quadrature",
+    checks.require(drops || chooses || !evaluates_start(method), "quadrature",
                    "'" + name_of(rule) +
                        "' evaluates the all-zero embedding, where the norms are undefined; take right, midpoint or "
                        "gauss-legendre");
@@ -210,6 +203,13 @@ const std::vector<Synonym>& method_synonyms() {
 }
 
 const std::vector<RulePreset>& rule_presets() { return presets(); }
+
+bool evaluates_start(const Method& method) {
+  const Quadrature rule = *method.quadrature;
+  if (chooses_points(rule)) return true;
+  const int fixed = fixed_points(rule);
+  return nodes_of(rule, fixed != 0 ? fixed : std::max(method.steps, 2)).alpha.front() == 0;
+}
 
 Method resolve_method(const MethodRequest& request, const std::string& prefix) {
   const auto& table = method_table();

@@ -100,6 +100,9 @@ struct Method {
   [[nodiscard]] bool has_neurons() const { return score != ScoreKind::input; }
 };
 
+/// Whether one of a method's points is alpha = 0, whatever its baseline; those that choose their points have it.
+bool evaluates_start(const Method& method);
+
 /// Fills in the row's defaults and checks that the parts fit. Throws UserError with every part that does not, where =
 /// prefix + the setting's name ("quadrature", "rules", …): what the caller calls its settings.
 Method resolve_method(const MethodRequest& request, const std::string& prefix = "");

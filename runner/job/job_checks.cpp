@@ -105,17 +105,17 @@ void settle_sizes(Job& job, const Settings& settings) {
                     names_of(job.circuit_layout())));
   }
   std::erase_if(counts, [in_circuit](std::int64_t count) { return count > in_circuit; });
-  if (config.method.score == ScoreKind::exact && config.sample > of_a_kind) {
+  if (config.method.score == ScoreKind::exact && config.sample > nodes) {
     checks.refuse_if(settings.given("attribution.sample"), "attribution.sample",
-                     fmt::format("asks for {} {} where there are {}; lower it", config.sample, names_of(layout), of_a_kind));
-    config.sample = of_a_kind;
+                     fmt::format("asks for {} {} where there are {}; lower it", config.sample, names_of(layout), nodes));
+    config.sample = nodes;
   }
   checks.refuse_if(config.keep.count > of_a_kind && config.method.has_neurons(), "attribution.keep",
                    fmt::format("asks for {} scores of each pair where there are {}; lower it, or take full",
                                config.keep.count, of_a_kind));
-  checks.refuse_if(job.has_agreement() && config.agreement.sample > of_a_kind, "agreement.sample",
+  checks.refuse_if(job.has_agreement() && config.agreement.sample > nodes, "agreement.sample",
                    fmt::format("asks for {} {} where there are {}; lower it", config.agreement.sample,
-                               names_of(layout), of_a_kind));
+                               names_of(layout), nodes));
   const std::int64_t vocabulary = job.architecture().vocabulary;
   checks.refuse_if(
       config.metric == MetricKind::sum_of_logits && config.metric_top > vocabulary, "metric_top",

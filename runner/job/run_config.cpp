@@ -189,11 +189,10 @@ void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& chec
   for (const NodeKind kind : run.circuit.nodes) {
     checks.refuse_if(!has(kind), "circuit.nodes", name_of(kind) + " are not among the nodes that are scored; add them");
   }
-  checks.refuse_if(has(NodeKind::embeddings) && run.method.path == PathKind::activations &&
-                       run.method.baseline == Baseline::zero,
-                   "attribution.baseline",
-                   "is zero, and nodes have embeddings: no model gives a sensible answer near an embedding of zeros, so "
-                   "the path from there says nothing; take pair or mean");
+  const bool from_zero = run.method.path == PathKind::activations && run.method.baseline == Baseline::zero;
+  checks.refuse_if(from_zero && has(NodeKind::embeddings) && evaluates_start(run.method), "attribution.quadrature",
+                   "evaluates the all-zero embedding (nodes have embeddings, and the baseline is zero), where the norms "
+                   "are undefined; take right, midpoint or gauss-legendre");
   checks.refuse_if(has(NodeKind::embeddings) && run.method.form == ConductanceForm::captum, "attribution.form",
                    "is captum, which has no meaning for embeddings: they are its path; leave it out, or leave "
                    "embeddings out of nodes");

@@ -41,9 +41,9 @@ std::vector<const ReportRun*> first_of_data(const Runs& runs) {
 }
 
 /// A run of the same data set that scores neurons, where there is one.
-const ReportRun& with_neurons(const Runs& runs, const ReportRun& one) {
+const ReportRun& with_nodes(const Runs& runs, const ReportRun& one) {
   const auto found = std::find_if(runs.begin(), runs.end(),
-                                  [&one](const ReportRun& run) { return run.data == one.data && run.has_neurons(); });
+                                  [&one](const ReportRun& run) { return run.data == one.data && run.has_nodes(); });
   return found == runs.end() ? one : *found;
 }
 
@@ -135,7 +135,7 @@ Table data_table(const Runs& runs) {
                count("overlapping"),
                known("test_prompts"),
                known("shared_prompts"),
-               with_neurons(runs, run).nodes(),
+               with_nodes(runs, run).nodes(),
                training_metric(run, 0),
                training_metric(run, 1),
                mean_metric(*run.results, "test", Role::clean),

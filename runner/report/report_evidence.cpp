@@ -16,6 +16,18 @@ constexpr std::size_t case_candidates = 1000;
 
 using Type = Column::Type;
 
+/// Calls body(run, kind, group) for each run and kind of its nodes whose group of `part` ("/agreement",
+/// "/nodes/heads/agreement") has a dataset.
+template <typename Body>
+void for_each_kind(const Runs& runs, const std::string& part, const std::string& dataset, const Body& body) {
+  for (const ReportRun& run : runs) {
+    for (const NodeTable& table : run.layout().tables()) {
+      const std::string group = stored_group(table.kind, part);
+      if (run.find(group + "/" + dataset) != nullptr) body(run, table.kind, group);
+    }
+  }
+}
+
 }  // namespace
 
 Table curve_table(const Runs& runs) {
@@ -62,16 +74,16 @@ Table agreement_table(const Runs& runs) {
           {"value", Type::number, "1", "its value; 1 is full agreement"},
           {"low", Type::number, "1", "lower end of its interval"},
           {"high", Type::number, "1", "upper end of its interval"},
+          {"kind", Type::text, "", "of the nodes"},
       }};
-  for (const ReportRun& run : runs) {
-    if (run.find("/agreement/statistic") == nullptr) continue;
-    const std::vector<std::string>& names = values<std::string>(*run.results, "/agreement/statistic");
+  for_each_kind(runs, "agreement", "statistic", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
+    const std::vector<std::string>& names = values<std::string>(*run.results, group + "/statistic");
     for (std::size_t i = 0; i < names.size(); ++i) {
-      table.add({run.run, names[i], values<double>(*run.results, "/agreement/value").at(i),
-                 values<double>(*run.results, "/agreement/value_low").at(i),
-                 values<double>(*run.results, "/agreement/value_high").at(i)});
+      table.add({run.run, names[i], values<double>(*run.results, group + "/value").at(i),
+                 values<double>(*run.results, group + "/value_low").at(i),
+                 values<double>(*run.results, group + "/value_high").at(i), name_of(kind)});
     }
-  }
+  });
   return table;
 }
 
@@ -87,10 +99,10 @@ Table exact_table(const Runs& runs) {
                   {"inclusion", Type::number, "1", "how probable that was"},
                   {"exact", Type::number, "logits", "exact patching: what the score approximates"},
                   {"score", Type::number, "logits", "attribution"},
+                  {"kind", Type::text, "", "of the node"},
               }};
-  for (const ReportRun& run : runs) {
-    const Dataset* exact = run.find("/agreement/exact");
-    if (exact == nullptr) continue;
+  for_each_kind(runs, "agreement", "exact", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
+    const Dataset* exact = run.find(group + "/exact");
     const auto pairs = static_cast<std::size_t>(exact->shape.at(0));
     const auto count = static_cast<std::size_t>(exact->shape.at(1));
     const auto mean = [&](const std::string& path, std::size_t i) {
@@ -98,16 +110,16 @@ Table exact_table(const Runs& runs) {
       for (std::size_t pair = 0; pair < pairs; ++pair) sum += values<float>(*run.results, path).at(pair * count + i);
       return sum / static_cast<double>(pairs);
     };
-    const bool probable = run.find("/agreement/inclusion") != nullptr;  // earlier versions did not say
+    const bool probable = run.find(group + "/inclusion") != nullptr;  // earlier versions did not say
     for (std::size_t i = 0; i < count; ++i) {
-      const Node neuron = listed_neuron(run, "/agreement", i);
-      const double inclusion = probable ? values<double>(*run.results, "/agreement/inclusion").at(i)
+      const Node node = listed_node(run, group, i);
+      const double inclusion = probable ? values<double>(*run.results, group + "/inclusion").at(i)
                                         : std::numeric_limits<double>::quiet_NaN();
-      table.add({run.run, neuron.layer, neuron.position, neuron.index,
-                 values<std::string>(*run.results, "/agreement/stratum").at(i), inclusion, mean("/agreement/exact", i),
-                 mean("/agreement/score", i)});
+      table.add({run.run, node.layer, node.position, node.index,
+                 values<std::string>(*run.results, group + "/stratum").at(i), inclusion, mean(group + "/exact", i),
+                 mean(group + "/score", i), name_of(kind)});
     }
-  }
+  });
   return table;
 }
 
@@ -127,13 +139,14 @@ Table cases_table(const Runs& runs) {
           {"auroc", Type::number, "fraction",
            "how probable it is that its score of a pair of the case is larger than of another pair"},
           {"score", Type::number, "logits", "its mean score over the pairs of the case"},
+          {"kind", Type::text, "", "of the node"},
       }};
-  for (const ReportRun& run : runs) {
-    if (run.find("/cases/auroc") == nullptr) continue;
-    const std::vector<float>& auroc = values<float>(*run.results, "/cases/auroc");
-    const std::vector<float>& means = values<float>(*run.results, "/cases/mean");
+  for_each_kind(runs, "cases", "auroc", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
+    const std::vector<float>& auroc = values<float>(*run.results, group + "/auroc");
+    const std::vector<float>& means = values<float>(*run.results, group + "/mean");
     const std::vector<std::string>& labels = values<std::string>(*run.results, "/cases/label");
-    const std::size_t nodes = run.scores().size();
+    const std::size_t place_of_kind = run.layout().find(kind);
+    const auto nodes = static_cast<std::size_t>(run.layout().nodes(place_of_kind));
     std::vector<float> largest(nodes, std::nanf(""));  // mean |score| over the pairs of some case
     for (std::size_t i = 0; i < means.size(); ++i)
       largest[i % nodes] = std::fmax(largest[i % nodes], std::abs(means[i]));
@@ -147,12 +160,12 @@ Table cases_table(const Runs& runs) {
         return std::abs(auroc.at(place(a)) - 0.5F) > std::abs(auroc.at(place(b)) - 0.5F);
       });
       for (std::size_t i = 0; i < std::min(neurons_of_a_case, order.size()); ++i) {
-        const Node neuron = run.neuron(order[i]);
-        table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
-                   neuron.index, auroc.at(place(order[i])), means.at(place(order[i]))});
+        const Node node = run.node(run.layout().first(place_of_kind) + order[i]);
+        table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, node.layer, node.position, node.index,
+                   auroc.at(place(order[i])), means.at(place(order[i])), name_of(kind)});
       }
     }
-  }
+  });
   return table;
 }
 

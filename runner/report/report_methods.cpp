@@ -53,6 +53,18 @@ class Comparable {
 
 }  // namespace
 
+namespace {
+
+bool same_nodes(const NodeLayout& a, const NodeLayout& b) {
+  if (a.kinds() != b.kinds()) return false;
+  for (std::size_t kind = 0; kind < a.kinds(); ++kind) {
+    if (a.tables()[kind].kind != b.tables()[kind].kind || a.shape(kind) != b.shape(kind)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 Table methods_table(const Runs& runs) {
   Table table{
       .name = "methods",
@@ -66,7 +78,7 @@ Table methods_table(const Runs& runs) {
           {"overlap", Type::number, "fraction", "share of the 100 largest |score| that both have in common"},
       }};
   const auto comparable = [](const ReportRun& a, const ReportRun& b) {
-    return a.run != b.run && a.data == b.data && a.has_neurons() && a.shape() == b.shape();
+    return a.run != b.run && a.data == b.data && a.has_nodes() && same_nodes(a.layout(), b.layout());
   };
   const auto compared = [&](const ReportRun& run) {  // with some other run
     return std::any_of(runs.begin(), runs.end(), [&](const ReportRun& other) { return comparable(run, other); });

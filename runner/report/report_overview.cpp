@@ -130,7 +130,7 @@ Table runs_table(const Runs& runs) {
   for (const ReportRun& run : runs) {
     const Cost cost = cost_of(run);
     const bool curve = run.find("/circuit/count") != nullptr;
-    const MeanMagnitude gap = mean_magnitude(run.find("/attribution/linearisation_gap"));
+    const MeanMagnitude gap = mean_magnitude(run.stored->find("linearisation_gap"));
     const auto of_circuits = [&](const std::string& name) {
       const auto* found = find_attribute<double>(*run.results, "/circuit", name);
       return found == nullptr ? Cell() : Cell(*found);
@@ -155,7 +155,7 @@ Table runs_table(const Runs& runs) {
                curve ? Cell(attribute<std::int64_t>(*run.results, "/circuit", "measurable")) : Cell(),
                of_circuits("cpr"),
                of_circuits("cmd"),
-               mean_magnitude(run.find("/attribution/residual")).mean,
+               mean_magnitude(run.stored->find("residual")).mean,
                gap.mean,
                gap.standard_error,
                gap.pairs > 0 ? Cell(gap.pairs) : Cell(),

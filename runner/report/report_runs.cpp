@@ -53,9 +53,10 @@ std::string data_key(const ReportRun& run) {
 
 }  // namespace
 
-Node ReportRun::neuron(std::int64_t node) const {
-  const Positions kept = keeps_positions() ? Positions::keep : Positions::sum;
-  return NodeShape{layers(), positions(), neurons(), kept}.node(node);
+std::int64_t ReportRun::layers() const {
+  std::int64_t most = 0;
+  for (const NodeTable& table : layout().tables()) most = std::max(most, table.layers);
+  return most;
 }
 
 std::string ReportRun::attribution(const std::string& name) const {
@@ -108,9 +109,15 @@ Cell ReportRun::shared_token(const std::string& path, std::int64_t position) con
   return first.empty() ? Cell() : Cell(first);
 }
 
-Node listed_neuron(const ReportRun& run, const std::string& group, std::size_t i) {
+Node listed_node(const ReportRun& run, const std::string& group, std::size_t i) {
   const auto of = [&](const std::string& name) { return values<std::int64_t>(*run.results, group + "/" + name).at(i); };
-  return {of("layer"), of("position"), of("neuron")};
+  Node node{of("layer"), of("position"), of(run.find(group + "/neuron") != nullptr ? "neuron" : "index")};
+  const Dataset* const kinds = run.find(group + "/kind");
+  for (const NodeKind kind : all_node_kinds()) {
+    const bool whole_group = group.starts_with(stored_group(kind) + "/");  // "/nodes/heads/agreement"
+    if (whole_group || (kinds != nullptr && values<std::string>(*kinds).at(i) == name_of(kind))) node.kind = kind;
+  }
+  return node;
 }
 
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more) {
@@ -153,6 +160,7 @@ Runs report_runs(const std::vector<RunResults>& all) {
   std::map<std::string, std::int64_t> data;
   for (const RunResults& one : all) {
     ReportRun run{.run = std::ssize(runs), .data = 0, .method = "", .folder = one.folder, .results = &one.results};
+    run.stored = std::make_shared<const StoredNodes>(one.results);
     run.data = data.emplace(data_key(run), std::ssize(data)).first->second;
     runs.push_back(run);
   }

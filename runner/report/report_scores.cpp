@@ -13,13 +13,18 @@ constexpr std::size_t shown_pairs = 8;
 
 using Type = Column::Type;
 
-/// Σ |score| over neurons, by layer and position.
+/// Σ |score| over the nodes of a layer and position; embeddings, which lie in no layer, are counted where there is
+/// nothing else.
 std::vector<double> magnitudes(const ReportRun& run) {
   std::vector<double> sums(static_cast<std::size_t>(run.layers() * run.positions()), 0);
-  const std::vector<float>& scores = run.scores();
-  const auto neurons = static_cast<std::size_t>(run.neurons());
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (!std::isnan(scores[i])) sums[i / neurons] += std::abs(scores[i]);
+  const NodeLayout& layout = run.layout();
+  for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
+    const NodeTable& table = layout.tables()[kind];
+    if (table.kind == NodeKind::embeddings && layout.kinds() > 1) continue;
+    const auto first = run.scores().begin() + layout.first(kind);
+    for (std::int64_t i = 0; i < layout.nodes(kind); ++i) {
+      if (!std::isnan(first[i])) sums[static_cast<std::size_t>(i / table.nodes)] += std::abs(first[i]);
+    }
   }
   return sums;
 }
@@ -30,20 +35,23 @@ double sum_of(const std::vector<double>& values) {
   return sum;
 }
 
-/// A table [pair, layer]; null where it has no such columns.
-const Dataset* table_of_layers(const ReportRun& run, const std::string& path) {
-  const Dataset* table = run.find(path);
-  return table == nullptr || table->shape.size() != 2 || table->shape[1] != run.layers() ? nullptr : table;
+/// A table [pair, layer] of the first kind of nodes that has one; null where none has such columns.
+const Dataset* table_of_layers(const ReportRun& run, const std::string& name) {
+  for (std::size_t kind = 0; kind < run.layout().kinds(); ++kind) {
+    const Dataset* table = run.stored->find(kind, name);
+    if (table != nullptr && table->shape.size() == 2 && table->shape[1] == run.layers()) return table;
+  }
+  return nullptr;
 }
 
 /// Mean |.| of each layer over the pairs that were measured; empty where there is no such table.
-std::vector<double> layer_magnitudes(const ReportRun& run, const std::string& path) {
-  return mean_magnitude(table_of_layers(run, path)).columns;
+std::vector<double> layer_magnitudes(const ReportRun& run, const std::string& name) {
+  return mean_magnitude(table_of_layers(run, name)).columns;
 }
 
 /// Mean over pairs of a column of whole numbers; missing where there is no such table.
-Cell column_mean(const ReportRun& run, const std::string& path, std::int64_t column) {
-  const Dataset* table = table_of_layers(run, path);
+Cell column_mean(const ReportRun& run, const std::string& name, std::int64_t column) {
+  const Dataset* table = table_of_layers(run, name);
   if (table == nullptr) return {};
   const std::vector<std::int64_t>& all = values<std::int64_t>(*table);
   double sum = 0;
@@ -61,7 +69,7 @@ Cell number_at(const std::vector<double>& numbers, std::int64_t place) {
 
 Table heat_table(const Runs& runs) {
   Table table{.name = "heat",
-              .meaning = "Where the scores are: Σ |score| over the neurons of a layer and position.",
+              .meaning = "Where the scores are: Σ |score| over the nodes of a layer and position.",
               .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"layer", Type::integer, "1", "layer, from 0"},
@@ -69,7 +77,7 @@ Table heat_table(const Runs& runs) {
                   {"magnitude", Type::number, "logits", "Σ |score|"},
               }};
   for (const ReportRun& run : runs) {
-    if (!run.has_neurons() || !run.keeps_positions()) continue;
+    if (!run.has_nodes() || !run.keeps_positions()) continue;
     const std::vector<double> sums = magnitudes(run);
     for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
       const auto magnitude = static_cast<float>(sums[static_cast<std::size_t>(i)]);  // a picture needs no more digits
@@ -91,14 +99,14 @@ Table layers_table(const Runs& runs) {
                   {"evaluations", Type::number, "1", "gradient evaluations a pair, mean"},
               }};
   for (const ReportRun& run : runs) {
-    if (!run.has_neurons()) continue;
+    if (!run.has_nodes()) continue;
     const std::vector<double> sums = magnitudes(run);
-    const std::vector<double> residual = layer_magnitudes(run, "/attribution/residual");
-    const std::vector<double> gap = layer_magnitudes(run, "/attribution/linearisation_gap");
+    const std::vector<double> residual = layer_magnitudes(run, "residual");
+    const std::vector<double> gap = layer_magnitudes(run, "linearisation_gap");
     for (std::int64_t layer = 0; layer < run.layers(); ++layer) {
       const auto first = sums.begin() + layer * run.positions();
       table.add({run.run, layer, sum_of({first, first + run.positions()}), number_at(residual, layer),
-                 number_at(gap, layer), column_mean(run, "/attribution/evaluations", layer)});
+                 number_at(gap, layer), column_mean(run, "evaluations", layer)});
     }
   }
   return table;

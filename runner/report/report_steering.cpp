@@ -96,13 +96,14 @@ Table steered_table(const Runs& runs) {
                   {"layer", Type::integer, "1", "layer, from 0"},
                   {"position", Type::integer, "1", "position, from 0; −1: all positions"},
                   {"neuron", Type::integer, "1", "index in the layer"},
+                  {"kind", Type::text, "", "of the node"},
               }};
   for (const ReportRun& run : runs) {
     const Dataset* layers = run.find("/steering/layer");
     if (layers == nullptr) continue;
     for (std::size_t i = 0; i < static_cast<std::size_t>(layers->shape.at(0)); ++i) {
-      const Node neuron = listed_neuron(run, "/steering", i);
-      table.add({run.run, neuron.layer, neuron.position, neuron.index});
+      const Node node = listed_node(run, "/steering", i);
+      table.add({run.run, node.layer, node.position, node.index, name_of(node.kind)});
     }
   }
   return table;

@@ -30,7 +30,7 @@ Cell cell_of(const std::optional<T>& value) {
 Table top_table(const Runs& runs) {
   Table table{
       .name = "top",
-      .meaning = "The nodes with the largest |score| of each run, and what their neurons do.",
+      .meaning = "The nodes with the largest |score| of each run, and what they do.",
       .columns = {
           {"run", Type::integer, "1", "run"},
           {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
@@ -41,19 +41,21 @@ Table top_table(const Runs& runs) {
           {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
           {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
           {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
-          {"value_change", Type::number, "1", "mean |difference| of the neuron's value between a pair's prompts"},
-          {"promotes", Type::text, "", "tokens whose logits the neuron's output raises most, by itself"},
+          {"value_change", Type::number, "1", "mean |difference| of the node's value between a pair's prompts"},
+          {"promotes", Type::text, "", "tokens whose logits the node's output raises most, by itself"},
           {"suppresses", Type::text, "", "tokens whose logits it lowers most"},
-          {"clean_value", Type::number, "1", "value of the neuron, mean over the clean training prompts"},
-          {"counterfactual_value", Type::number, "1", "value of the neuron, mean over the counterfactual ones"},
+          {"clean_value", Type::number, "1", "value of the node, mean over the clean training prompts"},
+          {"counterfactual_value", Type::number, "1", "value of the node, mean over the counterfactual ones"},
           {"share", Type::number, "fraction", "of all |score|"},
+          {"kind", Type::text, "", "of the node: neurons, heads, mlps, embeddings"},
       }};
   for (const ReportRun& run : runs) {
-    if (!run.has_neurons()) continue;
-    const auto of_node = [&run](const char* path, std::int64_t node) {
-      const Dataset* spread = run.find(path);
-      return spread == nullptr ? Cell() : Cell(values<float>(*spread).at(static_cast<std::size_t>(node)));
+    if (!run.has_nodes()) continue;
+    const auto of_node = [](const std::vector<float>& all, std::int64_t node) {
+      return all.empty() ? Cell() : Cell(all.at(static_cast<std::size_t>(node)));
     };
+    const std::vector<float> errors = run.stored->of_all("standard_error");
+    const std::vector<float> signs = run.stored->of_all("sign_share");
     const FirstNodes first(*run.results);
     const std::vector<float>& scores = run.scores();
     double all = 0;
@@ -62,13 +64,13 @@ Table top_table(const Runs& runs) {
     for (std::size_t i = 0; i < std::min(first.there() ? first.ranks() : unasked_nodes, order.size()); ++i) {
       const float score = scores[static_cast<std::size_t>(order[i])];
       if (std::isnan(score)) break;
-      const Node neuron = run.neuron(order[i]);
-      table.add({run.run, static_cast<std::int64_t>(i) + 1, neuron.layer, neuron.position,
-                 run.position_name(neuron.position), neuron.index, score,
-                 of_node("/attribution/standard_error", order[i]), of_node("/attribution/sign_share", order[i]),
-                 cell_of(first.mean_change(i)), cell_of(first.tokens("/top/promoted", i, all_tokens)),
+      const Node node = run.node(order[i]);
+      table.add({run.run, static_cast<std::int64_t>(i) + 1, node.layer, node.position,
+                 run.position_name(node.position), node.index, score, of_node(errors, order[i]),
+                 of_node(signs, order[i]), cell_of(first.mean_change(i)),
+                 cell_of(first.tokens("/top/promoted", i, all_tokens)),
                  cell_of(first.tokens("/top/suppressed", i, all_tokens)), cell_of(first.mean(i, 0)),
-                 cell_of(first.mean(i, 1)), std::abs(score) / all});
+                 cell_of(first.mean(i, 1)), std::abs(score) / all, name_of(node.kind)});
     }
   }
   return table;
@@ -76,7 +78,7 @@ Table top_table(const Runs& runs) {
 
 Table values_table(const Runs& runs) {
   Table table{.name = "values",
-              .meaning = "The neurons of each run's ten first nodes on single training pairs, at most a hundred.",
+              .meaning = "Values of each run's ten first nodes on single training pairs, at most a hundred.",
               .columns = {
                   {"run", Type::integer, "1", "run"},
                   {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
@@ -84,18 +86,20 @@ Table values_table(const Runs& runs) {
                   {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
                   {"neuron", Type::integer, "1", "index in the layer"},
                   {"pair", Type::integer, "1", "place in /pairs of results.h5"},
-                  {"clean", Type::number, "1", "value of the neuron on the clean prompt"},
+                  {"clean", Type::number, "1", "value of the node on the clean prompt"},
                   {"counterfactual", Type::number, "1", "the same on the counterfactual one"},
+                  {"kind", Type::text, "", "of the node"},
               }};
   for (const ReportRun& run : runs) {
     const FirstNodes first(*run.results);
     if (!first.there()) continue;
     const std::vector<std::size_t> pairs = run.pairs_of("train");
     for (std::size_t rank = 0; rank < std::min(compared_nodes, first.ranks()); ++rank) {
-      const Node neuron = listed_neuron(run, "/top", rank);
+      const Node node = listed_node(run, "/top", rank);
       for (std::size_t i = 0; i < std::min({compared_pairs, first.pairs(), pairs.size()}); ++i) {
-        table.add({run.run, static_cast<std::int64_t>(rank) + 1, neuron.layer, neuron.position, neuron.index,
-                   static_cast<std::int64_t>(pairs[i]), first.value(rank, i, 0), first.value(rank, i, 1)});
+        table.add({run.run, static_cast<std::int64_t>(rank) + 1, node.layer, node.position, node.index,
+                   static_cast<std::int64_t>(pairs[i]), first.value(rank, i, 0), first.value(rank, i, 1),
+                   name_of(node.kind)});
       }
     }
   }

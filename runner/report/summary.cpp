@@ -18,6 +18,7 @@
 #include "runner/report/detail/missing_intervals.h"
 #include "runner/report/detail/performance.h"
 #include "runner/report/detail/results_access.h"
+#include "runner/report/detail/stored_nodes.h"
 
 namespace tributary {
 
@@ -59,10 +60,15 @@ std::string pairs_line(const ResultsFile& results) {
   return line + "\n";
 }
 
+/// " (heads)": the kind of nodes that a line speaks of, where there are others than neurons.
+std::string nodes_named(const detail::StoredNodes& nodes, std::size_t kind) {
+  return nodes.only_neurons() ? "" : " (" + name_of(nodes.layout().tables()[kind].kind) + ")";
+}
+
 /// Mean |residual| (or gap) over layers and the pairs that were measured.
-std::string error_line(const ResultsFile& results) {
+std::string error_line(const detail::StoredNodes& nodes, std::size_t kind) {
   for (const auto& [name, label] : {std::pair{"residual", "residual     "}, {"linearisation_gap", "gap          "}}) {
-    const Dataset* table = results.find(std::string("/attribution/") + name);
+    const Dataset* table = nodes.find(kind, name);
     if (table == nullptr) continue;
     const detail::MeanMagnitude found = detail::mean_magnitude(table);
     std::string line = fmt::format("{}mean |sum of scores − true difference| {:.4g}", label, found.mean);
@@ -76,15 +82,15 @@ std::string error_line(const ResultsFile& results) {
       const auto worst = std::max_element(found.columns.begin(), found.columns.end());
       line += fmt::format(", most in layer {}: {:.4g}", worst - found.columns.begin(), *worst);
     }
-    return line + "\n";
+    return line + nodes_named(nodes, kind) + "\n";
   }
   return "";
 }
 
 /// Pairs and layers whose adaptive quadrature did not meet the tolerance.
-std::string unconverged_lines(const ResultsFile& results) {
+std::string unconverged_lines(const detail::StoredNodes& nodes, std::size_t kind) {
   constexpr std::size_t named_layers = 5;
-  const Dataset* table = results.find("/attribution/converged");
+  const Dataset* table = nodes.find(kind, "converged");
   if (table == nullptr) return "";
   const std::vector<std::int64_t>& met = values<std::int64_t>(*table);
   const bool by_layer = table->shape.size() == 2;  // else one integral a pair
@@ -96,7 +102,8 @@ std::string unconverged_lines(const ResultsFile& results) {
   if (open.empty()) return "";
   const std::ptrdiff_t count = std::count(met.begin(), met.end(), 0);
   std::string text = fmt::format(
-      "unconverged  {} of {} integrals missed the tolerance at max_points, counted from 0:", count, met.size());
+      "unconverged  {} of {} integrals{} missed the tolerance at max_points, counted from 0:", count, met.size(),
+      nodes_named(nodes, kind));
   std::size_t named = 0;
   for (const auto& [layer, pairs] : open) {
     if (++named > named_layers) return text + fmt::format("; and {} more layers\n", open.size() - named_layers);
@@ -107,8 +114,9 @@ std::string unconverged_lines(const ResultsFile& results) {
 }
 
 /// Layers in which no rule that the pilot tried met the tolerance.
-std::string pilot_line(const ResultsFile& results) {
-  const auto* ratios = detail::find_attribute<std::vector<double>>(results, "/attribution", "pilot_ratio");
+std::string pilot_line(const ResultsFile& results, const detail::StoredNodes& nodes, std::size_t kind) {
+  const std::string group = detail::stored_group(nodes.layout().tables()[kind].kind);
+  const auto* ratios = detail::find_attribute<std::vector<double>>(results, group, "pilot_ratio");
   if (ratios == nullptr) return "";
   std::vector<std::int64_t> open;
   double worst = 0;
@@ -119,17 +127,18 @@ std::string pilot_line(const ResultsFile& results) {
   }
   if (open.empty()) return "";
   const std::string where = ratios->size() > 1 ? " in layers " + in_ranges(open) + " (counted from 0)" : "";
-  return fmt::format("pilot        warning: no rule met the tolerance{}; the finest misses it {:.3g} times over\n",
-                     where, worst);
+  return fmt::format("pilot        warning: no rule met the tolerance{}{}; the finest misses it {:.3g} times over\n",
+                     where, nodes_named(nodes, kind), worst);
 }
 
 /// What tells whether a score holds and what its neuron does, as columns; nothing where the file does not tell.
 class MoreOfNodes {
  public:
-  explicit MoreOfNodes(const ResultsFile& results)
+  MoreOfNodes(const ResultsFile& results, const detail::StoredNodes& nodes)
       : first_(results),
-        error_(results.find("/attribution/standard_error")),
-        sign_(results.find("/attribution/sign_share")) {}
+        noun_(nodes.noun_of_one()),
+        error_(nodes.of_all("standard_error")),
+        sign_(nodes.of_all("sign_share")) {}
 
   [[nodiscard]] std::string title() const {
     return std::string(spread() ? "    s.e.  sign" : "") + (first_.there() ? "  mean |Δ|  promotes" : "");
@@ -140,10 +149,13 @@ class MoreOfNodes {
     if (spread())
       text += "  s.e.: standard error of the score over pairs; sign: share of the pairs whose own score has its sign\n";
     if (first_.there()) {
-      text +=
-          "  mean |Δ|: how far apart the neuron's values on a pair's two prompts are; promotes: tokens whose logits "
-          "its "
-          "output raises\n  most by itself when the value is positive, and lowers when it is negative\n";
+      const char* const when = noun_ == "neuron"
+                                   ? "when the value is positive, and lowers when it is negative"
+                                   : "with its mean difference; of a neuron, with a positive value";
+      text += fmt::format(
+          "  mean |Δ|: how far apart the {}'s values on a pair's two prompts are; promotes: tokens whose logits its "
+          "output raises\n  most by itself {}\n",
+          noun_, when);
     }
     return text;
   }
@@ -152,38 +164,39 @@ class MoreOfNodes {
     const auto place = static_cast<std::size_t>(node);
     std::string text;
     if (spread()) {
-      text += fmt::format("  {:>6.2g}  {:>4.2f}", values<float>(*error_).at(place), values<float>(*sign_).at(place));
+      text += fmt::format("  {:>6.2g}  {:>4.2f}", error_.at(place), sign_.at(place));
     }
     const std::optional<std::string> tokens = first_.tokens("/top/promoted", rank, top_tokens);
     return tokens ? text + fmt::format("  {:>8.3g}  {}", first_.mean_change(rank).value_or(0), *tokens) : text;
   }
 
  private:
-  [[nodiscard]] bool spread() const { return error_ != nullptr && sign_ != nullptr; }
+  [[nodiscard]] bool spread() const { return !error_.empty() && !sign_.empty(); }
 
   detail::FirstNodes first_;
-  const Dataset* error_;
-  const Dataset* sign_;
+  std::string noun_;
+  std::vector<float> error_, sign_;
 };
 
-std::string top_table(const ResultsFile& results) {
-  const Dataset& scores = detail::dataset_of(results, "/attribution/scores");
-  const std::vector<float>& score = values<float>(scores);
-  const std::int64_t positions = scores.shape.at(1);
-  const std::int64_t neurons = scores.shape.at(2);
+std::string top_table(const ResultsFile& results, const detail::StoredNodes& nodes) {
+  const std::vector<float>& score = nodes.scores();
   auto order = ranked(score, Ranking::absolute);
   order.resize(static_cast<std::size_t>(count_of_scored(score)));
   if (std::all_of(order.begin(), order.end(),
                   [&](std::int64_t node) { return score[static_cast<std::size_t>(node)] == 0; }))
     return fmt::format("\n  all {} scores are 0: none of these nodes comes first\n", order.size());
-  const MoreOfNodes more(results);
-  std::string text = "\n  rank  layer  position  neuron     score" + more.title() + "\n";
+  const MoreOfNodes more(results, nodes);
+  const bool neurons = nodes.only_neurons();
+  std::string text = fmt::format("\n  rank  {}     score{}\n",
+                                 neurons ? "layer  position  neuron" : fmt::format("{:<24}", "node"), more.title());
   for (std::size_t i = 0; i < std::min(top_rows, order.size()); ++i) {
-    const std::int64_t flat = order[i];
-    const std::int64_t position = flat / neurons % positions;
-    text += fmt::format("  {:>4}  {:>5}  {:>8}  {:>6}  {:>+8.4f}{}\n", i + 1, flat / neurons / positions,
-                        positions == 1 ? "all" : std::to_string(position), flat % neurons,
-                        score[static_cast<std::size_t>(flat)], more.cells(i, flat));
+    const std::int64_t place = order[i];
+    const Node node = nodes.layout().node(place);
+    const std::string position = nodes.layout().positions() == 1 ? "all" : std::to_string(node.position);
+    const std::string where = neurons ? fmt::format("{:>5}  {:>8}  {:>6}", node.layer, position, node.index)
+                                      : fmt::format("{:<24}", text_of(node));
+    text += fmt::format("  {:>4}  {}  {:>+8.4f}{}\n", i + 1, where, score[static_cast<std::size_t>(place)],
+                        more.cells(i, place));
   }
   return text + more.legend();
 }
@@ -219,7 +232,7 @@ std::string circuit_table(const ResultsFile& results) {
   }
   if (attribute<std::int64_t>(results, "/circuit", "measurable") == 0) {
     return text +
-           "  ablating every neuron changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
+           "  ablating every node changes the metric by less than 0.05 logits, so the ratios mean nothing here\n";
   }
   const auto ablation = attribute<std::string>(results, "/circuit", "ablation");
   const auto* cpr = detail::find_attribute<double>(results, "/circuit", "cpr");
@@ -234,9 +247,13 @@ std::string circuit_table(const ResultsFile& results) {
 
 std::string summary_of(const ResultsFile& results) {
   const std::string warning = detail::performance_warning(results);
+  const detail::StoredNodes nodes(results);
+  std::string of_kinds;
+  for (std::size_t kind = 0; kind < nodes.layout().kinds(); ++kind) {
+    of_kinds += error_line(nodes, kind) + unconverged_lines(nodes, kind) + pilot_line(results, nodes, kind);
+  }
   return detail::performance_lines(results) + (warning.empty() ? "" : "  warning: " + warning + "\n") +
-         headline(results) + pairs_line(results) + error_line(results) + unconverged_lines(results) +
-         pilot_line(results) + top_table(results) + circuit_table(results);
+         headline(results) + pairs_line(results) + of_kinds + top_table(results, nodes) + circuit_table(results);
 }
 
 }  // namespace tributary

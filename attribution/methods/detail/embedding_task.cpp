@@ -143,7 +143,7 @@ std::vector<std::int64_t> all_pairs(const MicroBatch& micro) {
 bool share_sweep(const TaskScores& a, const TaskScores& b) {
   const Method& x = a.method();
   const Method& y = b.method();
-  return x.path == PathKind::embeddings && y.path == PathKind::embeddings && x.rules == y.rules &&
+  return moves_embeddings(a.task()) && moves_embeddings(b.task()) && x.rules == y.rules &&
          x.baseline == Baseline::pair && y.baseline == Baseline::pair && x.quadrature != Quadrature::adaptive &&
          y.quadrature != Quadrature::adaptive;
 }

@@ -146,6 +146,13 @@ SweepPlan points_of(const Method& method, Quadrature rule, int steps) {
   return plan;
 }
 
+/// Takes what the interval before the first point adds to its weight out of it: n intervals of which n - 1 are left.
+void leave_first_interval(SweepPlan& plan) {
+  const double interval = 1.0 / static_cast<double>(plan.nodes.alpha.size());
+  if (plan.interval == IntervalGradient::mean) plan.nodes.weight.front() -= interval / 2;
+  if (plan.interval == IntervalGradient::right) plan.nodes.weight.front() -= interval;
+}
+
 }  // namespace
 
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
@@ -162,8 +169,13 @@ SweepPlan candidate_plan(const Method& method, RulePoints candidate) {
 
 SweepPlan plan_of(const Task& task, std::int64_t l) {
   const Method& method = task.method;
-  if (method.quadrature != Quadrature::pilot) return sweep_of(method, *method.quadrature, method.steps);
-  const auto place = static_cast<std::size_t>(method.path == PathKind::embeddings ? 0 : task.options.layers.first + l);
+  if (method.quadrature != Quadrature::pilot) {
+    SweepPlan plan = sweep_of(method, *method.quadrature, method.steps);
+    const bool drops = method.score == ScoreKind::conductance && method.baseline == Baseline::zero;
+    if (drops && task.options.nodes.site == Site::embeddings && method.has_neurons()) leave_first_interval(plan);
+    return plan;
+  }
+  const auto place = static_cast<std::size_t>(moves_embeddings(task) ? 0 : task.options.layers.first + l);
   return candidate_plan(method, task.options.layer_rules.at(place));
 }
 
@@ -186,6 +198,12 @@ AdaptiveOptions adaptive_options(const Task& task) {
   return {task.method.tolerance, task.method.max_points,
           sums_conductance(task) ? Agreement::conductance : Agreement::sum,
           task.method.has_identity() ? Residual::required : Residual::ignored};
+}
+
+bool moves_embeddings(const Task& task) {
+  const PathKind path = task.method.path;
+  return path == PathKind::embeddings ||
+         (path == PathKind::activations && task.options.nodes.site == Site::embeddings);
 }
 
 bool sums_conductance(const Task& task) {

@@ -96,6 +96,8 @@ void run_gradient_task(const MicroBatch& micro, TaskScores& task);
 void run_activation_task(const MicroBatch& micro, TaskScores& task);
 /// Tasks on the embedding path with the same rules and baseline, sharing one sweep where their points are fixed.
 void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>& tasks);
+/// Whether a task's path is that of the embeddings: by its method, or because they are its nodes.
+bool moves_embeddings(const Task& task);
 /// Whether two tasks may share a sweep of the embeddings.
 bool share_sweep(const TaskScores& a, const TaskScores& b);
 

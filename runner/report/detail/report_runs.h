@@ -8,11 +8,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "attribution/nodes/node.h"
 #include "runner/report/detail/results_access.h"
+#include "runner/report/detail/stored_nodes.h"
 #include "runner/report/report.h"
 
 namespace tributary::detail {
@@ -24,18 +25,17 @@ struct ReportRun {
   std::string method;
   std::string folder;
   const ResultsFile* results = nullptr;
+  std::shared_ptr<const StoredNodes> stored{};
 
   [[nodiscard]] const Dataset* find(const std::string& path) const { return results->find(path); }
-  [[nodiscard]] const std::vector<float>& scores() const { return values<float>(*results, "/attribution/scores"); }
-  /// Lengths of the scores' axes.
-  [[nodiscard]] std::int64_t layers() const { return shape().at(0); }
-  [[nodiscard]] std::int64_t positions() const { return shape().at(1); }
-  [[nodiscard]] std::int64_t neurons() const { return shape().at(2); }
-  [[nodiscard]] std::int64_t nodes() const { return layers() * positions() * neurons(); }
-  [[nodiscard]] const std::vector<std::int64_t>& shape() const {
-    return dataset_of(*results, "/attribution/scores").shape;
-  }
-  [[nodiscard]] bool has_neurons() const { return neurons() > 1 || layers() > 1; }
+  /// Scores of the nodes of all kinds, and how they lie.
+  [[nodiscard]] const std::vector<float>& scores() const { return stored->scores(); }
+  [[nodiscard]] const NodeLayout& layout() const { return stored->layout(); }
+  [[nodiscard]] std::int64_t layers() const;
+  [[nodiscard]] std::int64_t positions() const { return layout().positions(); }
+  [[nodiscard]] std::int64_t nodes() const { return layout().nodes(); }
+  /// Whether nodes are scored, and not tokens.
+  [[nodiscard]] bool has_nodes() const { return stored->any(); }
   /// A text attribute of /attribution.
   [[nodiscard]] std::string attribution(const std::string& name) const;
   /// "logit-difference", "sum-of-logits of 5".
@@ -44,7 +44,7 @@ struct ReportRun {
   /// circuit was evaluated.
   [[nodiscard]] std::string ablation() const;
   /// position -1 where positions are summed.
-  [[nodiscard]] Node neuron(std::int64_t node) const;
+  [[nodiscard]] Node node(std::int64_t place) const { return layout().node(place); }
   [[nodiscard]] bool keeps_positions() const;
   /// Places in /pairs of the training (or held-out) pairs.
   [[nodiscard]] std::vector<std::size_t> pairs_of(const std::string& split) const;
@@ -62,8 +62,8 @@ using Runs = std::vector<ReportRun>;
 /// How many of a run's first nodes tables speak of.
 inline constexpr std::size_t top_nodes = 100;
 
-/// A neuron that a group lists ("/agreement", "/steering"), by its place in the list.
-Node listed_neuron(const ReportRun& run, const std::string& group, std::size_t i);
+/// A node that a group lists ("/top", "/steering", "/nodes/heads/agreement"), by its place in the list.
+Node listed_node(const ReportRun& run, const std::string& group, std::size_t i);
 
 /// Names that are there more than once get what sets them apart, where it does.
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more);
