@@ -15,6 +15,7 @@
 #include "io/detail/config/settings_layer.h"
 #include "io/detail/config/settings_problems.h"
 #include "io/detail/config/sweep_grid.h"
+#include "io/detail/config/value_paths.h"
 #include "io/detail/config/value_reader.h"
 #include "io/detail/config/yaml_reader.h"
 #include "io/detail/config/yaml_text.h"
@@ -210,9 +211,7 @@ class SettingsReader {
       YamlDocument document = detail::config::read_yaml(key.fallback);
       const auto value = detail::config::read_value(key, document.root.value_or(YamlNode{}), document.complaints);
       TRIBUTARY_EXPECT(document.complaints.empty(), "the default of " + key.path + ": " + document.complaints[0].text);
-      const bool relative = key.kind == Kind::path;
-      settings.held_[key.path] = {relative ? detail::absolute_path(folder_, std::get<std::string>(*value)) : *value,
-                                  false, "default"};
+      settings.held_[key.path] = {detail::config::with_whole_paths(key, *value, folder_), false, "default"};
     }
     return settings;
   }

@@ -20,7 +20,7 @@
 
 namespace tributary {
 
-enum class Kind { text, path, integer, number, boolean, integers, numbers, texts };
+enum class Kind { text, path, integer, number, boolean, integers, numbers, texts, records };
 
 /// What changing a key changes: the numbers of a result; only those of what is evaluated with other numbers, which stay
 /// as they are; or nothing but how the result is computed.
@@ -53,10 +53,16 @@ struct Key {
   /// Of a path: where nothing is there and it reads like a repository of the Hugging Face Hub (org/name), what it says:
   /// files alone, or that repository, and then the text stays as it is written.
   enum class Names { files, repositories } names = Names::files;
+  /// Of records: what each item, a mapping, may hold. Texts, paths and integers; none has a default.
+  std::vector<Key> fields{};
 };
 
+/// The fields that one item of records was given, by name; paths as texts.
+using Record = std::map<std::string, std::variant<std::string, std::int64_t>>;
+using Records = std::vector<Record>;
+
 using Value = std::variant<std::string, std::int64_t, double, bool, std::vector<std::int64_t>, std::vector<double>,
-                           std::vector<std::string>>;
+                           std::vector<std::string>, Records>;
 
 /// The keys of one run with their values: those given, and the defaults of the rest.
 class Settings {
@@ -84,7 +90,8 @@ class Settings {
   /// also where something depends on whether a key was given.
   [[nodiscard]] std::string as_given() const;
   /// One "path = value" line for each key that has one of these effects, in table order; the hash of the text
-  /// identifies the run. Paths are left out: whoever makes the identity adds the hashes of the files' contents.
+  /// identifies the run. Paths, those of records too, are left out: whoever makes the identity adds the hashes of the
+  /// files' contents.
   [[nodiscard]] std::string identity_text(const std::set<Effect>& effects) const;
   /// One "path = value" line for each key in these groups, paths left out.
   [[nodiscard]] std::string text_of(const std::vector<std::string>& groups) const;
@@ -101,7 +108,8 @@ class Settings {
 
  private:
   friend class SettingsReader;
-  [[nodiscard]] std::string lines_of(const std::function<bool(const Key& key)>& wanted) const;
+  enum class Paths { included, left_out };
+  [[nodiscard]] std::string lines_of(Paths paths, const std::function<bool(const Key& key)>& wanted) const;
   [[nodiscard]] std::string yaml_of(const std::function<bool(const std::string& path)>& wanted) const;
   struct Held {
     Value value;
@@ -127,8 +135,9 @@ class Settings {
 ///   replaces what the file (or its grid) has below it, while `attribution.rules.norm=true` keeps the file's word and
 ///   adds to it. A file that needs both writes `attribution: {rules: relp, rules.norm: true}`; nowhere else may its
 ///   keys hold a dot.
-/// - Kind::path values are relative to the YAML file, on the command line to the current folder. Names of repositories
-///   stay as they are (Key::Names).
+/// - Kind::path values, those of records too, are relative to the YAML file, on the command line to the current folder.
+///   Names of repositories stay as they are (Key::Names).
+/// - Records are one value: an override replaces the whole list, and a list of the grid is a list of such lists.
 ///
 /// Throws UserError with all problems at once, the file's in file order as file:line:column, then those of the command
 /// line; each with the key's whole path, what is allowed, and the nearest known key or choice: YAML errors, unknown

@@ -35,6 +35,13 @@ inline std::vector<Key> small_table() {
        .least = 1,
        .effect = Effect::speed},
       {.path = "fused", .kind = boolean, .fallback = "true", .effect = Effect::speed},
+      {.path = "features",
+       .kind = records,
+       .meaning = "Dictionaries.",
+       .fields = {{.path = "path", .kind = path, .meaning = "a folder", .presence = Key::Presence::required},
+                  {.path = "hook", .kind = text, .choices = {"resid_pre", "resid_post", "mlp_out"}},
+                  {.path = "layer", .kind = integer, .choices = {"all"}, .least = 0},
+                  {.path = "note", .kind = text}}},
   };
 }
 

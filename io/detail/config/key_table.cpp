@@ -32,8 +32,25 @@ std::string kind_name(Kind kind) {
       return "a list of numbers";
     case Kind::texts:
       return "a list of texts";
+    case Kind::records:
+      return "a list of mappings";
   }
   violate_contract(__FILE__, __LINE__, "a known Kind", "the table holds a kind that has no name");
+}
+
+/// A table that a reader of values could not obey.
+void require_sound(const Key& key) {
+  TRIBUTARY_EXPECT(key.kind != Kind::path || key.choices.empty(),
+                   "'" + key.path + "': a path cannot be told from a word");
+  TRIBUTARY_EXPECT((key.kind == Kind::records) == !key.fields.empty(),
+                   "'" + key.path + "': records have fields, and nothing else has");
+  TRIBUTARY_EXPECT(key.kind != Kind::records || key.choices.empty(), "'" + key.path + "': no word stands for records");
+  for (const Key& field : key.fields) {
+    require_sound(field);
+    const bool is_scalar = field.kind == Kind::text || field.kind == Kind::path || field.kind == Kind::integer;
+    TRIBUTARY_EXPECT(is_scalar, "'" + key.path + "': the field '" + field.path + "' is no text, path or integer");
+    TRIBUTARY_EXPECT(field.fallback.empty(), "'" + key.path + "': the field '" + field.path + "' has a default");
+  }
 }
 
 }  // namespace
@@ -53,8 +70,7 @@ KeyTable::KeyTable(const std::vector<Key>& keys) : keys_(keys) {
   members_[""];
   for (const Key& key : keys) {
     TRIBUTARY_EXPECT(by_path_.emplace(key.path, &key).second, "the table has two rows for '" + key.path + "'");
-    TRIBUTARY_EXPECT(key.kind != Kind::path || key.choices.empty(),
-                     "'" + key.path + "': a path cannot be told from a word");
+    require_sound(key);
     for (std::string path = key.path; !path.empty(); path = group_of(path)) {
       TRIBUTARY_EXPECT(!last_segment(path).empty(), "the path '" + key.path + "' has an empty part");
       std::vector<std::string>& siblings = members_[group_of(path)];
@@ -116,10 +132,17 @@ std::string KeyTable::unknown_path(const std::string& path, const std::string& p
   return "unknown key " + shown(path) + place + (guess.empty() ? known_in(group) : " (did you mean '" + guess + "'?)");
 }
 
+std::vector<std::string> field_names(const Key& key) {
+  std::vector<std::string> names;
+  for (const Key& field : key.fields) names.push_back(field.path);
+  return names;
+}
+
 std::string allowed(const Key& key) {
   const std::string words = join(key.choices, " | ");
   if (key.kind == Kind::text) return words.empty() ? kind_name(key.kind) : words;
   if (key.kind == Kind::texts) return kind_name(key.kind) + (words.empty() ? "" : " among " + words);
+  if (key.kind == Kind::records) return kind_name(key.kind) + " with " + join(field_names(key));
   const std::string limits = bounds(key);
   return (words.empty() ? "" : words + " | ") + kind_name(key.kind) + (limits.empty() ? "" : ", " + limits);
 }

@@ -53,8 +53,11 @@ class KeyTable {
   std::map<std::string, std::vector<std::string>> members_;  //!< last segments, by group
 };
 
-/// "an integer, at least 1", "atp | relp", "auto | an integer": what a key may hold.
+/// "an integer, at least 1", "atp | relp", "auto | an integer", "a list of mappings with path, layer": what a key may
+/// hold.
 std::string allowed(const Key& key);
+/// Of the fields of records, in table order.
+std::vector<std::string> field_names(const Key& key);
 /// "at least 1 and at most 10"; empty without bounds.
 std::string bounds(const Key& key);
 

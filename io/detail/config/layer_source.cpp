@@ -7,17 +7,38 @@
 
 #include "common/text.h"
 #include "io/detail/base/file_path.h"
-#include "io/detail/base/repository_name.h"
+#include "io/detail/config/value_paths.h"
 #include "io/detail/config/value_reader.h"
 #include "io/detail/config/yaml_text.h"
 
 namespace tributary::detail::config {
 namespace {
 
-/// A value as labels show it: lists with dashes between their items, everything else as YAML without quotes.
+/// A value as labels show it: lists with dashes between their items, records with a plus, of a path its last part,
+/// everything else as YAML without quotes.
 struct LabelText {
-  std::string operator()(const std::string& text) const { return text; }
+  const Key& key;
+  const std::filesystem::path& folder;
+
+  std::string operator()(const std::string& text) const {
+    if (key.kind != Kind::path) return text;
+    const std::filesystem::path whole = absolute_path(folder, text);
+    return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+  }
   std::string operator()(const std::vector<std::string>& texts) const { return join(texts, "-"); }
+  std::string operator()(const Record& record) const {
+    std::vector<std::string> texts;
+    for (const Key& field : key.fields) {
+      const auto held = record.find(field.path);
+      if (held != record.end()) texts.push_back(std::visit(LabelText{field, folder}, held->second));
+    }
+    return join(texts, "-");
+  }
+  std::string operator()(const Records& records) const {
+    std::vector<std::string> texts;
+    for (const Record& record : records) texts.push_back((*this)(record));
+    return join(texts, "+");
+  }
   template <typename T>
   std::string operator()(const std::vector<T>& numbers) const {
     std::vector<std::string> texts;
@@ -41,17 +62,7 @@ std::optional<Given> LayerSource::read_given(const Key& key, const YamlNode& nod
     layer.refused.insert(key.path);
     return std::nullopt;
   }
-  Given given{*value, where_(node.place), std::visit(LabelText{}, *value)};
-  if (key.kind == Kind::path) {
-    const auto& written = std::get<std::string>(*value);
-    const std::filesystem::path whole = absolute_path(folder_, written);
-    std::error_code ignored;
-    const bool repository = key.names == Key::Names::repositories && is_repository_name(written) &&
-                            !std::filesystem::exists(std::filesystem::symlink_status(whole, ignored));
-    given.value = repository ? written : whole.string();
-    given.written = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
-  }
-  return given;
+  return Given{with_whole_paths(key, *value, folder_), where_(node.place), std::visit(LabelText{key, folder_}, *value)};
 }
 
 bool LayerSource::is_first(const std::string& path, const YamlEntry& entry) {

@@ -23,6 +23,11 @@ std::string describe(const std::vector<Key>& table) {
     if (!text.empty()) text += '\n';
     text += key.path + ": " + detail::config::allowed(key) + "; " + default_text(key) + "\n";
     if (!key.meaning.empty()) text += "    " + key.meaning + "\n";
+    for (const Key& field : key.fields) {
+      const char* needed = field.presence == Key::Presence::required ? "; required" : "";
+      const std::string meaning = field.meaning.empty() ? "" : ": " + field.meaning;
+      text += "    - " + field.path + ", " + detail::config::allowed(field) + needed + meaning + "\n";
+    }
     if (known.is_group(key.path)) text += "    Or its parts, as a mapping; on top of a word they change parts of it.\n";
     if (key.effect == Effect::speed) text += "    Changes how the result is computed, not the result.\n";
     if (key.effect == Effect::evaluation) text += "    Changes what is evaluated, not the scores: they are kept.\n";

@@ -8,12 +8,14 @@
 #include "common/errors.h"
 #include "io/config.h"
 #include "io/detail/config/key_table.h"
+#include "io/detail/config/value_paths.h"
 #include "io/detail/config/yaml_text.h"
 
 namespace tributary {
 
 using detail::config::join_path;
 using detail::config::KeyTable;
+using detail::config::without_paths;
 using detail::config::yaml_text;
 
 namespace {
@@ -37,6 +39,7 @@ bool may_hold(const Key& key) {
   if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) return key.kind == Kind::integers;
   if constexpr (std::is_same_v<T, std::vector<double>>) return key.kind == Kind::numbers;
   if constexpr (std::is_same_v<T, std::vector<std::string>>) return key.kind == Kind::texts;
+  if constexpr (std::is_same_v<T, Records>) return key.kind == Kind::records;
 }
 
 /// Whether a key is one of these groups or below one.
@@ -151,24 +154,26 @@ std::string Settings::yaml_of(const std::function<bool(const std::string& path)>
   return YamlWriter(*table_, std::move(values)).write();
 }
 
-std::string Settings::lines_of(const std::function<bool(const Key& key)>& wanted) const {
+std::string Settings::lines_of(Paths paths, const std::function<bool(const Key& key)>& wanted) const {
   std::string text;
   for (const Key& key : *table_) {
-    if (has(key.path) && wanted(key)) text += key.path + " = " + yaml_text(held_.at(key.path).value) + "\n";
+    if (!has(key.path) || !wanted(key) || (paths == Paths::left_out && key.kind == Kind::path)) continue;
+    const Value& value = held_.at(key.path).value;
+    text += key.path + " = " + yaml_text(paths == Paths::left_out ? without_paths(key, value) : value) + "\n";
   }
   return text;
 }
 
 std::string Settings::identity_text(const std::set<Effect>& effects) const {
-  return lines_of([&effects](const Key& key) { return effects.contains(key.effect) && key.kind != Kind::path; });
+  return lines_of(Paths::left_out, [&effects](const Key& key) { return effects.contains(key.effect); });
 }
 
 std::string Settings::text_of(const std::vector<std::string>& groups) const {
-  return lines_of([&groups](const Key& key) { return in_any(key, groups) && key.kind != Kind::path; });
+  return lines_of(Paths::left_out, [&groups](const Key& key) { return in_any(key, groups); });
 }
 
 std::string Settings::text_without(const std::vector<std::string>& groups) const {
-  return lines_of([&groups](const Key& key) { return !in_any(key, groups); });
+  return lines_of(Paths::included, [&groups](const Key& key) { return !in_any(key, groups); });
 }
 
 Settings Settings::with(const std::string& path, Value value) const {
@@ -187,9 +192,10 @@ std::vector<std::string> Settings::keys_that_differ(const Settings& other) const
     if (key.effect == Effect::speed || key.kind == Kind::path) continue;
     const bool here = has(key.path);
     const bool there = other.has(key.path);
-    if (here != there || (here && held_.at(key.path).value != other.held_.at(key.path).value)) {
-      paths.push_back(key.path);
-    }
+    const auto differ = [&] {
+      return without_paths(key, held_.at(key.path).value) != without_paths(key, other.held_.at(key.path).value);
+    };
+    if (here != there || (here && differ())) paths.push_back(key.path);
   }
   return paths;
 }
@@ -201,6 +207,7 @@ template std::optional<bool> Settings::get(const std::string&) const;
 template std::optional<std::vector<std::int64_t>> Settings::get(const std::string&) const;
 template std::optional<std::vector<double>> Settings::get(const std::string&) const;
 template std::optional<std::vector<std::string>> Settings::get(const std::string&) const;
+template std::optional<Records> Settings::get(const std::string&) const;
 template std::optional<std::filesystem::path> Settings::get(const std::string&) const;
 
 template std::string Settings::at(const std::string&) const;
@@ -210,6 +217,7 @@ template bool Settings::at(const std::string&) const;
 template std::vector<std::int64_t> Settings::at(const std::string&) const;
 template std::vector<double> Settings::at(const std::string&) const;
 template std::vector<std::string> Settings::at(const std::string&) const;
+template Records Settings::at(const std::string&) const;
 template std::filesystem::path Settings::at(const std::string&) const;
 
 }  // namespace tributary

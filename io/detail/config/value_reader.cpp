@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "common/text.h"
 #include "io/detail/config/key_table.h"
 #include "io/detail/config/number_text.h"
+#include "io/detail/config/yaml_messages.h"
 #include "io/detail/config/yaml_text.h"
 
 namespace tributary::detail::config {
@@ -32,6 +34,7 @@ class ValueReader {
 
   std::optional<Value> value(const Key& key, const YamlNode& node) {
     const Subject subject{key.path, node.place};
+    if (key.kind == Kind::records) return records(key, node);
     if (node.type == YamlNode::Type::list && is_list(key.kind)) return list(key, node);
     if (node.type != YamlNode::Type::scalar) return refuse_shape(subject, key, node);
     if (!is_list(key.kind)) return scalar(subject, key, node);
@@ -170,6 +173,72 @@ class ValueReader {
   std::nullopt_t refuse_item_shape(const Subject& subject, const Key& item_key, const YamlNode& item) {
     const char* shape = item.type == YamlNode::Type::null ? "empty or null" : "a list or mapping";
     return complain(subject, "must be " + allowed(item_key) + ", not " + shape + "; give one value");
+  }
+
+  std::optional<Value> records(const Key& key, const YamlNode& node) {
+    const Subject subject{key.path, node.place};
+    if (node.type != YamlNode::Type::list || node.items.empty()) {
+      const std::string found = node.type == YamlNode::Type::list ? "an empty list" : what_is(node);
+      return complain(subject, "must be " + allowed(key) + ", not " + found + "; write [{" + key.fields[0].path +
+                                   ": …}], or remove the key");
+    }
+    const std::size_t before = complaints_.size();
+    Records all;
+    std::map<Record, std::size_t> met;  // with the item's number
+    for (const YamlNode& item : node.items) {
+      const std::string name = "item " + std::to_string(all.size() + 1) + " of " + key.path;
+      Record read = record(key, {name, item.place}, item);
+      const auto [earlier, is_new] = met.emplace(read, all.size() + 1);
+      if (complaints_.size() == before && !is_new) {
+        complain({name, item.place},
+                 "says the same as item " + std::to_string(earlier->second) + "; remove one of the two");
+      }
+      all.push_back(std::move(read));
+    }
+    return complaints_.size() == before ? std::optional<Value>(std::move(all)) : std::nullopt;
+  }
+
+  Record record(const Key& key, const Subject& subject, const YamlNode& item) {
+    Record read;
+    if (!is_mapping(item)) {
+      complain(subject, "must be a mapping with " + join(field_names(key)) + ", not " + what_is(item) +
+                            missing_space_hint(item) + "; write {" + key.fields[0].path + ": …}");
+      return read;
+    }
+    std::map<std::string, Place> met;
+    for (const YamlEntry& entry : item.entries) {
+      const auto field = std::find_if(key.fields.begin(), key.fields.end(),
+                                      [&entry](const Key& known) { return known.path == entry.key; });
+      const auto [first, is_new] = met.emplace(entry.key, entry.place);
+      if (field == key.fields.end()) {
+        refuse_field(key, subject, entry);
+      } else if (!is_new) {
+        complain({subject.name + ":", entry.place}, "duplicate key " + shown(entry.key) + " (first given at line " +
+                                                        std::to_string(first->second.line) + "); keep one of the two");
+      } else if (const auto value = field_value(*field, subject, entry.value)) {
+        const auto* number = std::get_if<std::int64_t>(&*value);
+        read[entry.key] = number != nullptr ? Record::mapped_type(*number) : std::get<std::string>(*value);
+      }
+    }
+    for (const Key& field : key.fields) {
+      if (field.presence == Key::Presence::optional || met.contains(field.path)) continue;
+      complain({subject.name + ":", subject.place}, "missing key '" + field.path +
+                                                        "', which must be given: " + allowed(field) +
+                                                        (field.meaning.empty() ? "" : " (" + field.meaning + ")"));
+    }
+    return read;
+  }
+
+  void refuse_field(const Key& key, const Subject& subject, const YamlEntry& entry) {
+    const std::string guess = did_you_mean(entry.key, field_names(key));
+    complain({subject.name + ":", entry.place},
+             "unknown key " + shown(entry.key) + (guess.empty() ? "; known: " + join(field_names(key)) : guess));
+  }
+
+  std::optional<Value> field_value(const Key& field, const Subject& item, const YamlNode& node) {
+    const Subject subject{item.name + ": " + field.path, node.place};
+    if (node.type == YamlNode::Type::scalar) return scalar(subject, field, node);
+    return refuse_item_shape(subject, field, node);
   }
 
   std::vector<Complaint>& complaints_;

@@ -63,6 +63,14 @@ std::string item_text(std::int64_t number) { return std::to_string(number); }
 std::string item_text(double number) { return number_text(number); }
 std::string item_text(bool truth) { return truth ? "true" : "false"; }
 
+std::string item_text(const Record& record) {
+  std::vector<std::string> texts;
+  for (const auto& [name, value] : record) {
+    texts.push_back(item_text(name) + ": " + std::visit([](const auto& held) { return item_text(held); }, value));
+  }
+  return "{" + join(texts) + "}";
+}
+
 template <typename T>
 std::string item_text(const std::vector<T>& items) {
   std::vector<std::string> texts;
