@@ -153,7 +153,7 @@ void ActivationPath::run(const std::vector<PathPoint>& points, const Indices& ca
   options.resid_pre = [&](std::int64_t block, const at::Tensor& gradient) {
     take({block, Before::attention}, gradient);
   };
-  if (site_ == Site::z) {
+  if (site_ == Site::z || site_ == Site::resid_mid) {
     options.resid_mid = [&](std::int64_t block, const at::Tensor& gradient) { take({block, Before::mlp}, gradient); };
   }
   const auto count = static_cast<std::int64_t>(call.size());

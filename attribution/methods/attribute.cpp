@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "attribution/methods/detail/feature_task.h"
 #include "attribution/methods/detail/task_scores.h"
 #include "attribution/model/products.h"
 
@@ -38,10 +39,15 @@ bool may_share(const std::vector<Task>& tasks) {
 }
 
 /// Where the tasks read values; of the tokens' own scores nowhere.
-Sites sites_of(const std::vector<Task>& tasks) {
+Sites sites_of(const std::vector<Task>& tasks, const Architecture& architecture) {
   Sites sites;
   for (const Task& task : tasks) {
-    if (task.method.has_neurons()) sites.insert(task.options.nodes.site);
+    if (!task.method.has_neurons()) continue;
+    if (!detail::scores_features(task)) {
+      sites.insert(task.options.nodes.site);
+      continue;
+    }
+    for (const NodeTable& site : detail::feature_sites(task, architecture)) sites.insert(site.site);
   }
   return sites;
 }
@@ -59,6 +65,8 @@ void run_tasks(const detail::MicroBatch& micro, std::vector<detail::TaskScores>&
         done[j] = 1;
       }
       run_embedding_tasks(micro, together);
+    } else if (detail::scores_features(tasks[i].task())) {
+      run_feature_task(micro, tasks[i]);
     } else if (tasks[i].method().path == PathKind::activations) {
       run_activation_task(micro, tasks[i]);
     } else {
@@ -80,7 +88,7 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
   in_micro_batches(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
     Prompts some = prompts.narrow(first, count);
     if (!may_share(tasks)) some.shared = 0;
-    const detail::MicroBatch micro(networks, some, sites_of(tasks), options, &flops);
+    const detail::MicroBatch micro(networks, some, sites_of(tasks, networks.exact->architecture()), options, &flops);
     for (detail::TaskScores& one : scores) one.begin(first);
     run_tasks(micro, scores);
     metric.push_back(micro.metric());
@@ -97,13 +105,19 @@ PilotChoices pilot(const Networks& networks, const Task& task, const Prompts& pr
   in_micro_batches(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
     Prompts some = prompts.narrow(first, count);
     if (!may_share({task})) some.shared = 0;
-    const detail::MicroBatch micro(networks, some, sites_of({task}), options, nullptr);
+    const detail::MicroBatch micro(networks, some, sites_of({task}, networks.exact->architecture()), options, nullptr);
     const PilotChoices found =
         detail::moves_embeddings(task) ? embedding_pilot(micro, task) : activation_pilot(micro, task);
     candidates.push_back(found.candidate);
     ratios.push_back(found.ratio);
   });
   return {at::cat(candidates), at::cat(ratios)};
+}
+
+std::vector<std::int64_t> first_keys(const std::vector<Dictionary>& dictionaries, std::int64_t positions) {
+  std::vector<std::int64_t> firsts{0};
+  for (const Dictionary& dictionary : dictionaries) firsts.push_back(firsts.back() + positions * dictionary.features());
+  return firsts;
 }
 
 Fired count_fired(const Transformer& model, std::int64_t blocks) {

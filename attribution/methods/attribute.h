@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "attribution/methods/activation_path.h"
@@ -17,6 +18,7 @@
 #include "attribution/methods/exact_patching.h"
 #include "attribution/methods/table.h"
 #include "attribution/model/prompts.h"
+#include "attribution/nodes/dictionary.h"
 #include "attribution/nodes/node.h"
 
 namespace tributary {
@@ -46,12 +48,15 @@ struct RulePoints {
 
 /// What one method of a unit is given: first what all of them read, then what only some kinds do.
 struct TaskOptions {
-  NodeTable nodes;   //!< whose scores
+  NodeTable nodes;    //!< whose scores; of features their errors
   LayerRange layers;  //!< of that table
   MeanState mean;                                             //!< Baseline::mean
   std::vector<Node> sampled;                                  //!< nodes whose scores are given pair by pair
   Keep keep;                                                  //!< what else is
   enum class Spread { skip, measure } spread = Spread::skip;  //!< whether squares and signs are summed as well
+
+  /// Features as well: the layers are these dictionaries.
+  std::shared_ptr<const std::vector<Dictionary>> dictionaries{};
 
   // Methods on a path.
   std::vector<char> audit;              //!< [pair] pairs to recompute with twice the points; empty: none
@@ -72,9 +77,22 @@ struct UnitOptions {
   Batching batching;
 };
 
+/// Sums of what few nodes have: an entry a key, ascending, with `width` numbers each: the value, and where the spread is
+/// measured square and sign.
+struct SparseScores {
+  std::int64_t width = 1;
+  std::vector<std::int64_t> keys;
+  std::vector<double> values;  //!< [key, width]
+};
+
+/// Where the features of each dictionary begin in the keys of a list of them, and how many keys there are: the key of a
+/// feature is that + position · features + feature.
+std::vector<std::int64_t> first_keys(const std::vector<Dictionary>& dictionaries, std::int64_t positions);
+
 /// Per pair and layer of the unit unless said. Undefined where the method has none.
 struct UnitScores {
   at::Tensor scores;       //!< SUM over the pairs [layer, pos or 1, node], float64; input-ig: [1, pos or 1, 1]
+  SparseScores sparse;     //!< of features: the same sums, of those that are not zero on some prompt
   at::Tensor squares;      //!< the sum of the scores' squares, the same shape, where the spread is measured
   at::Tensor signs;        //!< the sum of their signs (spread.h), likewise
   at::Tensor residual;     //!< [pair, layer] float64 logits; [pair, 1] on embedding paths

@@ -12,18 +12,22 @@ namespace tributary {
 
 namespace {
 
-/// Whether gradients of a site are those of the stream.
-bool is_of_stream(Site site) { return site == Site::mlp_out || site == Site::embeddings; }
+/// Whether values of a site are collected on the way up, and gradients on the way down; those of the stream, of what the
+/// MLP reads and of what it adds are there anyway.
+bool has_values(Site site) {
+  return site == Site::z || site == Site::neurons || site == Site::mlp_written || site == Site::mlp_out;
+}
+bool has_gradients(Site site) { return site == Site::z || site == Site::neurons || site == Site::mlp_written; }
 
 }  // namespace
 
 at::Tensor BaseGradients::at_site(Site site, std::int64_t layer, std::int64_t kept) const {
   const auto block = static_cast<std::size_t>(layer);
-  if (site == Site::embeddings) return resid_pre.front();
-  if (site != Site::mlp_out) return sites.at(site)[block];
-  const at::Tensor& post = resid_pre[block + 1];
+  if (site == Site::embeddings || site == Site::resid_pre) return resid_pre[block];
+  if (has_gradients(site)) return sites.at(site)[block];
+  const at::Tensor& all = site == Site::resid_mid ? resid_mid[block] : resid_pre[block + 1];
   const bool last = block + 2 == resid_pre.size();
-  return last ? post.narrow(1, post.size(1) - kept, kept) : post;
+  return last ? all.narrow(1, all.size(1) - kept, kept) : all;
 }
 
 const at::Tensor& BaseGradients::at_place(const StreamPlace& place) const {
@@ -50,7 +54,7 @@ BaseRuns::BaseRuns(const Transformer& model, const std::vector<at::Tensor>& embe
   options.prefix = &prefix_;
   options.flops = flops;
   for (const Site site : sites_) {
-    if (site == Site::embeddings) continue;
+    if (!has_values(site)) continue;
     hook_at(options, site) = [&values = values_[site]](std::int64_t, const at::Tensor& value) {
       values.push_back(value);
     };
@@ -65,7 +69,32 @@ const at::Tensor& BaseRuns::embeddings(std::int64_t group) const {
 
 at::Tensor BaseRuns::values(Site site, std::int64_t group, std::int64_t layer) const {
   if (site == Site::embeddings) return embeddings(group);
+  if (site == Site::resid_pre) return resid_post(group, layer - 1);
+  if (!has_values(site)) return read_positions(stream_values(site, group, layer), layer);
   return values_.at(site).at(static_cast<std::size_t>(layer)).narrow(0, group * pairs(), pairs());
+}
+
+/// The positions of a layer past its attention [pair, pos, width]: in the last one the kept ones.
+at::Tensor BaseRuns::read_positions(const at::Tensor& all, std::int64_t layer) const {
+  const bool last = layer + 1 == model_->architecture().layers();
+  const std::int64_t kept = last ? directions_.reads.kept() : suffix();
+  return all.narrow(1, suffix() - kept, kept);
+}
+
+/// What a block's MLP reads or writes to in the stream [pair, suffix, d_model].
+at::Tensor BaseRuns::stream_values(Site site, std::int64_t group, std::int64_t layer) const {
+  if (site == Site::resid_post) return resid_post(group, layer);
+  const BlockTape& tape = pass_.blocks[static_cast<std::size_t>(layer)];
+  const BlockSpec& spec = model_->architecture().block(layer);
+  TRIBUTARY_EXPECT(site != Site::resid_mid || spec.residual == Residual::sequential, "a parallel block has no middle");
+  const at::Tensor stream = past_attention(tape.mlp_stream, group, layer);
+  if (site == Site::resid_mid || spec.mlp_norm.kind == NormKind::none) return stream;
+  const at::Tensor mean_rstd = past_attention(tape.mlp_mean_rstd, group, layer);  // [pair, suffix, 2]
+  const at::Tensor normed = (stream - mean_rstd.narrow(2, 0, 1)) * mean_rstd.narrow(2, 1, 1);
+  if (site == Site::mlp_in_normed) return normed;
+  const LayerWeights& weights = model_->weights().layers[static_cast<std::size_t>(layer)];
+  const at::Tensor gained = normed * (weights.mlp_norm_weight.to(normed.scalar_type()) + spec.mlp_norm.gain_offset);
+  return weights.mlp_norm_bias.defined() ? gained + weights.mlp_norm_bias.to(normed.scalar_type()) : gained;
 }
 
 at::Tensor BaseRuns::resid_post(std::int64_t group, std::int64_t layer) const {
@@ -90,11 +119,14 @@ at::Tensor BaseRuns::past_attention(const at::Tensor& rows, std::int64_t group, 
 
 WrittenStream BaseRuns::written(Site site, std::int64_t group, std::int64_t layer) const {
   if (site == Site::embeddings) return {embeddings(group), {}};
+  // Before the first block positions are added on the way in.
+  if (site == Site::resid_pre) return {layer == 0 ? embeddings(group) : resid_post(group, layer - 1), {}};
+  if (site == Site::resid_post) return {resid_post(group, layer), {}};
   const BlockTape& tape = pass_.blocks[static_cast<std::size_t>(layer)];
   const Written& written = site == Site::z ? tape.attention_written : tape.mlp_written;
   const bool sequential = model_->architecture().block(layer).residual == Residual::sequential;
-  if (site == Site::mlp_out || !written.input.defined()) {
-    const bool within = site == Site::z && sequential;
+  if (site == Site::mlp_out || site == Site::resid_mid || !written.input.defined()) {
+    const bool within = (site == Site::z || site == Site::resid_mid) && sequential;
     return {within ? past_attention(tape.mlp_stream, group, layer) : resid_post(group, layer), {}};
   }
   const at::Tensor input = past_attention(written.input, group, layer);
@@ -113,7 +145,7 @@ BaseGradients BaseRuns::gradients(std::int64_t group, Rules rules, Flops* flops)
   options.rules = rules;
   options.flops = flops;
   for (const Site site : sites_) {
-    if (!is_of_stream(site)) found.sites[site].resize(layers);
+    if (has_gradients(site)) found.sites[site].resize(layers);
   }
   if (sites_.contains(Site::neurons)) {
     options.neurons = [&](std::int64_t layer, const at::Tensor&, const at::Tensor& gradient) {
@@ -126,15 +158,17 @@ BaseGradients BaseRuns::gradients(std::int64_t group, Rules rules, Flops* flops)
     };
   }
   if (sites_.contains(Site::z)) {
-    found.resid_mid.resize(layers);
     options.z = [&](std::int64_t layer, const at::Tensor& gradient) {
       found.sites[Site::z][static_cast<std::size_t>(layer)] = gradient;
     };
+  }
+  if (sites_.contains(Site::z) || sites_.contains(Site::resid_mid)) {
+    found.resid_mid.resize(layers);
     options.resid_mid = [&](std::int64_t block, const at::Tensor& gradient) {
       found.resid_mid[static_cast<std::size_t>(block)] = detail::at_all_positions(gradient.clone(), suffix());
     };
   }
-  const bool embeddings = sites_.contains(Site::embeddings);
+  const bool embeddings = sites_.contains(Site::embeddings) || sites_.contains(Site::resid_pre);
   options.resid_pre = [&](std::int64_t block, const at::Tensor& gradient) {
     if (block > 0 || embeddings) found.resid_pre[static_cast<std::size_t>(block)] = gradient.clone();
   };

@@ -56,7 +56,7 @@ class BaseRuns {
   /// Embeddings [pair, suffix, d_model].
   [[nodiscard]] const at::Tensor& embeddings(std::int64_t group) const;
   /// What is read at a site of a layer [pair, pos, width], network dtype (embeddings: stream dtype); pos is the suffix,
-  /// or in the last layer, but for embeddings, the kept positions.
+  /// or in the last layer, but for embeddings and resid_pre, the kept positions.
   [[nodiscard]] at::Tensor values(Site site, std::int64_t group, std::int64_t layer) const;
   /// The residual stream after a layer [pair, suffix, d_model]; after the last one, zero but for the kept positions;
   /// after layer -1 what the first block reads.
@@ -72,6 +72,8 @@ class BaseRuns {
  private:
   const Transformer* model_;
   LogitDirections directions_;
+  [[nodiscard]] at::Tensor read_positions(const at::Tensor& all, std::int64_t layer) const;
+  [[nodiscard]] at::Tensor stream_values(Site site, std::int64_t group, std::int64_t layer) const;
   [[nodiscard]] at::Tensor past_attention(const at::Tensor& rows, std::int64_t group, std::int64_t layer) const;
 
   Sites sites_;

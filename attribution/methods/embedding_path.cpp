@@ -155,7 +155,11 @@ void EmbeddingPath::backward_to_embeddings(const Pass& pass, SequenceRange range
   options.flops = flops_;
   options.z = store(Site::z);
   options.mlp_written = store(Site::mlp_written);
-  options.mlp_out = store(Site::mlp_out);
+  options.mlp_out = [&](std::int64_t layer, const at::Tensor& gradient) {  // dm/dresid_post
+    if (taps_.has(Site::mlp_out)) put(taps_.columns(gradients, Site::mlp_out), layer, gradient);
+    if (taps_.has(Site::resid_post)) put(taps_.columns(gradients, Site::resid_post), layer, gradient);
+  };
+  options.resid_mid = store(Site::resid_mid);
   if (taps_.has(Site::neurons)) {
     if (values.defined()) options.values = BackwardOptions::Values::recompute;
     options.neurons = [&](std::int64_t layer, const at::Tensor& value, const at::Tensor& gradient) {
@@ -165,6 +169,8 @@ void EmbeddingPath::backward_to_embeddings(const Pass& pass, SequenceRange range
   }
   options.resid_pre = [&](std::int64_t block, const at::Tensor& gradient) {
     if (block == 0) inputs = gradient.clone();
+    const bool is_block = block < model.architecture().layers();
+    if (is_block && taps_.has(Site::resid_pre)) put(taps_.columns(gradients, Site::resid_pre), block, gradient);
   };
   const at::Tensor resid = pass.resid.narrow(0, range.first, range.count);
   const LogitDirections directions = runs_.directions().select(examples);

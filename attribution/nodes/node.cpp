@@ -27,7 +27,7 @@ std::vector<std::int64_t> numbers_in(std::string_view text) {
 }  // namespace
 
 const std::vector<NodeKind>& all_node_kinds() {
-  static const std::vector<NodeKind> kinds = {NodeKind::neurons, NodeKind::heads, NodeKind::mlps, NodeKind::embeddings};
+  static const std::vector<NodeKind> kinds = {NodeKind::neurons, NodeKind::heads, NodeKind::mlps, NodeKind::embeddings, NodeKind::features};
   return kinds;
 }
 
@@ -41,6 +41,10 @@ std::string name_of(NodeKind kind) {
       return "mlps";
     case NodeKind::embeddings:
       return "embeddings";
+    case NodeKind::features:
+      return "features";
+    case NodeKind::errors:
+      return "errors";
   }
   return "";
 }
@@ -57,8 +61,8 @@ std::optional<Node> node_of(const std::string& text) {
     const auto& kinds = all_node_kinds();
     const auto named = [&](NodeKind kind) { return text.compare(0, colon, name_of(kind)) == 0; };
     const auto kind = std::find_if(kinds.begin(), kinds.end(), named);
-    if (kind == kinds.end()) return std::nullopt;
-    node.kind = *kind;
+    if (kind == kinds.end() && !named(NodeKind::errors)) return std::nullopt;
+    node.kind = kind == kinds.end() ? NodeKind::errors : *kind;
   }
   const std::vector<std::int64_t> numbers =
       numbers_in(std::string_view(text).substr(colon == std::string::npos ? 0 : colon + 1));

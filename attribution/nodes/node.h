@@ -15,9 +15,16 @@ namespace tributary {
 /// Whether a node is one at a position, or one with its scores summed over all positions.
 enum class Positions { keep, sum };
 
-enum class NodeKind { neurons, heads, mlps, embeddings };
+enum class NodeKind {
+  neurons,
+  heads,
+  mlps,
+  embeddings,
+  features,  // of dictionaries; a layer is the place of its dictionary in their list
+  errors,    // what a dictionary's features do not explain; they come with features
+};
 
-/// All of them, and what each is called where people read and write it: "neurons", …
+/// All of them that can be asked for, and what each is called where people read and write it: "neurons", …
 const std::vector<NodeKind>& all_node_kinds();
 std::string name_of(NodeKind kind);
 

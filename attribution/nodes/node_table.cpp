@@ -21,6 +21,9 @@ NodeTable node_table(NodeKind kind, const Architecture& a, MlpSide side) {
       return {kind, side == MlpSide::added ? Site::mlp_out : Site::mlp_written, a.layers(), 1, a.d_model};
     case NodeKind::embeddings:
       return {kind, Site::embeddings, 1, 1, a.d_model};
+    case NodeKind::features:
+    case NodeKind::errors:
+      break;  // dictionaries say how many there are
   }
   throw ContractViolation("a kind of nodes outside the enumeration");
 }
@@ -56,13 +59,17 @@ std::int64_t NodeLayout::first(std::size_t kind) const {
 
 std::int64_t NodeLayout::nodes_in(const LayerRange& range) const {
   std::int64_t nodes = 0;
-  for (const NodeTable& table : tables_) nodes += table.within(range).count() * positions_ * table.nodes;
+  for (const NodeTable& table : tables_) {
+    if (!table.is_list()) nodes += table.within(range).count() * positions_ * table.nodes;
+  }
   return nodes;
 }
 
 std::int64_t NodeLayout::read_at_position() const {
   std::int64_t numbers = 0;
-  for (const NodeTable& table : tables_) numbers += table.layers * table.width();
+  for (const NodeTable& table : tables_) {
+    if (!table.is_list()) numbers += table.layers * table.width();
+  }
   return numbers;
 }
 
@@ -74,15 +81,23 @@ std::size_t NodeLayout::find(NodeKind kind) const {
 Node NodeLayout::node(std::int64_t place) const {
   std::size_t kind = 0;
   while (place >= nodes(kind)) place -= nodes(kind++);
+  if (tables_[kind].is_list()) return (*tables_[kind].entries)[static_cast<std::size_t>(place)];
   const std::int64_t in_row = tables_[kind].nodes;
   const std::int64_t row = place / in_row;
   return {row / positions_, kept_ == Positions::sum ? -1 : row % positions_, place % in_row, tables_[kind].kind};
 }
 
+NodeLayout NodeLayout::with_entries(std::size_t kind, std::vector<Node> entries) const {
+  NodeLayout layout = *this;
+  layout.tables_[kind].entries = std::make_shared<const std::vector<Node>>(std::move(entries));
+  return layout;
+}
+
 NodeLayout NodeLayout::only(const std::vector<NodeKind>& kinds) const {
   std::vector<NodeTable> chosen;
   for (const NodeTable& table : tables_) {
-    if (std::find(kinds.begin(), kinds.end(), table.kind) != kinds.end()) chosen.push_back(table);
+    const NodeKind kind = table.kind == NodeKind::errors ? NodeKind::features : table.kind;
+    if (std::find(kinds.begin(), kinds.end(), kind) != kinds.end()) chosen.push_back(table);
   }
   return {std::move(chosen), positions_, kept_};
 }

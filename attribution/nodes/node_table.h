@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
+#include <memory>
 #include <vector>
 
 #include "attribution/model/architecture.h"
@@ -26,6 +28,11 @@ enum class Site {
   neurons,      // a, the input of W_down [neurons]
   mlp_written,  // W_down a + b [d_model]
   mlp_out,      // what of it enters the stream: after post-norm and multiplier [d_model]
+  resid_pre,    // the stream before a block's attention [d_model],
+  resid_mid,    // between its attention and its MLP (of a block that is not parallel),
+  resid_post,   // and behind it
+  mlp_in,       // what the MLP reads: the stream after its norm, with the norm's gain [d_model]
+  mlp_in_normed,  // and without
 };
 
 /// What is called an MLP's output: what it adds to the stream, or what its last matrix writes, which is the sum of what
@@ -38,12 +45,20 @@ struct NodeTable {
   NodeKind kind = NodeKind::neurons;
   Site site = Site::neurons;
   std::int64_t layers = 0, nodes = 0, dims = 1;
+  /// Of features: the nodes that are not zero somewhere, ascending, once they are known.
+  std::shared_ptr<const std::vector<Node>> entries{};
 
   [[nodiscard]] std::int64_t width() const { return nodes * dims; }
-  /// The layers that it has of a range of the model's: embeddings come with the model's first.
+  /// Whether its nodes are a list, and not all those of a shape.
+  [[nodiscard]] bool is_list() const { return kind == NodeKind::features; }
+  /// Whether its layers are others than the model's, and come with the model's first.
+  [[nodiscard]] bool has_own_layers() const {
+    return site == Site::embeddings || kind == NodeKind::features || kind == NodeKind::errors;
+  }
+  /// The layers that it has of a range of the model's.
   [[nodiscard]] LayerRange within(const LayerRange& range) const {
-    if (site != Site::embeddings) return range;
-    return {0, range.first == 0 && range.end > 0 ? 1 : 0};
+    if (!has_own_layers()) return range;
+    return {0, range.first == 0 && range.end > 0 ? layers : 0};
   }
 };
 
@@ -68,7 +83,9 @@ class NodeLayout {
   /// Nodes in all, of one kind, and before those of a kind.
   [[nodiscard]] std::int64_t nodes() const { return first(tables_.size()); }
   [[nodiscard]] std::int64_t nodes(std::size_t kind) const {
-    return tables_[kind].layers * positions_ * tables_[kind].nodes;
+    const NodeTable& table = tables_[kind];
+    if (table.is_list()) return table.entries ? std::ssize(*table.entries) : 0;
+    return table.layers * positions_ * table.nodes;
   }
   [[nodiscard]] std::int64_t first(std::size_t kind) const;
   /// [layer, position, node] of a kind.
@@ -84,7 +101,9 @@ class NodeLayout {
 
   /// What lies at a place of the list.
   [[nodiscard]] Node node(std::int64_t place) const;
-  /// The list of some of the kinds, in their order.
+  /// The same list with the entries of a kind that is a list itself.
+  [[nodiscard]] NodeLayout with_entries(std::size_t kind, std::vector<Node> entries) const;
+  /// The list of some of the kinds, in their order; errors come with features.
   [[nodiscard]] NodeLayout only(const std::vector<NodeKind>& kinds) const;
 
  private:

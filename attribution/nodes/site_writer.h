@@ -13,7 +13,7 @@ namespace tributary {
 /// Of one layer. W is W_O for z, W_down for neurons, the identity for the others.
 Writer site_writer(const Transformer& model, Site site, std::int64_t layer);
 
-/// The hook of a forward pass that gets what is read at a site, of which embeddings have none.
+/// The hook of a forward pass that gets what is read at a site: z, neurons, mlp_written or mlp_out.
 ForwardOptions::Values& hook_at(ForwardOptions& options, Site site);
 
 /// A place in the residual stream: before a half of a block; before the block that there is none of: at the end.

@@ -12,7 +12,15 @@ NodeLayout Job::layout() const {
     tables.push_back(node_table(NodeKind::embeddings, architecture()));
     tables.back().kind = NodeKind::neurons;  // where results of tokens have always been
   } else {
-    for (const NodeKind kind : config.nodes) tables.push_back(node_table(kind, architecture(), config.mlp_side));
+    for (const NodeKind kind : config.nodes) {
+      if (kind == NodeKind::features) {
+        const auto layers = static_cast<std::int64_t>(dictionaries->size());
+        tables.push_back({NodeKind::features, Site::resid_post, layers, 0, 1});
+        tables.push_back({NodeKind::errors, Site::resid_post, layers, 1, architecture().d_model});
+      } else {
+        tables.push_back(node_table(kind, architecture(), config.mlp_side));
+      }
+    }
   }
   return {std::move(tables), node_positions(), config.method.positions};
 }

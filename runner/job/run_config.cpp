@@ -178,6 +178,46 @@ std::vector<NodeKind> kinds_of(const Settings& settings, const std::string& key,
   return kinds;
 }
 
+std::vector<FeatureSource> feature_sources(const Settings& settings, KeyChecks& checks) {
+  std::vector<FeatureSource> sources;
+  for (const Record& item : settings.get<Records>("features").value_or(Records())) {
+    FeatureSource source;
+    source.path = std::get<std::string>(item.at("path"));
+    if (const auto hook = item.find("hook"); hook != item.end()) source.hook = std::get<std::string>(hook->second);
+    if (const auto layer = item.find("layer"); layer != item.end()) {
+      const auto* number = std::get_if<std::int64_t>(&layer->second);
+      source.all_layers = number == nullptr;
+      if (number != nullptr) source.layer = *number;
+    }
+    const bool holds = source.path.string().find("{layer}") != std::string::npos;
+    checks.refuse_if(source.all_layers != holds, "features",
+                     source.all_layers ? "layer: all needs {layer} in path ('" + source.path.string() + "' has none)"
+                                       : "'" + source.path.string() + "' holds {layer}, which needs layer: all");
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+/// What features cannot be used with.
+void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
+  checks.refuse_if(scored && run.features.empty(), "nodes",
+                   "features need their dictionaries; give features: [{path: …, hook: …, layer: …}]");
+  checks.refuse_if(!scored && !run.features.empty(), "features",
+                   "features are not among the nodes; add them to nodes, or remove the key");
+  if (!scored || run.method.name.empty()) return;
+  checks.refuse_if(run.method.baseline == Baseline::mean, "attribution.baseline",
+                   "is mean, which features do not have yet; take pair or zero");
+  checks.refuse_if(run.method.score == ScoreKind::conductance, "attribution.method",
+                   "is conductance, for which every feature would have to be followed along the path; take ig-inputs or "
+                   "ig-acts, or leave features out of nodes");
+  checks.refuse_if(run.method.score == ScoreKind::exact, "attribution.method",
+                   "is exact-patching, which features do not have yet; leave them out of nodes");
+  checks.refuse_if(run.method.quadrature == Quadrature::pilot, "attribution.quadrature",
+                   "is pilot, which features do not have; take adaptive or a fixed rule");
+  checks.refuse_if(run.keep.what != Keep::What::sums, "attribution.keep",
+                   "is asked for, and features do not keep scores of single pairs yet; remove it");
+}
+
 void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& checks) {
   const auto has = [&run](NodeKind kind) {
     return std::find(run.nodes.begin(), run.nodes.end(), kind) != run.nodes.end();
@@ -253,6 +293,7 @@ RunConfig run_config(const Settings& settings) {
       {{"test", CircuitConfig::MeansFrom::test}, {"train", CircuitConfig::MeansFrom::train}});
   run.circuit.areas = settings.at<bool>("circuit.areas");
   run.nodes = kinds_of(settings, "nodes", {NodeKind::neurons}, checks);
+  run.features = feature_sources(settings, checks);
   run.circuit.nodes = kinds_of(settings, "circuit.nodes", run.nodes, checks);
   if (settings.has("mlps.side")) {
     run.mlp_side =
@@ -296,6 +337,7 @@ RunConfig run_config(const Settings& settings) {
   check_name(run, checks);
   check_pairs(run, checks);
   check_nodes(run, settings, checks);
+  check_features(run, std::find(run.nodes.begin(), run.nodes.end(), NodeKind::features) != run.nodes.end(), checks);
   if (!run.method.name.empty()) check_method(run, checks);
   checks.finish();
   return run;

@@ -47,6 +47,14 @@ struct SteeringConfig {
   std::vector<Node> nodes;  //!< empty: the top ones
 };
 
+/// A dictionary of features, or with layer `all` one of every layer; keys under `features`.
+struct FeatureSource {
+  std::filesystem::path path;         //!< with {layer} in it where there is one of every layer
+  std::string hook;                   //!< empty: what its folder says
+  std::optional<std::int64_t> layer;  //!< none: what its folder says
+  bool all_layers = false;
+};
+
 /// One run, typed and checked.
 struct RunConfig {
   std::string name;
@@ -62,6 +70,7 @@ struct RunConfig {
   Method method;
   std::vector<NodeKind> nodes{NodeKind::neurons};  //!< kinds that are scored, in the order of the ranking's ties
   MlpSide mlp_side = MlpSide::added;
+  std::vector<FeatureSource> features;
   bool store_inputs = false;
   std::optional<std::int64_t> gap_pairs;  //!< whose linearisation gap is measured; none: auto
   TaskOptions::Spread spread = TaskOptions::Spread::measure;

@@ -21,9 +21,13 @@ std::vector<double> magnitudes(const ReportRun& run) {
   for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
     const NodeTable& table = layout.tables()[kind];
     if (table.kind == NodeKind::embeddings && layout.kinds() > 1) continue;
-    const auto first = run.scores().begin() + layout.first(kind);
+    const std::int64_t before = layout.first(kind);
     for (std::int64_t i = 0; i < layout.nodes(kind); ++i) {
-      if (!std::isnan(first[i])) sums[static_cast<std::size_t>(i / table.nodes)] += std::abs(first[i]);
+      const float score = run.scores()[static_cast<std::size_t>(before + i)];
+      if (std::isnan(score)) continue;
+      const Node node = layout.node(before + i);
+      sums[static_cast<std::size_t>(node.layer * run.positions() + std::max<std::int64_t>(node.position, 0))] +=
+          std::abs(score);
     }
   }
   return sums;

@@ -87,6 +87,7 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job) {
 std::vector<std::int64_t> passes_of(const Method& method, const std::vector<KindOutcome>& kinds) {
   std::vector<std::int64_t> passes;
   for (const KindOutcome& kind : kinds) {
+    if (kind.evaluations.empty()) continue;
     passes.resize(kind.evaluations.rows.size());
     for (std::size_t pair = 0; pair < passes.size(); ++pair) {
       const std::vector<double>& row = kind.evaluations.rows[pair];
@@ -98,6 +99,32 @@ std::vector<std::int64_t> passes_of(const Method& method, const std::vector<Kind
     }
   }
   return passes;
+}
+
+/// Scores of features: where each is, and what it has.
+void add_features(ResultsFile& file, const Job& job, const AttributionOutcome& attribution, std::size_t kind) {
+  const NodeLayout& layout = attribution.layout;
+  const std::string group = group_of(NodeKind::features);
+  std::vector<std::int64_t> dictionary, layer, position, feature;
+  for (const Node& node : *layout.tables()[kind].entries) {
+    dictionary.push_back(node.layer);
+    layer.push_back((*job.dictionaries)[static_cast<std::size_t>(node.layer)].layer);
+    position.push_back(node.position);
+    feature.push_back(node.index);
+  }
+  file.group_attributes[group]["dictionaries"] = job.dictionary_names;
+  file.datasets.push_back(list(group + "/dictionary", std::move(dictionary)));
+  file.datasets.push_back(list(group + "/layer", std::move(layer)));
+  file.datasets.push_back(list(group + "/position", std::move(position)));
+  file.datasets.push_back(list(group + "/feature", std::move(feature)));
+  const auto add = [&](const std::string& name, const std::vector<float>& all) {
+    if (all.empty()) return;
+    const auto first = all.begin() + layout.first(kind);
+    file.datasets.push_back(list(group + "/" + name, std::vector<float>(first, first + layout.nodes(kind))));
+  };
+  add("score", attribution.scores);
+  add("standard_error", attribution.standard_error);
+  add("sign_share", attribution.sign_share);
 }
 
 /// Scores of one kind, and what each pair says of them.
@@ -135,9 +162,15 @@ void add_kind(ResultsFile& file, const Job& job, const AttributionOutcome& attri
 void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome& outcome) {
   const Method& method = job.config.method;
   file.group_attributes["/attribution"] = attribution_attributes(job);
-  for (std::size_t kind = 0; kind < outcome.kinds.size(); ++kind) add_kind(file, job, outcome, kind);
+  for (std::size_t kind = 0; kind < outcome.kinds.size(); ++kind) {
+    if (outcome.layout.tables()[kind].is_list()) {
+      add_features(file, job, outcome, kind);
+    } else {
+      add_kind(file, job, outcome, kind);
+    }
+  }
   file.datasets.push_back(table("/attribution/metric", outcome.metric().rows));
-  const PairTable& inputs = outcome.kinds.front().inputs;
+  const PairTable& inputs = outcome.kinds.back().inputs;
   if ((job.config.store_inputs || !method.has_neurons()) && !inputs.empty()) {
     // Summed nodes have one position, while tokens keep theirs.
     file.datasets.push_back(table("/attribution/inputs", inputs.rows,

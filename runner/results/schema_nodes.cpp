@@ -27,6 +27,9 @@ const std::vector<KindWords>& kind_words() {
        "attribution of each attention head (its slice of the input of the output projection)"},
       {NodeKind::mlps, {"layer", "position"}, "attribution of each MLP's output"},
       {NodeKind::embeddings, {"position"}, "attribution of each token's embedding"},
+      {NodeKind::errors,
+       {"dictionary", "position"},
+       "attribution of what each dictionary's features do not explain: true minus reconstructed"},
   };
   return words;
 }
@@ -49,7 +52,7 @@ std::vector<std::string> axes_for(const KindWords& words, std::vector<std::strin
 }
 
 std::string when_for(const KindWords& words, const std::string& when) {
-  const std::string kind = "`nodes` have " + name_of(words.kind);
+  const std::string kind = "`nodes` have " + name_of(words.kind == NodeKind::errors ? NodeKind::features : words.kind);
   return when == when::scored_neurons || when == always ? kind : when + ", and " + kind;
 }
 
@@ -64,8 +67,48 @@ std::string group_in(const std::string& path) { return path.substr(0, path.rfind
 
 }  // namespace
 
+namespace {
+
+/// Features are a list: of the widths that dictionaries have few are ever anything but zero.
+std::vector<DatasetRow> feature_rows() {
+  const char* const there = "`nodes` have features";
+  const std::string spread = std::string(when::spread) + ", and " + there;
+  const auto whole_number = [&](const char* name, const char* meaning) {
+    return DatasetRow{.path = std::string("/nodes/features/") + name,
+                      .axes = {"entry"},
+                      .type = ValueType::int64,
+                      .units = "1",
+                      .long_name = meaning,
+                      .when = there};
+  };
+  return {
+      whole_number("dictionary", "place of the feature's dictionary in their list"),
+      whole_number("layer", "layer that the dictionary reads"),
+      whole_number("position", "position of the feature, −1: at all of them"),
+      whole_number("feature", "its index in the dictionary"),
+      {.path = "/nodes/features/score",
+       .axes = {"entry"},
+       .units = "logits",
+       .long_name = "attribution of each feature that is not zero on some training prompt, mean over training pairs; by "
+                    "dictionary, position and feature",
+       .when = there},
+      {.path = "/nodes/features/standard_error",
+       .axes = {"entry"},
+       .units = "logits",
+       .long_name = "standard error of each score as a mean over training pairs; NaN for a single pair",
+       .when = spread},
+      {.path = "/nodes/features/sign_share",
+       .axes = {"entry"},
+       .units = "fraction",
+       .long_name = "share of the training pairs whose own score has the sign of the mean",
+       .when = spread},
+  };
+}
+
+}  // namespace
+
 std::vector<DatasetRow> node_rows() {
-  std::vector<DatasetRow> rows;
+  std::vector<DatasetRow> rows = feature_rows();
   std::vector<DatasetRow> of_neurons = attribution_rows();
   for (DatasetRow& row : agreement_rows()) of_neurons.push_back(std::move(row));
   for (const KindWords& words : kind_words()) {
@@ -98,6 +141,12 @@ std::vector<AttributeRow> node_attribute_rows() {
       rows.push_back(std::move(row));
     }
   }
+  rows.push_back({.owner = "/nodes/features",
+                  .name = "dictionaries",
+                  .type = AttributeType::texts,
+                  .meaning = "features: hook, layer and name of each, in the order of `dictionary`",
+                  .when = "`nodes` have features",
+                  .need = Need::optional});
   rows.push_back({.owner = "/nodes/mlps",
                   .name = "side",
                   .meaning = "mlps.side: what an MLP's output is",
@@ -107,7 +156,7 @@ std::vector<AttributeRow> node_attribute_rows() {
 }
 
 std::vector<AxisRow> node_axis_rows() {
-  std::vector<AxisRow> rows;
+  std::vector<AxisRow> rows = {{.group = "/nodes/features", .name = "entry", .meaning = "feature with a score"}};
   for (const KindWords& words : kind_words()) {
     const std::string kind = name_of(words.kind);
     for (AxisRow row : axis_rows()) {

@@ -159,6 +159,7 @@ PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutco
   for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
     TaskOptions& options = run.options.emplace_back();
     options.nodes = layout.tables()[kind];
+    if (options.nodes.kind == NodeKind::errors) options.dictionaries = job.dictionaries;
     options.seed = job.config.seed;
     options.keep = job.config.keep;
     options.spread = job.config.spread;
@@ -169,7 +170,7 @@ PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutco
   }
   if (job.config.method.baseline == Baseline::mean) run.means = baseline_means(execution, job);
   for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
-    if (job.config.method.quadrature != Quadrature::pilot) continue;
+    if (job.config.method.quadrature != Quadrature::pilot || layout.tables()[kind].is_list()) continue;
     Execution alone = execution;
     if (kind > 0) alone.scope += " of " + name_of(layout.tables()[kind].kind);
     run_pilot(alone, run, kind, outcome.kinds[kind]);
@@ -196,12 +197,47 @@ std::vector<double> sums_of(const UnitOutcome& unit) {
   return sums;
 }
 
-/// Calls body(run, kind) for each task of a unit, in the order of its scores.
+/// Calls body(run, kind) for each task of a unit, in the order of its scores. Features come with their errors' task.
 template <typename Body>
 void for_each_task(const std::vector<AttributionOutcome>& outcomes, const Body& body) {
   for (std::size_t run = 0; run < outcomes.size(); ++run) {
-    for (std::size_t kind = 0; kind < outcomes[run].layout.kinds(); ++kind) body(run, kind);
+    for (std::size_t kind = 0; kind < outcomes[run].layout.kinds(); ++kind) {
+      if (!outcomes[run].layout.tables()[kind].is_list()) body(run, kind);
+    }
   }
+}
+
+/// By run, where the keys of its features begin among those of all runs; the end of them last.
+std::vector<std::int64_t> keys_of_runs(const RunGroup& runs) {
+  std::vector<std::int64_t> firsts{0};
+  for (const Job* run : runs) {
+    const std::int64_t keys = run->dictionaries ? first_keys(*run->dictionaries, run->node_positions()).back() : 0;
+    firsts.push_back(firsts.back() + keys);
+  }
+  return firsts;
+}
+
+/// Every run's sums of features in one list: a number each, or where some run measures the spread three.
+SparseSum sparse_sums_of(const UnitOutcome& unit, const RunGroup& runs,
+                         const std::vector<AttributionOutcome>& outcomes) {
+  SparseSum all;
+  for (const UnitScores& scores : unit.scores) {
+    if (!scores.sparse.keys.empty()) all.width = std::max(all.width, scores.sparse.width);
+  }
+  const std::vector<std::int64_t> firsts = keys_of_runs(runs);
+  auto scores = unit.scores.begin();
+  for_each_task(outcomes, [&](std::size_t run, std::size_t) {
+    const SparseScores& own = scores->sparse;
+    for (std::size_t i = 0; i < own.keys.size(); ++i) {
+      all.keys.push_back(firsts[run] + own.keys[i]);
+      for (std::int64_t k = 0; k < all.width; ++k) {
+        all.values.push_back(k < own.width ? own.values[i * static_cast<std::size_t>(own.width) + static_cast<std::size_t>(k)]
+                                           : 0);
+      }
+    }
+    ++scores;
+  });
+  return all;
 }
 
 /// A unit's own count, then every task's tables.
@@ -269,6 +305,61 @@ void share_out_scores(const RunGroup& runs, const StagePlan& plan, StageResult& 
       }
       next += nodes * sums_of(runs[run]->config);
     });
+  }
+}
+
+/// The node that a key of a run's features stands for.
+Node feature_of(const Job& job, const std::vector<std::int64_t>& firsts, std::int64_t key) {
+  const auto above = std::upper_bound(firsts.begin(), firsts.end(), key);
+  const std::int64_t dictionary = above - firsts.begin() - 1;
+  const std::int64_t features = (*job.dictionaries)[static_cast<std::size_t>(dictionary)].features();
+  const std::int64_t place = key - firsts[static_cast<std::size_t>(dictionary)];
+  const bool kept = job.config.method.positions == Positions::keep;
+  return {dictionary, kept ? place / features : -1, place % features, NodeKind::features};
+}
+
+/// numbers with others at a place among them.
+void insert(std::vector<float>& numbers, std::int64_t place, const std::vector<float>& others) {
+  numbers.insert(numbers.begin() + place, others.begin(), others.end());
+}
+
+/// Puts the features into the list of each run that has them, and on every rank what their scores are.
+void share_out_features(const Execution& execution, const RunGroup& runs, const StageResult& result,
+                        std::vector<AttributionOutcome>& outcomes) {
+  const std::vector<std::int64_t> of_runs = keys_of_runs(runs);
+  if (of_runs.back() == 0) return;
+  SparseSum all;
+  for (const SparseSum& lane : result.sparse) all = added(all, lane);  // lanes are token lengths
+  const auto pairs = static_cast<std::int64_t>(runs.front()->pairs.train.size());
+  for (std::size_t run = 0; run < runs.size(); ++run) {
+    AttributionOutcome& outcome = outcomes[run];
+    const std::size_t kind = outcome.layout.find(NodeKind::features);
+    if (kind == outcome.layout.kinds()) continue;
+    std::vector<std::int64_t> keys;
+    std::vector<float> scores, errors, signs;
+    const auto begin = std::lower_bound(all.keys.begin(), all.keys.end(), of_runs[run]) - all.keys.begin();
+    const auto end = std::lower_bound(all.keys.begin(), all.keys.end(), of_runs[run + 1]) - all.keys.begin();
+    const bool measures = runs[run]->config.spread == TaskOptions::Spread::measure;
+    for (auto i = begin; i < end; ++i) {
+      const double* const sums = all.values.data() + i * all.width;
+      keys.push_back(all.keys[static_cast<std::size_t>(i)] - of_runs[run]);
+      scores.push_back(static_cast<float>(sums[0] / static_cast<double>(pairs)));
+      if (!measures) continue;
+      errors.push_back(static_cast<float>(standard_error(sums[0], sums[1], pairs)));
+      signs.push_back(static_cast<float>(sign_share(sums[0], sums[2], pairs)));
+    }
+    execution.comm.broadcast(keys);
+    const std::vector<std::int64_t> firsts = first_keys(*runs[run]->dictionaries, runs[run]->node_positions());
+    std::vector<Node> entries;
+    for (const std::int64_t key : keys) entries.push_back(feature_of(*runs[run], firsts, key));
+    const std::int64_t place = outcome.layout.first(kind);
+    outcome.layout = outcome.layout.with_entries(kind, std::move(entries));
+    if (execution.comm.rank() != 0) continue;
+    insert(outcome.scores, place, scores);
+    if (measures) {
+      insert(outcome.standard_error, place, errors);
+      insert(outcome.sign_share, place, signs);
+    }
   }
 }
 
@@ -361,10 +452,11 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     });
     const UnitOutcome unit = attribute(first.networks(), tasks, prompts_of(first, first.pairs.train, chunk.members),
                                        UnitOptions{execution.batching()});
-    return UnitResult{sums_of(unit), rows_of(unit, group, outcomes)};
+    return UnitResult{sums_of(unit), rows_of(unit, group, outcomes), sparse_sums_of(unit, group, outcomes)};
   });
 
   share_out_scores(group, plan, result, outcomes);
+  share_out_features(execution, group, result, outcomes);
   for (AttributionOutcome& outcome : outcomes) execution.comm.broadcast(outcome.scores);
   for (std::size_t unit = 0; unit < result.rows.size(); ++unit) {
     const Chunk& chunk = plan.chunks[unit];

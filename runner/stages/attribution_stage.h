@@ -58,7 +58,10 @@ struct AttributionOutcome {
   std::vector<KindOutcome> kinds;                 //!< of the layout
   std::string failure;                            //!< why the run has no result (not_finite.h); empty: it has one
 
-  [[nodiscard]] const PairTable& metric() const { return kinds.front().metric; }
+  [[nodiscard]] const PairTable& metric() const {
+    // Features have what their errors say.
+    return kinds[layout.tables().front().is_list() ? 1 : 0].metric;
+  }
 };
 
 /// Computes runs that share model, pairs and metric, in one stage. In their order. The jobs must outlive the outcomes.

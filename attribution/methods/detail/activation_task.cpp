@@ -137,6 +137,27 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
   audit(micro, path, task, integrals, differences, scores);
 }
 
+std::map<std::int64_t, SiteIntegrals> integrate_site(const MicroBatch& micro, const Task& task) {
+  const BaseRuns& runs = micro.working();
+  ActivationPath path = micro.activation_path(runs, task.method, task.options, task.method.rules);
+  if (uses_base(task)) path.know_base(micro.gradients(base_group(task.method), task.method.rules));
+  std::vector<PathIntegral> integrals = integrate_task(micro, path, task);
+  const at::Tensor effects = micro.effects(task.method, task.options);  // [layer, pair]
+  std::map<std::int64_t, SiteIntegrals> found;
+  for (std::int64_t l = 0; l < task.options.layers.count(); ++l) {
+    SiteIntegrals& here = found[task.options.layers.first + l];
+    here.gradient = mean_gradients(path, l, integrals, micro.pairs());
+    here.difference = at::empty({micro.pairs()}, at::kDouble);
+    for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
+      PathIntegral& integral = integrals[static_cast<std::size_t>(path.example(l, pair))];
+      here.difference.mutable_data_ptr<double>()[pair] = integral.sum - effects[l][pair].item<double>();
+      integral.gradient = at::Tensor();
+      here.integrals.push_back(std::move(integral));
+    }
+  }
+  return found;
+}
+
 PilotChoices activation_pilot(const MicroBatch& micro, const Task& task) {
   ActivationPath path = micro.activation_path(micro.working(), task.method, task.options, task.method.rules);
   path.know_base(micro.gradients(base_group(task.method), task.method.rules));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "attribution/methods/detail/feature_task.h"
 #include "attribution/methods/detail/node_scores.h"
 #include "attribution/methods/detail/pilot_choice.h"
 #include "attribution/methods/detail/task_scores.h"
@@ -49,11 +50,15 @@ Start start_of(const MicroBatch& micro, const Task& task) {
   return start;
 }
 
-EmbeddingTaps taps_of(const std::vector<TaskScores*>& tasks) {
+EmbeddingTaps taps_of(const std::vector<TaskScores*>& tasks, const Architecture& architecture) {
   std::vector<NodeTable> tables;
   EmbeddingTaps::What what = EmbeddingTaps::What::gradients;
   for (const TaskScores* task : tasks) {
     if (task->method().score == ScoreKind::input) continue;
+    if (scores_features(task->task())) {
+      for (const NodeTable& site : feature_sites(task->task(), architecture)) tables.push_back(site);
+      continue;
+    }
     tables.push_back(task->nodes());
     if (task->method().score == ScoreKind::conductance) what = EmbeddingTaps::What::values_and_gradients;
   }
@@ -111,18 +116,33 @@ at::Tensor sweep_scores(const MicroBatch& micro, const Start& start, const Embed
   return scores;
 }
 
+/// Scores of features from mean gradients [layer, suffix, column] of each pair.
+void add_swept_features(const MicroBatch& micro, const EmbeddingTaps& taps, TaskScores& task,
+                        const std::vector<PathIntegral>& integrals) {
+  add_features(micro, task, [&](Site site, std::int64_t layer) {
+    std::vector<at::Tensor> by_pair;
+    for (const PathIntegral& integral : integrals) by_pair.push_back(taps.columns(integral.gradient, site)[layer]);
+    return at::stack(by_pair);
+  });
+}
+
 void finish(const MicroBatch& micro, const Start& start, const EmbeddingPath& path, TaskScores& task,
             const std::vector<PathIntegral>& integrals) {
   const at::Tensor tokens = token_scores(micro, start, {0, integrals});
-  const at::Tensor scores = sweep_scores(micro, start, path.taps(), task, {0, integrals});
-  task.add(scores);
+  at::Tensor scores;
+  if (scores_features(task.task())) {
+    add_swept_features(micro, path.taps(), task, integrals);
+  } else {
+    scores = sweep_scores(micro, start, path.taps(), task, {0, integrals});
+    task.add(scores);
+  }
   task.store_inputs(tokens.to(at::kDouble).cpu());
   task.store({difference_kind(task.method()),
               (sum_by_position(tokens.unsqueeze(-1)).cpu() - start.metric_difference(micro)).unsqueeze(1)});
   for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
     const PathIntegral& integral = integrals[static_cast<std::size_t>(pair)];
     task.store_integral(pair, 0, task.layers(), integral);
-    if (!task.audited(pair)) continue;
+    if (!task.audited(pair) || !scores.defined()) continue;
     const std::vector<PathIntegral> twice = integrate(path, {pair}, audit_plan(task.method(), integral.evaluations));
     const at::Tensor finer = sweep_scores(micro, start, path.taps(), task, {pair, twice});
     for (std::int64_t l = 0; l < task.layers(); ++l) {
@@ -152,7 +172,7 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
   TaskScores& first = *tasks.front();
   const Start start = start_of(micro, first.task());
   const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, first.method().rules,
-                           taps_of(tasks), micro.batching(), micro.flops());
+                           taps_of(tasks, micro.working().model().architecture()), micro.batching(), micro.flops());
   if (first.method().quadrature == Quadrature::adaptive) {
     std::vector<AdaptiveGoal> goals;
     for (const std::int64_t pair : all_pairs(micro)) goals.push_back(micro.goal_of(pair, first.method()));

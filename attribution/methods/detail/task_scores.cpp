@@ -4,12 +4,14 @@
 
 #include "attribution/methods/detail/pair_scores.h"
 #include "attribution/methods/detail/spread.h"
+#include "attribution/methods/spread.h"
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
 
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace tributary::detail {
@@ -74,6 +76,18 @@ void TaskScores::add(const at::Tensor& scores) {
   if (options().keep.what != Keep::What::sums) kept_.push_back(kept_of(s, options(), positions));
 }
 
+void TaskScores::add_sparse(const SparseScores& scores) {
+  SparseScores parts{measures_spread() ? 3 : 1, scores.keys, {}};
+  for (const double score : scores.values) {
+    const double value = method().aggregate == Aggregate::mean_abs ? std::abs(score) : score;
+    parts.values.push_back(value);
+    if (!measures_spread()) continue;
+    parts.values.push_back(value * value);
+    parts.values.push_back(value < 0 ? negative_sign : value > 0 ? 1 : 0);
+  }
+  sparse_.add(std::move(parts));
+}
+
 void TaskScores::store(const Differences& differences) {
   at::Tensor& where = differences.kind == Differences::Kind::residual ? out_.residual : out_.gap;
   if (!where.defined()) where = at::full({pairs_, differences.table.size(1)}, not_a_number, at::kDouble);
@@ -121,6 +135,7 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   if (!kept_.empty()) out.kept = at::cat(kept_);
   const at::Tensor faults = at::cat(sums_).cpu().isfinite().logical_not();
   if (faults.any().item<bool>()) out.faults = faults.to(at::kDouble);
+  out.sparse = sparse_.sum();
   const at::Tensor sums = tree_.sum().cpu();
   if (!measures_spread()) {
     out.scores = sums;

@@ -6,11 +6,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <vector>
 
 #include "attribution/methods/attribute.h"
 #include "attribution/methods/detail/micro_batch.h"
 #include "attribution/methods/detail/pair_tree.h"
+#include "attribution/methods/detail/sparse_tree.h"
 #include "attribution/methods/embedding_path.h"
 #include "attribution/methods/integrate.h"
 
@@ -51,6 +53,8 @@ class TaskScores {
   /// Scores of the micro-batch's pairs [pair, layer, pos, node]; pos are the last positions of the prompts. All of
   /// them must be finite but for those of ScoreKind::exact, whose task knows which nodes it leaves out.
   void add(const at::Tensor& scores);
+  /// Scores of features beside those of their errors: of the micro-batch's next pair, keys ascending, a number each.
+  void add_sparse(const SparseScores& scores);
   /// Σ of scores that must be finite [pair, layer], of the micro-batch's pairs: one that is not makes its sum so.
   void expect_finite(const at::Tensor& sums) { sums_.push_back(sums); }
   /// Sums of scores minus true end-point differences.
@@ -72,6 +76,7 @@ class TaskScores {
   const Task& task_;
   std::int64_t pairs_, length_, first_ = 0;
   PairTree tree_;
+  SparseTree sparse_;
   UnitScores out_;
   std::vector<at::Tensor> sampled_, kept_, sums_;  // a micro-batch each
 };
@@ -94,6 +99,15 @@ SweepPlan sweep_of(const Method& method, Quadrature rule, int steps);
 /// One-point methods, |difference|, noise and exact patching.
 void run_gradient_task(const MicroBatch& micro, TaskScores& task);
 void run_activation_task(const MicroBatch& micro, TaskScores& task);
+
+/// What a path of one layer's values gives, of all pairs.
+struct SiteIntegrals {
+  at::Tensor gradient;                  //!< mean dm/dv [pair, pos, width], stream dtype
+  at::Tensor difference;                //!< [pair] float64: sum of scores − true end-point difference
+  std::vector<PathIntegral> integrals;  //!< by pair, without gradients
+};
+/// The paths of a task's nodes by themselves, by layer.
+std::map<std::int64_t, SiteIntegrals> integrate_site(const MicroBatch& micro, const Task& task);
 /// Tasks on the embedding path with the same rules and baseline, sharing one sweep where their points are fixed.
 void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>& tasks);
 /// Whether a task's path is that of the embeddings: by its method, or because they are its nodes.

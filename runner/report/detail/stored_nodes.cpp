@@ -13,6 +13,7 @@ NodeKind kind_named(const std::string& name) {
   for (const NodeKind kind : all_node_kinds()) {
     if (name_of(kind) == name) return kind;
   }
+  if (name == name_of(NodeKind::errors)) return NodeKind::errors;
   throw UserError("", "there is no kind of nodes '" + name +
                           "' in this version; take the program that wrote these results, or a later one");
 }
@@ -32,15 +33,34 @@ NodeTable table_of(NodeKind kind, const std::vector<std::int64_t>& shape, std::i
     case NodeKind::mlps:
       positions = shape.at(1);
       return {kind, Site::mlp_out, shape.at(0), 1, 1};
+    case NodeKind::errors:
+      positions = shape.at(1);
+      return {kind, Site::resid_post, shape.at(0), 1, 1};
     case NodeKind::embeddings:
       positions = shape.at(0);
       return {kind, Site::embeddings, 1, 1, 1};
+    case NodeKind::features:
     case NodeKind::neurons:
     case NodeKind::heads:
       break;
   }
   positions = shape.at(1);
   return {kind, kind == NodeKind::heads ? Site::z : Site::neurons, shape.at(0), shape.at(2), 1};
+}
+
+/// Features as they are listed.
+NodeTable listed_features(const ResultsFile& results) {
+  const auto of = [&](const char* name) { return values<std::int64_t>(results, std::string("/nodes/features/") + name); };
+  const std::vector<std::int64_t> dictionary = of("dictionary");
+  const std::vector<std::int64_t> position = of("position");
+  const std::vector<std::int64_t> feature = of("feature");
+  std::vector<Node> entries;
+  for (std::size_t i = 0; i < dictionary.size(); ++i) {
+    entries.push_back({dictionary[i], position.at(i), feature.at(i), NodeKind::features});
+  }
+  NodeTable table{NodeKind::features, Site::resid_post, 0, 0, 1};
+  table.entries = std::make_shared<const std::vector<Node>>(std::move(entries));
+  return table;
 }
 
 }  // namespace
@@ -58,8 +78,9 @@ StoredNodes::StoredNodes(const ResultsFile& results) : results_(results) {
   std::int64_t positions = 1;
   std::vector<const std::vector<float>*> all;
   for (const NodeKind kind : kinds_of(results)) {
-    const Dataset& scores = dataset_of(results, stored_group(kind) + "/scores");
-    tables.push_back(table_of(kind, scores.shape, positions));
+    const bool listed = kind == NodeKind::features;
+    const Dataset& scores = dataset_of(results, stored_group(kind) + (listed ? "/score" : "/scores"));
+    tables.push_back(listed ? listed_features(results) : table_of(kind, scores.shape, positions));
     all.push_back(&values<float>(scores));
   }
   const NodeTable& first = tables.front();

@@ -1,0 +1,277 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/methods/detail/feature_task.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "attribution/methods/detail/node_scores.h"
+#include "attribution/model/detail/rows.h"
+#include "attribution/model/detail/staging.h"
+#include "attribution/model/tensors.h"
+#include "common/errors.h"
+#include "common/seeded.h"
+
+namespace tributary::detail {
+namespace {
+
+/// Widths of sites: z has all heads, the others are as wide as the stream.
+NodeTable table_of(Site site, const Architecture& a) {
+  const std::int64_t width = site == Site::z ? a.query_width() : a.d_model;
+  return {NodeKind::features, site, a.layers(), 1, width};
+}
+
+/// Numbers [pair, pos, width] at the last `positions`, zero where there are none.
+at::Tensor last_positions_of(const at::Tensor& t, std::int64_t positions) {
+  if (t.size(1) >= positions) return t.narrow(1, t.size(1) - positions, positions);
+  return at_all_positions(t, positions);
+}
+
+/// One dictionary on a micro-batch's pairs: rows are pair × pos, the last positions.
+struct Encoded {
+  std::int64_t positions = 0;
+  FeatureDifferences features;
+};
+
+/// What is read at a site on the clean prompts, or on the baseline [pair, pos, width]; undefined: zero.
+at::Tensor read_at(const MicroBatch& micro, const TaskScores& task, Site site, std::int64_t layer, std::int64_t group) {
+  if (group != clean_group && task.method().baseline == Baseline::zero) return {};
+  TRIBUTARY_EXPECT(group == clean_group || task.method().baseline == Baseline::pair,
+                   "features have no mean baseline: refused in the configuration");
+  return micro.working().values(site, group, layer).to(micro.working().model().score_type());
+}
+
+Encoded encoded(const MicroBatch& micro, const TaskScores& task, const Dictionary& dictionary) {
+  const at::Tensor clean = read_at(micro, task, dictionary.reads, dictionary.layer, clean_group);
+  const at::Tensor other = read_at(micro, task, dictionary.reads, dictionary.layer, counterfactual_group);
+  return {clean.size(1),
+          feature_differences(dictionary, clean.flatten(0, 1), other.defined() ? other.flatten(0, 1) : other)};
+}
+
+/// Numbers of entries in the order of their rows, by pair: keys, with positions kept or summed.
+class PairEntries {
+ public:
+  PairEntries(const TaskScores& task, std::int64_t pairs, std::int64_t length)
+      : kept_(task.method().positions == Positions::keep),
+        length_(length),
+        firsts_(first_keys(*task.options().dictionaries, kept_ ? length : 1)),
+        scores_(static_cast<std::size_t>(pairs)) {}
+
+  /// Of dictionary d, whose rows end with the prompts' last positions.
+  void add(std::size_t d, const Dictionary& dictionary, const Encoded& rows, const std::vector<double>& scores) {
+    for (std::size_t pair = 0; pair < scores_.size(); ++pair) {
+      std::map<std::int64_t, double> summed;
+      for (std::int64_t position = 0; position < rows.positions; ++position) {
+        const std::int64_t row = static_cast<std::int64_t>(pair) * rows.positions + position;
+        const std::int64_t place = kept_ ? length_ - rows.positions + position : 0;
+        for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
+             e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
+          const auto entry = static_cast<std::size_t>(e);
+          const std::int64_t key = firsts_[d] + place * dictionary.features() + rows.features.feature[entry];
+          if (kept_) {
+            put(pair, key, scores[entry]);
+          } else {
+            summed[key] += scores[entry];
+          }
+        }
+      }
+      for (const auto& [key, score] : summed) put(pair, key, score);
+    }
+  }
+
+  void take_into(TaskScores& task) const {
+    for (const SparseScores& pair : scores_) task.add_sparse(pair);
+  }
+
+ private:
+  void put(std::size_t pair, std::int64_t key, double score) {
+    scores_[pair].keys.push_back(key);
+    scores_[pair].values.push_back(score + 0.0);  // no −0
+  }
+
+  bool kept_;
+  std::int64_t length_;
+  std::vector<std::int64_t> firsts_;
+  std::vector<SparseScores> scores_;  // by pair
+};
+
+/// A product as the stream's dtype rounds it.
+double rounded(double a, double b, at::ScalarType type) {
+  return type == at::kDouble ? a * b : static_cast<double>(static_cast<float>(a) * static_cast<float>(b));
+}
+
+/// Σ of entries' numbers by row [pair, pos].
+at::Tensor row_sums(const Encoded& rows, const std::vector<double>& numbers, std::int64_t pairs) {
+  at::Tensor sums = at::zeros({pairs, rows.positions}, at::kDouble);
+  auto* const out = sums.mutable_data_ptr<double>();
+  for (std::int64_t row = 0; row < rows.features.rows(); ++row) {
+    for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
+         e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
+      out[row] += numbers[static_cast<std::size_t>(e)];
+    }
+  }
+  return sums;
+}
+
+/// Clean − baseline of what stands at a site [pair, pos, width].
+at::Tensor moved_at(const MicroBatch& micro, const TaskScores& task, Site site, std::int64_t layer) {
+  const at::Tensor clean = read_at(micro, task, site, layer, clean_group);
+  const at::Tensor other = read_at(micro, task, site, layer, counterfactual_group);
+  return other.defined() ? clean - other : clean;
+}
+
+/// What is done with a dictionary's entries where there is no gradient: |Δf|, or noise of their keys.
+void add_without_gradient(const MicroBatch& micro, TaskScores& task) {
+  const bool noisy = task.method().score == ScoreKind::noise;
+  const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
+  const at::ScalarType type = micro.working().model().score_type();
+  PairEntries entries(task, micro.pairs(), micro.length());
+  at::Tensor errors = at::zeros({micro.pairs(), task.layers(), micro.suffix(), 1},
+                                micro.working().model().score_options());
+  for (std::size_t d = 0; d < dictionaries.size(); ++d) {
+    const Encoded rows = encoded(micro, task, dictionaries[d]);
+    std::vector<double> scores;
+    for (std::size_t e = 0; e < rows.features.feature.size(); ++e) {
+      const std::uint64_t key = static_cast<std::uint64_t>(d) << 32 | static_cast<std::uint64_t>(rows.features.feature[e]);
+      const std::uint64_t bits = mixed(mixed(task.options().seed) ^ mixed(key)) >> 40;
+      scores.push_back(noisy ? static_cast<double>(bits) / static_cast<double>(1 << 23) - 1
+                             : std::abs(rows.features.difference[e]));
+    }
+    entries.add(d, dictionaries[d], rows, scores);
+    const FeatureTarget& target = dictionaries[d].targets.front();
+    if (noisy) continue;
+    // What the features do not explain of the difference: Δwritten − W_dec Δf.
+    at::Tensor rest = moved_at(micro, task, target.site, target.layer).to(type);
+    rest = rest.clone();
+    const std::int64_t positions = std::min(rest.size(1), rows.positions);
+    for (std::int64_t row = 0; row < rows.features.rows(); ++row) {
+      const std::int64_t position = row % rows.positions - (rows.positions - positions);
+      if (position < 0) continue;
+      at::Tensor place = rest[row / rows.positions][rest.size(1) - positions + position];
+      for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
+           e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
+        place.sub_(target.decoder[rows.features.feature[static_cast<std::size_t>(e)]] *
+                   rows.features.difference[static_cast<std::size_t>(e)]);
+      }
+    }
+    errors.select(1, static_cast<std::int64_t>(d))
+        .narrow(1, micro.suffix() - rest.size(1), rest.size(1))
+        .copy_(node_norms(rest, {NodeKind::features, target.site, 1, 1, rest.size(2)}));
+  }
+  task.add(errors);
+  entries.take_into(task);
+}
+
+/// Layers of one site that follow each other.
+struct SiteRange {
+  Site site;
+  LayerRange layers;
+};
+
+std::vector<SiteRange> ranges_of(const std::vector<Dictionary>& dictionaries) {
+  std::set<std::pair<Site, std::int64_t>> all;
+  for (const Dictionary& dictionary : dictionaries) {
+    for (const FeatureTarget& target : dictionary.targets) all.emplace(target.site, target.layer);
+  }
+  std::vector<SiteRange> ranges;
+  for (const auto& [site, layer] : all) {
+    if (!ranges.empty() && ranges.back().site == site && ranges.back().layers.end == layer) {
+      ++ranges.back().layers.end;
+    } else {
+      ranges.push_back({site, {layer, layer + 1}});
+    }
+  }
+  return ranges;
+}
+
+}  // namespace
+
+std::vector<NodeTable> feature_sites(const Task& task, const Architecture& architecture) {
+  std::set<Site> sites;
+  for (const Dictionary& dictionary : *task.options.dictionaries) {
+    sites.insert(dictionary.reads);
+    for (const FeatureTarget& target : dictionary.targets) sites.insert(target.site);
+  }
+  std::vector<NodeTable> tables;
+  for (const Site site : sites) tables.push_back(table_of(site, architecture));
+  return tables;
+}
+
+void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& gradient) {
+  const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
+  const at::ScalarType type = micro.working().model().score_type();
+  PairEntries entries(task, micro.pairs(), micro.length());
+  at::Tensor errors = at::zeros({micro.pairs(), task.layers(), micro.suffix()}, at::kDouble);
+  std::map<std::pair<Site, std::int64_t>, std::int64_t> error_row;  // of the dictionary that reads or writes there first
+  for (std::size_t d = 0; d < dictionaries.size(); ++d) {
+    const FeatureTarget& own = dictionaries[d].targets.front();
+    error_row.emplace(std::pair(own.site, own.layer), static_cast<std::int64_t>(d));
+    const at::Tensor moved = moved_at(micro, task, own.site, own.layer);
+    const at::Tensor g = last_positions_of(gradient(own.site, own.layer).to(type), moved.size(1));
+    const at::Tensor all = node_sums(moved * g, {NodeKind::features, own.site, 1, 1, moved.size(2)}).squeeze(2);
+    errors.select(1, static_cast<std::int64_t>(d)).narrow(1, micro.suffix() - all.size(1), all.size(1)).add_(all);
+  }
+  for (std::size_t d = 0; d < dictionaries.size(); ++d) {
+    const Encoded rows = encoded(micro, task, dictionaries[d]);
+    std::vector<double> slopes(rows.features.feature.size(), 0);
+    for (const FeatureTarget& target : dictionaries[d].targets) {
+      const at::Tensor g = last_positions_of(gradient(target.site, target.layer).to(type), rows.positions);
+      std::vector<double> products = feature_gradients(target, rows.features, g.flatten(0, 1));
+      for (std::size_t e = 0; e < products.size(); ++e) {
+        slopes[e] += products[e];
+        products[e] *= rows.features.difference[e];
+      }
+      const auto row = error_row.find({target.site, target.layer});
+      TRIBUTARY_EXPECT(row != error_row.end(), "every layer that features write to has an error");
+      const at::Tensor explained = row_sums(rows, products, micro.pairs());
+      errors.select(1, row->second).narrow(1, micro.suffix() - rows.positions, rows.positions).sub_(explained);
+    }
+    std::vector<double> scores;
+    for (std::size_t e = 0; e < slopes.size(); ++e) {
+      scores.push_back(rounded(rows.features.difference[e], slopes[e], type));
+    }
+    entries.add(d, dictionaries[d], rows, scores);
+    micro.pause();
+  }
+  task.add(errors.unsqueeze(3).to(type));
+  entries.take_into(task);
+}
+
+void run_feature_task(const MicroBatch& micro, TaskScores& task) {
+  const Method& method = task.method();
+  if (method.score == ScoreKind::magnitude || method.score == ScoreKind::noise) {
+    return add_without_gradient(micro, task);
+  }
+  const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
+  if (method.path == PathKind::none) {
+    const BaseGradients& gradients = micro.gradients(base_group(method), method.rules);
+    const std::int64_t kept = micro.working().directions().reads.kept();
+    add_features(micro, task, [&](Site site, std::int64_t layer) { return gradients.at_site(site, layer, kept); });
+    for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) task.store_evaluations(pair, 0, task.layers(), 1);
+    return;
+  }
+  std::map<std::pair<Site, std::int64_t>, SiteIntegrals> by_place;
+  for (const SiteRange& range : ranges_of(dictionaries)) {
+    Task along = task.task();
+    along.options.nodes = table_of(range.site, micro.working().model().architecture());
+    along.options.layers = range.layers;
+    for (auto& [layer, integrals] : integrate_site(micro, along)) {
+      by_place.emplace(std::pair(range.site, layer), std::move(integrals));
+    }
+  }
+  add_features(micro, task, [&](Site site, std::int64_t layer) { return by_place.at({site, layer}).gradient; });
+  at::Tensor differences = at::empty({micro.pairs(), task.layers()}, at::kDouble);
+  for (std::size_t d = 0; d < dictionaries.size(); ++d) {
+    const FeatureTarget& target = dictionaries[d].targets.front();
+    const SiteIntegrals& found = by_place.at({target.site, target.layer});
+    differences.select(1, static_cast<std::int64_t>(d)).copy_(found.difference);
+    for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
+      task.store_integral(pair, static_cast<std::int64_t>(d), 1, found.integrals[static_cast<std::size_t>(pair)]);
+    }
+  }
+  if (method.has_identity()) task.store({Differences::Kind::residual, differences});
+}
+
+}  // namespace tributary::detail

@@ -1,0 +1,32 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Features of dictionaries as nodes: their scores and their errors' (docs/methods.md, "Features").
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "attribution/methods/detail/task_scores.h"
+
+namespace tributary::detail {
+
+inline bool scores_features(const Task& task) { return task.options.dictionaries != nullptr; }
+
+/// dm/dv, or its mean along a path, of what stands at a site of a layer [pair, pos, width], stream dtype; pos are the
+/// last positions.
+using GradientAt = std::function<at::Tensor(Site site, std::int64_t layer)>;
+
+/// Adds scores of the micro-batch's pairs: of a feature Δf_j Σ_targets ⟨W_dec[j], g⟩, of an error ⟨Δwritten, g⟩ less its
+/// features' scores (Marks et al. 2024: the gradient passes the dictionary straight through).
+void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& gradient);
+
+/// One-point methods, |Δf| and noise; IG-activations, along the line of what stands at each site that is written to.
+void run_feature_task(const MicroBatch& micro, TaskScores& task);
+
+/// The sites that the features of a task read and write.
+std::vector<NodeTable> feature_sites(const Task& task, const Architecture& architecture);
+
+}  // namespace tributary::detail

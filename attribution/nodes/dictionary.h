@@ -1,0 +1,67 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Dictionaries of features: sparse autoencoders, transcoders and cross-layer transcoders (docs/methods.md, "Features").
+//   f = act((x − b_in) W_enc + b_enc), written = Σ_j f_j W_dec[j] + b_dec + ε
+// x is what is read at one site, `written` what stands at one or several sites; ε, the error, is what the features do
+// not explain. All numbers are of the stream's dtype, also beside a bfloat16 network.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "attribution/nodes/node_table.h"
+
+namespace tributary {
+
+/// relu; z · [z > θ] (Rajamanoharan et al. 2024; BatchTopK at inference is this too); the k largest, then relu (Gao et
+/// al. 2024).
+enum class FeatureActivation { relu, jump_relu, top_k };
+
+/// A site that features write to.
+struct FeatureTarget {
+  Site site = Site::resid_post;
+  std::int64_t layer = 0;
+  at::Tensor decoder;  //!< W_dec [feature, width of the site]
+};
+
+struct Dictionary {
+  Site reads = Site::resid_post;
+  std::int64_t layer = 0;
+  at::Tensor encoder;       //!< W_enc [width of the site read, feature]
+  at::Tensor encoder_bias;  //!< b_enc [feature], or undefined
+  at::Tensor input_bias;    //!< b_in [width of the site read], or undefined
+  at::Tensor thresholds;    //!< θ [feature] of jump_relu
+  FeatureActivation activation = FeatureActivation::relu;
+  std::int64_t k = 0;  //!< of top_k
+  std::vector<FeatureTarget> targets;
+
+  [[nodiscard]] std::int64_t features() const { return encoder.size(1); }
+};
+
+/// f [row, feature] of what is read, x [row, width]. Of top_k equal pre-activations count by feature.
+at::Tensor encode(const Dictionary& dictionary, const at::Tensor& x);
+
+/// Features that are not zero on one of two inputs, row by row, ascending; and how their values differ.
+struct FeatureDifferences {
+  std::vector<std::int64_t> first;    //!< [row + 1]: place of a row's first entry
+  std::vector<std::int32_t> feature;  //!< [entry]
+  std::vector<double> difference;     //!< [entry] f(x) − f(baseline), as the stream's dtype rounds it
+
+  [[nodiscard]] std::int64_t rows() const { return static_cast<std::int64_t>(first.size()) - 1; }
+  [[nodiscard]] std::int64_t entries(std::int64_t row) const {
+    return first[static_cast<std::size_t>(row) + 1] - first[static_cast<std::size_t>(row)];
+  }
+};
+
+/// Of x [row, width] against a baseline of the same shape, or against f = 0 where it is undefined.
+FeatureDifferences feature_differences(const Dictionary& dictionary, const at::Tensor& x, const at::Tensor& baseline);
+
+/// ⟨W_dec[j], gradient⟩ [entry] of one target, in the stream's dtype: how the metric changes with a unit of each feature
+/// through it. gradient [row, width].
+std::vector<double> feature_gradients(const FeatureTarget& target, const FeatureDifferences& features,
+                                      const at::Tensor& gradient);
+
+}  // namespace tributary
