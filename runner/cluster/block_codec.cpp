@@ -3,6 +3,12 @@
 
 #include "runner/cluster/block_codec.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "common/errors.h"
+#include "runner/cluster/sparse_sum.h"
+
 namespace tributary {
 
 std::vector<std::byte> encode(const Block& block) {
@@ -21,12 +27,52 @@ Block decode_block(std::span<const std::byte> bytes) {
 
 BlockView view_of(const BlockResult& result) {
   BlockView view{result.block, result.seconds, {}, {}, result.failed, result.unstarted, result.unwritten};
-  for (const TreeNode& node : result.nodes) view.nodes.push_back({node.lane, node.level, node.index, node.sum});
+  for (const TreeNode& node : result.nodes) {
+    view.nodes.push_back({node.lane, node.level, node.index, node.sum, view_of(node.sparse)});
+  }
   for (const UnitRows& rows : result.rows) view.rows.push_back({rows.unit, rows.values});
   return view;
 }
 
+BlockView::SparseView view_of(const SparseSum& sum) { return {sum.width, sum.keys, sum.values}; }
+
 namespace {
+
+/// The place of a node among the result's, and its sparse sum; of those that have keys.
+void write_sparse(const std::vector<BlockView::NodeView>& nodes, ByteWriter& out) {
+  const auto has_keys = [](const BlockView::NodeView& node) { return !node.sparse.keys.empty(); };
+  const auto count = std::count_if(nodes.begin(), nodes.end(), has_keys);
+  if (count == 0) return;
+  out.put(static_cast<std::uint64_t>(count));
+  for (std::size_t place = 0; place < nodes.size(); ++place) {
+    if (!has_keys(nodes[place])) continue;
+    out.put(static_cast<std::uint64_t>(place));
+    out.put(nodes[place].sparse.width);
+    out.put(nodes[place].sparse.keys);
+    out.put(nodes[place].sparse.values);
+  }
+}
+
+constexpr std::size_t least_sparse_bytes = 6 * 8;  // place, width, two lengths, a key and a value
+
+void read_sparse(ByteReader& in, std::vector<TreeNode>& nodes) {
+  const auto require = [](bool sound) {
+    if (!sound) throw RuntimeFailure("stored bytes are damaged (a sparse sum is none); compute them again");
+  };
+  std::size_t next = 0;  // places ascend
+  const std::size_t count = in.get_size(least_sparse_bytes);
+  require(count > 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto place = in.get<std::uint64_t>();
+    require(place >= next && place < nodes.size());
+    next = place + 1;
+    SparseSum& sum = nodes[place].sparse;
+    sum.width = in.get<std::int64_t>();
+    sum.keys = in.get_vector<std::int64_t>();
+    sum.values = in.get_vector<double>();
+    require(!sum.keys.empty() && is_sound(sum));
+  }
+}
 
 void write(const BlockView& result, ByteWriter& out) {
   out.put(result.block);
@@ -51,6 +97,7 @@ void write(const BlockView& result, ByteWriter& out) {
   }
   out.put(result.unstarted);
   out.put(result.unwritten);
+  write_sparse(result.nodes, out);
 }
 
 }  // namespace
@@ -91,6 +138,7 @@ BlockResult decode_block_result(std::span<const std::byte> bytes) {
   }
   result.unstarted = in.get_vector<std::int64_t>();
   result.unwritten = in.get_string();
+  if (!in.rest().empty()) read_sparse(in, result.nodes);
   in.expect_end();
   return result;
 }

@@ -1,7 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Blocks and their results as bytes (little-endian), for messages between ranks and for journals.
+// Blocks and their results as bytes (little-endian), for messages between ranks and for journals. A result's sparse
+// sums follow everything else, and only where a node has any: without them its bytes are those that it had before there
+// were sparse sums.
 #pragma once
 
 #include <cstddef>
@@ -17,11 +19,17 @@ namespace tributary {
 
 /// A block's result whose numbers lie elsewhere, so that a whole stage can be written without a copy of it.
 struct BlockView {
+  struct SparseView {
+    std::int64_t width = 0;
+    std::span<const std::int64_t> keys;
+    std::span<const double> values;
+  };
   struct NodeView {
     std::int64_t lane = 0;
     int level = 0;
     std::int64_t index = 0;
     std::span<const double> sum;
+    SparseView sparse{};
   };
   struct RowsView {
     std::int64_t unit = 0;
@@ -36,8 +44,9 @@ struct BlockView {
   std::string_view unwritten;
 };
 
-/// The result must outlive the view.
+/// What is viewed must outlive the view.
 BlockView view_of(const BlockResult& result);
+BlockView::SparseView view_of(const SparseSum& sum);
 
 std::vector<std::byte> encode(const Block& block);
 std::vector<std::byte> encode(const BlockResult& result);

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/errors.h"
+#include "runner/cluster/sparse_sum.h"
 
 namespace tributary {
 namespace {
@@ -32,6 +33,7 @@ LaneFold::Partial LaneFold::merge(Partial left, Partial right) {
   if (!right.present) return left;
   if (!left.present) return right;
   std::transform(left.sum.begin(), left.sum.end(), right.sum.begin(), left.sum.begin(), std::plus<>());
+  left.sparse = added(std::move(left.sparse), std::move(right.sparse));
   return left;
 }
 
@@ -47,9 +49,15 @@ void LaneFold::add(TreeNode node) {
   TRIBUTARY_EXPECT(!sum_size_ || *sum_size_ == node.sum.size(),
                    "lane " + std::to_string(lane_) + " has sums of " + std::to_string(*sum_size_) +
                        " numbers, this one has " + std::to_string(node.sum.size()));
+  TRIBUTARY_EXPECT(is_sound(node.sparse), "lane " + std::to_string(lane_) + " is given a sparse sum that is none");
+  const std::int64_t width = node.sparse.width;
+  TRIBUTARY_EXPECT(width == 0 || sparse_width_ == 0 || width == sparse_width_,
+                   "lane " + std::to_string(lane_) + " has " + std::to_string(sparse_width_) +
+                       " numbers a key, this sparse sum has " + std::to_string(width));
   claim(first, last);
   sum_size_ = node.sum.size();
-  insert({node.level, node.index}, {true, std::move(node.sum)});
+  if (width > 0) sparse_width_ = width;
+  insert({node.level, node.index}, {true, std::move(node.sum), std::move(node.sparse)});
 }
 
 void LaneFold::skip(std::int64_t index) {
@@ -102,10 +110,16 @@ std::vector<double> LaneFold::take() {
   return std::move(pending_.begin()->second.sum);
 }
 
+SparseSum LaneFold::take_sparse() {
+  TRIBUTARY_EXPECT(complete(), "lane " + std::to_string(lane_) + " still misses units");
+  return std::move(pending_.begin()->second.sparse);
+}
+
 std::vector<TreeNode> LaneFold::take_partials() {
   std::vector<TreeNode> nodes;
   for (auto& [place, partial] : std::exchange(pending_, {})) {
-    if (partial.present) nodes.push_back({lane_, place.first, place.second, std::move(partial.sum)});
+    if (!partial.present) continue;
+    nodes.push_back({lane_, place.first, place.second, std::move(partial.sum), std::move(partial.sparse)});
   }
   return nodes;
 }

@@ -4,6 +4,7 @@
 // The fixed binary tree that sums a lane in float64. The tree depends on the number of units of the
 // lane and on nothing else, so the bits of the sum never depend on who computed which unit or when.
 //   node(level, i) = node(level − 1, 2i) + node(level − 1, 2i + 1), a missing child leaves the other alone.
+// Sparse sums are added beside it in the same tree, key by key: a missing key leaves the other's numbers alone.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +25,8 @@ class LaneFold {
   LaneFold(std::int64_t lane, std::int64_t units);
 
   /// Takes a node. Throws ContractViolation, leaving the fold as it was, when it is no node of this
-  /// tree, covers a unit that is already there, or its sum has another size than the others.
+  /// tree, covers a unit that is already there, its sum has another size than the others, or its sparse sum is none or
+  /// of another width.
   void add(TreeNode node);
 
   /// Declares a unit missing for good: the tree goes on as if it were not there.
@@ -38,6 +40,8 @@ class LaneFold {
 
   /// The sum of the lane, moved out; empty when every unit was skipped. Needs complete().
   [[nodiscard]] std::vector<double> take();
+  /// The same of the sparse sum.
+  [[nodiscard]] SparseSum take_sparse();
 
   /// The partial sums held now, moved out, each merged as far up as the tree allows.
   [[nodiscard]] std::vector<TreeNode> take_partials();
@@ -56,6 +60,7 @@ class LaneFold {
   struct Partial {
     bool present = false;  // false: every unit below was skipped
     std::vector<double> sum;
+    SparseSum sparse;
   };
 
   void claim(std::int64_t first, std::int64_t last);
@@ -68,6 +73,7 @@ class LaneFold {
   std::map<Place, Partial> pending_;
   std::map<std::int64_t, std::int64_t> covered_;  // runs of units already there, first → last; no two touch
   std::optional<std::size_t> sum_size_;
+  std::int64_t sparse_width_ = 0;  // 0: no node had keys
 };
 
 }  // namespace tributary

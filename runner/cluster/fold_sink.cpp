@@ -58,6 +58,12 @@ std::vector<std::vector<double>> FoldSink::take_sums() {
   return sums;
 }
 
+std::vector<SparseSum> FoldSink::take_sparse() {
+  std::vector<SparseSum> sums;
+  for (LaneFold& fold : folds_) sums.push_back(fold.complete() ? fold.take_sparse() : SparseSum{});
+  return sums;
+}
+
 std::vector<std::vector<double>> FoldSink::take_rows() { return std::move(rows_); }
 
 }  // namespace tributary

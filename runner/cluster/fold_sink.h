@@ -32,6 +32,8 @@ class FoldSink {
 
   /// Sums by lane, moved out; empty for a lane that is not complete.
   [[nodiscard]] std::vector<std::vector<double>> take_sums();
+  /// Sparse sums by lane, moved out; empty for a lane that is not complete.
+  [[nodiscard]] std::vector<SparseSum> take_sparse();
   /// Rows by unit, moved out; empty for units that are not here.
   [[nodiscard]] std::vector<std::vector<double>> take_rows();
 

@@ -45,6 +45,7 @@ struct StageOptions {
 struct StageResult {
   // Filled on rank 0 only.
   std::vector<std::vector<double>> sums;  //!< by lane; empty for a lane that a stop left incomplete
+  std::vector<SparseSum> sparse;          //!< by lane, beside sums
   std::vector<std::vector<double>> rows;  //!< by unit; empty for units that failed or were not reached
   std::vector<FailedUnit> failed;         //!< by unit id; their lanes are folded without them
   std::int64_t restored = 0;              //!< units that an earlier start had stored

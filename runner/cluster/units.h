@@ -18,16 +18,28 @@ struct UnitSpec {
   double cost = 1;         //!< expected work in any unit of your own, finite and > 0
 };
 
+/// A sum of which few of very many numbers are there: `width` numbers side by side for each of some keys. No keys: a
+/// width of 0. runner/cluster/sparse_sum.h adds them.
+struct SparseSum {
+  std::int64_t width = 0;          //!< numbers a key
+  std::vector<std::int64_t> keys;  //!< ascending, each once
+  std::vector<double> values;      //!< [key, width]
+
+  bool operator==(const SparseSum&) const = default;
+};
+
 /// What computing one unit gives.
 struct UnitResult {
   std::vector<double> sum;   //!< folded over the lane; one size for all units of a lane, may be empty
   std::vector<double> rows;  //!< handed back as it is, per unit; any size
+  SparseSum sparse{};        //!< folded over the lane beside `sum`; one width for all units of a lane that have keys
 };
 
 /// What computing an aligned run of units of one lane at once gives.
 struct RunResult {
   std::vector<double> sum;                //!< of the whole run, as its node of the lane's fold tree has it
   std::vector<std::vector<double>> rows;  //!< by unit
+  SparseSum sparse{};                     //!< of the whole run, as its node has it
 };
 
 /// A node of a lane's fold tree: the sum over units [index << level, (index + 1) << level) of the lane.
@@ -36,6 +48,7 @@ struct TreeNode {
   int level = 0;  //!< 0 is a single unit
   std::int64_t index = 0;
   std::vector<double> sum;
+  SparseSum sparse{};
 };
 
 struct UnitRows {

@@ -239,13 +239,13 @@ bool Workers::compute_at_once(const Block& run, int worker, LaneFold& fold, Bloc
   try {
     computed = at_once_.compute(units, worker);
     TRIBUTARY_EXPECT(std::ssize(computed.rows) == run.count, "a run gives rows for each of its units");
+    const auto level = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(run.count - 1)));
+    fold.add({run.lane, level, run.first >> level, std::move(computed.sum), std::move(computed.sparse)});
   } catch (const Stopped&) {
     throw;
   } catch (...) {
     return false;
   }
-  const auto level = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(run.count - 1)));
-  fold.add({run.lane, level, run.first >> level, std::move(computed.sum)});
   for (std::size_t i = 0; i < units.size(); ++i) {
     if (!computed.rows[i].empty()) result.rows.push_back({units[i], std::move(computed.rows[i])});
     count(units[i]);
@@ -258,7 +258,7 @@ bool Workers::compute_unit(std::int64_t unit, int worker, LaneFold& fold, BlockR
   const UnitSpec& spec = table_.spec(unit);
   try {
     UnitResult computed = compute_(unit, worker);
-    fold.add({spec.lane, 0, spec.index, std::move(computed.sum)});
+    fold.add({spec.lane, 0, spec.index, std::move(computed.sum), std::move(computed.sparse)});
     if (!computed.rows.empty()) result.rows.push_back({unit, std::move(computed.rows)});
   } catch (const Stopped&) {
     return false;

@@ -3,7 +3,8 @@
 //
 // A finished block as a file: what it belongs to, the block, and a checksum over both.
 //   "tribblok" | u32 form | u32 0 | u64 bytes of payload | u128 XXH3 of form and payload | payload
-// Everything before the payload stays where it is in all versions to come.
+// Everything before the payload stays where it is in all versions to come. A version that knows no sparse sums takes a
+// block that has some for damaged, and computes it again.
 #pragma once
 
 #include <cstdint>

@@ -38,7 +38,7 @@ RunResult compute_joined(const StagePlan& plan, const std::vector<std::int64_t>&
     pairs.push_back(std::ssize(chunk.members));
   }
   UnitResult all = compute(joined);
-  return {std::move(all.sum), split_rows(all.rows, pairs)};
+  return {std::move(all.sum), split_rows(all.rows, pairs), std::move(all.sparse)};
 }
 
 }  // namespace

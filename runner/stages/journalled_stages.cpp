@@ -38,6 +38,7 @@ StageResult JournalledStages::read(const Stage& stage) const {
   }
   result.earlier_seconds = spent_seconds(journal.folder());
   result.sums = sink.take_sums();
+  result.sparse = sink.take_sparse();
   result.rows = sink.take_rows();
   return result;
 }

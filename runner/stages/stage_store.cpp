@@ -19,7 +19,8 @@ BlockView whole_stage(const UnitTable& table, const StageResult& result) {
   BlockView all;
   for (std::int64_t lane = 0; lane < table.lanes(); ++lane) {
     const int level = LaneFold::root_level(table.lane_size(lane));
-    all.nodes.push_back({lane, level, 0, result.sums[static_cast<std::size_t>(lane)]});
+    const auto place = static_cast<std::size_t>(lane);
+    all.nodes.push_back({lane, level, 0, result.sums[place], view_of(result.sparse[place])});
   }
   for (std::int64_t unit = 0; unit < table.size(); ++unit) {
     const std::vector<double>& rows = result.rows[static_cast<std::size_t>(unit)];

@@ -63,6 +63,7 @@ StageResult Coordinator::run() {
   result_.stopped = scheduler_.units_left() > 0 && !scheduler_.hopeless();
   finish({result_.any_failed, result_.stopped, false});
   result_.sums = sink_.take_sums();
+  result_.sparse = sink_.take_sparse();
   result_.rows = sink_.take_rows();
   std::sort(result_.failed.begin(), result_.failed.end(),
             [](const FailedUnit& a, const FailedUnit& b) { return a.unit < b.unit; });

@@ -35,6 +35,15 @@ TEST(FoldSink, FoldsSumsByLaneAndKeepsRowsByUnit) {
   EXPECT_THAT(sink.take_rows(), ElementsAre(IsEmpty(), IsEmpty(), ElementsAre(0.5, 0.25), IsEmpty()));
 }
 
+TEST(FoldSink, FoldsSparseSumsByLane) {
+  FoldSink sink(table());
+  sink.add(block({0, 0, 2, {}, {1, {5, 8}, {2, 3}}}));
+  sink.add(block({1, 0, 0, {}, {2, {1}, {8, 9}}}));
+  EXPECT_THAT(FoldSink(table()).take_sparse(), ElementsAre(SparseSum{}, SparseSum{})) << "nothing is complete";
+  sink.add(block({0, 1, 0, {}, {1, {5}, {4}}}));
+  EXPECT_THAT(sink.take_sparse(), ElementsAre(SparseSum{1, {5, 8}, {6, 3}}, SparseSum{2, {1}, {8, 9}}));
+}
+
 TEST(FoldSink, CountsWhatABlockHasComputed) {
   const FoldSink sink(table());
   const Amount amount = sink.amount_in(block({0, 1, 0, {3}}));

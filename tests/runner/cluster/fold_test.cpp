@@ -29,6 +29,8 @@ std::vector<std::int64_t> shuffled(std::int64_t n, unsigned seed) {
   return order;
 }
 
+bool is_odd(std::int64_t index) { return index % 2 == 1; }
+
 double reference(std::int64_t n) {
   return testing::lane_sum(n, [](std::int64_t index) { return adversarial(index, 0); }).value();
 }
@@ -78,6 +80,58 @@ TEST(LaneFold, TakesNodesOfAnyLevel) {
   }
 }
 
+TEST(LaneFold, AddsSparseSumsByTheSameTreeInAnyOrder) {
+  for (std::int64_t n = 1; n <= 70; ++n) {
+    const UnitTable table(testing::make_units({n}));
+    const std::uint64_t expected = testing::digest(testing::expected_sparse(testing::make_units({n}), is_odd));
+    for (unsigned seed = 0; seed < 5; ++seed) {
+      LaneFold fold(0, n);
+      for (const std::int64_t index : shuffled(n, seed)) {
+        if (!is_odd(index)) {
+          fold.skip(index);
+        } else {
+          fold.add({0, 0, index, {}, testing::make_result(table.spec(index), index).sparse});
+        }
+      }
+      EXPECT_EQ(testing::digest({fold.take_sparse()}), expected) << n << " units, seed " << seed;
+    }
+  }
+}
+
+TEST(LaneFold, AddsSparseSumsOfThreeUnits) {
+  const std::vector<SparseSum> units{{1, {3, 5}, {0.1, 1e17}}, {1, {5, 9}, {-1e17, 7}}, {1, {3, 5}, {0.2, 1}}};
+  for (const std::vector<std::int64_t>& order :
+       std::vector<std::vector<std::int64_t>>{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}) {
+    LaneFold fold(0, 3);
+    for (const std::int64_t index : order) fold.add({0, 0, index, {}, units[static_cast<std::size_t>(index)]});
+    EXPECT_EQ(fold.take_sparse(), (SparseSum{1, {3, 5, 9}, {0.1 + 0.2, (1e17 - 1e17) + 1, 7}}));
+  }
+}
+
+TEST(LaneFold, GivesSparsePartials) {
+  LaneFold fold(0, 4);
+  fold.add({0, 0, 2, {}, {1, {4}, {1}}});
+  fold.add({0, 0, 3, {}, {1, {4, 6}, {2, 3}}});
+  fold.add({0, 0, 0, {}});
+  EXPECT_THROW((void)fold.take_sparse(), ContractViolation) << "a unit is missing";
+  const std::vector<TreeNode> nodes = fold.take_partials();
+  ASSERT_EQ(nodes.size(), 2U);
+  EXPECT_EQ(nodes[0].sparse, SparseSum{});
+  EXPECT_EQ(nodes[1].sparse, (SparseSum{1, {4, 6}, {3, 3}}));
+}
+
+TEST(LaneFold, RefusesSparseSumsThatDoNotFitAndGoesOn) {
+  LaneFold fold(0, 3);
+  fold.add({0, 0, 0, {}, {2, {4}, {1, 2}}});
+  EXPECT_THROW(fold.add({0, 0, 1, {}, {1, {4}, {1}}}), ContractViolation) << "another width";
+  EXPECT_THROW(fold.add({0, 0, 1, {}, {1, {8}, {1}}}), ContractViolation) << "of another key";
+  EXPECT_THROW(fold.add({0, 0, 1, {}, {2, {4}, {1}}}), ContractViolation) << "a number is missing";
+  fold.add({0, 0, 1, {}});
+  EXPECT_THROW(fold.add({0, 0, 2, {}, {1, {8}, {1}}}), ContractViolation) << "a unit without keys has no width";
+  fold.add({0, 0, 2, {}, {2, {5}, {3, 4}}});
+  EXPECT_EQ(fold.take_sparse(), (SparseSum{2, {4, 5}, {1, 2, 3, 4}}));
+}
+
 TEST(LaneFold, SkipsMissingUnits) {
   constexpr std::int64_t kUnits = 21;
   for (std::uint64_t missing = 1; missing < (1U << kUnits); missing = missing * 5 + 3) {
@@ -102,6 +156,7 @@ TEST(LaneFold, OfNothingIsEmpty) {
   LaneFold fold(0, 3);
   for (const std::int64_t index : {1, 0, 2}) fold.skip(index);
   ASSERT_TRUE(fold.complete());
+  EXPECT_EQ(fold.take_sparse(), SparseSum{});
   EXPECT_THAT(fold.take(), IsEmpty());
 }
 

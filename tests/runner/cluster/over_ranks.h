@@ -32,8 +32,10 @@ class OverRanks : public ::testing::Test {
     if (is_root()) {
       EXPECT_EQ(digest(result.sums), digest(expected_sums(units_, present)));
       EXPECT_EQ(digest(result.rows), digest(expected_rows(units_, present)));
+      EXPECT_EQ(digest(result.sparse), digest(expected_sparse(units_, present)));
     } else {
       EXPECT_THAT(result.sums, ::testing::IsEmpty());
+      EXPECT_THAT(result.sparse, ::testing::IsEmpty());
     }
   }
 

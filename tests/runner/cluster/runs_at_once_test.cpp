@@ -93,7 +93,9 @@ class RunsOfAStage : public ::testing::Test {
                            sizes_.insert(count);
                          }
                          if (before_run) before_run(lane, first, count);
-                         return make_run_result(table_, lane, first, count);
+                         RunResult result = make_run_result(table_, lane, first, count);
+                         if (spoil_run) spoil_run(result);
+                         return result;
                        },
                        {8, 2, 4, 16}};
     return run_stage(
@@ -108,11 +110,13 @@ class RunsOfAStage : public ::testing::Test {
   void expect_results(const StageResult& result, const testing::Present& present) const {
     EXPECT_EQ(digest(result.sums), digest(testing::expected_sums(units_, present)));
     EXPECT_EQ(digest(result.rows), digest(testing::expected_rows(units_, present)));
+    EXPECT_EQ(digest(result.sparse), digest(testing::expected_sparse(units_, present)));
   }
 
   const std::vector<UnitSpec> units_ = testing::make_units({70, 1, 33, 128});
   const UnitTable table_{units_};
   std::function<void(std::int64_t lane, std::int64_t first, std::int64_t count)> before_run;
+  std::function<void(RunResult& run)> spoil_run;
   std::function<void(std::int64_t unit)> before_unit;
   StopFlag stop_;
   std::mutex mutex_;
@@ -153,6 +157,14 @@ TEST_F(RunsOfAStage, LoseOnlyTheUnitThatFails) {
 
 TEST_F(RunsOfAStage, AreComputedOneByOneWhereAllAtOnceFails) {
   before_run = [](std::int64_t, std::int64_t, std::int64_t) { throw std::bad_alloc(); };
+  const StageResult result = run(2, Order::Planned, 0);
+  EXPECT_THAT(result.failed, IsEmpty());
+  EXPECT_EQ(alone_, std::ssize(units_));
+  expect_results(result, everywhere);
+}
+
+TEST_F(RunsOfAStage, AreComputedOneByOneWhereTheirSumIsNone) {
+  spoil_run = [](RunResult& run) { run.sparse = {3, {7}, {1, 2, 3, 4}}; };
   const StageResult result = run(2, Order::Planned, 0);
   EXPECT_THAT(result.failed, IsEmpty());
   EXPECT_EQ(alone_, std::ssize(units_));

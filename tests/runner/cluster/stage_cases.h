@@ -37,11 +37,35 @@ inline std::vector<UnitSpec> make_units(const std::vector<std::int64_t>& lane_si
   return units;
 }
 
-/// Sums of 3 + lane numbers; every third unit has rows.
+constexpr std::int64_t sparse_keys = 30, sparse_width = 2;
+
+/// What a unit has at a key of its sparse sum; about one in four has anything there, and every fifth unit has no keys.
+inline std::optional<double> sparse_value(std::int64_t unit, std::int64_t key, std::int64_t element) {
+  const std::uint64_t place[2] = {static_cast<std::uint64_t>(unit), static_cast<std::uint64_t>(key)};
+  if (unit % 5 == 0 || XXH3_64bits_withSeed(place, sizeof place, 1) % 4 != 0) return std::nullopt;
+  return adversarial(unit, 2000 + key * sparse_width + element);
+}
+
+/// Of keys far apart, from what each has: nothing, or its numbers.
+inline SparseSum make_sparse(
+    const std::function<std::optional<double>(std::int64_t key, std::int64_t element)>& value) {
+  SparseSum sum;
+  for (std::int64_t key = 0; key < sparse_keys; ++key) {
+    if (!value(key, 0)) continue;
+    sum.width = sparse_width;
+    sum.keys.push_back(key * 1'000'000'007);
+    for (std::int64_t element = 0; element < sparse_width; ++element) sum.values.push_back(*value(key, element));
+  }
+  return sum;
+}
+
+/// Sums of 3 + lane numbers, and a sparse one; every third unit has rows.
 inline UnitResult make_result(const UnitSpec& spec, std::int64_t unit) {
   UnitResult result;
   for (std::int64_t element = 0; element < 3 + spec.lane; ++element) result.sum.push_back(adversarial(unit, element));
   for (std::int64_t row = 0; unit % 3 == 0 && row < 2; ++row) result.rows.push_back(adversarial(unit, 1000 + row));
+  result.sparse =
+      make_sparse([unit](std::int64_t key, std::int64_t element) { return sparse_value(unit, key, element); });
   return result;
 }
 
@@ -63,6 +87,23 @@ inline std::optional<double> lane_sum(std::int64_t n, const Leaf& leaf) {
   return tree_sum(0, span, n, leaf);
 }
 
+using Present = std::function<bool(std::int64_t unit)>;
+
+inline bool everywhere(std::int64_t /*unit*/) { return true; }
+
+/// The sparse sum of the tree node over [first, first + span) of a lane: a key's numbers are those of a tree of the
+/// units that have it, all others missing.
+inline SparseSum sparse_tree_sum(const UnitTable& table, std::int64_t lane, std::int64_t first, std::int64_t span,
+                                 const Present& present) {
+  return make_sparse([&](std::int64_t key, std::int64_t element) {
+    return tree_sum(first, span, table.lane_size(lane), [&](std::int64_t index) -> std::optional<double> {
+      const std::int64_t unit = table.unit_at(lane, index);
+      if (!present(unit)) return std::nullopt;
+      return sparse_value(unit, key, element);
+    });
+  });
+}
+
 /// What computing units of a lane at once must give where make_result is what each gives.
 inline RunResult make_run_result(const UnitTable& table, std::int64_t lane, std::int64_t first, std::int64_t count) {
   RunResult result;
@@ -72,14 +113,13 @@ inline RunResult make_run_result(const UnitTable& table, std::int64_t lane, std:
       return std::optional<double>(adversarial(table.unit_at(lane, index), element));
     }));
   }
+  result.sparse = sparse_tree_sum(table, lane, first, span, everywhere);
   for (std::int64_t index = first; index < first + count; ++index) {
     const std::int64_t unit = table.unit_at(lane, index);
     result.rows.push_back(make_result(table.spec(unit), unit).rows);
   }
   return result;
 }
-
-using Present = std::function<bool(std::int64_t unit)>;
 
 /// What run_stage must return for make_result, the units that are not present left out.
 inline std::vector<std::vector<double>> expected_sums(const std::vector<UnitSpec>& units, const Present& present) {
@@ -107,7 +147,15 @@ inline std::vector<std::vector<double>> expected_rows(const std::vector<UnitSpec
   return rows;
 }
 
-inline bool everywhere(std::int64_t /*unit*/) { return true; }
+inline std::vector<SparseSum> expected_sparse(const std::vector<UnitSpec>& units, const Present& present) {
+  const UnitTable table(units);
+  std::vector<SparseSum> sums;
+  for (std::int64_t lane = 0; lane < table.lanes(); ++lane) {
+    const auto span = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(table.lane_size(lane))));
+    sums.push_back(sparse_tree_sum(table, lane, 0, span, present));
+  }
+  return sums;
+}
 
 /// A hash of sizes and bits: unlike ==, tells -0 from 0.
 inline std::uint64_t digest(const std::vector<std::vector<double>>& values) {
@@ -116,6 +164,16 @@ inline std::uint64_t digest(const std::vector<std::vector<double>>& values) {
     hash = XXH3_64bits_withSeed(part.data(), part.size() * sizeof(double), hash + part.size());
   }
   return hash;
+}
+
+inline std::uint64_t digest(const std::vector<SparseSum>& sums) {
+  std::vector<std::vector<double>> all;  // keys of tests are small enough
+  for (const SparseSum& sum : sums) {
+    all.push_back({static_cast<double>(sum.width)});
+    all.emplace_back(sum.keys.begin(), sum.keys.end());
+    all.push_back(sum.values);
+  }
+  return digest(all);
 }
 
 }  // namespace tributary::testing

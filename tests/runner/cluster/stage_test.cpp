@@ -48,6 +48,7 @@ StageOptions with_threads(int threads) {
 void expect_results(const StageResult& result, const testing::Present& present) {
   EXPECT_EQ(digest(result.sums), digest(expected_sums(units(), present)));
   EXPECT_EQ(digest(result.rows), digest(expected_rows(units(), present)));
+  EXPECT_EQ(digest(result.sparse), digest(testing::expected_sparse(units(), present)));
 }
 
 TEST(Stage, HasTheSameBytesForAnyThreadsAndOrder) {

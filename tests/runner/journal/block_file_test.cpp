@@ -45,6 +45,16 @@ TEST(BlockFile, GivesBackWhatWasStored) {
   EXPECT_EQ(encode(stored.result), encode(some_block()));
 }
 
+TEST(BlockFile, GivesBackSparseSums) {
+  BlockResult block = some_block();
+  block.nodes.push_back({2, 0, 9, {}, {2, {5, 70'000'000'000}, {1, 2, 3, -0.0}}});
+  const std::string file = block_file({"stage", "cpu"}, block);
+  const StoredBlock stored = read_block_file(file);
+  EXPECT_EQ(encode(stored.result), encode(block));
+  EXPECT_EQ(stored.result.nodes[1].sparse, block.nodes[1].sparse);
+  for (std::size_t size = 1; size < file.size(); ++size) EXPECT_NE(damage_of(file.substr(0, size)), "") << size;
+}
+
 /// Put together by hand from the form that the header file describes: what earlier versions wrote stays readable.
 TEST(BlockFile, HasTheFormItSays) {
   const auto number = [](auto value) { return std::string(reinterpret_cast<const char*>(&value), sizeof value); };

@@ -191,6 +191,22 @@ TEST_F(StageJournalTest, PacksAStageIntoOneFile) {
   EXPECT_FALSE(std::filesystem::exists(journal.folder() / "0.0.4.block"));
 }
 
+TEST_F(StageJournalTest, GivesBackSparseSums) {
+  const auto ignore = [](const std::string&) {};
+  BlockResult part = block(0, 2);
+  part.nodes.front().sparse = {1, {3, 8'000'000'000}, {0.5, 0.25}};
+  stage().write(part, table_);
+  const auto stored = stage().next({"cpu"}, ignore);
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->nodes.front().sparse, part.nodes.front().sparse);
+  part.nodes.front().level = LaneFold::root_level(5);
+  stage().pack(view_of(part));
+  StageJournal again = stage();
+  const auto whole = again.next({"cpu"}, ignore);
+  ASSERT_TRUE(whole && again.packed());
+  EXPECT_EQ(whole->nodes.front().sparse, part.nodes.front().sparse);
+}
+
 TEST_F(StageJournalTest, GoesOnWithPartsWhenTheWholeIsDamaged) {
   StageJournal journal = stage();
   BlockResult all;

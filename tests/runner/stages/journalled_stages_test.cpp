@@ -29,7 +29,7 @@ class JournalledStagesTest : public ::testing::Test {
 
   static BlockResult block(std::int64_t first, int level, double sum) {
     BlockResult result;
-    result.nodes.push_back({0, level, first >> level, {sum}});
+    result.nodes.push_back({0, level, first >> level, {sum}, {1, {first % 2, 5'000'000'000}, {sum, 1}}});
     result.rows.push_back({first, {sum, -sum}});
     return result;
   }
@@ -75,6 +75,7 @@ class JournalledStagesTest : public ::testing::Test {
   static StageResult whole() {
     StageResult all;
     all.sums = {{sum_of_all}};
+    all.sparse = {{1, {5'000'000'000}, {count}}};
     all.rows.assign(count, {3.0});
     return all;
   }
@@ -101,10 +102,12 @@ TEST_F(JournalledStagesTest, ReadsAPackedStageWithTheSameNumbers) {
   const StageStore store = begun();
   write_units(store);
   const StageResult parts = read();
+  EXPECT_THAT(parts.sparse, ElementsAre(SparseSum{1, {0, 1, 5'000'000'000}, {25, 20, count}}));
   store.end(parts, {});
   EXPECT_TRUE(is_packed());
   const StageResult whole = read();
   EXPECT_EQ(whole.sums, parts.sums);
+  EXPECT_EQ(whole.sparse, parts.sparse);
   EXPECT_EQ(whole.rows, parts.rows);
 }
 
