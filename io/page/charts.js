@@ -81,7 +81,7 @@ const MARKS = { faithfulness: [[1, "ideal 1", "solid"], [0.8, "0.8", "dot"]],
 const hasCurve = (run) => ofRun("curve", run).some((row) => present(row.faithfulness) || present(row.completeness));
 // A run that has circuits but no curve, in words.
 const noCurve = (run) => `${label(run)}: ${run.measurable === 0 ?
-  "ablating every neuron changes m by less than 0.05 logits, so faithfulness and completeness mean nothing" :
+  `ablating every ${onlyNeurons ? "neuron" : "node"} changes m by less than 0.05 logits, so faithfulness and completeness mean nothing` :
   "its circuits need more nodes than have a score"}.`;
 
 function curveFigure(measure, data, width) {
@@ -107,14 +107,17 @@ const methodAxis = (names, width, more) => axis("", {
 function agreementFigure(data, width) {
   const shown = runsWith("agreement", data);
   const names = shown.map(label);
-  const statistics = unique(shown.flatMap((run) => pick(ofRun("agreement", run), "statistic")));
-  const ends = shown.flatMap((run) => ofRun("agreement", run)).flatMap(({ value, low }) => [value ?? 0, low ?? 0]);
-  const columns = Math.min(statistics.length, width < 560 ? 1 : width < 800 ? 2 : 3);
-  const lines = Math.ceil(statistics.length / columns);
+  const everything = shown.flatMap((run) => ofRun("agreement", run));
+  const panels = kindsOf(everything).flatMap((kind) =>
+    unique(pick(everything.filter((record) => kindOf(record) === kind), "statistic")).map((name) => ({ kind, name })));
+  const ends = everything.flatMap(({ value, low }) => [value ?? 0, low ?? 0]);
+  const columns = Math.min(panels.length, width < 560 ? 1 : width < 800 ? 2 : 3);
+  const lines = Math.ceil(panels.length / columns);
   const height = lines * (names.length * 24 + (lines > 1 ? 75 : 60));
   const layout = { annotations: [], margin: { l: 8, r: 12, t: 40, b: 8 } };
-  const traces = statistics.map((statistic, i) => {
-    const records = shown.map((run) => agreementOf(run, statistic));
+  const traces = panels.map(({ kind, name: statistic }, i) => {
+    const records = shown.map((run) => agreementOf(run, statistic, kind));
+    const title = ofKind(statistic, kind);
     const [x, low, high] = ["value", "low", "high"].map((key) => pick(records, key));
     const [column, line, id] = [i % columns, Math.floor(i / columns), i + 1];
     const [left, top, gap] = [column / columns, 1 - line / lines, lines > 1 ? 56 / height : 0];
@@ -122,13 +125,13 @@ function agreementFigure(data, width) {
       range: [Math.min(0, ...ends) - 0.04, 1.06] });
     layout[`yaxis${id}`] = methodAxis(names, width, { domain: [top - 1 / lines + gap, top], anchor: `x${id}`,
       showticklabels: column === 0 });
-    layout.annotations.push({ text: plain(shorten(statistic, 34)), showarrow: false, x: 0, y: 1,
+    layout.annotations.push({ text: plain(shorten(title, onlyNeurons ? 34 : 42)), showarrow: false, x: 0, y: 1,
       xref: `x${id} domain`, yref: `y${id} domain`, xanchor: "left", yanchor: "bottom" });
-    return { type: "scatter", mode: "markers", name: plain(statistic), x, y: names.map((_, k) => k), xaxis: `x${id}`,
+    return { type: "scatter", mode: "markers", name: plain(title), x, y: names.map((_, k) => k), xaxis: `x${id}`,
       yaxis: `y${id}`, error_x: errors(x, low, high, colour("muted")), customdata: x.map((_, k) => [low[k], high[k]]),
       marker: { size: 9, color: shown.map((run) => look(run).color), symbol: shown.map((run) => look(run).symbol) },
       hoverinfo: "text", hovertext: names.map((name, k) =>
-        hover(name, [statistic, x[k]], ["95 % interval", interval(low[k], high[k], " to ")])) };
+        hover(name, [title, x[k]], ["95 % interval", interval(low[k], high[k], " to ")])) };
   });
   return { data: traces, layout, height: height + 20 };
 }
@@ -164,8 +167,7 @@ function methodsFigure(data, width) {
   return { data: [trace], layout, height: names.length * cell + (narrow ? 50 : 120) };
 }
 
-function scatterFigure(run, width) {
-  const points = ofRun("exact", run);
+function scatterFigure(points, width) {
   const ends = points.flatMap((point) => [point.exact, point.score]).filter(present);
   const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   const [from, to] = [low - 0.06 * (high - low), high + 0.06 * (high - low)];
@@ -209,12 +211,19 @@ function heatFigure(run, width) {
   return { data: [trace], layout, height: 440 };
 }
 
+// "3 / 2 / 401", and where a page speaks of nodes "head 3/2/5", "MLP 3/2", "embedding 2".
+function shortPlace(node) {
+  const position = node.position === -1 ? "all" : node.position;
+  const numbers = [isInLayer(node) ? node.layer : null, position, hasIndex(node) ? node.neuron : null].filter(present);
+  return onlyNeurons ? numbers.join(" / ") : `${NODE_NAMES[kindOf(node)]} ${numbers.join("/")}`;
+}
+
 function valuesFigure(run, width) {
   const records = ofRun("values", run);
-  const names = unique(pick(records, "rank")).map((rank) => {
-    const { layer, position, neuron } = records.find((record) => record.rank === rank);
-    return [layer, position === -1 ? "all" : position, neuron].join(" / ");
-  });
+  const names = unique(pick(records, "rank")).map((rank) => shortPlace(records.find((record) => record.rank === rank)));
+  const ofNeurons = records.filter((record) => kindOf(record) === "neurons").length;
+  const value = ofNeurons === records.length ? "value of the neuron" :
+    ofNeurons > 0 ? "value of a neuron, norm of another node’s" : "norm of the node’s value";
   const prompts = new Map(ofData("pairs", run.data).map((pair) => [pair.pair, pair]));
   const kind = (key, prompt, name, shift, marker) => ({
     type: "scatter", mode: "markers", name, x: pick(records, key), y: records.map(({ rank }) => rank - 1 + shift),
@@ -226,7 +235,7 @@ function valuesFigure(run, width) {
     kind("counterfactual", "patch_prefix", "counterfactual", 0.16, { symbol: "circle-open", color: colour("negative") }),
   ].filter((trace) => trace.x.some(present));
   const legend = legendBelow(pick(traces, "name"), width);
-  const layout = { ...legend.layout, xaxis: axis("value of the neuron"), yaxis: methodAxis(names, width) };
+  const layout = { ...legend.layout, xaxis: axis(value), yaxis: methodAxis(names, width) };
   return { data: traces, layout, height: names.length * 30 + 70 + legend.height };
 }
 

@@ -30,7 +30,19 @@ const ofData = (name, data) => byData(name).get(data) ?? [];
 const runs = rows("runs");
 const dataSets = rows("data").length ? rows("data") : unique(pick(runs, "data")).map((data) => ({ data, name: "" }));
 const runsWith = (table, data) => ofData("runs", data).filter((run) => ofRun(table, run).length);
-const agreementOf = (run, statistic) => ofRun("agreement", run).find((record) => record.statistic === statistic) ?? {};
+
+// What one node of a kind is called. Pages made of neurons only speak of neurons, others of nodes.
+const NODE_NAMES = { neurons: "neuron", heads: "head", mlps: "MLP", embeddings: "embedding" };
+const kindOf = (row) => row.kind ?? "neurons";
+const isInLayer = (row) => kindOf(row) !== "embeddings";
+const hasIndex = (row) => ["neurons", "heads"].includes(kindOf(row)); // a layer has one MLP
+const kindsOf = (records) => Object.keys(NODE_NAMES).filter((kind) => records.some((record) => kindOf(record) === kind));
+const listed = report.tables.filter(({ columns }) => columns.some(({ name }) => name === "kind"));
+const onlyNeurons = kindsOf(listed.flatMap(({ name }) => rows(name))).every((kind) => kind === "neurons");
+// "pearson", or where a page speaks of nodes "pearson (heads)".
+const ofKind = (name, kind) => (onlyNeurons ? name : `${name} (${kind})`);
+const agreementOf = (run, statistic, kind) =>
+  ofRun("agreement", run).find((record) => record.statistic === statistic && kindOf(record) === kind) ?? {};
 
 // Two runs of one method on the same data differ in some other setting, which only their names tell.
 const labels = new Map(runs.map((run) => {
@@ -63,9 +75,12 @@ function cellText(value, { name, type }) {
   return type === "integer" ? minus(value.toLocaleString("en-US")) : number(value);
 }
 
-function place({ layer, position, neuron }) {
-  const where = position === -1 ? "all positions" : `position ${position}`;
-  return `layer ${layer}, ${where}${present(neuron) ? `, neuron ${neuron}` : ""}`;
+// "layer 3, position 2, head 5", or without what a kind of nodes does not have.
+function place(node) {
+  const { layer, position, neuron } = node;
+  const name = NODE_NAMES[kindOf(node)];
+  return [isInLayer(node) && `layer ${layer}`, position === -1 ? "all positions" : `position ${position}`,
+    hasIndex(node) ? present(neuron) && `${name} ${neuron}` : name].filter(Boolean).join(", ");
 }
 
 const interval = (low, high, word) => (present(low) && present(high) ? `${number(low)}${word}${number(high)}` : null);
@@ -84,8 +99,10 @@ function element(name, attributes, ...children) {
   return node;
 }
 
+// Some have another text where a page speaks of nodes.
 function text(id) {
-  const template = document.getElementById(`text-${id}`);
+  const ofNodes = onlyNeurons ? null : document.getElementById(`text-${id}-nodes`);
+  const template = ofNodes ?? document.getElementById(`text-${id}`);
   return { title: template.dataset.title, caption: template.content.textContent.trim().replace(/\s+/g, " ") };
 }
 

@@ -63,6 +63,7 @@ function header() {
   const style = { dateStyle: "long", timeStyle: "short", timeZone: "UTC" };
   const date = Number.isNaN(made.valueOf()) ? report.made : `${made.toLocaleString("en-GB", style)} UTC`;
   const on = dataSets.length > 1 ? ` on ${dataSets.length} data sets` : "";
+  const parts = onlyNeurons ? "MLP neurons" : "parts of the model";
   const size = `${runs.length} ${runs.length === 1 ? "run" : "runs"}${on}, made by ${report.generator} on `;
   const all = charting ? report.notes : ["There are no charts: this page needs the file plotly.min.js of its sweep’s " +
     "folder, which was not found. Copy it along, or make a page that holds it: tributary report FOLDER --self-contained",
@@ -70,18 +71,19 @@ function header() {
   const notes = all.length && element("aside", { class: "notes" }, element("h2", {}, "Before you read on"),
     element("ul", {}, ...all.map((note) => element("li", {}, note))));
   document.getElementById("header").append(...[element("h1", {}, report.title),
-    element("p", {}, "Which MLP neurons make the model give this answer, and how complete is that list? ",
+    element("p", {}, `Which ${parts} make ${onlyNeurons ? "the model" : "it"} give this answer, and how complete is that list? `,
       element("span", { class: "muted" }, size, element("time", { datetime: report.made }, date), ".")),
     notes].filter(Boolean));
 }
 
 function runColumns() {
   const known = new Map(columnsOf("runs", []).map((column) => [column.name, column]));
-  const agreement = ["pearson", "spearman"].map((name) => ({
-    name, type: "number", title: SIMILARITIES[name], meaning: "agreement of the scores with exact patching, estimated for all nodes",
-    get: (run) => agreementOf(run, name).value,
-    note: (run) => interval(agreementOf(run, name).low, agreementOf(run, name).high, ", "),
-  }));
+  const agreement = kindsOf(rows("agreement")).flatMap((kind) => ["pearson", "spearman"].map((name) => ({
+    name, type: "number", title: ofKind(SIMILARITIES[name], kind),
+    meaning: `agreement of the scores with exact patching, estimated for all ${onlyNeurons ? "nodes" : kind}`,
+    get: (run) => agreementOf(run, name, kind).value,
+    note: (run) => interval(agreementOf(run, name, kind).low, agreementOf(run, name, kind).high, ", "),
+  })));
   const named = (...names) => names.map((name) => known.get(name)).filter(Boolean);
   const beyond = (run) => hasCurve(run) ? // the largest circuit did not reach it
     `> ${Math.max(...ofRun("curve", run).map(({ count }) => count)).toLocaleString("en-US")}` : null;
@@ -90,11 +92,18 @@ function runColumns() {
     ...agreement];
 }
 
+// Runs of other kinds of nodes have other numbers of them.
+function nodeCounts(one) {
+  const counts = unique(pick(runsWith("top", one.data), "nodes").filter(present)).sort((a, b) => a - b);
+  const ends = counts.length > 1 ? [counts[0], counts.at(-1)] : [one.nodes].filter(present);
+  return ends.length > 0 && `${ends.map((count) => count.toLocaleString("en-US")).join(" to ")} nodes`;
+}
+
 const share = (part, which) => present(part) && `${number(100 * part)} % of ${which}`;
 
 function dataSection({ data, name, ...one }) {
   const size = (key, unit) => present(one[key]) && `${one[key].toLocaleString("en-US")} ${unit}`;
-  const sizes = [size("train", "training pairs"), size("test", "held-out pairs"), size("nodes", "nodes")];
+  const sizes = [size("train", "training pairs"), size("test", "held-out pairs"), nodeCounts({ data, ...one })];
   const right = [share(one.accuracy, "training"), share(one.test_accuracy, "held-out")].filter(Boolean);
   const ablations = new Set(ofData("runs", data).map((run) => run.ablation).filter(Boolean));
   const ablation = ablations.size > 0 && `ablation: ${[...ablations].join(", ")}`;
@@ -165,10 +174,14 @@ function inputText(run) {
 
 const runChart = (name, table, make) => (run) =>
   ofRun(table, run).length && chartFigure(name, (width) => make(run, width));
+// Kinds of nodes are not mixed: their effects and scores differ in size.
+const scatters = (run) => kindsOf(ofRun("exact", run)).map((kind) => chartFigure("scatter",
+  (width) => scatterFigure(ofRun("exact", run).filter((point) => kindOf(point) === kind), width),
+  onlyNeurons ? {} : { id: `scatter-${kind}`, after: `: ${kind}` }));
 const runTable = (table, size) => (run) => titledTable(table, columnsOf(table), ofRun(table, run), size);
 const DETAIL = [
   runTable("top", "wide"), runChart("values", "values", valuesFigure), runChart("heat", "heat", heatFigure),
-  runChart("scatter", "exact", scatterFigure), runChart("layers", "layers", layersFigure), inputText, runChart("steering", "steering", steeringFigure),
+  scatters, runChart("layers", "layers", layersFigure), inputText, runChart("steering", "steering", steeringFigure),
   runTable("steering_tokens"), runTable("steered"), runTable("cases"),
 ];
 
@@ -196,7 +209,7 @@ function showRun(run) {
   const old = charts.filter(({ node }) => detail.contains(node));
   old.forEach(({ node }) => { nearby.unobserve(node); Plotly.purge(node); });
   charts = charts.filter((chart) => !old.includes(chart));
-  detail.replaceChildren(...[runFacts(run), grid(...DETAIL.map((part) => part(run)))].filter(Boolean));
+  detail.replaceChildren(...[runFacts(run), grid(...DETAIL.flatMap((part) => part(run)))].filter(Boolean));
   origin.replaceChildren(...provenance(run));
   // What was drawn is drawn at once, so that a change of run does not move the page.
   const drawn = new Set(old.filter((chart) => chart.drawn).map(({ node }) => node.id));

@@ -11,11 +11,24 @@ const NAMES = {
 };
 const columnName = (name) => NAMES[name] ?? name.replaceAll("_", " ");
 
-// Beside the document's own description a column has a title, get(row) and perhaps note(row), and absent(row): what to
-// say where there is no value.
+// Beside the document's own description a column has a title, get(row) and perhaps note(row), absent(row): what to
+// say where there is no value, and missing: why there is none.
 function columnsOf(table, without = ["run", "data"]) {
-  return (tables.get(table)?.columns ?? []).filter(({ name }) => !without.includes(name)).map((column) => (
+  const columns = (tables.get(table)?.columns ?? []).filter(({ name }) => !without.includes(name)).map((column) => (
     { ...column, title: columnName(column.name), get: (row) => row[column.name] }));
+  return columns.some(({ name }) => name === "kind") ? columnsOfNodes(columns) : columns;
+}
+
+// A node's kind stands before its place, of which some kinds have a part only.
+function columnsOfNodes(columns) {
+  const others = columns.filter(({ name }) => name !== "kind");
+  if (onlyNeurons) return others;
+  const part = (column, title, has) =>
+    ({ ...column, title, missing: "such nodes have none", get: (row) => (has(row) ? column.get(row) : null) });
+  return others.flatMap((column) => {
+    if (column.name === "layer") return [columns.find(({ name }) => name === "kind"), part(column, "layer", isInLayer)];
+    return [column.name === "neuron" ? part(column, "index", hasIndex) : column];
+  });
 }
 
 function compare(a, b) {
@@ -29,7 +42,7 @@ function cell(column, record, first) {
   const head = first && words;
   const kind = !words ? "number" : value?.length > 30 ? "literal long" : "literal";
   const absent = present(value) ? null : column.absent?.(record);
-  const attributes = { class: kind, title: value ?? "not measured, or not reached" };
+  const attributes = { class: kind, title: value ?? column.missing ?? "not measured, or not reached" };
   return element(head ? "th" : "td", head ? { ...attributes, scope: "row" } : attributes, absent ?? cellText(value, column),
     note && element("span", { class: "muted note" }, ` [${note}]`));
 }

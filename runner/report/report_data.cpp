@@ -89,7 +89,7 @@ Table data_table(const Runs& runs) {
                   {"overlapping", Type::integer, "1", "held-out pairs whose two prompts are those of a training pair"},
                   {"test_prompts", Type::integer, "1", "different prompts of the held-out pairs"},
                   {"shared_prompts", Type::integer, "1", "those of them that are prompts of some training pair"},
-                  {"nodes", Type::integer, "1", "layers × positions × neurons"},
+                  {"nodes", Type::integer, "1", "the same of its first run that scores nodes"},
                   {"clean_metric", Type::number, "logits", "mean m of the clean training prompts"},
                   {"counterfactual_metric", Type::number, "logits", "mean m of the counterfactual ones"},
                   {"test_metric", Type::number, "logits",

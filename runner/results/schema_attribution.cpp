@@ -117,12 +117,12 @@ std::vector<DatasetRow> attribution_rows() {
        .units = "fraction",
        .long_name = "probability that the neuron's score of a pair of this case is larger than of any other pair, ties "
                     "counting half; NaN where no pair kept its score",
-       .when = when::cases},
+       .when = when::cases_of_neurons},
       {.path = "/cases/mean",
        .axes = {"case", "layer", "position", "neuron"},
        .units = "logits",
        .long_name = "mean score over the pairs of this case",
-       .when = when::cases},
+       .when = when::cases_of_neurons},
   };
 }
 

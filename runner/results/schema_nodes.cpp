@@ -53,7 +53,17 @@ std::vector<std::string> axes_for(const KindWords& words, std::vector<std::strin
 
 std::string when_for(const KindWords& words, const std::string& when) {
   const std::string kind = "`nodes` have " + name_of(words.kind == NodeKind::errors ? NodeKind::features : words.kind);
-  return when == when::scored_neurons || when == always ? kind : when + ", and " + kind;
+  if (when == when::scored_neurons || when == always) return kind;
+  return (when == when::cases_of_neurons ? when::cases : when) + ", and " + kind;
+}
+
+/// What is said of neurons, said of nodes.
+std::string of_nodes(std::string text) {
+  const std::string neuron = "neuron";
+  for (std::size_t at = text.find(neuron); at != std::string::npos; at = text.find(neuron)) {
+    text.replace(at, neuron.size(), "node");
+  }
+  return text;
 }
 
 /// Rows that tell of the run, or are there once for all kinds.
@@ -116,6 +126,7 @@ std::vector<DatasetRow> node_rows() {
       if (is_of_run(row.path)) continue;
       std::string name = row.path.substr(row.path.rfind('/'));
       if (name == "/neuron") name = "/index";
+      row.long_name = of_nodes(row.long_name);
       if (name == "/scores") row.long_name = std::string(words.scores) + ", mean over training pairs";
       row.path = group_for(words, group_in(row.path)) + name;
       row.axes = axes_for(words, row.axes);

@@ -12,6 +12,7 @@
 #include "attribution/circuit/ablation.h"
 #include "attribution/methods/spread.h"
 #include "common/errors.h"
+#include "runner/cluster/sparse_sum.h"
 #include "runner/cluster/stopping.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/not_finite.h"

@@ -92,11 +92,11 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         says = ("' hot', ' warm', ' heat', '\\n', ' fire'", "' cold', ' ice', ' cool', ' the', '.'")
         rows.add(
             *("top", run, rank, *where, score, 0.1 * abs(score), 1 - 0.01 * rank, 3.0 / rank, *says),
-            *(2.5 / rank, -0.5 / rank, abs(score) / 20),
+            *(2.5 / rank, -0.5 / rank, abs(score) / 20, "neurons"),
         )
         for pair in range(24 if rank <= 10 else 0):
             value = noise.gauss(0, 1)
-            rows.add("values", run, rank, where[0], at, where[3], pair, value + 2 / rank, value)
+            rows.add("values", run, rank, where[0], at, where[3], pair, value + 2 / rank, value, "neurons")
     for layer in range(30):
         for position in range(len(tokens)):
             bump = math.exp(-(((layer - 22) / 6) ** 2)) * (position + 1) / len(tokens)
@@ -109,14 +109,13 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
             rows.add("inputs", run, pair, position, token, noise.gauss(0, 0.2) + (1.5 if position == 3 - data else 0))
     for i, statistic in enumerate(STATISTICS):
         value = 0.98 - 0.07 * (run % 5) - 0.05 * i
-        rows.add("agreement", run, statistic, value, value - 0.06, min(1.0, value + 0.03))
+        rows.add("agreement", run, statistic, value, value - 0.06, min(1.0, value + 0.03), "neurons")
     for i in range(exact):
         stratum, inclusion = [("top", 1), ("random", 0.01), ("top and random", 1)][i % 3]
         truth = noise.gauss(0, [0.3, 0.03, 0.1][i % 3])
         where = (noise.randrange(30), noise.randrange(len(tokens)), noise.randrange(1536))
-        rows.add(
-            "exact", run, *where, stratum, inclusion, truth, truth * (0.7 + 0.1 * (run % 5)) + noise.gauss(0, 0.03)
-        )
+        score = truth * (0.7 + 0.1 * (run % 5)) + noise.gauss(0, 0.03)
+        rows.add("exact", run, *where, stratum, inclusion, truth, score, "neurons")
     for factor in range(-4, 5):
         metric = 3.5 * math.tanh(0.9 * factor) + noise.gauss(0, 0.1)
         clean = 0.5 / (1 + math.exp(-metric))
@@ -126,10 +125,10 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         for rank, token in enumerate([TEXTS[data][3], TEXTS[data][4], " the", "\n"][:: 1 if factor > 0 else -1], 1):
             rows.add("steering_tokens", run, factor, rank, token, 17 - 4 * rank, 0.5 / rank)
     for neuron in range(12):
-        rows.add("steered", run, 28 - neuron % 4, len(tokens) - 1, 17 + 101 * neuron)
+        rows.add("steered", run, 28 - neuron % 4, len(tokens) - 1, 17 + 101 * neuron, "neurons")
     for rank in range(1, 7):
         for case in ("fire", "ice"):
-            rows.add("cases", run, case, rank, 20 + rank, 3, 40 * rank, 1 - 0.05 * rank, 0.3 / rank)
+            rows.add("cases", run, case, rank, 20 + rank, 3, 40 * rank, 1 - 0.05 * rank, 0.3 / rank, "neurons")
     settings = f"schema: 1\nname: {TEXTS[data][0]}\nattribution: {{method: {method}}}\n# <b>not bold</b>\n"
     for key, value in {"version": "0.1.0", "host": "node 3", "seconds": "4.2", "configuration": settings}.items():
         rows.add("provenance", run, key, value)

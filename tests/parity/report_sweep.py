@@ -22,6 +22,8 @@ _RUNS: list[dict[str, object]] = [
     {"attribution.method": "delta"},
 ]
 DATA = ["plain", "marked"]
+NODE_RUNS = [["neurons", "heads", "mlps", "embeddings"], ["heads"]]
+STEERED = ["heads:2/3/1", "mlps:1/2/0", "embeddings:0/1/0", "2/3/5"]
 
 
 def _write_pairs(file: Path, prefix: str) -> None:
@@ -47,11 +49,35 @@ def make_sweep(binary: Path, model: Path, folder: Path) -> Path:
         "steering": {"factors": [-2, 0, 2]},
         "sweep": {"include": [run | {"pairs.file": f"{name}.jsonl"} for name in DATA for run in _RUNS]},
     }
+    run_file(binary, folder, settings)
+    return folder / "out"
+
+
+def make_node_sweep(binary: Path, model: Path, folder: Path) -> tuple[Path, str]:
+    """Two methods on nodes of every kind and on heads alone; the folder of the results, and what the runs print."""
+    _write_pairs(folder / "pairs.jsonl", "")
+    settings = {
+        "schema": 1,
+        "name": "nodes",
+        "model": {"path": str(model), "dtype": "float32"},
+        "pairs": {"file": "pairs.jsonl", "train": 10, "test": 8, "unfit": "skip", "overlap": "allow"},
+        "attribution": {"method": "relp", "keep": 8},
+        "circuit": {"counts": [1, 3, 10, 30]},
+        "agreement": {"sample": 24},
+        "steering": {"factors": [0, 2], "nodes": STEERED},
+        "top": 200,
+        "sweep": {"grid": {"nodes": NODE_RUNS, "attribution.method": ["relp", "ig-acts"]}},
+    }
+    return folder / "out", run_file(binary, folder, settings)
+
+
+def run_file(binary: Path, folder: Path, settings: dict) -> str:
+    """Runs a sweep file in a folder into its folder out; what is printed."""
     (folder / "sweep.yaml").write_text(json.dumps(settings))
     words = [str(binary), "run", "sweep.yaml", "--out", "out"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "out"
+    return done.stdout
 
 
 def document_of(page: Path) -> dict:

@@ -89,6 +89,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "clean_value": ("number", "1"),
             "counterfactual_value": ("number", "1"),
             "share": ("number", "fraction"),
+            "kind": ("text", ""),
         },
     ),
     "values": (
@@ -102,6 +103,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "pair": ("integer", "1"),
             "clean": ("number", "1"),
             "counterfactual": ("number", "1"),
+            "kind": ("text", ""),
         },
     ),
     "heat": (
@@ -152,6 +154,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "value": ("number", "1"),
             "low": ("number", "1"),
             "high": ("number", "1"),
+            "kind": ("text", ""),
         },
     ),
     "exact": (
@@ -165,6 +168,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "inclusion": ("number", "1"),
             "exact": ("number", "logits"),
             "score": ("number", "logits"),
+            "kind": ("text", ""),
         },
     ),
     "methods": (
@@ -204,7 +208,13 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     ),
     "steered": (
         "The neurons that steering changes.",
-        {"run": ("integer", "1"), "layer": ("integer", "1"), "position": ("integer", "1"), "neuron": ("integer", "1")},
+        {
+            "run": ("integer", "1"),
+            "layer": ("integer", "1"),
+            "position": ("integer", "1"),
+            "neuron": ("integer", "1"),
+            "kind": ("text", ""),
+        },
     ),
     "cases": (
         "Neurons that tell one case from the others.",
@@ -217,6 +227,7 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "neuron": ("integer", "1"),
             "auroc": ("number", "fraction"),
             "score": ("number", "logits"),
+            "kind": ("text", ""),
         },
     ),
     "pairs": (

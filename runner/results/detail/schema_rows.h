@@ -38,6 +38,8 @@ inline constexpr const char* spread = "attribution.spread: measure";
 inline constexpr const char* keep_all = "attribution.keep: full";
 inline constexpr const char* keep_largest = "attribution.keep: K";
 inline constexpr const char* cases = "attribution.keep, and pairs of two cases or more";
+inline constexpr const char* cases_of_neurons =
+    "attribution.keep, and pairs of two cases or more, and `nodes` have neurons";
 inline constexpr const char* neurons = "every method but input-ig";
 inline constexpr const char* scored_neurons = "`nodes` have neurons, or method input-ig";
 inline constexpr const char* other_kinds = "`nodes` have other kinds than neurons";
