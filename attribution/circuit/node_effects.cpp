@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
+#include "attribution/methods/base_runs.h"
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
 #include "attribution/model/products.h"
@@ -16,6 +18,25 @@
 
 namespace tributary {
 namespace {
+
+/// What v [width] at a site of a layer adds to the stream [1, d_model].
+at::Tensor written_at(const Transformer& model, Site site, std::int64_t layer, const at::Tensor& v) {
+  const at::ScalarType type = model.score_type();
+  const Writer writer = site_writer(model, site, layer);
+  return writer.move(v.to(type).view({1, 1, -1}), type).select(0, 0) * writer.gains(type);
+}
+
+/// The same of a unit of a feature, or of an error v.
+at::Tensor written_by(const Transformer& model, const Dictionary& dictionary, const Node& node, const at::Tensor& v) {
+  const FeatureTarget& own = dictionary.targets.front();
+  if (node.kind == NodeKind::errors) return written_at(model, own.site, own.layer, v);
+  at::Tensor all = written_at(model, own.site, own.layer, own.decoder[node.index]);
+  for (std::size_t i = 1; i < dictionary.targets.size(); ++i) {
+    const FeatureTarget& target = dictionary.targets[i];
+    all = all + written_at(model, target.site, target.layer, target.decoder[node.index]);
+  }
+  return all;
+}
 
 /// What a node adds to the stream [1, d_model], for a unit of its value or for a value v [dims].
 at::Tensor written_by(const Transformer& model, const NodeTable& table, const Node& node, const at::Tensor& v) {
@@ -39,7 +60,11 @@ at::Tensor effects_of(const Transformer& model, const ListedNodes& listed, const
   const at::Tensor values = detail::staged(moved, model.options());
   for (const Node& node : listed.nodes) {
     const std::int64_t dims = listed.dims_of(node);
-    directions.push_back(written_by(model, listed.table_of(node), node, values.narrow(0, next, dims)));
+    const at::Tensor v = values.narrow(0, next, dims);
+    const bool of_dictionary = node.kind == NodeKind::features || node.kind == NodeKind::errors;
+    directions.push_back(of_dictionary
+                             ? written_by(model, (*listed.dictionaries)[static_cast<std::size_t>(node.layer)], node, v)
+                             : written_by(model, listed.table_of(node), node, v));
     next += dims;
   }
   at::Tensor w = at::cat(directions);  // [node, d_model]
@@ -67,6 +92,52 @@ std::vector<std::int64_t> strongest(const double* effects, std::int64_t size, st
 struct SequenceValues {
   at::Tensor numbers, all;
 };
+
+/// f of listed features, and the errors of dictionaries, of which only the layers that some node lies in are encoded.
+void add_dictionary_values(const Transformer& model, const at::Tensor& embeddings, const ListedNodes& listed,
+                           const SequenceValues& values, Flops* flops) {
+  Sites sites;
+  std::set<std::int64_t> wanted;  // dictionaries
+  for (const Node& node : listed.nodes) {
+    if (node.kind != NodeKind::features && node.kind != NodeKind::errors) continue;
+    const Dictionary& dictionary = (*listed.dictionaries)[static_cast<std::size_t>(node.layer)];
+    sites.insert({dictionary.reads, dictionary.targets.front().site});
+    wanted.insert(node.layer);
+  }
+  if (wanted.empty()) return;
+  const at::Tensor any = at::zeros({embeddings.size(0), 1, model.architecture().d_model}, model.score_options());
+  const BaseRuns runs(model, {embeddings}, 0, {{}, any, {}}, sites, flops);
+  const auto read = [&](Site site, std::int64_t layer) {  // [sequence, pos, width]
+    return runs.values(site, 0, layer).to(model.score_type());
+  };
+  for (const std::int64_t d : wanted) {
+    const Dictionary& dictionary = (*listed.dictionaries)[static_cast<std::size_t>(d)];
+    const FeatureTarget& target = dictionary.targets.front();
+    const at::Tensor x = read(dictionary.reads, dictionary.layer);
+    const at::Tensor f = encode(dictionary, x.flatten(0, 1));  // [sequence * pos, feature]
+    const at::Tensor explained = reconstruct(target, f, x.flatten(0, 1)).unflatten(0, {x.size(0), x.size(1)});
+    const at::Tensor written = read(target.site, target.layer);
+    const at::Tensor error = written - explained.narrow(1, explained.size(1) - written.size(1), written.size(1));
+    const at::Tensor by_sequence = f.unflatten(0, {x.size(0), x.size(1)});
+    std::int64_t next = 0;
+    for (std::size_t i = 0; i < listed.nodes.size(); ++i) {
+      const Node& node = listed.nodes[i];
+      const std::int64_t dims = listed.dims_of(node);
+      next += dims;
+      const bool feature = node.kind == NodeKind::features;
+      if (node.layer != d || (!feature && node.kind != NodeKind::errors)) continue;
+      const at::Tensor& all = feature ? by_sequence : error;
+      const at::Tensor here = feature ? all.narrow(2, node.index, 1) : all;  // [sequence, pos, dims]
+      const std::int64_t before = embeddings.size(1) - here.size(1);
+      const at::Tensor number = values.numbers.select(1, static_cast<std::int64_t>(i));
+      at::Tensor v = at::zeros({here.size(0), here.size(2)}, values.numbers.options());
+      if (node.position < 0) v = detail::sum_over_positions(here.to(at::kDouble)).select(1, 0);
+      if (node.position >= before) v = here.select(1, node.position - before).to(at::kDouble);
+      if (dims > 0) values.all.narrow(1, next - dims, dims).copy_(v);
+      number.copy_(feature ? v.select(1, 0) : v.square().sum(-1).sqrt());
+    }
+  }
+}
 
 SequenceValues values_of(const Transformer& model, const at::Tensor& ids, const ListedNodes& listed, Flops* flops) {
   const at::TensorOptions wide = model.options().dtype(at::kDouble);
@@ -97,6 +168,7 @@ SequenceValues values_of(const Transformer& model, const at::Tensor& ids, const 
   options.flops = flops;
   options.last_block = LastBlock::all_positions;
   for (const NodeTable& table : listed.tables) {
+    if (table.kind == NodeKind::features || table.kind == NodeKind::errors) continue;
     if (table.site == Site::embeddings) {
       take(table, 0, embeddings);
     } else {
@@ -106,6 +178,7 @@ SequenceValues values_of(const Transformer& model, const at::Tensor& ids, const 
     }
   }
   model.forward(whole_batch(embeddings), options);
+  add_dictionary_values(model, embeddings, listed, values, flops);
   return {values.numbers.cpu(), values.all.cpu()};
 }
 

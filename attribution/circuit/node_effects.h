@@ -7,9 +7,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "attribution/model/prompts.h"
+#include "attribution/nodes/dictionary.h"
 #include "attribution/nodes/node_table.h"
 
 namespace tributary {
@@ -18,10 +20,11 @@ namespace tributary {
 struct ListedNodes {
   std::vector<NodeTable> tables;
   std::vector<Node> nodes;
+  std::shared_ptr<const std::vector<Dictionary>> dictionaries{};  //!< of features and errors
 
   [[nodiscard]] const NodeTable& table_of(const Node& node) const;
-  /// Numbers that a node's value has in a list of all of them, one node after the other: a neuron, whose direction does
-  /// not depend on its value, has none.
+  /// Numbers that a node's value has in a list of all of them, one node after the other: a neuron and a feature, whose
+  /// directions do not depend on their values, have none.
   [[nodiscard]] std::int64_t dims_of(const Node& node) const;
   [[nodiscard]] std::int64_t dims() const;
 };
@@ -34,7 +37,7 @@ struct DirectEffects {
 };
 
 /// The logit lens (nostalgebraist 2020) on what a node adds to the stream, a neuron's column w of the down projection
-/// (Geva et al. 2022), of other nodes w = W v with v their mean difference, a head's through its slice of W_O (Elhage et
+/// (Geva et al. 2022), a feature's rows of the decoder, summed over the layers that it writes to, of other nodes w = W v with v their mean difference, a head's through its slice of W_O (Elhage et
 /// al. 2021): e = W_U (g ⊙ w), with the gain g of the final norm, for LayerNorm e = W_U (g ⊙ (w − mean(w))). Left out are
 /// the later layers, which may read w, and the final norm's scale: it belongs to the prompt and multiplies all effects
 /// of a node alike, so it changes no order. `place` counts to `top`, at most the vocabulary. A neuron's position does
@@ -42,8 +45,8 @@ struct DirectEffects {
 DirectEffects direct_effects(const Transformer& model, const ListedNodes& listed, const std::vector<double>& moved,
                              std::int64_t top);
 
-/// Values of nodes, summed over the prompt where a node is meant at all positions: a neuron's a, the Euclidean norm of
-/// another node's value.
+/// Values of nodes, summed over the prompt where a node is meant at all positions: a neuron's a, a feature's f, the
+/// Euclidean norm of another node's value.
 struct NodeValues {
   at::Tensor clean, counterfactual;  //!< [pair, node] float64; counterfactual undefined where unpaired
   at::Tensor moved;                  //!< [ListedNodes::dims()] float64: Σ over the pairs of v(x) − v(x'), unpaired v(x)

@@ -149,6 +149,11 @@ at::Tensor encode(const Dictionary& dictionary, const at::Tensor& x) {
   return z;
 }
 
+at::Tensor reconstruct(const FeatureTarget& target, const at::Tensor& f, const at::Tensor& x) {
+  at::Tensor written = times(f, target.decoder, target.bias);
+  return target.skip.defined() ? written + times(x, target.skip) : written;
+}
+
 FeatureDifferences feature_differences(const Dictionary& dictionary, const at::Tensor& x, const at::Tensor& baseline) {
   FeatureDifferences found;
   found.first.push_back(0);

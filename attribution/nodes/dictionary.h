@@ -25,6 +25,8 @@ struct FeatureTarget {
   Site site = Site::resid_post;
   std::int64_t layer = 0;
   at::Tensor decoder;  //!< W_dec [feature, width of the site]
+  at::Tensor bias{};   //!< b_dec [width of the site], or undefined
+  at::Tensor skip{};   //!< W_skip [width of the site read, width of the site] of a skip transcoder, or undefined
 };
 
 struct Dictionary {
@@ -58,6 +60,9 @@ struct FeatureDifferences {
 
 /// Of x [row, width] against a baseline of the same shape, or against f = 0 where it is undefined.
 FeatureDifferences feature_differences(const Dictionary& dictionary, const at::Tensor& x, const at::Tensor& baseline);
+
+/// What features f [row, feature] and biases make of what is read, x [row, width]: the written value without its error.
+at::Tensor reconstruct(const FeatureTarget& target, const at::Tensor& f, const at::Tensor& x);
 
 /// ⟨W_dec[j], gradient⟩ [entry] of one target, in the stream's dtype: how the metric changes with a unit of each feature
 /// through it. gradient [row, width].

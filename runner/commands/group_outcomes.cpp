@@ -36,6 +36,7 @@ Outcome GroupOutcomes::of(std::size_t i, Timings& own) {
   agreed(execution_.comm, [&] {
     if (execution_.comm.rank() != 0) return;
     for (const ComparedSample& kind : compared_[i]) {
+      if (kind.sample.empty()) continue;
       require_none(faults_of(job, neurons_of(kind.sample), kind.exact));
       outcome.agreement.push_back(agreement_of(job, kind));
     }

@@ -39,7 +39,9 @@ std::int64_t Job::gap_pairs() const {
   return std::min(all, config.gap_pairs.value_or(std::clamp<std::int64_t>(all / 20, 1, 2)));
 }
 
-bool Job::has_circuit() const { return !pairs.test.empty() && config.method.has_neurons(); }
+bool Job::has_circuit() const {
+  return !pairs.test.empty() && config.method.has_neurons() && !config.circuit.nodes.empty();
+}
 
 std::string Job::token_text(std::int64_t id) const {
   std::string text;

@@ -45,7 +45,7 @@ void find_tokens(TopOutcome& outcome, const Execution& execution, const Job& job
                  const std::vector<double>& moved) {
   const StagePlan plan = plan_nodes(std::ssize(outcome.nodes));
   const StageResult result = run_plan(execution, "direct effects", plan, [&](const Chunk& chunk) {
-    ListedNodes some{listed.tables, {}};
+    ListedNodes some{listed.tables, {}, listed.dictionaries};
     ListedNodes before = some;
     for (std::int64_t i = 0; i <= chunk.members.back(); ++i) {
       (i < chunk.members.front() ? before : some).nodes.push_back(listed.nodes[static_cast<std::size_t>(i)]);
@@ -107,7 +107,7 @@ TopOutcome run_top(const Execution& shared, const Job& job, const AttributionOut
   const Execution execution = shared.evaluating(job.identities.top);
   TopOutcome outcome;
   find_first(outcome, job, attribution);
-  const ListedNodes listed{attribution.layout.tables(), outcome.nodes};
+  const ListedNodes listed{attribution.layout.tables(), outcome.nodes, job.dictionaries};
   const std::vector<double> moved = find_values(outcome, execution, job, listed);
   find_tokens(outcome, execution, job, listed, moved);
   outcome.places = outcome.promoted.empty() ? 0 : std::ssize(outcome.promoted.front());
