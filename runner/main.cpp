@@ -33,6 +33,7 @@
 #include "runner/job/keys.h"
 #include "runner/machine/device.h"
 #include "runner/machine/host.h"
+#include "runner/report/mib_export.h"
 #include "runner/report/report.h"
 #include "runner/results/schema.h"
 
@@ -48,6 +49,7 @@ struct CommandLine {
   std::string hand_out = "planned";
   std::string schema_of = "sweep";
   std::string export_to;
+  std::string export_format = "tables";
   ChartScript chart_script = ChartScript::shared;
 };
 
@@ -101,7 +103,8 @@ int act(CLI::App& app, CommandLine& line) {
   } else if (app.got_subcommand("report")) {
     report_command(line.run.out, line.chart_script);
   } else if (app.got_subcommand("export")) {
-    export_command(line.run.out, line.export_to);
+    line.export_format == "mib" ? export_mib(line.run.out, line.export_to)
+                                : export_command(line.run.out, line.export_to);
   } else {
     line.run.order = line.hand_out == "planned" ? Order::Planned : Order::Shuffled;
     const ScopedMpi mpi;
@@ -158,16 +161,23 @@ int main(int argc, char** argv) {
                   "stop in good order before this time is over (90s, 45m, 1:30:00, 2-12:00:00): exit 75");
   run->add_option("--warn-after", line.run.silence, "seconds without a sign of life after which a rank is named")
       ->check(CLI::PositiveNumber);
-  for (const auto& [name, does] : {std::pair{"status", "say how far a sweep is, also while it runs"},
-                                   std::pair{"finalize", "write results.h5 from the journal, without computing"},
-                                   std::pair{"report", "write report.html from the results of a run or a sweep"},
-                                   std::pair{"export", "write the report's tables as CSV and JSON"}}) {
+  for (const auto& [name, does] :
+       {std::pair{"status", "say how far a sweep is, also while it runs"},
+        std::pair{"finalize", "write results.h5 from the journal, without computing"},
+        std::pair{"report", "write report.html from the results of a run or a sweep"},
+        std::pair{"export", "write the report's tables as CSV and JSON, or scores as MIB's file"}}) {
     app.add_subcommand(name, does)->add_option("folder", line.run.out, "folder of the results")->required();
   }
   app.get_subcommand("report")->add_flag_callback(
       "--self-contained", [&line] { line.chart_script = ChartScript::inside; },
       "put the script that draws charts into every page, also those of a sweep, so that each needs no other file");
-  app.get_subcommand("export")->add_option("--to", line.export_to, "folder of the tables (default: <folder>/export)");
+  CLI::App* exported = app.get_subcommand("export");
+  exported->add_option("--to", line.export_to, "folder of what is written (default: <folder>/export)");
+  exported
+      ->add_option("--format", line.export_format,
+                   "tables: the report's, as CSV and JSON; mib: importances.json of each run with heads and mlps")
+      ->check(CLI::IsMember({"tables", "mib"}))
+      ->capture_default_str();
   CLI::App* plan =
       app.add_subcommand("plan", "say what a run would do and take, from config.json alone: no weights are read");
   add_sweep_arguments(*plan, line);

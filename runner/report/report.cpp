@@ -15,6 +15,7 @@
 #include "common/version.h"
 #include "io/atomic_file.h"
 #include "runner/machine/host.h"
+#include "runner/report/detail/findings.h"
 #include "runner/report/detail/missing_intervals.h"
 #include "runner/report/detail/named_rows.h"
 #include "runner/report/detail/performance.h"
@@ -23,88 +24,6 @@
 
 namespace tributary {
 namespace {
-
-/// What lies in a folder: the results that can be read, and what is to be said of the rest.
-struct Findings {
-  std::string title;
-  Document::Kind kind = Document::Kind::run;
-  std::vector<RunResults> runs;
-  std::vector<std::string> notes;
-};
-
-std::filesystem::path names_path(const std::filesystem::path& folder) { return folder / "sweep.json"; }
-
-/// Pages are written into the folders of runs: a list from elsewhere must not make us write elsewhere.
-void require_inside(const std::filesystem::path& file, const std::string& name) {
-  if (name == "." || is_plain_name(name)) return;
-  throw UserError(file.string(), "names a run '" + printable(name, LineEnds::escape) +
-                                     "', which is no folder beside it: this program wrote no such file; remove it (the "
-                                     "folders that are there will do)");
-}
-
-/// Folders of runs: those that the sweep named, in its order, then whatever else holds results. found: gets the sweep's
-/// title, and a note where the sweep's own list cannot be read.
-std::vector<std::string> run_folders(const std::filesystem::path& folder, Findings& found) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  if (std::filesystem::exists(names_path(folder), ignored)) {
-    try {
-      const nlohmann::json json = nlohmann::json::parse(read_file(names_path(folder).string()));
-      const auto title = json.at("name").get<std::string>();
-      names = json.at("runs").get<std::vector<std::string>>();
-      for (const std::string& name : names) require_inside(names_path(folder), name);
-      found.title = title;
-    } catch (const nlohmann::json::exception&) {
-      names.clear();  // the folders themselves will do
-      found.notes.push_back(names_path(folder).string() +
-                            " is damaged: runs of the sweep that have no results yet are not named; `run` writes it "
-                            "again when it has something to compute");
-    }
-  }
-  std::set<std::string> others;
-  if (std::filesystem::exists(results_path(folder))) others.insert(".");
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.is_directory() && std::filesystem::exists(results_path(entry.path()))) {
-      others.insert(entry.path().filename().string());
-    }
-  }
-  for (const std::string& name : others) {
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-  }
-  return names;
-}
-
-Findings find_results(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) {
-    throw UserError(folder.string(), "there is no such folder; name the one that `run` wrote to");
-  }
-  Findings found;
-  found.title = std::filesystem::absolute(folder / ".").parent_path().filename().string();
-  const std::vector<std::string> folders = run_folders(folder, found);
-  const bool single = folders.size() == 1 && folders.front() == ".";
-  found.kind = single || folders.empty() ? Document::Kind::run : Document::Kind::sweep;
-  for (const std::string& name : folders) {
-    const std::filesystem::path file = results_path(folder / name);
-    const std::string run = name == "." ? "the run" : "run '" + name + "'";
-    if (!std::filesystem::exists(file)) {
-      found.notes.push_back(run + " is not finished: it has no results yet");
-      continue;
-    }
-    try {
-      found.runs.push_back({name, read_shown_results(file)});
-    } catch (const ResultsChanged& error) {
-      found.notes.push_back(run + " cannot be read: " + error.what() + "; " + way_back(folder));
-    } catch (const UserError& error) {
-      found.notes.push_back(run + " cannot be read: " + error.what());
-    }
-  }
-  if (found.runs.empty()) {
-    throw UserError(folder.string(), found.notes.empty()
-                                         ? std::string("holds no results; name the folder of a run or a sweep")
-                                         : "holds no results: " + join(found.notes, "; "));
-  }
-  return found;
-}
 
 constexpr const char* script_name = "plotly.min.js";
 
@@ -182,7 +101,7 @@ Document report_document(Document::Kind kind, const std::string& title, const st
 }
 
 void report_command(const std::filesystem::path& folder, ChartScript script) {
-  Findings found = find_results(folder);
+  detail::Findings found = detail::find_results(folder);
   const bool shared = found.kind == Document::Kind::sweep && script == ChartScript::shared;
   const std::filesystem::path script_file = folder / script_name;
   if (found.kind == Document::Kind::sweep) {
@@ -205,7 +124,7 @@ void report_command(const std::filesystem::path& folder, ChartScript script) {
 }
 
 void export_command(const std::filesystem::path& folder, const std::filesystem::path& out) {
-  const Findings found = find_results(folder);
+  const detail::Findings found = detail::find_results(folder);
   const Document document = report_document(found.kind, found.title, found.runs, found.notes);
   const std::filesystem::path target = out.empty() ? folder / "export" : out;
   make_folder(target);
@@ -226,7 +145,9 @@ std::string way_back(const std::filesystem::path& folder) {
 std::vector<std::string> kept_run_names(const std::filesystem::path& folder) {
   std::vector<std::string> names;
   try {
-    names = nlohmann::json::parse(read_file(names_path(folder).string())).at("runs").get<std::vector<std::string>>();
+    names = nlohmann::json::parse(read_file(detail::names_path(folder).string()))
+                .at("runs")
+                .get<std::vector<std::string>>();
   } catch (const std::exception&) {
     return {};  // none are kept, or what is kept is damaged
   }
@@ -237,7 +158,7 @@ std::vector<std::string> kept_run_names(const std::filesystem::path& folder) {
 void keep_run_names(const std::filesystem::path& folder, const std::string& name,
                     const std::vector<std::string>& runs) {
   make_folder(folder);
-  write_atomically(names_path(folder), nlohmann::json({{"name", name}, {"runs", runs}}).dump(1) + "\n");
+  write_atomically(detail::names_path(folder), nlohmann::json({{"name", name}, {"runs", runs}}).dump(1) + "\n");
 }
 
 }  // namespace tributary

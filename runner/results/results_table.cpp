@@ -127,6 +127,12 @@ void add_features(ResultsFile& file, const Job& job, const AttributionOutcome& a
   add("sign_share", attribution.sign_share);
 }
 
+/// Whether attention and MLP of every layer read the same stream.
+bool is_parallel(const Architecture& architecture) {
+  return std::all_of(architecture.blocks.begin(), architecture.blocks.end(),
+                     [](const BlockSpec& block) { return block.residual == Residual::parallel; });
+}
+
 /// Scores of one kind, and what each pair says of them.
 void add_kind(ResultsFile& file, const Job& job, const AttributionOutcome& attribution, std::size_t kind) {
   const Method& method = job.config.method;
@@ -142,6 +148,10 @@ void add_kind(ResultsFile& file, const Job& job, const AttributionOutcome& attri
   };
   if (layout.tables()[kind].kind == NodeKind::mlps) {
     file.group_attributes[group]["side"] = std::string(job.config.mlp_side == MlpSide::added ? "added" : "written");
+  }
+  if (layout.tables()[kind].kind == NodeKind::heads) {
+    file.group_attributes[group]["d_model"] = job.architecture().d_model;
+    file.group_attributes[group]["parallel"] = static_cast<std::int64_t>(is_parallel(job.architecture()) ? 1 : 0);
   }
   add_scores("scores", attribution.scores);
   add_scores("standard_error", attribution.standard_error);

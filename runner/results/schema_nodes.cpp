@@ -163,6 +163,19 @@ std::vector<AttributeRow> node_attribute_rows() {
                   .meaning = "mlps.side: what an MLP's output is",
                   .when = when_for(kind_words()[1], always),
                   .need = Need::optional});
+  rows.push_back({.owner = "/nodes/heads",
+                  .name = "d_model",
+                  .type = AttributeType::integer,
+                  .meaning = "width of the model's residual stream",
+                  .when = when_for(kind_words()[0], always),
+                  .need = Need::optional});
+  rows.push_back({.owner = "/nodes/heads",
+                  .name = "parallel",
+                  .type = AttributeType::integer,
+                  .meaning = "1: attention and MLP of a layer read the same stream; 0: the MLP reads what attention has "
+                             "written too",
+                  .when = when_for(kind_words()[0], always),
+                  .need = Need::optional});
   return rows;
 }
 
