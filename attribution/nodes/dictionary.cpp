@@ -24,7 +24,7 @@ at::Tensor times(const at::Tensor& rows, const at::Tensor& matrix, const at::Ten
   return product(detail::padded_copy(rows, rows.options()), rows.size(0), matrix, bias);
 }
 
-/// The k largest of a row become their relu, all others 0.
+/// The k largest of a row stay, all others become 0.
 template <typename T>
 void keep_largest(T* row, std::int64_t features, std::int64_t k) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(features));
@@ -34,7 +34,6 @@ void keep_largest(T* row, std::int64_t features, std::int64_t k) {
     return row[a] != row[b] ? row[a] > row[b] : a < b;
   });
   for (auto rest = end; rest != order.end(); ++rest) row[*rest] = 0;
-  for (auto kept = order.begin(); kept != end; ++kept) row[*kept] = std::max(row[*kept], T(0));
 }
 
 template <typename T>
@@ -42,19 +41,22 @@ void activate(const Dictionary& dictionary, const at::Tensor& z) {
   const std::int64_t features = z.size(1);
   auto* const all = z.mutable_data_ptr<T>();
   const T* const threshold =
-      dictionary.activation == FeatureActivation::jump_relu ? dictionary.thresholds.const_data_ptr<T>() : nullptr;
+      dictionary.activation == FeatureGate::jump_relu ? dictionary.thresholds.const_data_ptr<T>() : nullptr;
   share_loop(z.size(0), 1, [&](std::int64_t first, std::int64_t end) {
     for (std::int64_t r = first; r < end; ++r) {
       T* const row = all + r * features;
       switch (dictionary.activation) {
-        case FeatureActivation::relu:
+        case FeatureGate::relu:
           for (std::int64_t j = 0; j < features; ++j) row[j] = row[j] > 0 ? row[j] : T(0);
           break;
-        case FeatureActivation::jump_relu:
+        case FeatureGate::jump_relu:
           for (std::int64_t j = 0; j < features; ++j) row[j] = row[j] > threshold[j] ? row[j] : T(0);
           break;
-        case FeatureActivation::top_k:
+        case FeatureGate::top_k:
+        case FeatureGate::top_k_signed:
           keep_largest(row, features, dictionary.k);
+          if (dictionary.activation == FeatureGate::top_k_signed) break;
+          for (std::int64_t j = 0; j < features; ++j) row[j] = row[j] > 0 ? row[j] : T(0);
       }
     }
   });

@@ -17,8 +17,8 @@
 namespace tributary {
 
 /// relu; z · [z > θ] (Rajamanoharan et al. 2024; BatchTopK at inference is this too); the k largest, then relu (Gao et
-/// al. 2024).
-enum class FeatureActivation { relu, jump_relu, top_k };
+/// al. 2024), or as they are.
+enum class FeatureGate { relu, jump_relu, top_k, top_k_signed };
 
 /// A site that features write to.
 struct FeatureTarget {
@@ -36,7 +36,7 @@ struct Dictionary {
   at::Tensor encoder_bias;  //!< b_enc [feature], or undefined
   at::Tensor input_bias;    //!< b_in [width of the site read], or undefined
   at::Tensor thresholds;    //!< θ [feature] of jump_relu
-  FeatureActivation activation = FeatureActivation::relu;
+  FeatureGate activation = FeatureGate::relu;
   std::int64_t k = 0;  //!< of top_k
   std::vector<FeatureTarget> targets;
 

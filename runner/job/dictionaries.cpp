@@ -1,0 +1,203 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/job/dictionaries.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "attribution/model/tensors.h"
+#include "common/errors.h"
+#include "common/hash.h"
+#include "io/feature_file.h"
+#include "runner/job/model.h"
+
+namespace tributary {
+namespace {
+
+/// One of the list, with the file that holds it.
+struct Bound {
+  Dictionary dictionary;
+  std::string name;
+};
+
+const std::map<std::string, Site>& sites_by_hook() {
+  static const std::map<std::string, Site> sites = {
+      {"resid_pre", Site::resid_pre}, {"resid_mid", Site::resid_mid}, {"resid_post", Site::resid_post},
+      {"mlp_out", Site::mlp_out},     {"mlp_written", Site::mlp_written}, {"z", Site::z},
+      {"mlp_in", Site::mlp_in},       {"mlp_in_normed", Site::mlp_in_normed}};
+  return sites;
+}
+
+std::int64_t width_of(Site site, const Architecture& a) { return site == Site::z ? a.query_width() : a.d_model; }
+
+/// What a layer's features are bound with.
+class Binder {
+ public:
+  Binder(const FeatureFile& file, const FeatureSource& source, const Architecture& architecture, at::ScalarType type)
+      : file_(file), source_(source), a_(architecture), type_(type) {
+    hook_ = source.hook.empty() ? file.hook : source.hook;
+    if (hook_.empty()) {
+      const std::string said = file.hook_written.empty() ? "does not say where it reads"
+                                                         : "reads at '" + file.hook_written + "', which is no place known here";
+      refuse(said + "; give hook: resid_pre, resid_mid, resid_post, mlp_out, z, mlp_in or mlp_in_normed");
+    }
+  }
+
+  [[nodiscard]] Bound bind(const FeatureLayer& stored) const {
+    Dictionary d;
+    d.layer = layer_of(stored);
+    d.reads = sites_by_hook().at(hook_);
+    const Site writes = site_written();
+    require_place(d.reads, d.layer);
+    require_width("d_in", file_.d_in, d.reads);
+    require_width("d_out", file_.d_out, writes);
+    d.activation = gate();
+    d.k = file_.k;
+    d.encoder = tensor(stored.W_enc);
+    if (file_.encoder == EncoderLayout::features_by_inputs) d.encoder = d.encoder.t();
+    d.encoder_bias = tensor(stored.b_enc);
+    if (file_.apply_b_dec_to_input) d.input_bias = tensor(stored.b_dec);
+    if (stored.threshold) {
+      d.thresholds = tensor(*stored.threshold);
+      if (file_.threshold_form == ThresholdForm::logarithms) d.thresholds = d.thresholds.exp();
+      d.thresholds = d.thresholds.contiguous();
+    }
+    const at::Tensor decoder = tensor(stored.W_dec);
+    const bool across = file_.kind == FeatureKind::cross_layer;
+    for (std::int64_t i = 0; i < (across ? decoder.size(1) : 1); ++i) {
+      FeatureTarget target{writes, d.layer + i, (across ? decoder.select(1, i) : decoder).contiguous(), {}, {}};
+      if (target.layer >= a_.layers()) refuse(fmt::format("writes to layer {}, and the model has {}", target.layer, a_.layers()));
+      if (i == 0) target.bias = tensor(stored.b_dec);
+      if (i == 0 && stored.W_skip) target.skip = tensor(*stored.W_skip).t();
+      d.targets.push_back(std::move(target));
+    }
+    if (file_.rescale_by_decoder_norm) fold_norms(d);
+    return {std::move(d), fmt::format("{} {} {}", hook_, layer_of(stored), file_.where.filename().string())};
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& text) const { throw UserError(file_.where.string(), text); }
+
+  [[nodiscard]] std::int64_t layer_of(const FeatureLayer& stored) const {
+    const std::optional<std::int64_t> layer = file_.layers.size() == 1 && source_.layer ? source_.layer : stored.layer;
+    if (!layer) refuse("does not say which layer it reads; give layer: N");
+    if (*layer >= a_.layers()) refuse(fmt::format("reads at layer {}, and the model has {} (from 0)", *layer, a_.layers()));
+    return *layer;
+  }
+
+  [[nodiscard]] Site site_written() const {
+    if (!file_.writes.empty()) return sites_by_hook().at(file_.writes);
+    return hook_ == "mlp_in" || hook_ == "mlp_in_normed" ? Site::mlp_out : sites_by_hook().at(hook_);
+  }
+
+  [[nodiscard]] FeatureGate gate() const {
+    switch (file_.activation) {
+      case FeatureActivation::relu:
+        return FeatureGate::relu;
+      case FeatureActivation::jumprelu:
+        return FeatureGate::jump_relu;
+      case FeatureActivation::topk:
+        return FeatureGate::top_k;
+      case FeatureActivation::topk_signed:
+        return FeatureGate::top_k_signed;
+    }
+    throw ContractViolation("an activation outside the enumeration");
+  }
+
+  void require_place(Site site, std::int64_t layer) const {
+    if (site == Site::resid_mid && a_.block(layer).residual == Residual::parallel) {
+      refuse("reads at resid_mid, and attention and MLP of a " + a_.family + " model read the same stream: there is none");
+    }
+  }
+
+  void require_width(const char* name, std::int64_t width, Site site) const {
+    if (width == width_of(site, a_)) return;
+    refuse(fmt::format("has {} {}, and the model is {} wide there; take the dictionary that was made for this model, or "
+                       "another hook",
+                       name, width, width_of(site, a_)));
+  }
+
+  /// On the mapping where it is stored in the dtype, else a copy.
+  [[nodiscard]] at::Tensor tensor(const StoredTensor& stored) const {
+    const at::ScalarType type = scalar_type(stored.type);
+    if (reinterpret_cast<std::uintptr_t>(stored.data) % c10::elementSize(type) != 0) {
+      at::Tensor copy = at::empty(stored.shape, type);
+      std::memcpy(copy.mutable_data_ptr(), stored.data, copy.nbytes());
+      return copy.to(type_);
+    }
+    // Never written to: dictionaries are frozen, and the mapping is read-only.
+    auto* data = const_cast<std::byte*>(stored.data);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    return at::from_blob(
+               data, stored.shape, [mappings = file_.mappings](void*) {}, at::TensorOptions(type))
+        .to(type_);
+  }
+
+  /// f counts in units of its decoder's length (SAELens, rescale_acts_by_decoder_norm).
+  static void fold_norms(Dictionary& d) {
+    FeatureTarget& target = d.targets.front();
+    const at::Tensor norms = target.decoder.to(at::kDouble).square().sum(1).sqrt();  // [feature]
+    d.encoder = (d.encoder.to(at::kDouble) * norms).to(d.encoder.scalar_type());
+    if (d.encoder_bias.defined()) d.encoder_bias = (d.encoder_bias.to(at::kDouble) * norms).to(d.encoder_bias.scalar_type());
+    target.decoder = (target.decoder.to(at::kDouble) / norms.unsqueeze(1)).to(target.decoder.scalar_type());
+  }
+
+  const FeatureFile& file_;
+  const FeatureSource& source_;
+  const Architecture& a_;
+  at::ScalarType type_;
+  std::string hook_;
+};
+
+/// The files of a source: one, or with layer: all one a layer.
+std::vector<FeatureSource> one_by_one(const FeatureSource& source, std::int64_t layers) {
+  if (!source.all_layers) return {source};
+  std::vector<FeatureSource> all;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    FeatureSource one = source;
+    std::string path = source.path.string();
+    const std::string mark = "{layer}";
+    for (auto at = path.find(mark); at != std::string::npos; at = path.find(mark)) {
+      path.replace(at, mark.size(), std::to_string(layer));
+    }
+    one.path = path;
+    one.layer = layer;
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+}  // namespace
+
+LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, const Architecture& architecture,
+                                     at::ScalarType type) {
+  std::vector<Bound> all;
+  std::string hashes;
+  for (const FeatureSource& source : sources) {
+    for (const FeatureSource& one : one_by_one(source, architecture.layers())) {
+      const FeatureFile file = open_features(one.path);
+      hashes += file.hash() + "\n";
+      const Binder binder(file, one, architecture, type);
+      for (const FeatureLayer& layer : file.layers) all.push_back(binder.bind(layer));
+    }
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Bound& a, const Bound& b) { return a.dictionary.layer < b.dictionary.layer; });
+  LoadedDictionaries loaded;
+  std::vector<Dictionary> dictionaries;
+  for (Bound& one : all) {
+    hashes += one.name.substr(0, one.name.rfind(' ')) + "\n";  // where each is used, whatever its file is called
+    dictionaries.push_back(std::move(one.dictionary));
+    loaded.names.push_back(std::move(one.name));
+  }
+  loaded.dictionaries = std::make_shared<const std::vector<Dictionary>>(std::move(dictionaries));
+  loaded.hash = hash_of(hashes);
+  return loaded;
+}
+
+}  // namespace tributary

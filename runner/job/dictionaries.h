@@ -1,0 +1,30 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+//
+// Dictionaries of features from their files to what the network computes with.
+#pragma once
+
+#include <c10/core/ScalarType.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attribution/nodes/dictionary.h"
+#include "runner/job/run_config.h"
+
+namespace tributary {
+
+/// Those of a run, ascending by the layer that they read, and of one layer as they are listed.
+struct LoadedDictionaries {
+  std::shared_ptr<const std::vector<Dictionary>> dictionaries;
+  std::vector<std::string> names;  //!< "resid_post 12 layer_12"
+  std::string hash;                //!< of what they hold
+};
+
+/// Binds them in a dtype; numbers that are stored so stay on the files' mappings. Throws UserError: a file that cannot
+/// be read, a hook or layer that is neither given nor known, widths that are not the model's.
+LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, const Architecture& architecture,
+                                     at::ScalarType type);
+
+}  // namespace tributary
