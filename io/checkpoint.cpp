@@ -19,6 +19,7 @@
 #include "io/detail/checkpoint/model_folder.h"
 #include "io/detail/checkpoint/other_formats.h"
 #include "io/detail/checkpoint/safetensors.h"
+#include "io/detail/checkpoint/tensor_hash.h"
 
 namespace tributary {
 
@@ -222,26 +223,11 @@ void Checkpoint::release_pages() const {
   for (const detail::MappedFile& file : impl_->files) detail::release(file.data(), file.size());
 }
 
-/// Bytes of a file that lie in memory while it is hashed.
-constexpr std::size_t hashed_at_once = 16 << 20;
-
 std::string Checkpoint::Impl::hash_now() const {
   detail::ContentHash content;
   content.add(config_text);
   for (const auto& [name, tensor] : tensors) {
-    content.add(name);
-    content.add(name_of(tensor.type));
-    content.add(static_cast<std::int64_t>(tensor.shape.size()));
-    for (const std::int64_t extent : tensor.shape) content.add(extent);
-    // Tensors are hashed by name, not in the order of the file. Without this advice the system would take the jumps for
-    // random access and begin each tensor with small reads.
-    detail::prefetch(tensor.data, tensor.bytes);
-    content.add(static_cast<std::int64_t>(tensor.bytes));
-    for (std::size_t begin = 0; begin < tensor.bytes; begin += hashed_at_once) {  // an embedding is large
-      const std::size_t bytes = std::min(hashed_at_once, tensor.bytes - begin);
-      content.add_part(tensor.data + begin, bytes);
-      detail::release(tensor.data + begin, bytes);
-    }
+    detail::checkpoint::add_tensor(content, name, tensor);
   }
   return content.hex();
 }

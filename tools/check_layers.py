@@ -24,6 +24,13 @@ ARROWS = {
     "io/detail/tokenizer": ("io/detail/base", "io/tokenizer.h"),
     "io/detail/pairs": ("io/detail/base", "io/pairs.h", "io/tokenizer.h"),
     "io/detail/config": ("io/detail/base", "io/config.h"),
+    "io/detail/features": (
+        "io/detail/base",
+        "io/detail/checkpoint",
+        "io/detail/config/yaml_reader.h",
+        "io/checkpoint.h",
+        "io/feature_file.h",
+    ),
     "io/detail/results": ("io/detail/base", "io/results.h", "io/atomic_file.h"),
     "attribution/model": (),
     "attribution/nodes": ("attribution/model",),

@@ -161,11 +161,11 @@ Entry parse_entry(const std::string& file, const std::string& name, const json& 
   return entry;
 }
 
-/// Free words of whoever wrote the file; nothing is read from them, but the format allows no others.
-void check_metadata(const std::string& file, const json& metadata) {
+/// Free words of whoever wrote the file; the format allows no others.
+std::map<std::string, std::string> words_of(const std::string& file, const json& metadata) {
   const bool words = metadata.is_object() &&
                      std::all_of(metadata.begin(), metadata.end(), [](const json& value) { return value.is_string(); });
-  if (words) return;
+  if (words) return metadata.get<std::map<std::string, std::string>>();
   throw UserError(file,
                   "\"__metadata__\" in its header is no list of names with strings; the file is damaged, fetch or "
                   "write it again");
@@ -207,17 +207,17 @@ SafetensorsContent read_safetensors(std::span<const std::byte> bytes, const std:
     throw UserError(source.where(0), "the header is not a JSON object; fetch or write the file again");
 
   const std::uint64_t data_bytes = bytes.size() - length_bytes - length;
+  SafetensorsContent content;
   std::vector<Entry> entries;
   for (const auto& [tensor, value] : header.items()) {
     if (tensor == "__metadata__") {
-      check_metadata(name, value);
+      content.metadata = words_of(name, value);
     } else {
       entries.push_back(parse_entry(name, tensor, value, data_bytes));
     }
   }
   check_tiling(name, entries, data_bytes);
 
-  SafetensorsContent content;
   const std::byte* const data = bytes.data() + length_bytes + length;
   for (Entry& entry : entries) {
     if (!entry.dtype->stored) {

@@ -18,6 +18,7 @@ namespace tributary::detail::checkpoint {
 struct SafetensorsContent {
   std::map<std::string, StoredTensor> tensors;  //!< their data point into the file's bytes
   std::set<std::string> skipped;                //!< names of integer and boolean buffers, which are never weights
+  std::map<std::string, std::string> metadata;  //!< free words of whoever wrote the file
 };
 
 /// What the bytes of a file hold. Throws UserError with the file's name, the tensor and the numbers.
