@@ -111,13 +111,20 @@ void add_dictionary_values(const Transformer& model, const at::Tensor& embedding
     return runs.values(site, 0, layer).to(model.score_type());
   };
   for (const std::int64_t d : wanted) {
+    const auto lists = [&](NodeKind kind) {
+      return std::any_of(listed.nodes.begin(), listed.nodes.end(),
+                         [&](const Node& node) { return node.kind == kind && node.layer == d; });
+    };
     const Dictionary& dictionary = (*listed.dictionaries)[static_cast<std::size_t>(d)];
     const FeatureTarget& target = dictionary.targets.front();
     const at::Tensor x = read(dictionary.reads, dictionary.layer);
     const at::Tensor f = encode(dictionary, x.flatten(0, 1));  // [sequence * pos, feature]
-    const at::Tensor explained = reconstruct(target, f, x.flatten(0, 1)).unflatten(0, {x.size(0), x.size(1)});
-    const at::Tensor written = read(target.site, target.layer);
-    const at::Tensor error = written - explained.narrow(1, explained.size(1) - written.size(1), written.size(1));
+    at::Tensor error;
+    if (lists(NodeKind::errors)) {
+      const at::Tensor explained = reconstruct(target, f, x.flatten(0, 1)).unflatten(0, {x.size(0), x.size(1)});
+      const at::Tensor written = read(target.site, target.layer);
+      error = written - explained.narrow(1, explained.size(1) - written.size(1), written.size(1));
+    }
     const at::Tensor by_sequence = f.unflatten(0, {x.size(0), x.size(1)});
     std::int64_t next = 0;
     for (std::size_t i = 0; i < listed.nodes.size(); ++i) {

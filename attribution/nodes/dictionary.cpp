@@ -68,16 +68,31 @@ void append_entries(FeatureDifferences& found, const at::Tensor& f, const at::Te
   const std::int64_t features = f.size(1);
   const T* const of_x = f.const_data_ptr<T>();
   const T* const of_baseline = baseline.defined() ? baseline.const_data_ptr<T>() : nullptr;
-  for (std::int64_t r = 0; r < f.size(0); ++r) {
-    for (std::int64_t j = 0; j < features; ++j) {
-      const T here = of_x[r * features + j];
-      const T there = of_baseline == nullptr ? T(0) : of_baseline[r * features + j];
-      if (here == 0 && there == 0) continue;
-      found.feature.push_back(static_cast<std::int32_t>(j));
-      found.difference.push_back(static_cast<double>(static_cast<T>(here - there)));
+  const auto there = [&](std::int64_t place) { return of_baseline == nullptr ? T(0) : of_baseline[place]; };
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(f.size(0)), 0);
+  share_loop(f.size(0), 1, [&](std::int64_t first, std::int64_t end) {
+    for (std::int64_t r = first; r < end; ++r) {
+      std::int64_t count = 0;
+      for (std::int64_t i = r * features; i < (r + 1) * features; ++i) count += of_x[i] != 0 || there(i) != 0 ? 1 : 0;
+      counts[static_cast<std::size_t>(r)] = count;
     }
-    found.first.push_back(std::ssize(found.feature));
-  }
+  });
+  const std::size_t before = found.first.size() - 1;  // rows that are there already
+  for (const std::int64_t count : counts) found.first.push_back(found.first.back() + count);
+  found.feature.resize(static_cast<std::size_t>(found.first.back()));
+  found.difference.resize(found.feature.size());
+  share_loop(f.size(0), 1, [&](std::int64_t first, std::int64_t end) {
+    for (std::int64_t r = first; r < end; ++r) {
+      auto entry = static_cast<std::size_t>(found.first[before + static_cast<std::size_t>(r)]);
+      for (std::int64_t j = 0; j < features; ++j) {
+        const T here = of_x[r * features + j];
+        const T other = there(r * features + j);
+        if (here == 0 && other == 0) continue;
+        found.feature[entry] = static_cast<std::int32_t>(j);
+        found.difference[entry++] = static_cast<double>(static_cast<T>(here - other));
+      }
+    }
+  });
 }
 
 /// ⟨W_dec[j], gradient⟩ of the entries of a row.

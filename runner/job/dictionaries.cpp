@@ -172,16 +172,14 @@ std::vector<FeatureSource> one_by_one(const FeatureSource& source, std::int64_t 
   return all;
 }
 
-}  // namespace
-
 LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, const Architecture& architecture,
-                                     at::ScalarType type) {
+                                     at::ScalarType type, DictionaryShelf::Hash hash) {
   std::vector<Bound> all;
   std::string hashes;
   for (const FeatureSource& source : sources) {
     for (const FeatureSource& one : one_by_one(source, architecture.layers())) {
       const FeatureFile file = open_features(one.path);
-      hashes += file.hash() + "\n";
+      if (hash == DictionaryShelf::Hash::compute) hashes += file.hash() + "\n";
       const Binder binder(file, one, architecture, type);
       for (const FeatureLayer& layer : file.layers) all.push_back(binder.bind(layer));
     }
@@ -198,6 +196,31 @@ LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, 
   loaded.dictionaries = std::make_shared<const std::vector<Dictionary>>(std::move(dictionaries));
   loaded.hash = hash_of(hashes);
   return loaded;
+}
+
+}  // namespace
+
+const LoadedDictionaries& DictionaryShelf::get(const std::vector<FeatureSource>& sources,
+                                               const Architecture& architecture, at::ScalarType type, Hash hash) {
+  std::string key = fmt::format("{} {} {}\n", architecture.layers(), architecture.d_model, static_cast<int>(type));
+  for (const FeatureSource& one : sources) {
+    key += fmt::format("{} {} {}\n", one.path.string(), one.hook, one.layer.value_or(one.all_layers ? -2 : -1));
+  }
+  const auto found = loaded_.find(key);
+  if (found != loaded_.end()) return found->second;
+  return loaded_.emplace(key, load_dictionaries(sources, architecture, type, hash)).first->second;
+}
+
+void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Hash hash) {
+  if (job.config.features.empty()) return;
+  if (!job.device.is_cpu()) {
+    throw UserError("model.device", "features are computed on the host alone yet; say cpu, or leave them out of nodes");
+  }
+  const LoadedDictionaries& loaded =
+      shelf.get(job.config.features, job.architecture(), job.exact->score_type(), hash);
+  job.dictionaries = loaded.dictionaries;
+  job.dictionary_names = loaded.names;
+  job.dictionaries_hash = loaded.hash;
 }
 
 }  // namespace tributary

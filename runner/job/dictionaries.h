@@ -6,12 +6,13 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "attribution/nodes/dictionary.h"
-#include "runner/job/run_config.h"
+#include "runner/job/job.h"
 
 namespace tributary {
 
@@ -22,9 +23,22 @@ struct LoadedDictionaries {
   std::string hash;                //!< of what they hold
 };
 
-/// Binds them in a dtype; numbers that are stored so stay on the files' mappings. Throws UserError: a file that cannot
-/// be read, a hook or layer that is neither given nor known, widths that are not the model's.
-LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, const Architecture& architecture,
-                                     at::ScalarType type);
+/// Dictionaries that several runs of a sweep use are read once.
+class DictionaryShelf {
+ public:
+  /// Whether what they hold is hashed, for which all of it is read.
+  enum class Hash { compute, skip };
+
+  /// Binds them in a dtype; numbers that are stored so stay on the files' mappings. Throws UserError: a file that cannot
+  /// be read, a hook or layer that is neither given nor known, widths that are not the model's.
+  const LoadedDictionaries& get(const std::vector<FeatureSource>& sources, const Architecture& architecture,
+                                at::ScalarType type, Hash hash);
+
+ private:
+  std::map<std::string, LoadedDictionaries> loaded_;
+};
+
+/// Gives a job the dictionaries that its nodes need.
+void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Hash hash);
 
 }  // namespace tributary

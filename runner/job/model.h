@@ -22,6 +22,7 @@
 #include "io/pairs.h"
 #include "io/tokenizer.h"
 #include "runner/cluster/comm.h"
+#include "runner/job/dictionaries.h"
 #include "runner/job/model_measures.h"
 
 namespace tributary {
@@ -107,11 +108,13 @@ class ModelShelf {
   [[nodiscard]] const Communicator& comm() const { return comm_; }
   [[nodiscard]] const Warn& warn() const { return warn_; }
   LoadedModel& model(const std::filesystem::path& folder);
+  [[nodiscard]] DictionaryShelf& dictionaries() { return dictionaries_; }
 
  private:
   const Communicator& comm_;
   Warn warn_;
   Opened opened_;
+  DictionaryShelf dictionaries_;
   std::filesystem::path folder_;
   std::optional<LoadedModel> model_;
 };

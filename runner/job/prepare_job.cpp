@@ -10,6 +10,7 @@
 #include "runner/job/answers.h"
 #include "runner/job/chosen_dtype.h"
 #include "runner/job/identity.h"
+#include "runner/job/dictionaries.h"
 #include "runner/job/job_checks.h"
 #include "runner/machine/device.h"
 
@@ -88,6 +89,7 @@ Job prepare_job(const Settings& given, ModelShelf& shelf) {
   });
   if (job.config.correct_only) keep_solved_pairs(job, settings, model, comm);
   agreed(comm, [&] {
+    add_dictionaries(job, shelf.dictionaries(), DictionaryShelf::Hash::compute);
     settle_job(job, settings);
     job.checkpoint = model.checkpoint();
     job.model_hash = model.hash();

@@ -19,6 +19,7 @@
 #include "io/config.h"
 #include "io/pairs.h"
 #include "io/tokenizer.h"
+#include "runner/job/dictionaries.h"
 #include "runner/job/job.h"
 
 namespace tributary {
@@ -80,6 +81,7 @@ class SketchShelf {
                                                     const at::Device& device);
 
   std::map<std::filesystem::path, Model> models_;
+  DictionaryShelf dictionaries_;
 };
 
 }  // namespace tributary
