@@ -25,6 +25,7 @@ ARROWS = {
     "io/detail/pairs": ("io/detail/base", "io/pairs.h", "io/tokenizer.h"),
     "io/detail/config": ("io/detail/base", "io/config.h"),
     "io/detail/results": ("io/detail/base", "io/results.h", "io/atomic_file.h"),
+    "io/detail/scores": ("io/detail/base", "io/detail/results", "io/score_file.h"),
     "attribution/model": (),
     "attribution/nodes": ("attribution/model",),
     "attribution/methods": ("attribution/model", "attribution/nodes"),
