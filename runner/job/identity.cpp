@@ -11,6 +11,7 @@
 #include "attribution/model/products.h"
 #include "common/hash.h"
 #include "common/version.h"
+#include "runner/job/imported_scores.h"
 #include "runner/job/keys.h"
 
 namespace tributary {
@@ -31,6 +32,7 @@ std::string surroundings_of(const Job& job) {
   std::string text = std::string("\ndevice ") + c10::DeviceTypeName(job.device.type()) + "\nnumbers " + numbers_version;
   if (job.device.is_cpu() && attends_in_blocks(longest_prompt(job))) text += "\nattention in blocks";
   if (job.device.is_cpu() && job.config.dtype == "bfloat16" && widens_bfloat16()) text += "\nbfloat16 widened";
+  if (!job.imported.empty()) text += "\nimported " + hash_of_scores(job.imported);
   for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) {
     text += "\nbaseline";
     for (const std::int64_t id : prompt) text += ' ' + std::to_string(id);

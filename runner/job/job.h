@@ -39,6 +39,7 @@ struct Job {
   std::string dtype_note;  //!< what model.dtype: auto is, and why; empty: a dtype was given
   std::optional<Tokenizer> tokenizer;
   PairSet pairs;
+  std::vector<float> imported;  //!< method imported: the scores of attribution.file, in the order of layout()
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length
   std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same
   std::shared_ptr<ModelMeasures> measures;                  //!< of those networks
