@@ -32,6 +32,7 @@ ARROWS = {
         "io/feature_file.h",
     ),
     "io/detail/results": ("io/detail/base", "io/results.h", "io/atomic_file.h"),
+    "io/detail/scores": ("io/detail/base", "io/detail/results", "io/score_file.h"),
     "attribution/model": (),
     "attribution/nodes": ("attribution/model",),
     "attribution/methods": ("attribution/model", "attribution/nodes"),

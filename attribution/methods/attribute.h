@@ -65,6 +65,7 @@ struct TaskOptions {
   std::vector<char> gap;       //!< [pair] pairs whose linearisation gap is paid for, of methods with one; empty: none
   std::vector<Node> sample;    //!< ScoreKind::exact: the nodes to patch
   std::uint64_t seed = 0;      //!< ScoreKind::noise
+  at::Tensor given;            //!< ScoreKind::imported: of every pair [layer of the table, pos or 1, node] float32
 };
 
 /// One method to compute in a unit.

@@ -29,6 +29,7 @@ enum class ScoreKind {
   exact,        // one forward a neuron
   magnitude,    // |delta_v|
   noise,        // seeded noise
+  imported,     // scores that are given
 };
 
 enum class Baseline { pair, zero, mean };

@@ -11,6 +11,7 @@
 #include "attribution/model/products.h"
 #include "common/hash.h"
 #include "common/version.h"
+#include "runner/job/imported_scores.h"
 #include "runner/job/keys.h"
 
 namespace tributary {
@@ -32,6 +33,7 @@ std::string surroundings_of(const Job& job) {
   if (job.device.is_cpu() && attends_in_blocks(longest_prompt(job))) text += "\nattention in blocks";
   if (job.device.is_cpu() && job.config.dtype == "bfloat16" && widens_bfloat16()) text += "\nbfloat16 widened";
   if (job.dictionaries) text += "\nfeatures " + job.dictionaries_hash;
+  if (!job.imported.empty()) text += "\nimported " + hash_of_scores(job.imported);
   for (const std::vector<std::int64_t>& prompt : job.baseline_prompts) {
     text += "\nbaseline";
     for (const std::int64_t id : prompt) text += ' ' + std::to_string(id);

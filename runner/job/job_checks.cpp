@@ -11,6 +11,7 @@
 #include "common/errors.h"
 #include "common/text.h"
 #include "runner/job/averaged_prompts.h"
+#include "runner/job/imported_scores.h"
 #include "runner/job/key_checks.h"
 #include "runner/job/model.h"
 #include "runner/job/prompts.h"
@@ -203,6 +204,9 @@ void settle_job(Job& job, const Settings& settings) {
         read_baseline(job.config, *job.tokenizer, job.pairs.train.front().length(), job.architecture().vocabulary);
   }
   settle_sizes(job, settings);
+  if (job.config.method.score == ScoreKind::imported) {
+    job.imported = imported_scores(read_score_file(job.config.scores_file), job.layout(), job.config.scores_file);
+  }
   check_steering(job, settings);
   settle_rules(job);
   settle_quadrature(job);

@@ -245,6 +245,7 @@ double MemoryNeeds::rank() const {
   double circuit = 0;
   for (const Job* run : runs_) {
     bytes += sizeof(float) * scores_of(*run);
+    if (run->config.method.score == ScoreKind::imported) bytes += 2 * sizeof(float) * scores_of(*run);  // as given
     if (run->config.method.baseline == Baseline::mean) bytes += means_of(*run, run->pairs.train);
     if (!run->has_circuit()) continue;
     const double means = run->config.circuit.ablation == Ablation::mean ? means_of(*run, run->pairs.test) : 0;

@@ -11,6 +11,7 @@
 #include "runner/job/chosen_dtype.h"
 #include "runner/job/identity.h"
 #include "runner/job/dictionaries.h"
+#include "runner/job/imported_scores.h"
 #include "runner/job/job_checks.h"
 #include "runner/machine/device.h"
 
@@ -37,6 +38,19 @@ void require_one_model(const Job& job, const Communicator& comm) {
   throw UserError(job.config.model.folder.string(),
                   "the ranks have read different models there (copies that differ between nodes, or a model that was "
                   "replaced at this moment); put one model there for all of them, and start again");
+}
+
+/// So may attribution.file.
+void require_one_ranking(const Job& job, const Communicator& comm) {
+  if (job.imported.empty()) return;
+  const std::vector<std::string> hashes = comm.gather(hash_of_scores(job.imported));
+  std::vector<std::int64_t> mixed{std::adjacent_find(hashes.begin(), hashes.end(), std::not_equal_to<>()) !=
+                                  hashes.end()};
+  comm.broadcast(mixed);
+  if (mixed[0] == 0) return;
+  throw UserError(job.config.scores_file.string(),
+                  "the ranks have read different scores there (copies that differ between nodes, or a file that was "
+                  "replaced at this moment); put one file there for all of them, and start again");
 }
 
 /// All ranks take the same dtype: what the least of them can do. It depends on the model and on the machines, and not
@@ -98,6 +112,7 @@ Job prepare_job(const Settings& given, ModelShelf& shelf) {
     job.group = group_of(job, settings);
   });
   require_one_model(job, comm);
+  require_one_ranking(job, comm);
   return job;
 }
 

@@ -112,6 +112,11 @@ void check_method(const RunConfig& run, KeyChecks& checks) {
                    "is read for 'baseline: mean' only");
   checks.refuse_if(run.store_inputs && run.method.path != PathKind::embeddings, "attribution.inputs",
                    "input IG comes from the embedding path, and '" + run.method.name + "' does not move along it");
+  checks.refuse_if(run.method.score != ScoreKind::imported && !run.scores_file.empty(), "attribution.file",
+                   "is read by method imported only; remove it, or in a sweep give it to that run alone "
+                   "(sweep: {include: [{attribution.method: imported, attribution.file: …}]})");
+  checks.refuse_if(run.method.score == ScoreKind::imported && run.scores_file.empty(), "attribution.method",
+                   "is imported, and no attribution.file names the scores; name a file of them");
   checks.refuse_if(
       run.audit > 0 && run.method.path == PathKind::none, "attribution.audit",
       "'" + run.method.name + "' evaluates one point, so there are no twice as many to compare with; remove it");
@@ -212,6 +217,8 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
                    "ig-acts, or leave features out of nodes");
   checks.refuse_if(run.method.score == ScoreKind::exact, "attribution.method",
                    "is exact-patching, which features do not have yet; leave them out of nodes");
+  checks.refuse_if(run.method.score == ScoreKind::imported, "attribution.method",
+                   "is imported, and scores of features are not read yet; leave them out of nodes");
   checks.refuse_if(run.method.quadrature == Quadrature::pilot, "attribution.quadrature",
                    "is pilot, which features do not have; take adaptive or a fixed rule");
   const auto is_feature = [](NodeKind kind) { return kind == NodeKind::features || kind == NodeKind::errors; };
@@ -283,6 +290,7 @@ RunConfig run_config(const Settings& settings) {
   run.seed = static_cast<std::uint64_t>(settings.at<std::int64_t>("attribution.seed"));
   run.baseline_file =
       settings.get<std::filesystem::path>("attribution.baseline_file").value_or(std::filesystem::path());
+  run.scores_file = settings.get<std::filesystem::path>("attribution.file").value_or(std::filesystem::path());
   run.circuit.counts = settings.get<std::vector<std::int64_t>>("circuit.counts").value_or(std::vector<std::int64_t>());
   run.circuit.fractions = settings.get<std::vector<double>>("circuit.fractions").value_or(std::vector<double>());
   run.circuit.thresholds = settings.get<std::vector<double>>("circuit.thresholds").value_or(std::vector<double>());
@@ -333,6 +341,10 @@ RunConfig run_config(const Settings& settings) {
   run.keep.count = settings.get<std::int64_t>("attribution.keep").value_or(0);
   if (run.keep.count == 0) {
     run.keep.what = settings.at<std::string>("attribution.keep") == "full" ? Keep::What::all : Keep::What::sums;
+  }
+  if (run.method.score == ScoreKind::imported) {  // of all pairs alike: single ones, and their spread, tell nothing
+    run.spread = TaskOptions::Spread::skip;
+    run.keep = {};
   }
   run.top = settings.at<std::int64_t>("top");
   run.positions_names =

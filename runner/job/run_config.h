@@ -79,6 +79,7 @@ struct RunConfig {
   std::int64_t sample = 0;
   std::uint64_t seed = 0;
   std::filesystem::path baseline_file;
+  std::filesystem::path scores_file;  //!< method imported
   Keep keep;
   std::int64_t top = 0;                      //!< first nodes that are described
   std::vector<std::string> positions_names;  //!< empty: not given

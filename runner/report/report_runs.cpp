@@ -21,6 +21,7 @@ std::string method_name(const ReportRun& run) {
   const std::vector<MethodRow>& rows = method_table();
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const MethodRow& r) { return r.name == method; });
   if (row == rows.end()) return name;
+  if (const auto* file = find_attribute<std::string>(*run.results, "/attribution", "file")) name += " " + *file;
   const auto steps = attribute<std::int64_t>(*run.results, "/attribution", "steps");
   const std::string quadrature = run.attribution("quadrature");
   const std::string usual = row->quadrature ? name_of(*row->quadrature) : "none";

@@ -69,7 +69,10 @@ std::map<std::string, Attribute> attribution_attributes(const Job& job) {
   attributes["method"] = method.name;
   attributes["quadrature"] = method.quadrature ? name_of(*method.quadrature) : std::string("none");
   attributes["steps"] = static_cast<std::int64_t>(method.steps);
-  attributes["sign"] = std::string("score = (v(x) - v(x')) * dm/dv: positive supports the clean answer");
+  const bool imported = method.score == ScoreKind::imported;
+  attributes["sign"] = std::string(imported ? "as attribution.file has it"
+                                            : "score = (v(x) - v(x')) * dm/dv: positive supports the clean answer");
+  if (imported) attributes["file"] = job.config.scores_file.filename().string();
   attributes["direction"] = name_of(method.direction);
   attributes["baseline"] = name_of(method.baseline);
   attributes["form"] = name_of(method.form);

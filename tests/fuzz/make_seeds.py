@@ -13,6 +13,10 @@ def safetensors(header: object, data: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text)) + text + data
 
 
+def npy(header: str, data: bytes) -> bytes:
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + data
+
+
 def weights(**tensors: tuple[str, list[int], int]) -> bytes:
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -152,6 +156,12 @@ SEEDS = {
         b"\x3b" + lines(PAIR, OTHER, {**PAIR, "case": "c"}),
         b"\x81" + lines({"clean_prefix": "The", "clean_answer": " cat"}),
         b"\x70\xef\xbb\xbf" + lines(PAIR).replace(b"\n", b"\r\n"),
+    ],
+    "scores": [
+        b"\0" + npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }", bytes(8)),
+        b"\0" + npy("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 4), }", bytes(8)),
+        b'\1{"cfg": {"n_layers": 1}, "nodes": {"input": {"score": 1}, "a0.h1": {"score": -1e3}, "m0": {}}}',
+        b'\2kind,layer,position,index,score\r\n"heads",0,-1,2,1e-3\nmlps,1,,0,nan\n',
     ],
     "results": [bytes(64), bytes(range(256)), b"\x05" * 100],
 }

@@ -19,17 +19,16 @@ void read_and_use_tokenizer(Bytes bytes);
 void read_safetensors_file(Bytes bytes);
 void read_settings_file(Bytes bytes);
 void read_and_judge_pairs(Bytes bytes);
+void read_scores(Bytes bytes);
 
 struct Target {
   const char* name;
   void (*run)(Bytes bytes);
 };
 
-inline constexpr Target targets[] = {{"results", read_results_file},
-                                     {"tokenizer", read_and_use_tokenizer},
-                                     {"safetensors", read_safetensors_file},
-                                     {"settings", read_settings_file},
-                                     {"pairs", read_and_judge_pairs}};
+inline constexpr Target targets[] = {{"results", read_results_file},         {"tokenizer", read_and_use_tokenizer},
+                                     {"safetensors", read_safetensors_file}, {"settings", read_settings_file},
+                                     {"pairs", read_and_judge_pairs},        {"scores", read_scores}};
 
 /// A file of this process with these bytes; the next call overwrites it.
 std::filesystem::path file_of(Bytes bytes);

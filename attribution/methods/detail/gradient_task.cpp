@@ -107,6 +107,11 @@ void add_noise(const MicroBatch& micro, TaskScores& task) {
   task.add(one.unsqueeze(0).expand({micro.pairs(), -1, -1, -1}));
 }
 
+void add_imported(const MicroBatch& micro, TaskScores& task) {
+  const at::Tensor one = task.options().given.narrow(0, task.options().layers.first, task.layers());
+  task.add(one.unsqueeze(0).expand({micro.pairs(), -1, -1, -1}));
+}
+
 void add_exact(const MicroBatch& micro, TaskScores& task) {
   const BaseRuns& runs = micro.exact();
   const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
@@ -144,6 +149,8 @@ void run_gradient_task(const MicroBatch& micro, TaskScores& task) {
       return add_magnitudes(micro, task);
     case ScoreKind::noise:
       return add_noise(micro, task);
+    case ScoreKind::imported:
+      return add_imported(micro, task);
     case ScoreKind::exact:
       return add_exact(micro, task);
     case ScoreKind::input:

@@ -50,6 +50,7 @@ inline constexpr const char* held_out = "there are held-out pairs";
 inline constexpr const char* agreement = "agreement.sample";
 inline constexpr const char* steering = "steering.factors";
 inline constexpr const char* pilot = "quadrature: pilot";
+inline constexpr const char* imported = "method: imported";
 inline constexpr const char* adaptive = "quadrature: adaptive";
 }  // namespace when
 
