@@ -12,11 +12,13 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "attribution/model/functions.h"
 #include "attribution/model/rotary.h"
 #include "attribution/model/transformer.h"
+#include "attribution/nodes/node_table.h"
 
 namespace tributary::testing {
 
@@ -101,13 +103,14 @@ inline at::Tensor attention(const at::Tensor& query, const at::Tensor& key, cons
 
 }  // namespace truth
 
-/// What a run of the reference gives. Streams: before each block, and after the last.
+/// What a run of the reference gives. Streams: before each block, and after the last; between the halves of each block.
 struct Truth {
-  at::Tensor logits;                                  //!< [sequence, pos, vocabulary]
-  at::Tensor metric;                                  //!< [sequence]
-  std::vector<at::Tensor> neurons, neuron_gradients;  //!< [layer] of [sequence, pos, neuron]
-  std::vector<at::Tensor> streams, stream_gradients;  //!< [layer + 1] of [sequence, pos, d_model]
-  std::vector<at::Tensor> written_gradients;  //!< [layer], with respect to W_down a + b [sequence, pos, d_model]
+  at::Tensor logits;                                          //!< [sequence, pos, vocabulary]
+  at::Tensor metric;                                          //!< [sequence]
+  std::map<Site, std::vector<at::Tensor>> values, gradients;  //!< [layer] of [sequence, pos, width]; embeddings: [1]
+  std::vector<at::Tensor> neurons, neuron_gradients;          //!< those of Site::neurons
+  std::vector<at::Tensor> streams, stream_gradients;          //!< [layer + 1] of [sequence, pos, d_model]
+  std::vector<at::Tensor> mids, mid_gradients;                //!< [layer], likewise
 };
 
 /// The last positions of one of its lists.
@@ -119,6 +122,7 @@ inline at::Tensor last_positions(const std::vector<at::Tensor>& list, std::int64
 class AutogradModel {
  public:
   using Replace = std::function<at::Tensor(std::int64_t layer, const at::Tensor& a)>;
+  using Do = std::function<at::Tensor(Site site, std::int64_t layer, const at::Tensor& own)>;
 
   explicit AutogradModel(const Transformer& model) : a_(model.architecture()), w_(model.weights()) {}
 
@@ -126,23 +130,40 @@ class AutogradModel {
   /// the sum over positions, counted from the end, of the tokens' logits there.
   [[nodiscard]] Truth run(const at::Tensor& embeddings, const MetricTokens& tokens, Rules rules = {},
                           const Replace& replace = {}, const std::vector<std::int64_t>& from_end = {0}) const {
+    if (!replace) return run_with(embeddings, tokens, rules, {}, from_end);
+    const auto change = [&replace](Site site, std::int64_t layer, const at::Tensor& own) {
+      return site == Site::neurons ? replace(layer, own) : own;
+    };
+    return run_with(embeddings, tokens, rules, change, from_end);
+  }
+
+  /// The same; `change` returns what becomes of what is read at each site of each layer.
+  [[nodiscard]] Truth run_with(const at::Tensor& embeddings, const MetricTokens& tokens, Rules rules, const Do& change,
+                               const std::vector<std::int64_t>& from_end = {0}) const {
     const at::AutoGradMode gradients(true);
     Truth t;
-    std::vector<at::Tensor> watched, written;
-    at::Tensor h = embeddings.detach().to(at::kDouble).clone().requires_grad_();
+    const auto read = [&](Site site, std::int64_t layer, at::Tensor own) {
+      if (change) own = change(site, layer, own);
+      if (!own.requires_grad()) own = own.detach().clone().requires_grad_();  // all of it set
+      t.values[site].push_back(own);
+      return own;
+    };
+    at::Tensor h = read(Site::embeddings, 0, embeddings.detach().to(at::kDouble).clone().requires_grad_());
     t.streams.push_back(h);
     if (a_.learned_positions) h = h + wide(w_.position_embedding).narrow(0, 0, h.size(1));
     for (std::int64_t layer = 0; layer < a_.layers(); ++layer) {
       const LayerWeights& w = w_.layers[static_cast<std::size_t>(layer)];
       const BlockSpec& block = a_.block(layer);
       const at::Tensor before = h;
-      h = h + attention(h, block, w, rules);
-      at::Tensor a = neurons(block.residual == Residual::parallel ? before : h, block, w, rules);
-      if (replace) a = replace(layer, a);
-      if (!a.requires_grad()) a = a.detach().clone().requires_grad_();  // all of them set
-      t.neurons.push_back(a);
-      written.push_back(at::linear(a, wide(w.down_weight), wide(w.down_bias)));
-      h = h + added(written.back(), block, norm_of(block.mlp_post_norm, w.mlp_post_norm_weight), rules);
+      const at::Tensor z = read(Site::z, layer, heads(h, block, w, rules));
+      h = h + added(at::linear(z, wide(w.output_weight), wide(w.output_bias)), block,
+                    norm_of(block.attention_post_norm, w.attention_post_norm_weight), rules);
+      t.mids.push_back(h);
+      const bool parallel = block.residual == Residual::parallel;
+      const at::Tensor a = read(Site::neurons, layer, neurons(parallel ? before : h, block, w, rules));
+      const at::Tensor written = read(Site::mlp_written, layer, at::linear(a, wide(w.down_weight), wide(w.down_bias)));
+      h = h + read(Site::mlp_out, layer,
+                   added(written, block, norm_of(block.mlp_post_norm, w.mlp_post_norm_weight), rules));
       t.streams.push_back(h);
     }
     const Norm last = norm_of(a_.final_norm, w_.final_norm_weight, w_.final_norm_bias);
@@ -153,20 +174,17 @@ class AutogradModel {
       const at::Tensor chosen = t.logits.select(1, h.size(1) - 1 - distance).gather(1, tokens.tokens);
       t.metric = t.metric + (chosen * wide(tokens.coefficients)).sum(-1);
     }
-    watched = t.streams;
-    watched.insert(watched.end(), t.neurons.begin(), t.neurons.end());
-    watched.insert(watched.end(), written.begin(), written.end());
-    const auto found = torch::autograd::grad({t.metric}, watched, {at::ones_like(t.metric)}, std::nullopt, false,
-                                             /*allow_unused=*/true);
-    for (std::size_t i = 0; i < watched.size(); ++i) {
-      const at::Tensor g = found[i].defined() ? found[i] : at::zeros_like(watched[i]).detach();
-      const bool of_stream = i < t.streams.size();
-      const bool of_neurons = !of_stream && i < t.streams.size() + t.neurons.size();
-      (of_stream ? t.stream_gradients : of_neurons ? t.neuron_gradients : t.written_gradients).push_back(g);
-    }
-    for (auto* list : {&t.streams, &t.neurons}) {
-      for (at::Tensor& one : *list) one = one.detach();
-    }
+    t.stream_gradients = gradients_of(t.metric, t.streams);
+    t.mid_gradients = gradients_of(t.metric, t.mids);
+    for (auto& [site, list] : t.values) t.gradients[site] = gradients_of(t.metric, list);
+    const auto detach = [](std::vector<at::Tensor>& list) {
+      for (at::Tensor& one : list) one = one.detach();
+    };
+    detach(t.streams);
+    detach(t.mids);
+    for (auto& [site, list] : t.values) detach(list);
+    t.neurons = t.values[Site::neurons];
+    t.neuron_gradients = t.gradients[Site::neurons];
     t.logits = t.logits.detach();
     t.metric = t.metric.detach();
     return t;
@@ -183,13 +201,25 @@ class AutogradModel {
   static at::Tensor wide(const at::Tensor& t) { return t.defined() ? t.to(at::kDouble) : t; }
   static Derivative of(Rules rules, Rule rule) { return rules.has(rule) ? Derivative::replaced : Derivative::plain; }
 
+  /// dm/d of each of a list; zero where m does not depend on it.
+  static std::vector<at::Tensor> gradients_of(const at::Tensor& metric, const std::vector<at::Tensor>& list) {
+    const auto found = torch::autograd::grad({metric}, list, {at::ones_like(metric)}, /*retain_graph=*/true, false,
+                                             /*allow_unused=*/true);
+    std::vector<at::Tensor> gradients;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      gradients.push_back(found[i].defined() ? found[i] : at::zeros_like(list[i]).detach());
+    }
+    return gradients;
+  }
+
   /// What a sub-block adds to the stream.
   static at::Tensor added(const at::Tensor& out, const BlockSpec& block, const Norm& post_norm, Rules rules) {
     return block.multiplier * truth::norm(out, post_norm, of(rules, Rule::norm));
   }
 
-  [[nodiscard]] at::Tensor attention(const at::Tensor& h, const BlockSpec& block, const LayerWeights& w,
-                                     Rules rules) const {
+  /// z: attention's output before W_O, all heads side by side [sequence, pos, heads * d_head].
+  [[nodiscard]] at::Tensor heads(const at::Tensor& h, const BlockSpec& block, const LayerWeights& w,
+                                 Rules rules) const {
     const Norm n = norm_of(block.attention_norm, w.attention_norm_weight, w.attention_norm_bias);
     const at::Tensor x = truth::norm(h, n, of(rules, Rule::norm));
     const at::Tensor joined = at::linear(x, wide(w.qkv_weight), wide(w.qkv_bias));
@@ -212,8 +242,7 @@ class AutogradModel {
         truth::attention(query, key, part(a_.heads + a_.kv_heads, a_.kv_heads), block.attention.window.value_or(0),
                          {block.attention.scale, block.attention.softcap.value_or(0), of(rules, Rule::softcap)},
                          of(rules, Rule::attention));
-    return added(at::linear(z.transpose(1, 2).flatten(2), wide(w.output_weight), wide(w.output_bias)), block,
-                 norm_of(block.attention_post_norm, w.attention_post_norm_weight), rules);
+    return z.transpose(1, 2).flatten(2);
   }
 
   [[nodiscard]] at::Tensor neurons(const at::Tensor& h, const BlockSpec& block, const LayerWeights& w,

@@ -82,6 +82,7 @@ std::vector<Task> tasks_of(const std::vector<std::string>& methods, std::int64_t
     MethodRequest request;
     request.method = name;
     Task task{resolve_method(request), {}};
+    task.options.nodes = tiny_table();
     task.options.layers = {0, layers};
     tasks.push_back(std::move(task));
   }
@@ -116,18 +117,19 @@ TEST_P(PretendDevice, ExactPatchingAndCircuitsRunThere) {
   const Transformer far = on_device(GetParam(), 3);
   const Transformer near = on_cpu(GetParam(), 3);
   std::vector<Task> tasks = tasks_of({"exact-patching"}, 3);
-  tasks[0].options.sample = sample_nodes(3, 5, 20, 12, 0, Positions::keep);
+  tasks[0].options.sample = sample_nodes(tiny_table(), 5, 12, 0, Positions::keep);
   const UnitOutcome there = attribute({&far, &far}, tasks, prompts_on(device, 2), {});
   const UnitOutcome here = attribute({&near, &near}, tasks, prompts_on(at::kCPU, 2), {});
   EXPECT_TRUE(at::allclose(there.scores[0].scores, here.scores[0].scores, 1e-3, 1e-5, /*equal_nan=*/true));
 
   CurveInputs inputs;
-  inputs.places = {at::arange(3 * 5 * 20, at::kInt).view({3, 5, 20})};
-  inputs.mean = at::full({3, 5, 20}, 0.1, at::kFloat);
+  inputs.layout = NodeLayout({tiny_table()}, 5, Positions::keep);
+  inputs.places = {at::arange(3 * 5 * 20, at::kInt)};
+  inputs.mean = {{Site::neurons, at::full({3, 5, 20}, 0.1, at::kFloat)}};
   inputs.points = {{0, 10, CircuitPoint::Side::circuit}, {0, 250, CircuitPoint::Side::complement}};
   const CurveUnit curve = evaluate_circuits(near, prompts_on(at::kCPU, 2), inputs, {});
   inputs.places = {inputs.places[0].to(device)};
-  inputs.mean = inputs.mean.to(device);
+  for (auto& [site, mean] : inputs.mean) mean = mean.to(device);
   const CurveUnit over = evaluate_circuits(far, prompts_on(device, 2), inputs, {});
   EXPECT_TRUE(at::allclose(over.points, curve.points, 1e-3, 1e-4));
 }
@@ -172,6 +174,7 @@ TEST_P(PretendDevice, ANetworkCallCopiesItsPointsThereAndItsNumbersBack) {
     const auto with = [&](int steps) {
       request.steps = steps;
       Task task{resolve_method(request), {}};
+      task.options.nodes = tiny_table();
       task.options.layers = {0, layers};
       return counted(GetParam(), task, layers, 1, one_sequence);
     };

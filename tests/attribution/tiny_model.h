@@ -173,6 +173,11 @@ inline Transformer tiny_model(Kind kind, at::ScalarType type = at::kDouble, std:
   return {std::move(a), std::move(w)};
 }
 
+/// Of the tiny models of every kind, which are alike in size.
+inline NodeTable tiny_table(NodeKind kind = NodeKind::neurons, MlpSide side = MlpSide::added) {
+  return node_table(kind, tiny_architecture(Kind::llama), side);
+}
+
 /// `pairs` random pairs of `length` tokens that differ in one token, the second unless said; metric logit(3) -
 /// logit(7).
 inline Prompts tiny_prompts(std::int64_t pairs, std::int64_t length, at::ScalarType score_type = at::kDouble,

@@ -26,11 +26,17 @@ inline MethodRequest request_of(const std::string& name, Quadrature rule, std::o
   return request;
 }
 
-/// All layers of a tiny model.
-inline Task task_of(const MethodRequest& request) {
+/// All layers of a tiny model's nodes of a kind.
+inline Task task_of(const MethodRequest& request, const NodeTable& nodes = tiny_table()) {
   Task task{resolve_method(request), {}};
-  task.options.layers = {0, 3};
+  task.options.nodes = nodes;
+  task.options.layers = {0, nodes.layers};
   return task;
+}
+
+/// Means of neurons [layer, pos, neuron], and of the embeddings [pos, d_model].
+inline MeanState neuron_means(const at::Tensor& embeddings, const at::Tensor& activations) {
+  return {{Site::embeddings, embeddings.unsqueeze(0)}, {Site::neurons, activations}};
 }
 
 /// The same that measures the linearisation gap of so many pairs.

@@ -17,14 +17,16 @@ namespace {
 using Side = CircuitPoint::Side;
 constexpr std::int64_t length = 5;
 constexpr std::int64_t nodes = 3 * length * 20;
+const NodeLayout layout({tiny_table()}, length, Positions::keep);
 
 /// A random ranking of all nodes, and mean ablation values.
 CurveInputs random_inputs(Ablation ablation) {
   at::manual_seed(3);
   CurveInputs inputs;
+  inputs.layout = layout;
   inputs.ablation = ablation;
-  inputs.places = {at::randperm(nodes, at::kInt).view({3, length, 20})};
-  inputs.mean = at::randn({3, length, 20}, at::kDouble);
+  inputs.places = {at::randperm(nodes, at::kInt)};
+  inputs.mean = {{Site::neurons, at::randn({3, length, 20}, at::kDouble)}};
   return inputs;
 }
 
@@ -58,10 +60,10 @@ TEST_P(Ablations, EveryPointIsOneForwardPassWithItsNeuronsKept) {
   const CurveUnit unit = evaluate_circuits(model, prompts, inputs, {16});
   const at::Tensor patch = counterfactual_neurons(model, prompts);
   for (std::int64_t pair = 0; pair < 2; ++pair) {
-    const at::Tensor values = GetParam() == Ablation::mean   ? inputs.mean
-                              : GetParam() == Ablation::zero ? at::zeros_like(inputs.mean)
+    const at::Tensor values = GetParam() == Ablation::mean   ? inputs.mean.at(Site::neurons)
+                              : GetParam() == Ablation::zero ? at::zeros_like(inputs.mean.at(Site::neurons))
                                                              : patch.select(1, pair);
-    const at::Tensor kept = inputs.places[0] < 40;
+    const at::Tensor kept = (inputs.places[0] < 40).view({3, length, 20});
     EXPECT_NEAR(unit.points[0][pair].item<double>(), by_hand(model, prompts, pair, kept, values), 1e-10);
     EXPECT_NEAR(unit.points[1][pair].item<double>(), by_hand(model, prompts, pair, kept.logical_not(), values), 1e-10);
     EXPECT_EQ(unit.points[2][pair].item<double>(), unit.full[pair].item<double>());
@@ -77,10 +79,10 @@ TEST_P(Ablations, PointsThatBeginToAblateHigherUpEnterThere) {
     const Prompts prompts = tiny_prompts(3, length);
     CurveInputs inputs = random_inputs(GetParam());
     constexpr std::int64_t layer = length * 20;
-    inputs.places = {at::arange(nodes, at::kInt).view({3, length, 20}),           // the lower layers first
-                     at::arange(nodes, at::kInt).flip(0).view({3, length, 20})};  // the upper ones first
-    inputs.points = {{0, 2 * layer + 31, Side::circuit},                          // layer 2 alone loses some
-                     {0, layer, Side::circuit},                                   // layers 1 and 2 lose all
+    inputs.places = {at::arange(nodes, at::kInt),           // the lower layers first
+                     at::arange(nodes, at::kInt).flip(0)};  // the upper ones first
+    inputs.points = {{0, 2 * layer + 31, Side::circuit},    // layer 2 alone loses some
+                     {0, layer, Side::circuit},             // layers 1 and 2 lose all
                      {0, 45, Side::circuit},
                      {1, layer + 9, Side::complement},  // the places before that: layer 2, and a little of layer 1
                      {1, layer - 7, Side::complement},
@@ -93,11 +95,12 @@ TEST_P(Ablations, PointsThatBeginToAblateHigherUpEnterThere) {
       const CurveUnit unit = evaluate_circuits(model, prompts, inputs, {rows});
       for (std::size_t i = 0; i < inputs.points.size(); ++i) {
         const CircuitPoint& point = inputs.points[i];
-        const at::Tensor inside = inputs.places[static_cast<std::size_t>(point.ranking)] < point.count;
+        const at::Tensor inside =
+            (inputs.places[static_cast<std::size_t>(point.ranking)] < point.count).view({3, length, 20});
         const at::Tensor kept = point.side == Side::circuit ? inside : inside.logical_not();
         for (std::int64_t pair = 0; pair < 3; ++pair) {
-          const at::Tensor values = GetParam() == Ablation::mean   ? inputs.mean
-                                    : GetParam() == Ablation::zero ? at::zeros_like(inputs.mean)
+          const at::Tensor values = GetParam() == Ablation::mean   ? inputs.mean.at(Site::neurons)
+                                    : GetParam() == Ablation::zero ? at::zeros_like(inputs.mean.at(Site::neurons))
                                                                    : patch.select(1, pair);
           EXPECT_NEAR(unit.points[static_cast<std::int64_t>(i)][pair].item<double>(),
                       by_hand(model, prompts, pair, kept, values), 1e-10)
@@ -116,7 +119,7 @@ TEST(Circuits, NoBitDependsOnBatchesOrOtherPoints) {
     const Transformer model = tiny_model(Kind::llama, type);
     const Prompts prompts = tiny_prompts(3, length, at::kFloat);
     CurveInputs inputs = random_inputs(Ablation::resample);
-    inputs.places.push_back(at::arange(nodes, at::kInt).view({3, length, 20}));
+    inputs.places.push_back(at::arange(nodes, at::kInt));
     inputs.points = {
         {0, 40, Side::circuit}, {1, 250, Side::circuit}, {1, 130, Side::circuit}, {0, 99, Side::complement}};
     const CurveUnit all = evaluate_circuits(model, prompts, inputs, {});
@@ -141,11 +144,12 @@ TEST(Circuits, SummedPositionsKeepANeuronEverywhere) {
   const Transformer model = tiny_model(Kind::llama);
   const Prompts prompts = tiny_prompts(2, length);
   CurveInputs inputs = random_inputs(Ablation::zero);
-  inputs.places = {at::randperm(60, at::kInt).view({3, 1, 20})};
+  inputs.layout = NodeLayout({tiny_table()}, 1, Positions::sum);
+  inputs.places = {at::randperm(60, at::kInt)};
   inputs.points = {{0, 25, Side::circuit}};
-  const at::Tensor kept = (inputs.places[0] < 25).expand({3, length, 20});
+  const at::Tensor kept = (inputs.places[0] < 25).view({3, 1, 20}).expand({3, length, 20});
   EXPECT_NEAR(evaluate_circuits(model, prompts, inputs, {}).points[0][0].item<double>(),
-              by_hand(model, prompts, 0, kept, at::zeros_like(inputs.mean)), 1e-10);
+              by_hand(model, prompts, 0, kept, at::zeros_like(inputs.mean.at(Site::neurons))), 1e-10);
 }
 
 TEST(Circuits, SumsOfActivationsAreThoseOfTheRuns) {
@@ -153,9 +157,9 @@ TEST(Circuits, SumsOfActivationsAreThoseOfTheRuns) {
   const Prompts prompts = tiny_prompts(3, length);
   const at::Tensor embeddings = model.embed(prompts.clean);
   const Truth truth = AutogradModel(model).run(embeddings, prompts.tokens);
-  const ActivationSums sums = sum_activations(model, prompts.clean, {8});
-  expect_close(sums.activations, at::stack(truth.neurons).sum(1));
-  expect_close(sums.embeddings, embeddings.sum(0));
+  const std::map<Site, at::Tensor> sums = sum_activations(model, prompts.clean, {tiny_table()}, {8});
+  expect_close(sums.at(Site::neurons), at::stack(truth.neurons).sum(1));
+  expect_close(sums.at(Site::embeddings), embeddings.sum(0, true));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
-#include "attribution/circuit/neuron_effects.h"
+#include "attribution/circuit/node_effects.h"
 
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ using testing::tiny_model;
 using testing::tiny_prompts;
 using testing::tiny_weights;
 
-const std::vector<Node> looked_at = {{2, 1, 7}, {0, 4, 19}, {1, -1, 0}, {2, -1, 7}};
+const ListedNodes looked_at = {{testing::tiny_table()}, {{2, 1, 7}, {0, 4, 19}, {1, -1, 0}, {2, -1, 7}}};
 
 /// W_U (g ⊙ w), with w centred for LayerNorm, written out for one token. w is what a unit of the neuron adds to the
 /// stream, g the final norm's gain, and both have the multipliers of their kind of model.
@@ -49,10 +49,10 @@ double effect(const Transformer& model, const Node& neuron, std::int64_t token) 
 class NeuronEffects : public ::testing::TestWithParam<Kind> {};
 
 void expect_effects(const Transformer& model) {
-  const DirectEffects found = direct_effects(model, looked_at, 5);
-  for (std::size_t i = 0; i < looked_at.size(); ++i) {
+  const DirectEffects found = direct_effects(model, looked_at, {}, 5);
+  for (std::size_t i = 0; i < looked_at.nodes.size(); ++i) {
     std::vector<double> all;
-    for (std::int64_t token = 0; token < 40; ++token) all.push_back(effect(model, looked_at[i], token));
+    for (std::int64_t token = 0; token < 40; ++token) all.push_back(effect(model, looked_at.nodes[i], token));
     std::vector<std::int64_t> order(all.size());
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(),
@@ -84,23 +84,23 @@ TEST(NeuronEffectsTies, GoToTheSmallerTokenOnBothSides) {
   const Architecture a = tiny_architecture(Kind::llama);
   Weights w = tiny_weights(a);
   w.unembedding = w.unembedding.narrow(0, 0, 1).expand({a.vocabulary, a.d_model}).contiguous();  // all tokens alike
-  const DirectEffects found = direct_effects(Transformer(a, w), looked_at, 3);
+  const DirectEffects found = direct_effects(Transformer(a, w), looked_at, {}, 3);
   EXPECT_TRUE(at::equal(found.promoted[0], at::arange(3, at::kLong)));
   EXPECT_TRUE(at::equal(found.suppressed[0], at::arange(3, at::kLong)));
 }
 
 TEST(NeuronEffectsTies, AreNotMoreThanThereAreTokens) {
   const Transformer model = tiny_model(Kind::llama);
-  EXPECT_EQ(direct_effects(model, looked_at, 100).promoted.size(1), 40);
+  EXPECT_EQ(direct_effects(model, looked_at, {}, 100).promoted.size(1), 40);
 }
 
 TEST(NeuronValues, AtAllPositionsAreTheSumOfThoseAtEach) {
   const Transformer model = tiny_model(Kind::gpt2);
   const Prompts prompts = tiny_prompts(3, 6);
-  std::vector<Node> each;
-  for (std::int64_t position = 0; position < 6; ++position) each.push_back({2, position, 7});
-  const NeuronValues apart = neuron_values(model, prompts, each, {});
-  const NeuronValues together = neuron_values(model, prompts, {{2, -1, 7}}, {});
+  ListedNodes each{looked_at.tables, {}};
+  for (std::int64_t position = 0; position < 6; ++position) each.nodes.push_back({2, position, 7});
+  const NodeValues apart = node_values(model, prompts, each, {});
+  const NodeValues together = node_values(model, prompts, {looked_at.tables, {{2, -1, 7}}}, {});
   EXPECT_TRUE(at::allclose(apart.clean.sum(1), together.clean.select(1, 0), 1e-12));
   EXPECT_TRUE(at::allclose(apart.counterfactual.sum(1), together.counterfactual.select(1, 0), 1e-12));
   EXPECT_FALSE(at::equal(apart.clean, apart.counterfactual));
@@ -110,12 +110,12 @@ TEST(NeuronValues, AtAllPositionsAreTheSumOfThoseAtEach) {
 TEST(NeuronValues, HaveTheSameBitsInEveryBatch) {
   const Transformer model = tiny_model(Kind::llama, at::kFloat);
   Prompts prompts = tiny_prompts(5, 6, at::kFloat);
-  const NeuronValues whole = neuron_values(model, prompts, looked_at, {});
-  const NeuronValues cut = neuron_values(model, prompts, looked_at, {.rows = 12});
+  const NodeValues whole = node_values(model, prompts, looked_at, {});
+  const NodeValues cut = node_values(model, prompts, looked_at, {.rows = 12});
   EXPECT_TRUE(at::equal(whole.clean, cut.clean));
   EXPECT_TRUE(at::equal(whole.counterfactual, cut.counterfactual));
   prompts.counterfactual = at::Tensor();
-  EXPECT_FALSE(neuron_values(model, prompts, looked_at, {}).counterfactual.defined());
+  EXPECT_FALSE(node_values(model, prompts, looked_at, {}).counterfactual.defined());
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ class Population {
     for (const SampledNeuron& one : sample) {
       const Node& neuron = one.neuron;
       const auto node =
-          static_cast<std::size_t>((neuron.layer * shape.positions + neuron.position) * shape.neurons + neuron.index);
+          static_cast<std::size_t>((neuron.layer * shape.positions + neuron.position) * shape.in_row + neuron.index);
       const Numbers shared = around(shared_[node], scale(exact_[node]));
       const Numbers own = around(own_[node], 0.5 * scale(exact_[node]));
       for (std::size_t pair = 0; pair < pairs; ++pair) {

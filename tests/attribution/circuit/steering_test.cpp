@@ -17,7 +17,8 @@ const std::vector<double> factors{-2, 0, 1, 3};
 
 SteeringInputs tiny_inputs(std::int64_t pairs) {
   SteeringInputs inputs;
-  inputs.neurons = {{0, 0, 5}, {0, 2, 4}, {1, -1, 7}, {2, 4, 0}, {2, 1, 3}};
+  inputs.tables = {tiny_table()};
+  inputs.nodes = {{0, 0, 5}, {0, 2, 4}, {1, -1, 7}, {2, 4, 0}, {2, 1, 3}};
   inputs.factors = factors;
   inputs.answers = at::tensor({3, 7}, at::kLong).expand({pairs, 2}).contiguous();
   return inputs;
@@ -27,7 +28,7 @@ SteeringInputs tiny_inputs(std::int64_t pairs) {
 Truth by_hand(const Transformer& model, const Prompts& prompts, const SteeringInputs& inputs, double factor) {
   const auto replace = [&](std::int64_t layer, const at::Tensor& a) {
     at::Tensor changed = a.detach().clone();
-    for (const Node& neuron : inputs.neurons) {
+    for (const Node& neuron : inputs.nodes) {
       if (neuron.layer != layer) continue;
       at::Tensor here = changed.select(2, neuron.index);
       if (neuron.position >= 0) here = here.select(1, neuron.position);

@@ -27,17 +27,17 @@ struct Setting {
   Setting(Kind kind, at::ScalarType type, std::int64_t shared)
       : model(tiny_model(kind, type)),
         prompts(tiny_prompts(pairs, length, stream_type(type), shared)),
-        runs(model, embeddings, shared, model.logit_directions(prompts.tokens), nullptr) {}
+        runs(model, embeddings, shared, model.logit_directions(prompts.tokens), {Site::neurons}, nullptr) {}
 
   /// base_group 0 stays clean (alpha 1), 1 stays counterfactual (alpha 0).
   [[nodiscard]] ActivationPath path(std::int64_t base_group, LayerRange layers = {0, 3}, Rules rules = {},
                                     std::int64_t rows = 512) const {
     std::vector<at::Tensor> differences;
     for (std::int64_t layer = layers.first; layer < layers.end; ++layer) {
-      differences.push_back(runs.neurons(0, layer).to(model.score_type()) -
-                            runs.neurons(1, layer).to(model.score_type()));
+      differences.push_back(runs.values(Site::neurons, 0, layer).to(model.score_type()) -
+                            runs.values(Site::neurons, 1, layer).to(model.score_type()));
     }
-    return {runs, base_group, base_group == 0 ? 1.0 : 0.0, layers, differences, rules, {rows}, nullptr};
+    return {runs, base_group, base_group == 0 ? 1.0 : 0.0, Site::neurons, layers, differences, rules, {rows}, nullptr};
   }
 };
 
@@ -97,9 +97,9 @@ TEST_P(ActivationPaths, SamplesAreThoseOfTheReference) {
       EXPECT_EQ(metrics[i], samples[i].metric);
       EXPECT_NEAR(samples[i].slope, ((end(0) - end(1)) * gradient).sum().item<double>(), 1e-9);
       ASSERT_EQ(samples[i].gradient.sizes(), (at::IntArrayRef{1, suffix, 24}));
-      expect_close(samples[i].gradient, last_positions(truth.written_gradients, layer, suffix));
+      expect_close(samples[i].gradient, last_positions(truth.gradients.at(Site::mlp_written), layer, suffix));
       // Through the down projection: the neurons' own gradients.
-      const at::Tensor neurons = path.to_neurons(layer, samples[i].gradient);
+      const at::Tensor neurons = path.to_values(layer, samples[i].gradient);
       EXPECT_EQ(neurons.size(1), layer == 2 ? 1 : suffix);
       expect_close(neurons, gradient.narrow(1, length - neurons.size(1), neurons.size(1)));
       EXPECT_FALSE(samples[i].value.defined() || samples[i].input_gradient.defined());
@@ -141,7 +141,7 @@ TEST_P(ActivationPathBits, DoNotDependOnWhetherTheBaseRunIsKnown) {
           ActivationPath path = setting.path(base, {0, 3}, rules);
           const std::vector<PathPoint> points = some_points(path);
           const std::vector<PathSample> evaluated = samples_of(path, points);
-          path.know_base(setting.runs.gradients(base, rules, nullptr).resid_post);
+          path.know_base(setting.runs.gradients(base, rules, nullptr));
           expect_same_samples(samples_of(path, points), evaluated);
         }
       }
@@ -164,13 +164,13 @@ TEST_P(ActivationPathBits, OfSomeLayersAreThoseOfAll) {
   const std::vector<PathSample> a = samples_of(all, of_all);
   const std::vector<PathSample> b = samples_of(upper, of_upper);
   expect_same_samples(a, b);
-  expect_same_bits(all.to_neurons(2, a[4].gradient), upper.to_neurons(1, b[4].gradient));
+  expect_same_bits(all.to_values(2, a[4].gradient), upper.to_values(1, b[4].gradient));
 }
 
 TEST(ActivationPath, MayStartAtAnyActivations) {
   const Setting setting(Kind::llama, at::kDouble, 0);
   const at::Tensor difference = at::randn({pairs, length, 20}, at::kDouble);
-  const ActivationPath path(setting.runs, 0, 1, {1, 2}, {difference}, {}, {}, nullptr);
+  const ActivationPath path(setting.runs, 0, 1, Site::neurons, {1, 2}, {difference}, {}, {}, nullptr);
   const AutogradModel reference(setting.model);
   const Truth clean = reference.run(setting.embeddings[0], setting.prompts.tokens);
   const at::Tensor moved =

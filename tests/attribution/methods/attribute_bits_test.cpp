@@ -96,7 +96,7 @@ std::vector<Task> other_baselines() {
   std::vector<Task> tasks;
   at::manual_seed(12);
   for (int draw = 0; draw < 2; ++draw) {  // two tasks may have different means
-    const MeanState mean{at::randn({length, 24}, at::kDouble), at::randn({3, length, 20}, at::kDouble)};
+    const MeanState mean = neuron_means(at::randn({length, 24}, at::kDouble), at::randn({3, length, 20}, at::kDouble));
     for (const std::string name : {"atp", "ig-acts", "ig-inputs", "delta"}) {
       for (const Baseline baseline : {Baseline::mean, Baseline::zero}) {
         MethodRequest request = request_of(name);

@@ -239,10 +239,10 @@ TEST(Attribute, LayersWithScoresThatAreNotFiniteAreTold) {
   request.baseline = Baseline::mean;
   Task task = task_of(request);
   const Architecture& a = model.architecture();
-  task.options.mean = {at::zeros({length, a.d_model}, at::kDouble),
-                       at::zeros({a.layers(), length, a.neurons}, at::kDouble)};
+  task.options.mean = neuron_means(at::zeros({length, a.d_model}, at::kDouble),
+                                   at::zeros({a.layers(), length, a.neurons}, at::kDouble));
   EXPECT_FALSE(unit_of(model, task, prompts).faults.defined());
-  task.options.mean.activations[1][length - 1][0] = std::numeric_limits<double>::infinity();
+  task.options.mean.at(Site::neurons)[1][length - 1][0] = std::numeric_limits<double>::infinity();
   const at::Tensor faults = unit_of(model, task, prompts).faults;  // [pair, layer]
   EXPECT_TRUE(faults.select(1, 1).eq(1).all().item<bool>());
   EXPECT_EQ(faults.sum().item<double>(), pairs);
@@ -255,11 +255,11 @@ TEST(Attribute, NeuronsThatAreNotPatchedAreNoFaultsButPatchedOnesMayBe) {
   request.baseline = Baseline::mean;
   Task task = task_of(request);
   const Architecture& a = model.architecture();
-  task.options.mean = {at::zeros({length, a.d_model}, at::kDouble),
-                       at::zeros({a.layers(), length, a.neurons}, at::kDouble)};
+  task.options.mean = neuron_means(at::zeros({length, a.d_model}, at::kDouble),
+                                   at::zeros({a.layers(), length, a.neurons}, at::kDouble));
   task.options.sample = {{0, 1, 2}, {2, length - 1, 0}};
   EXPECT_FALSE(unit_of(model, task, prompts).faults.defined());
-  task.options.mean.activations[2][length - 1][0] = std::numeric_limits<double>::quiet_NaN();
+  task.options.mean.at(Site::neurons)[2][length - 1][0] = std::numeric_limits<double>::quiet_NaN();
   const at::Tensor faults = unit_of(model, task, prompts).faults;
   EXPECT_TRUE(faults.select(1, 2).eq(1).all().item<bool>());
   EXPECT_EQ(faults.sum().item<double>(), pairs);

@@ -36,7 +36,7 @@ class Definitions : public ::testing::TestWithParam<std::tuple<Kind, std::int64_
   Prompts prompts = tiny_prompts(pairs, length, at::kDouble, std::max<std::int64_t>(std::get<1>(GetParam()), 1));
   const at::Tensor x = model.embed(prompts.clean), y = model.embed(prompts.counterfactual);
   const Truth clean = run(x), patch = run(y);
-  const MeanState mean{at::randn({length, 24}, at::kDouble), at::randn({3, length, 20}, at::kDouble)};
+  const MeanState mean = neuron_means(at::randn({length, 24}, at::kDouble), at::randn({3, length, 20}, at::kDouble));
 };
 INSTANTIATE_TEST_SUITE_P(Attribute, Definitions,
                          ::testing::Combine(::testing::Values(Kind::llama, Kind::gpt2, Kind::gemma, Kind::olmo,
@@ -62,7 +62,7 @@ TEST_P(Definitions, OfOnePointMethods) {
     const at::Tensor delta = a - patch.neurons[layer];
     expect_close(relp.scores[l], (delta * ruled.neuron_gradients[layer]).sum(0));
     expect_close(gxa.scores[l], (a * clean.neuron_gradients[layer]).sum(0));
-    expect_close(averaged.scores[l], ((a - mean.activations[l]) * clean.neuron_gradients[layer]).sum(0));
+    expect_close(averaged.scores[l], ((a - mean.at(Site::neurons)[l]) * clean.neuron_gradients[layer]).sum(0));
     expect_close(denoised.scores[l], (delta * patch.neuron_gradients[layer]).sum(0));
   }
   expect_close(relp.metric, at::stack({clean.metric, patch.metric}, 1));
@@ -80,7 +80,7 @@ TEST_P(Definitions, OfMagnitudesForEveryBaseline) {
       const at::Tensor& a = clean.neurons[layer];
       const at::Tensor from = baseline == Baseline::pair   ? patch.neurons[layer]
                               : baseline == Baseline::zero ? at::zeros_like(a)
-                                                           : mean.activations[l].expand_as(a);
+                                                           : mean.at(Site::neurons)[l].expand_as(a);
       expect_close(found.scores[l], (a - from).abs().sum(0));
     }
     EXPECT_EQ(largest(found.evaluations), 0);  // no gradient is needed
@@ -154,7 +154,7 @@ TEST_P(Definitions, OfEmbeddingPathsFromOtherBaselines) {
   for (const Baseline baseline : {Baseline::mean, Baseline::zero}) {
     request.baseline = baseline;
     const UnitScores found = unit(request);
-    const at::Tensor start = baseline == Baseline::mean ? mean.embeddings.expand_as(x) : at::zeros_like(x);
+    const at::Tensor start = baseline == Baseline::mean ? mean.at(Site::embeddings).expand_as(x) : at::zeros_like(x);
     const Truth half = run(start + 0.5 * (x - start));
     // The end point is v at the smallest alpha evaluated where alpha = 0 never is.
     const Truth first = baseline == Baseline::zero ? half : run(start.contiguous());

@@ -18,7 +18,10 @@ namespace {
 constexpr std::int64_t length = 6;
 constexpr std::int64_t pairs = 3;
 
-using Neurons = EmbeddingTaps::Neurons;
+using What = EmbeddingTaps::What;
+
+/// Taps of the neurons.
+EmbeddingTaps of_neurons(What what) { return {{tiny_table()}, what}; }
 
 /// All points of a path, as one call visits them.
 std::vector<PathSample> samples_of(const PathNetwork& path, const std::vector<PathPoint>& points) {
@@ -42,15 +45,15 @@ struct Setting {
   Prompts prompts;
   std::int64_t shared;
   std::vector<at::Tensor> embeddings{model.embed(prompts.clean), model.embed(prompts.counterfactual)};
-  BaseRuns runs{model, embeddings, shared, model.logit_directions(prompts.tokens), nullptr};
+  BaseRuns runs{model, embeddings, shared, model.logit_directions(prompts.tokens), {Site::neurons}, nullptr};
 
   Setting(Kind kind, at::ScalarType type, std::int64_t shared_positions)
       : model(tiny_model(kind, type)),
         prompts(tiny_prompts(pairs, length, stream_type(type), shared_positions)),
         shared(shared_positions) {}
-  [[nodiscard]] EmbeddingPath path(Rules rules = {}, Neurons taps = Neurons::values_and_gradients,
+  [[nodiscard]] EmbeddingPath path(Rules rules = {}, const EmbeddingTaps& taps = of_neurons(What::values_and_gradients),
                                    std::int64_t rows = 512, std::int64_t start_group = 1) const {
-    return {runs, 0, runs.embeddings(1), start_group, rules, {taps}, {rows}, nullptr};
+    return {runs, 0, runs.embeddings(1), start_group, rules, taps, {rows}, nullptr};
   }
 };
 
@@ -91,7 +94,7 @@ TEST_P(EmbeddingPaths, SamplesAreThoseOfTheReference) {
 }
 
 TEST_P(EmbeddingPaths, SlopesAreDerivativesOfTheMetric) {
-  const EmbeddingPath path = setting.path({}, Neurons::none);
+  const EmbeddingPath path = setting.path({}, EmbeddingTaps());
   const double h = 1e-5;
   const std::vector<PathSample> s = samples_of(path, {{1, 0.4 - h}, {1, 0.4}, {1, 0.4 + h}});
   EXPECT_NEAR(s[1].slope, (s[2].metric - s[0].metric) / (2 * h), 1e-6);
@@ -121,14 +124,15 @@ TEST_P(EmbeddingPathBits, DoNotDependOnBatchesTapsOrWhatTheRecordRan) {
     const Setting setting(Kind::llama, GetParam(), shared);
     const std::vector<PathPoint> points = some_points();
     const std::vector<PathSample> usual = samples_of(setting.path(), points);
-    expect_same_samples(samples_of(setting.path({}, Neurons::values_and_gradients, 1), points), usual);
-    expect_same_samples(samples_of(setting.path({}, Neurons::gradients, 2 * length), points), usual);
-    const std::vector<PathSample> bare = samples_of(setting.path({}, Neurons::none), points);
+    expect_same_samples(samples_of(setting.path({}, of_neurons(What::values_and_gradients), 1), points), usual);
+    expect_same_samples(samples_of(setting.path({}, of_neurons(What::gradients), 2 * length), points), usual);
+    const std::vector<PathSample> bare = samples_of(setting.path({}, EmbeddingTaps()), points);
     expect_same_samples(bare, usual);
     EXPECT_FALSE(bare[0].gradient.defined() || bare[0].value.defined());
     // The counterfactual run again, as a point like any other.
     expect_same_samples(
-        samples_of(setting.path({}, Neurons::values_and_gradients, 512, EmbeddingPath::not_run), points), usual);
+        samples_of(setting.path({}, of_neurons(What::values_and_gradients), 512, EmbeddingPath::not_run), points),
+        usual);
   }
 }
 

@@ -92,7 +92,7 @@ TEST(Effects, ExactPatchingTakesItsBaseline) {
     request.baseline = baseline;
     Task task = task_of(request);
     task.options.sample = {{1, 2, 4}, {2, 4, 0}};
-    task.options.mean = {{}, mean};
+    task.options.mean = {{Site::neurons, mean}};
     const UnitScores unit = unit_of(model, task, prompts);
     for (const Node& neuron : task.options.sample) {
       const at::Tensor from = (baseline == Baseline::mean ? mean[neuron.layer] : at::zeros({length, 20}, at::kDouble))
@@ -105,16 +105,17 @@ TEST(Effects, ExactPatchingTakesItsBaseline) {
 }
 
 TEST(Effects, NoiseDependsOnSeedAndPlaceOnly) {
-  const at::Tensor one = noise(3, 5, 20, 1);
-  expect_same_bits(one, noise(3, 5, 20, 1));
-  EXPECT_FALSE(at::equal(one, noise(3, 5, 20, 2)));
+  const at::Tensor one = noise(tiny_table(), 5, 1);
+  expect_same_bits(one, noise(tiny_table(), 5, 1));
+  EXPECT_FALSE(at::equal(one, noise(tiny_table(), 5, 2)));
   EXPECT_GE(one.min().item<float>(), -1);
   EXPECT_LT(one.max().item<float>(), 1);
   EXPECT_LT(std::abs(one.mean().item<float>()), 0.2);
 }
 
 TEST(Effects, SampledNeuronsAreDistinctSeededAndInEveryLayer) {
-  const std::vector<Node> sample = sample_nodes(4, 5, 20, 40, 7, Positions::keep);
+  const NodeTable four_layers{.layers = 4, .nodes = 20};
+  const std::vector<Node> sample = sample_nodes(four_layers, 5, 40, 7, Positions::keep);
   ASSERT_EQ(sample.size(), 40U);
   for (std::size_t i = 0; i < sample.size(); ++i) {
     EXPECT_EQ(sample[i].layer, static_cast<std::int64_t>(i) / 10);
@@ -122,10 +123,10 @@ TEST(Effects, SampledNeuronsAreDistinctSeededAndInEveryLayer) {
       EXPECT_LT(sample[i - 1].position * 20 + sample[i - 1].index, sample[i].position * 20 + sample[i].index);
     }
   }
-  const std::vector<Node> other = sample_nodes(4, 5, 20, 40, 8, Positions::keep);
+  const std::vector<Node> other = sample_nodes(four_layers, 5, 40, 8, Positions::keep);
   EXPECT_NE(sample[0].position * 20 + sample[0].index + sample[1].index,
             other[0].position * 20 + other[0].index + other[1].index);
-  EXPECT_THROW(sample_nodes(1, 1, 5, 6, 0, Positions::keep), ContractViolation);
+  EXPECT_THROW(sample_nodes({.layers = 1, .nodes = 5}, 1, 6, 0, Positions::keep), ContractViolation);
 }
 
 }  // namespace

@@ -91,6 +91,28 @@ TEST(Flops, OfAWavefrontOnAGivenPrefix) {
   EXPECT_EQ(run.backward_flops.count, (2 * 48 + 2 * 216 + 7 * 48) + (6 * 48 + 3 * 216 + 12 * 48));
 }
 
+TEST(Flops, OfSequencesThatEnterBetweenTheHalvesOfABlockAreItsMlps) {
+  const Transformer model(small(), tiny_weights(small()));
+  const LogitDirections directions = model.logit_directions(tiny_prompts(3, 4).tokens);
+  const EngineRun whole = engine_run(model, shared_batch(model), directions);
+  Batch batch;
+  batch.length = 4;
+  batch.suffix = 2;
+  batch.entries = {{0, whole.streams[0].narrow(0, 0, 1)},
+                   {0, whole.mids[0].narrow(0, 0, 2), Before::mlp},
+                   {1, whole.streams[1].narrow(0, 0, 1)},
+                   {1, whole.mids[1].narrow(0, 0, 1).expand({1, 2, 4}), Before::mlp}};
+  batch.pairs = at::tensor({0, 0, 1, 0, 0}, at::kLong);
+  batch.prefix = &whole.prefix;
+  const EngineRun run = engine_run(model, batch, directions.select(batch.pairs));
+  // Block 0: one sequence through all of it, two with 2 rows each through the MLP alone. Block 1: four through all of
+  // it, and the last position of one through the MLP.
+  const double first = 2 * 48 + 2 * 216 + 2 * 2 * 120;
+  const double second = 8 * 48 + 4 * 216 + 1 * 120;
+  EXPECT_EQ(run.forward_flops.count, first + 7 * 24 + second + 16 * 24);
+  EXPECT_EQ(run.backward_flops.count, first + 7 * 48 + second + 16 * 48);
+}
+
 TEST(Flops, OfAWindowAreOfThePairsInIt) {
   Architecture a = small();
   for (BlockSpec& block : a.blocks) block.attention.window = 2;

@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // No bit of a sequence's metric or gradients depends on how it was run: with whom, with the positions before it
-// computed or given, from block 0 or entering later, on the way down with all or with some.
+// computed or given, from block 0 or entering later, before a block or between its halves, on the way down with all or
+// with some.
 #include <gtest/gtest.h>
 #include "attribution/model/tensors.h"
 
+#include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "attribution/model/transformer.h"
@@ -46,6 +49,12 @@ void expect_same_sequence(const EngineRun& some, std::int64_t i, const EngineRun
   compare(some.recomputed, all.recomputed);
   compare(some.neuron_gradients, all.neuron_gradients);
   compare(some.stream_gradients, all.stream_gradients);
+  compare(some.mids, all.mids);
+  compare(some.mid_gradients, all.mid_gradients);
+  for (const Site site : {Site::z, Site::mlp_written, Site::mlp_out}) {
+    compare(some.values.at(site), all.values.at(site));
+    compare(some.gradients.at(site), all.gradients.at(site));
+  }
 }
 
 TEST_P(Bits, DoNotDependOnTheBatch) {
@@ -105,17 +114,39 @@ TEST_P(Bits, DoNotDependOnAPrefixThatIsGiven) {
   }
 }
 
-/// Sequences of a finished run that enter again before the blocks given, ascending, from the streams they had there.
-Batch entering(const EngineRun& run, const std::vector<std::pair<std::int64_t, std::vector<std::int64_t>>>& entries) {
+/// Some sequences of a finished run, and where they enter again.
+struct Entering {
+  std::int64_t block;
+  std::vector<std::int64_t> sequences;
+  Before before = Before::attention;
+};
+
+/// What a finished run had there. Between the halves of the last block it has the kept positions only: the others are
+/// NaN, whoever reads them fails.
+at::Tensor stream_at(const EngineRun& run, const Entering& entry) {
+  const std::int64_t suffix = run.pass.batch.suffix;
+  const auto block = static_cast<std::size_t>(entry.block);
+  if (entry.before == Before::attention) {
+    const at::Tensor& stream = run.streams[block];
+    return stream.size(1) == 1 ? stream.expand({-1, suffix, -1}) : stream;  // after the last block
+  }
+  const at::Tensor& known = run.mids[block];
+  at::Tensor stream =
+      at::full({known.size(0), suffix, known.size(2)}, std::numeric_limits<double>::quiet_NaN(), known.options());
+  last_of(stream, known).copy_(known);
+  return stream;
+}
+
+/// Sequences of a finished run that enter again, in ascending order of places, from the streams they had there.
+Batch entering(const EngineRun& run, const std::vector<Entering>& entries) {
   Batch batch;
   batch.length = run.pass.batch.length;
   batch.suffix = run.pass.batch.suffix;
   std::vector<std::int64_t> all;
-  for (const auto& [block, sequences] : entries) {
-    at::Tensor stream = run.streams[static_cast<std::size_t>(block)];
-    if (stream.size(1) == 1) stream = stream.expand({-1, batch.suffix, -1});  // after the last block
-    batch.entries.push_back({block, stream.index_select(0, at::tensor(sequences, at::kLong))});
-    all.insert(all.end(), sequences.begin(), sequences.end());
+  for (const Entering& one : entries) {
+    batch.entries.push_back(
+        {one.block, stream_at(run, one).index_select(0, at::tensor(one.sequences, at::kLong)), one.before});
+    all.insert(all.end(), one.sequences.begin(), one.sequences.end());
   }
   batch.prefix = run.prefix.blocks.empty() ? nullptr : &run.prefix;
   if (batch.prefix != nullptr) batch.pairs = run.pass.batch.pairs.index_select(0, at::tensor(all, at::kLong));
@@ -143,6 +174,71 @@ TEST_P(Bits, DoNotDependOnTheBlockASequenceEntersAt) {
     EXPECT_EQ(wave.stream_gradients[3].size(0), 8);
     const at::Tensor& above = wave.stream_gradients[3];  // of the last position alone
     EXPECT_EQ(above.narrow(1, 0, above.size(1) - 1).abs().sum().item<double>(), 0);
+  }
+}
+
+TEST_P(Bits, DoNotDependOnTheHalfOfABlockASequenceEntersAt) {
+  const Transformer m = model();
+  if (m.architecture().block(0).residual == Residual::parallel) return;  // its halves read the same stream
+  for (const std::int64_t shared : {0, 2, 6}) {
+    const Prompts p = prompts(3, std::max<std::int64_t>(shared, 1));
+    const LogitDirections directions = m.logit_directions(p.tokens).repeat(2);
+    const at::Tensor embeddings = at::cat({m.embed(p.clean), m.embed(p.counterfactual)});
+    const EngineRun whole =
+        engine_run(m, shared == 0 ? whole_batch(embeddings) : trimmed_batch(m, p, shared), directions);
+    SCOPED_TRACE("shared " + std::to_string(shared));
+    const std::vector<Entering> entries = {{0, {1, 4}, Before::mlp}, {1, {2, 5}}, {1, {0, 3, 1}, Before::mlp}, {2, {4}},
+                                           {2, {0, 2}, Before::mlp}, {3, {3, 5}}};
+    std::vector<std::int64_t> order;
+    for (const Entering& one : entries) order.insert(order.end(), one.sequences.begin(), one.sequences.end());
+    const LogitDirections turned = directions.select(at::tensor(order, at::kLong));
+    const EngineRun wave = engine_run(m, entering(whole, entries), turned);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      expect_same_sequence(wave, static_cast<std::int64_t>(i), whole, order[i]);
+    }
+    // So many have entered before each half, on both ways.
+    EXPECT_FALSE(wave.values.at(Site::z)[0].defined() || wave.gradients.at(Site::z)[0].defined());
+    EXPECT_FALSE(wave.stream_gradients[0].defined());
+    const std::vector<std::int64_t> before_attention{0, 4, 8}, before_mlp{2, 7, 10};
+    for (std::size_t l = 0; l < 3; ++l) {
+      EXPECT_EQ(wave.neurons[l].size(0), before_mlp[l]);
+      EXPECT_EQ(wave.neuron_gradients[l].size(0), before_mlp[l]);
+      EXPECT_EQ(wave.mid_gradients[l].size(0), before_mlp[l]);
+      if (l == 0) continue;
+      EXPECT_EQ(wave.values.at(Site::z)[l].size(0), before_attention[l]);
+      EXPECT_EQ(wave.gradients.at(Site::z)[l].size(0), before_attention[l]);
+      EXPECT_EQ(wave.stream_gradients[l].size(0), before_attention[l]);
+    }
+    // Down with some of them, which cut entries in two and leave out the first and the last.
+    for (const SequenceRange range :
+         {SequenceRange{1, 4}, SequenceRange{5, 5}, SequenceRange{3, 9}, SequenceRange{8, 1}}) {
+      const EngineRun some = engine_run(m, entering(whole, entries), turned, {}, range);
+      for (const auto& [of_some, of_all] : {std::pair(&some.stream_gradients, &wave.stream_gradients),
+                                            std::pair(&some.mid_gradients, &wave.mid_gradients),
+                                            std::pair(&some.neuron_gradients, &wave.neuron_gradients),
+                                            std::pair(&some.gradients.at(Site::z), &wave.gradients.at(Site::z))}) {
+        for (std::size_t l = 0; l < 3; ++l) {
+          const at::Tensor& all = (*of_all)[l];
+          const std::int64_t there =
+              all.defined() ? std::clamp<std::int64_t>(all.size(0) - range.first, 0, range.count) : 0;
+          EXPECT_EQ((*of_some)[l].defined(), there > 0) << "block " << l;
+          if (there > 0) expect_same_bits((*of_some)[l], all.narrow(0, range.first, there));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Bits, OfSequencesThatAllEnterBetweenTheHalvesAreThoseOfTheWholeRun) {
+  const Transformer m = model();
+  if (m.architecture().block(0).residual == Residual::parallel) return;
+  const Prompts p = prompts(3);
+  const LogitDirections directions = m.logit_directions(p.tokens);
+  const EngineRun whole = engine_run(m, whole_batch(m.embed(p.clean)), directions);
+  for (const std::int64_t block : {0, 1, 2}) {
+    const EngineRun late = engine_run(m, entering(whole, {{block, {0, 1, 2}, Before::mlp}}), directions);
+    for (std::int64_t i = 0; i < 3; ++i) expect_same_sequence(late, i, whole, i);
+    EXPECT_EQ(late.mid_gradients[static_cast<std::size_t>(block)].size(0), 3);
   }
 }
 
