@@ -11,7 +11,7 @@
 namespace tributary {
 namespace {
 
-const SparseSum none;
+const SparseSum no_keys;
 
 TEST(SparseSum, AddsTheNumbersOfEqualKeys) {
   const SparseSum left{2, {4, 7}, {1, 2, 3, 4}}, right{2, {4, 7}, {10, 20, 30, 40}};
@@ -33,11 +33,11 @@ TEST(SparseSum, TakesEqualAndOtherKeysTogether) {
 
 TEST(SparseSum, LeavesOneAloneWhereTheOtherIsEmpty) {
   const SparseSum some{2, {4}, {-0.0, 2}};
-  for (const SparseSum& sum : {added(some, none), added(none, some)}) {
+  for (const SparseSum& sum : {added(some, no_keys), added(no_keys, some)}) {
     EXPECT_EQ(sum, some);
     EXPECT_TRUE(std::signbit(sum.values.front())) << "nothing is added to it, not even 0";
   }
-  EXPECT_EQ(added(none, none), none);
+  EXPECT_EQ(added(no_keys, no_keys), no_keys);
 }
 
 TEST(SparseSum, AddsNothingToAKeyThatOneSideHas) {
@@ -50,7 +50,7 @@ TEST(SparseSum, RefusesAnotherWidth) {
 }
 
 TEST(SparseSum, IsSoundWithAscendingKeysAndAllTheirNumbers) {
-  EXPECT_TRUE(is_sound(none));
+  EXPECT_TRUE(is_sound(no_keys));
   EXPECT_TRUE(is_sound({2, {-3, 4}, {1, 2, 3, 4}}));
   EXPECT_FALSE(is_sound({2, {}, {}})) << "a width of no keys";
   EXPECT_FALSE(is_sound({0, {}, {1}}));
