@@ -50,7 +50,7 @@ void activate(const Dictionary& dictionary, const at::Tensor& z) {
           for (std::int64_t j = 0; j < features; ++j) row[j] = row[j] > 0 ? row[j] : T(0);
           break;
         case FeatureGate::jump_relu:
-          for (std::int64_t j = 0; j < features; ++j) row[j] = row[j] > threshold[j] ? row[j] : T(0);
+          for (std::int64_t j = 0; j < features; ++j) row[j] = row[j] > threshold[j] && row[j] > 0 ? row[j] : T(0);
           break;
         case FeatureGate::top_k:
         case FeatureGate::top_k_signed:

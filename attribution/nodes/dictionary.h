@@ -16,7 +16,7 @@
 
 namespace tributary {
 
-/// relu; z · [z > θ] (Rajamanoharan et al. 2024; BatchTopK at inference is this too); the k largest, then relu (Gao et
+/// relu; relu(z) · [z > θ] (Rajamanoharan et al. 2024; BatchTopK at inference is this too); the k largest, then relu (Gao et
 /// al. 2024), or as they are.
 enum class FeatureGate { relu, jump_relu, top_k, top_k_signed };
 
