@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -47,9 +48,11 @@ std::optional<std::int64_t> number_in(std::string_view name, std::string_view be
 /// How many files there are from 0 on, named by their numbers, without a gap.
 std::int64_t count_files(const fs::path& folder, const std::string& before) {
   std::set<std::int64_t> numbers;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    if (const auto number = number_in(entry.path().filename().string(), before)) numbers.insert(*number);
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    if (const auto number = number_in(entry->path().filename().string(), before)) numbers.insert(*number);
   }
+  if (error) throw UserError(folder.string(), "cannot be listed (" + error.message() + "); make it readable");
   std::int64_t next = 0;
   for (const std::int64_t number : numbers) {
     if (number != next) break;
