@@ -53,7 +53,7 @@ void write_sparse(const std::vector<BlockView::NodeView>& nodes, ByteWriter& out
   }
 }
 
-constexpr std::size_t least_sparse_bytes = 6 * 8;  // place, width, two lengths, a key and a value
+constexpr std::size_t least_sparse_bytes = 48;  // place, width, two lengths, a key and a value
 
 void read_sparse(ByteReader& in, std::vector<TreeNode>& nodes) {
   const auto require = [](bool sound) {
