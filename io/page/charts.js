@@ -104,20 +104,18 @@ const methodAxis = (names, width, more) => axis("", {
   range: [names.length - 0.5, -0.5], zeroline: false, ...more,
 });
 
-function agreementFigure(data, width) {
-  const shown = runsWith("agreement", data);
+function agreementFigure(data, kind, width) {
+  const ofThisKind = (run) => ofRun("agreement", run).filter((record) => kindOf(record) === kind);
+  const shown = runsWith("agreement", data).filter((run) => ofThisKind(run).length);
   const names = shown.map(label);
-  const everything = shown.flatMap((run) => ofRun("agreement", run));
-  const panels = kindsOf(everything).flatMap((kind) =>
-    unique(pick(everything.filter((record) => kindOf(record) === kind), "statistic")).map((name) => ({ kind, name })));
-  const ends = everything.flatMap(({ value, low }) => [value ?? 0, low ?? 0]);
-  const columns = Math.min(panels.length, width < 560 ? 1 : width < 800 ? 2 : 3);
-  const lines = Math.ceil(panels.length / columns);
+  const statistics = unique(shown.flatMap((run) => pick(ofThisKind(run), "statistic")));
+  const ends = shown.flatMap(ofThisKind).flatMap(({ value, low }) => [value ?? 0, low ?? 0]);
+  const columns = Math.min(statistics.length, width < 560 ? 1 : width < 800 ? 2 : 3);
+  const lines = Math.ceil(statistics.length / columns);
   const height = lines * (names.length * 24 + (lines > 1 ? 75 : 60));
   const layout = { annotations: [], margin: { l: 8, r: 12, t: 40, b: 8 } };
-  const traces = panels.map(({ kind, name: statistic }, i) => {
+  const traces = statistics.map((statistic, i) => {
     const records = shown.map((run) => agreementOf(run, statistic, kind));
-    const title = ofKind(statistic, kind);
     const [x, low, high] = ["value", "low", "high"].map((key) => pick(records, key));
     const [column, line, id] = [i % columns, Math.floor(i / columns), i + 1];
     const [left, top, gap] = [column / columns, 1 - line / lines, lines > 1 ? 56 / height : 0];
@@ -125,13 +123,13 @@ function agreementFigure(data, width) {
       range: [Math.min(0, ...ends) - 0.04, 1.06] });
     layout[`yaxis${id}`] = methodAxis(names, width, { domain: [top - 1 / lines + gap, top], anchor: `x${id}`,
       showticklabels: column === 0 });
-    layout.annotations.push({ text: plain(shorten(title, onlyNeurons ? 34 : 42)), showarrow: false, x: 0, y: 1,
+    layout.annotations.push({ text: plain(shorten(statistic, 34)), showarrow: false, x: 0, y: 1,
       xref: `x${id} domain`, yref: `y${id} domain`, xanchor: "left", yanchor: "bottom" });
-    return { type: "scatter", mode: "markers", name: plain(title), x, y: names.map((_, k) => k), xaxis: `x${id}`,
+    return { type: "scatter", mode: "markers", name: plain(statistic), x, y: names.map((_, k) => k), xaxis: `x${id}`,
       yaxis: `y${id}`, error_x: errors(x, low, high, colour("muted")), customdata: x.map((_, k) => [low[k], high[k]]),
       marker: { size: 9, color: shown.map((run) => look(run).color), symbol: shown.map((run) => look(run).symbol) },
       hoverinfo: "text", hovertext: names.map((name, k) =>
-        hover(name, [title, x[k]], ["95 % interval", interval(low[k], high[k], " to ")])) };
+        hover(name, [statistic, x[k]], ["95 % interval", interval(low[k], high[k], " to ")])) };
   });
   return { data: traces, layout, height: height + 20 };
 }

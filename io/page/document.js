@@ -39,8 +39,7 @@ const hasIndex = (row) => ["neurons", "heads"].includes(kindOf(row)); // a layer
 const kindsOf = (records) => Object.keys(NODE_NAMES).filter((kind) => records.some((record) => kindOf(record) === kind));
 const listed = report.tables.filter(({ columns }) => columns.some(({ name }) => name === "kind"));
 const onlyNeurons = kindsOf(listed.flatMap(({ name }) => rows(name))).every((kind) => kind === "neurons");
-// "pearson", or where a page speaks of nodes "pearson (heads)".
-const ofKind = (name, kind) => (onlyNeurons ? name : `${name} (${kind})`);
+const several = (kind) => `${NODE_NAMES[kind]}s`;
 const agreementOf = (run, statistic, kind) =>
   ofRun("agreement", run).find((record) => record.statistic === statistic && kindOf(record) === kind) ?? {};
 

@@ -79,8 +79,8 @@ function header() {
 function runColumns() {
   const known = new Map(columnsOf("runs", []).map((column) => [column.name, column]));
   const agreement = kindsOf(rows("agreement")).flatMap((kind) => ["pearson", "spearman"].map((name) => ({
-    name, type: "number", title: ofKind(SIMILARITIES[name], kind),
-    meaning: `agreement of the scores with exact patching, estimated for all ${onlyNeurons ? "nodes" : kind}`,
+    name, type: "number", title: SIMILARITIES[name] + (onlyNeurons ? "" : ` (${several(kind)})`),
+    meaning: `agreement of the scores with exact patching, estimated for all ${onlyNeurons ? "nodes" : several(kind)}`,
     get: (run) => agreementOf(run, name, kind).value,
     note: (run) => interval(agreementOf(run, name, kind).low, agreementOf(run, name, kind).high, ", "),
   })));
@@ -136,15 +136,20 @@ function similaritySwitch(id) {
   return element("fieldset", {}, element("legend", {}, "Compare by"), ...choices);
 }
 
+// A chart for each kind of nodes: their effects and scores differ in size, and so do the runs that have them.
+const apart = (records) => kindsOf(records).map((kind) =>
+  ({ kind, id: onlyNeurons ? "" : `-${kind}`, title: onlyNeurons ? "" : `: ${several(kind)}` }));
+
 function agreementSection() {
   const exact = dataSets.some(({ data }) => runsWith("agreement", data).length);
   return section("agreement", exact ? "Agreement with exact patching" : "Agreement among methods", ...dataSets.map(({ data, name }) => {
-    const options = (id) => ({ id: `${id}-${data}`, after: dataSets.length > 1 ? `: ${name}` : "", size: "wide" });
+    const after = dataSets.length > 1 ? `: ${name}` : "";
+    const exactOf = apart(runsWith("agreement", data).flatMap((run) => ofRun("agreement", run)));
     return grid(
-      runsWith("agreement", data).length &&
-        chartFigure("agreement", (width) => agreementFigure(data, width), options("agreement")),
+      ...exactOf.map(({ kind, id, title }) => chartFigure("agreement", (width) => agreementFigure(data, kind, width),
+        { id: `agreement${id}-${data}`, after: title + after, size: "wide" })),
       ofData("methods", data).length && chartFigure("methods", (width) => methodsFigure(data, width),
-        { ...options("methods"), control: similaritySwitch(`methods-${data}`) }));
+        { id: `methods-${data}`, after, size: "wide", control: similaritySwitch(`methods-${data}`) }));
   }));
 }
 
@@ -174,10 +179,9 @@ function inputText(run) {
 
 const runChart = (name, table, make) => (run) =>
   ofRun(table, run).length && chartFigure(name, (width) => make(run, width));
-// Kinds of nodes are not mixed: their effects and scores differ in size.
-const scatters = (run) => kindsOf(ofRun("exact", run)).map((kind) => chartFigure("scatter",
+const scatters = (run) => apart(ofRun("exact", run)).map(({ kind, id, title }) => chartFigure("scatter",
   (width) => scatterFigure(ofRun("exact", run).filter((point) => kindOf(point) === kind), width),
-  onlyNeurons ? {} : { id: `scatter-${kind}`, after: `: ${kind}` }));
+  { id: `scatter${id}`, after: title }));
 const runTable = (table, size) => (run) => titledTable(table, columnsOf(table), ofRun(table, run), size);
 const DETAIL = [
   runTable("top", "wide"), runChart("values", "values", valuesFigure), runChart("heat", "heat", heatFigure),

@@ -128,29 +128,30 @@ def test_charts_name_nodes(shown: Opened, made: Made) -> None:
 
 
 def test_agreement_is_told_for_each_kind(shown: Opened, made: Made) -> None:
-    """A panel for a statistic of a kind, and columns of the table of runs."""
+    """In a chart of the runs that have the kind, and in columns of the table of runs."""
     runs = of(made.document, "runs")
-    records = [row for run in runs for row in of(made.document, "agreement", run=run["run"])]
-    panels = [
-        (kind, name)
-        for kind in KINDS
-        for name in dict.fromkeys(row["statistic"] for row in records if row["kind"] == kind)
-    ]
-    assert len(panels) > 4 * 4
-    for trace, (kind, name) in zip(chart(shown, "agreement-0"), panels, strict=True):
-        assert trace["name"] == f"{name} ({kind})"
-        found = [of(made.document, "agreement", run=run["run"], kind=kind, statistic=name) for run in runs]
-        assert trace["x"] == [one[0]["value"] if one else None for one in found]
-        if kind != "heads":
-            assert trace["x"][2:] == [None, None]
+
+    def records(kind: str, run: dict, **keys: object) -> list[dict]:
+        return of(made.document, "agreement", run=run["run"], kind=kind, **keys)
+
+    charts = shown.page.locator("[id^=agreement-]").evaluate_all("all => all.map(one => one.id)")
+    assert charts == [f"agreement-{kind}-0" for kind in KINDS]
+    for kind, name in zip(KINDS, charts, strict=True):
+        having = [run for run in runs if records(kind, run)]
+        assert len(having) == (4 if kind == "heads" else 2)
+        statistics = dict.fromkeys(row["statistic"] for run in having for row in records(kind, run))
+        for trace, statistic in zip(chart(shown, name), statistics, strict=True):
+            assert trace["name"] == statistic
+            assert trace["x"] == [records(kind, run, statistic=statistic)[0]["value"] for run in having]
     rows = shown_rows(shown, "runs")
     for name in ("Pearson", "Spearman"):
-        assert [head for head in rows[0] if head.startswith(name)] == [f"{name} ({kind})" for kind in KINDS]
+        heads = {kind: f"{name} ({NAMES[kind]}s)" for kind in KINDS}
+        assert [head for head in rows[0] if head.startswith(name)] == list(heads.values())
         for run, row in zip(runs, rows, strict=True):
-            for kind in KINDS:
-                found = of(made.document, "agreement", run=run["run"], kind=kind, statistic=name.lower())
+            for kind, head in heads.items():
+                found = records(kind, run, statistic=name.lower())
                 value = found[0]["value"] if found else None
-                said = row[f"{name} ({kind})"].split("[")[0].strip().replace("−", "-")
+                said = row[head].split("[")[0].strip().replace("−", "-")
                 assert said == "–" if value is None else float(said) == pytest.approx(value, rel=1e-3)
 
 
