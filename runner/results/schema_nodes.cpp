@@ -45,7 +45,10 @@ std::string group_for(const KindWords& words, const std::string& group) {
 /// [..., layer, position, neuron] with the kind's own axes in their place; other axes stay.
 std::vector<std::string> axes_for(const KindWords& words, std::vector<std::string> axes) {
   const auto place = std::search(axes.begin(), axes.end(), neuron_axes.begin(), neuron_axes.end());
-  if (place == axes.end()) return axes;
+  if (place == axes.end()) {
+    if (words.kind == NodeKind::errors) std::replace(axes.begin(), axes.end(), std::string("layer"), std::string("dictionary"));
+    return axes;
+  }
   const auto rest = axes.erase(place, axes.end());
   axes.insert(rest, words.axes.begin(), words.axes.end());
   return axes;
@@ -71,6 +74,14 @@ bool is_of_run(const std::string& path) {
   static const std::vector<std::string> paths = {"/attribution/metric", "/attribution/inputs", "/attribution/passes",
                                                  "/cases/label", "/cases/pairs"};
   return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
+
+/// Whether a kind has what neurons have in a group, by the name of its dataset: errors are not patched, and no pair's
+/// scores of them are kept.
+bool has(const KindWords& words, const std::string& group, const std::string& name) {
+  if (words.kind != NodeKind::errors) return true;
+  const bool of_pairs = name.starts_with("/pair_") || name == "/audit";
+  return group == "/attribution" && !of_pairs;
 }
 
 std::string group_in(const std::string& path) { return path.substr(0, path.rfind('/')); }
@@ -125,6 +136,7 @@ std::vector<DatasetRow> node_rows() {
     for (DatasetRow row : of_neurons) {
       if (is_of_run(row.path)) continue;
       std::string name = row.path.substr(row.path.rfind('/'));
+      if (!has(words, group_in(row.path), name)) continue;
       if (name == "/neuron") name = "/index";
       row.long_name = of_nodes(row.long_name);
       if (name == "/scores") row.long_name = std::string(words.scores) + ", mean over training pairs";
@@ -145,7 +157,8 @@ std::vector<AttributeRow> node_attribute_rows() {
   for (const KindWords& words : kind_words()) {
     for (AttributeRow row : attribute_rows()) {
       const auto names = per_kind.find(row.owner);
-      if (names == per_kind.end()) continue;
+      if (names == per_kind.end() || !has(words, row.owner, "/" + row.name)) continue;
+      if (words.kind == NodeKind::errors && row.name.starts_with("pilot")) continue;
       if (std::find(names->second.begin(), names->second.end(), row.name) == names->second.end()) continue;
       row.owner = group_for(words, row.owner);
       row.when = when_for(words, row.when);
@@ -185,13 +198,17 @@ std::vector<AxisRow> node_axis_rows() {
     const std::string kind = name_of(words.kind);
     for (AxisRow row : axis_rows()) {
       if (row.group != "/attribution" && row.group != "/agreement" && row.group != "/cases") continue;
+      if (!has(words, row.group, "/" + row.name) || (words.kind == NodeKind::errors && row.name == "rank")) continue;
       if (row.group == "/attribution" && (row.name == "run" || row.name == "token")) continue;
       if (row.name == "neuron") {
         if (words.kind != NodeKind::heads) continue;
         row.name = "head";
         row.meaning = "attention head of the layer";
       }
-      if (row.name == "layer") {
+      if (row.name == "layer" && words.kind == NodeKind::errors) {
+        row.name = "dictionary";
+        row.meaning = "dictionary of features, as in /nodes/features";
+      } else if (row.name == "layer") {
         row.meaning = words.kind == NodeKind::embeddings ? "embeddings have 1" : "layer of the model";
         if (row.group == "/cases" && words.kind == NodeKind::embeddings) continue;
       }
