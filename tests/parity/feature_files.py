@@ -63,10 +63,19 @@ def random_dictionary(
         one = replace(one, k=max(1, round(SHARE_ON * features)), b_enc=0.2 * noise(features))
     else:
         z = (x - one.b_dec if one.apply_b_dec_to_input else x) @ one.W_enc
-        start = -z.quantile(1 - SHARE_ON, dim=0)
+        start = -_quiet_levels(z)
         # Behind rescaling the threshold is compared with what has been multiplied.
         one = replace(one, b_enc=start if one.threshold is None else start + one.threshold / one.norms())
     return _rounded(one, dtype)
+
+
+def _quiet_levels(z: Tensor) -> Tensor:
+    """Levels [feature] that few of the pre-activations [token, feature] are above, and that none is near: in the middle
+    of the widest gap. Tokens that prompts share lie at the same place, but for rounding.
+    """
+    most = z.sort(dim=0, descending=True).values[: round(2 * SHARE_ON * len(z)) + 1]
+    above = (most[:-1] - most[1:]).argmax(0, keepdim=True)
+    return ((most.gather(0, above) + most.gather(0, above + 1)) / 2)[0]
 
 
 def weights_of(one: Dictionary, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
