@@ -1,0 +1,172 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""Features: the same bytes for any number of ranks, threads, rows and units; and what features cannot be used with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from feature_cases import dictionaries_of
+from feature_files import random_dictionary, write_saelens
+from product import dotted, hashes, mpi_environment, mpirun
+from reference.sites import SiteModel
+from safetensors.torch import load_file, save_file
+
+METHODS = [
+    {"method": "relp"},
+    {"method": "atp", "aggregate": "mean-abs", "baseline": "zero"},
+    {"method": "ig-acts", "quadrature": "adaptive", "max_points": 5},
+    {"method": "ig-inputs", "quadrature": "right", "steps": 2},
+    {"method": "delta"},
+    {"method": "random"},
+]
+VARIANTS = {
+    "2 ranks": (2, ["threads=1"]),
+    "3 ranks": (3, ["threads=1", "batch_rows=8"]),
+    "4 ranks, shuffled": (4, ["threads=1", "--hand-out", "shuffled", "--hand-out-seed", "5"]),
+    "2 threads": (1, ["threads=2"]),
+    "low batches": (1, ["threads=1", "batch_rows=8"]),
+    "units of one pair": (1, ["threads=1", "unit.pairs=1"]),
+    "units of eight pairs in high batches": (1, ["threads=1", "unit.pairs=8", "batch_rows=640"]),
+}
+
+
+@pytest.fixture(scope="module")
+def items(tiny_model, tiny_pairs, tmp_path_factory) -> list[dict]:
+    """Dictionaries of tiny Llama as a sweep has them."""
+    model, folder = SiteModel(tiny_model("llama").model), tmp_path_factory.mktemp("dictionaries")
+    stored = dictionaries_of(model, tiny_pairs("llama", 4))
+    return [one.write(folder / str(i)) for i, one in enumerate(stored)]
+
+
+def settings_of(folder: Path, items: list[dict], dtype: str = "float32", pairs: int = 10) -> dict:
+    """Training pairs of a tiny model in small units, with features beside neurons."""
+    return {
+        "schema": 1,
+        "name": "features",
+        "model": {"path": str(folder), "dtype": dtype},
+        "pairs": {"file": str(folder / "pairs.jsonl"), "train": pairs, "test": 0},
+        "attribution": {"method": "relp"},
+        "unit": {"pairs": 4},
+        "nodes": ["features", "neurons"],
+        "features": items,
+    }
+
+
+def run(binary: Path, folder: Path, settings: dict, ranks: int, more: list[str]) -> list[dict[str, str]]:
+    """Each run's datasets as hashes."""
+    folder.mkdir()
+    sweep, out = folder / "sweep.yaml", folder / "out"
+    sweep.write_text(json.dumps(settings))
+    command = [*(mpirun(ranks) if ranks > 1 else []), str(binary), "run", str(sweep), "--out", str(out), *more]
+    environment = mpi_environment(folder / "session")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    names = json.loads((out / "sweep.json").read_text())["runs"]
+    return [hashes(out / name / "results.h5") for name in names]
+
+
+@pytest.fixture(scope="module")
+def alone(binary, items, tiny_folder, tmp_path_factory) -> list[dict[str, str]]:
+    """All methods in one process with one thread."""
+    settings = with_methods(settings_of(tiny_folder("llama"), items))
+    return run(binary, tmp_path_factory.mktemp("bits") / "alone", settings, 1, ["threads=1"])
+
+
+def with_methods(settings: dict, methods: list[dict] | None = None) -> dict:
+    """A sweep over methods."""
+    return settings | {"sweep": {"include": [dotted({"attribution": method}) for method in methods or METHODS]}}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_same_bytes(variant, binary, items, tiny_folder, tmp_path, alone):
+    """Of every dataset."""
+    ranks, more = VARIANTS[variant]
+    found = run(binary, tmp_path / "run", with_methods(settings_of(tiny_folder("llama"), items)), ranks, more)
+    for method, one, other in zip(METHODS, found, alone, strict=True):
+        assert one.keys() == other.keys() and "nodes/features/score" in one and "nodes/errors/scores" in one
+        assert [name for name in one if one[name] != other[name]] == [], method
+
+
+@pytest.mark.parametrize("nodes", [["features"], ["heads", "features", "mlps"]], ids=" ".join)
+def test_features_do_not_depend_on_their_company(nodes, binary, items, tiny_folder, tmp_path, alone):
+    """Alone, or beside other kinds: the same bytes, seeded noise too."""
+    settings = with_methods(settings_of(tiny_folder("llama"), items)) | {"nodes": nodes}
+    found = run(binary, tmp_path / "run", settings, 1, ["threads=1"])
+    for method, one, other in zip(METHODS, found, alone, strict=True):
+        names = [name for name in other if name.startswith(("nodes/features", "nodes/errors"))]
+        assert len(names) >= 6
+        assert [name for name in names if one.get(name) != other[name]] == [], method
+
+
+def test_methods_alone(binary, items, tiny_folder, tmp_path, alone):
+    """A method by itself has the bytes that it has beside the others."""
+    for i in (0, 2, 3):
+        settings = with_methods(settings_of(tiny_folder("llama"), items), [METHODS[i]])
+        (found,) = run(binary, tmp_path / str(i), settings, 1, ["threads=1"])
+        assert found == alone[i], METHODS[i]
+
+
+REFUSED: dict[str, tuple[dict, str]] = {
+    "no dictionaries": ({"features": []}, "features"),
+    "dictionaries without their kind": ({"nodes": ["neurons"]}, "features"),
+    "baseline mean": ({"attribution": {"method": "atp", "baseline": "mean"}}, "baseline"),
+    "conductance": ({"attribution": {"method": "conductance", "quadrature": "left", "steps": 2}}, "conductance"),
+    "exact patching": ({"attribution": {"method": "exact-patching", "sample": 5}}, "exact-patching"),
+    "pilot": ({"attribution": {"method": "ig-acts", "quadrature": "pilot"}}, "pilot"),
+    "keep full": ({"attribution": {"method": "relp", "keep": "full"}}, "keep"),
+    "keep some": ({"attribution": {"method": "relp", "keep": 5}}, "keep"),
+    "a layer that is none": ({"features": [{"layer": 7}]}, "7"),
+    "a hook that is none": ({"features": [{"hook": "resid"}]}, "resid"),
+    "another width": ({"features": [{"hook": "mlp_out", "config": {"d_in": 31}}]}, "d_in"),
+    "activations that are normalised": ({"features": [{"config": {"normalize_activations": "layer_norm"}}]}, "layer_norm"),
+    "rescaled activations": (
+        {"features": [{"config": {"normalize_activations": "constant_norm_rescale"}}]},
+        "constant_norm_rescale",
+    ),
+    "an average norm": (
+        {"features": [{"config": {"normalize_activations": "expected_average_only_in"}}]},
+        "expected_average_only_in",
+    ),
+    "an architecture that is not known": ({"features": [{"config": {"architecture": "gated"}}]}, "gated"),
+    "all layers at one path": ({"features": [{"layer": "all"}]}, "{layer}"),
+    "no such folder": ({"features": [{"path": "nowhere"}]}, "nowhere"),
+    "a tensor missing": ({"features": [{"without": "b_enc"}]}, "b_enc"),
+    "a dictionary that is not finite": ({"features": [{"broken": "W_dec"}]}, "W_dec"),
+    "a tokens' method": ({"attribution": {"method": "input-ig", "quadrature": "right", "steps": 2}}, "nodes"),
+    "denoise on embeddings' path": (
+        {"attribution": {"method": "ig-inputs", "quadrature": "right", "steps": 2, "direction": "denoise"}},
+        "denoise",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
+    """With exit 2 and the key or the word that is wrong, before anything is written."""
+    more, word = REFUSED[what]
+    model, pairs = SiteModel(tiny_model("llama").model), tiny_pairs("llama", 2)
+    items = []
+    for change in more.get("features", [{}]):
+        folder = tmp_path / "sae"
+        write_saelens(folder, random_dictionary(model, pairs, "resid_post", 1), **change.get("config", {}))
+        weights = load_file(folder / "sae_weights.safetensors")
+        if missing := change.get("without"):
+            del weights[missing]
+        if broken := change.get("broken"):
+            weights[broken][0, 0] = torch.nan
+        save_file(weights, folder / "sae_weights.safetensors")
+        keys = {key: value for key, value in change.items() if key in ("path", "hook", "layer")}
+        items.append({"path": str(folder)} | keys)
+    settings = settings_of(tiny_folder("llama"), items, "float64", 2) | {**more, "features": items}
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(json.dumps(settings))
+    command = [binary, "run", sweep, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert word in done.stderr and "unknown key" not in done.stderr
+    assert not list((tmp_path / "out").rglob("results.h5"))
