@@ -199,6 +199,9 @@ const NodeTable& ListedNodes::table_of(const Node& node) const {
 }
 
 std::int64_t ListedNodes::dims_of(const Node& node) const {
+  if (node.kind == NodeKind::errors) {
+    return (*dictionaries)[static_cast<std::size_t>(node.layer)].targets.front().decoder.size(1);
+  }
   const std::int64_t dims = table_of(node).dims;
   return dims == 1 ? 0 : dims;
 }

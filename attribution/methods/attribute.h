@@ -89,6 +89,8 @@ struct SparseScores {
 /// Where the features of each dictionary begin in the keys of a list of them, and how many keys there are: the key of a
 /// feature is that + position · features + feature.
 std::vector<std::int64_t> first_keys(const std::vector<Dictionary>& dictionaries, std::int64_t positions);
+/// Seeded noise in [-1, 1) that depends on the key only.
+double feature_noise(std::int64_t key, std::uint64_t seed);
 
 /// Per pair and layer of the unit unless said. Undefined where the method has none.
 struct UnitScores {

@@ -77,6 +77,8 @@ class Binder {
       if (i == 0 && stored.W_skip) target.skip = tensor(*stored.W_skip).t();
       d.targets.push_back(std::move(target));
     }
+    require_finite({{"W_enc", &d.encoder}, {"b_enc", &d.encoder_bias}, {"W_dec", &decoder}, {"b_dec", &d.targets.front().bias},
+                    {"threshold", &d.thresholds}, {"W_skip", &d.targets.front().skip}});
     if (file_.rescale_by_decoder_norm) fold_norms(d);
     return {std::move(d), fmt::format("{} {} {}", hook_, layer_of(stored), file_.where.filename().string())};
   }
@@ -121,6 +123,13 @@ class Binder {
     refuse(fmt::format("has {} {}, and the model is {} wide there; take the dictionary that was made for this model, or "
                        "another hook",
                        name, width, width_of(site, a_)));
+  }
+
+  void require_finite(const std::vector<std::pair<const char*, const at::Tensor*>>& tensors) const {
+    for (const auto& [name, tensor] : tensors) {
+      if (!tensor->defined() || all_finite(tensor->contiguous())) continue;
+      refuse(fmt::format("{} {}; take an undamaged copy", name, not_finite_text(*tensor)));
+    }
   }
 
   /// On the mapping where it is stored in the dtype, else a copy.

@@ -353,6 +353,12 @@ void share_out_features(const Execution& execution, const RunGroup& runs, const 
       const double* const sums = all.values.data() + i * all.width;
       keys.push_back(all.keys[static_cast<std::size_t>(i)] - of_runs[run]);
       scores.push_back(static_cast<float>(sums[0] / static_cast<double>(pairs)));
+      if (runs[run]->config.method.score == ScoreKind::noise) {  // the same for every pair
+        scores.back() = static_cast<float>(feature_noise(keys.back(), runs[run]->config.seed));
+        errors.push_back(0);
+        signs.push_back(1);
+        continue;
+      }
       if (!measures) continue;
       errors.push_back(static_cast<float>(standard_error(sums[0], sums[1], pairs)));
       signs.push_back(static_cast<float>(sign_share(sums[0], sums[2], pairs)));

@@ -255,7 +255,7 @@ def test_seeded_noise(binary, tmp_path, lab):
         binary,
         tmp_path,
         here.settings,
-        [{"attribution": {"method": "random"}}, {"attribution": {"method": "random", "seed": 5}}, {}],
+        [{"attribution": {"method": "random"}}, {"attribution": {"method": "random", "seed": 5}}, {"attribution": {"method": "atp"}}],
     )
     noise = random["/nodes/features/score"]
     assert noise.shape == atp["/nodes/features/score"].shape

@@ -12,9 +12,11 @@
 #include "attribution/model/detail/staging.h"
 #include "attribution/model/tensors.h"
 #include "common/errors.h"
+#include "attribution/nodes/noise.h"
 #include "common/seeded.h"
 
-namespace tributary::detail {
+namespace tributary {
+namespace detail {
 namespace {
 
 /// Widths of sites: z has all heads, the others are as wide as the stream.
@@ -69,6 +71,7 @@ class PairEntries {
         for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
              e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
           const auto entry = static_cast<std::size_t>(e);
+          if (rows.features.difference[entry] == 0) continue;  // as where the prompts are the same
           const std::int64_t key = firsts_[d] + place * dictionary.features() + rows.features.feature[entry];
           if (kept_) {
             put(pair, key, scores[entry]);
@@ -122,7 +125,7 @@ at::Tensor moved_at(const MicroBatch& micro, const TaskScores& task, Site site, 
   return other.defined() ? clean - other : clean;
 }
 
-/// What is done with a dictionary's entries where there is no gradient: |Δf|, or noise of their keys.
+/// Where there is no gradient: |Δf|; of noise which features have any (feature_noise makes it, the same for every pair).
 void add_without_gradient(const MicroBatch& micro, TaskScores& task) {
   const bool noisy = task.method().score == ScoreKind::noise;
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
@@ -133,12 +136,7 @@ void add_without_gradient(const MicroBatch& micro, TaskScores& task) {
   for (std::size_t d = 0; d < dictionaries.size(); ++d) {
     const Encoded rows = encoded(micro, task, dictionaries[d]);
     std::vector<double> scores;
-    for (std::size_t e = 0; e < rows.features.feature.size(); ++e) {
-      const std::uint64_t key = static_cast<std::uint64_t>(d) << 32 | static_cast<std::uint64_t>(rows.features.feature[e]);
-      const std::uint64_t bits = mixed(mixed(task.options().seed) ^ mixed(key)) >> 40;
-      scores.push_back(noisy ? static_cast<double>(bits) / static_cast<double>(1 << 23) - 1
-                             : std::abs(rows.features.difference[e]));
-    }
+    for (const double difference : rows.features.difference) scores.push_back(std::abs(difference));
     entries.add(d, dictionaries[d], rows, scores);
     const FeatureTarget& target = dictionaries[d].targets.front();
     if (noisy) continue;
@@ -159,6 +157,10 @@ void add_without_gradient(const MicroBatch& micro, TaskScores& task) {
     errors.select(1, static_cast<std::int64_t>(d))
         .narrow(1, micro.suffix() - rest.size(1), rest.size(1))
         .copy_(node_norms(rest, {NodeKind::features, target.site, 1, 1, rest.size(2)}));
+  }
+  if (noisy) {
+    const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
+    errors = noise(task.nodes(), positions, task.options().seed).unsqueeze(0).expand({micro.pairs(), -1, -1, -1});
   }
   task.add(errors);
   entries.take_into(task);
@@ -187,6 +189,16 @@ std::vector<SiteRange> ranges_of(const std::vector<Dictionary>& dictionaries) {
 }
 
 }  // namespace
+
+}  // namespace detail
+
+double feature_noise(std::int64_t key, std::uint64_t seed) {
+  const std::uint64_t bits = mixed(mixed(seed + (static_cast<std::uint64_t>(NodeKind::features) << 32)) +
+                                   static_cast<std::uint64_t>(key)) >> 40;  // 24 bits: exact in float32
+  return static_cast<double>(bits) / static_cast<double>(1 << 23) - 1;
+}
+
+namespace detail {
 
 std::vector<NodeTable> feature_sites(const Task& task, const Architecture& architecture) {
   std::set<Site> sites;
@@ -274,4 +286,5 @@ void run_feature_task(const MicroBatch& micro, TaskScores& task) {
   if (method.has_identity()) task.store({Differences::Kind::residual, differences});
 }
 
-}  // namespace tributary::detail
+}  // namespace detail
+}  // namespace tributary

@@ -31,7 +31,7 @@ class PairFeatures:
     metric: np.ndarray  # [2]
     scores: list[Tensor]  # [pos, feature]
     errors: list[Tensor]  # [pos]
-    active: list[Tensor]  # [pos, feature]: not zero on the clean prompt, nor with a paired baseline on the other
+    active: list[Tensor]  # [pos, feature]: differs from the baseline where something reaches the metric
     residual: np.ndarray | None = None  # [dictionary], of ig-acts
 
 
@@ -82,13 +82,15 @@ class FeatureAttributor(Attributor):
         ends = [self.encoded(self.pairs[index].clean), self.encoded(self.pairs[index].counterfactual)]
         zero = method.baseline == "zero"
         between = [clean - (0 if zero else other) for clean, other in zip(*ends, strict=True)]
-        active = [(clean != 0) | ((other != 0) & (not zero)) for clean, other in zip(*ends, strict=True)]
+        reach = [self._reaches(one, len(df)) for one, df in zip(self.dictionaries, between, strict=True)]
+        active = [(df.abs() > 1e-13) & there for df, there in zip(between, reach, strict=True)]
         written = {site: self.written(site, index, zero)[0] for site in self.sites}
         result = PairFeatures(self._ends(index), [], [], active)
         if method.method == "delta":
-            result.scores = [df.abs() for df in between]
+            result.scores = [df.abs() * there for df, there in zip(between, reach, strict=True)]
             left = [written[one.site] - self.rebuilt(one.site, between) for one in self.dictionaries]
-            result.errors = [torch.linalg.vector_norm(each, dim=-1) for each in left]
+            norms = [torch.linalg.vector_norm(each, dim=-1) for each in left]
+            result.errors = [norm * there[:, 0] for norm, there in zip(norms, reach, strict=True)]
             return result
         grads = self._site_gradients(method, index)
         for one, df in zip(self.dictionaries, between, strict=True):
@@ -100,6 +102,13 @@ class FeatureAttributor(Attributor):
         if method.method == "ig-acts":
             result.residual = np.array([self._residual(one.site, method, index, grads) for one in self.dictionaries])
         return result
+
+    def _reaches(self, one: Dictionary, length: int) -> Tensor:
+        """Whether a position's value reaches the metric, [pos, 1]: past the last attention only the last one does."""
+        there = torch.ones(length, 1, dtype=torch.bool)
+        if one.layer == self.model.model.config.num_hidden_layers - 1 and one.hook != "resid_pre":
+            there[:-1] = False
+        return there
 
     def values(self, ids: tuple[int, ...]) -> dict[Site, Tensor]:
         """What one prompt has [pos, width] at every site."""
