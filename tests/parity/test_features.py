@@ -177,7 +177,7 @@ def test_features_and_error_are_the_node_they_lie_in(name, binary, tmp_path, lab
             error = results["/nodes/errors/scores"][index]
             atol = TOLERANCE * max(np.abs(scores).max(), np.abs(error).max())
             node = mlps if one.site[0] == "mlp_out" else heads
-            np.testing.assert_allclose(scores.sum(-1) + error, node, rtol=0, atol=4 * atol, err_msg=f"{label} {one.site}")
+            np.testing.assert_allclose(scores.sum(-1) + error, node, rtol=0, atol=atol, err_msg=f"{label} {one.site}")
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma3_text"])
@@ -239,13 +239,14 @@ def test_spread(how, binary, tmp_path, lab):
                 found_error, there = dense(results, index, here.length, "standard_error")
                 found_share, _ = dense(results, index, here.length, "sign_share")
             else:
-                found_error, found_share = (results[f"/nodes/errors/{n}"][index] for n in ("standard_error", "sign_share"))
+                found_error = results["/nodes/errors/standard_error"][index]
+                found_share = results["/nodes/errors/sign_share"][index]
                 there = np.ones_like(mean, dtype=bool)
-            atol = TOLERANCE * max(error.max(), np.abs(every).max())
-            np.testing.assert_allclose(found_error[there], error[there], rtol=0, atol=atol, err_msg=f"{field} {one.site}")
+            atol, words = TOLERANCE * max(error.max(), np.abs(every).max()), f"{field} {one.site}"
+            np.testing.assert_allclose(found_error[there], error[there], rtol=0, atol=atol, err_msg=words)
             # Where a mean is but rounding, so is its sign.
             clear = there & (np.abs(mean) > 1e-9 * np.abs(every).max())
-            np.testing.assert_allclose(found_share[clear], share[clear], rtol=0, atol=1e-6, err_msg=f"{field} {one.site}")
+            np.testing.assert_allclose(found_share[clear], share[clear], rtol=0, atol=1e-6, err_msg=words)
 
 
 def test_seeded_noise(binary, tmp_path, lab):
@@ -272,10 +273,10 @@ def test_one_dictionary_a_layer(binary, tmp_path, tiny_folder, tiny_model, tiny_
     settings = settings_of(tiny_folder("llama"), [])
     together = [{"path": str(tmp_path / "sae_{layer}"), "hook": "resid_post", "layer": "all"}]
     single = [{"path": str(tmp_path / f"sae_{layer}"), "hook": "resid_post", "layer": layer} for layer in (2, 0, 1)]
-    found = []
+    found, runs = [], [{"attribution": {"method": "relp"}}]
     for name, items in (("together", together), ("single", single)):
         (tmp_path / name).mkdir()
-        found += run_sweep(binary, tmp_path / name, settings | {"features": items}, [{"attribution": {"method": "relp"}}])
+        found += run_sweep(binary, tmp_path / name, settings | {"features": items}, runs)
     for dataset in found[0].datasets:
         if dataset.startswith("/nodes/"):
             assert found[0][dataset].tobytes() == found[1][dataset].tobytes(), dataset
@@ -284,7 +285,7 @@ def test_one_dictionary_a_layer(binary, tmp_path, tiny_folder, tiny_model, tiny_
 
 @pytest.mark.parametrize("label", ["atp", "relp, zero", "ig-acts", "ig-inputs", "delta"])
 def test_a_cross_layer_transcoder(label, binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
-    """It writes at its own layer and at all behind it; the error of a layer is what those of no layer so far explain."""
+    """It writes at its own layer and at all behind it; a layer's error is what no features so far explain."""
     model, pairs = SiteModel(tiny_model("llama").model), tiny_pairs("llama", PAIRS)
     every = [random_dictionary(model, pairs, "mlp_in", layer, FEATURES, kind="cross_layer") for layer in range(3)]
     settings = settings_of(tiny_folder("llama"), [{"path": str(write_cross_layer(tmp_path / "clt", every))}])

@@ -123,7 +123,10 @@ REFUSED: dict[str, tuple[dict, str]] = {
     "a layer that is none": ({"features": [{"layer": 7}]}, "7"),
     "a hook that is none": ({"features": [{"hook": "resid"}]}, "resid"),
     "another width": ({"features": [{"hook": "mlp_out", "config": {"d_in": 31}}]}, "d_in"),
-    "activations that are normalised": ({"features": [{"config": {"normalize_activations": "layer_norm"}}]}, "layer_norm"),
+    "activations that are normalised": (
+        {"features": [{"config": {"normalize_activations": "layer_norm"}}]},
+        "layer_norm",
+    ),
     "rescaled activations": (
         {"features": [{"config": {"normalize_activations": "constant_norm_rescale"}}]},
         "constant_norm_rescale",

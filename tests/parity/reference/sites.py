@@ -4,7 +4,7 @@
 
 | site | value |
 |---|---|
-| resid_pre, resid_mid, resid_post | the residual stream before a block, behind what its attention adds, behind the block |
+| resid_pre, resid_mid, resid_post | the stream before a block, behind what its attention adds, behind the block |
 | z | what enters the attention's output matrix |
 | mlp_in | what the MLP reads: behind the norm and its gain |
 | mlp_in_normed | behind the norm's division, before its gain; only read |
