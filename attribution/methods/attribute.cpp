@@ -10,6 +10,7 @@
 #include "attribution/methods/detail/feature_task.h"
 #include "attribution/methods/detail/task_scores.h"
 #include "attribution/model/products.h"
+#include "common/errors.h"
 
 namespace tributary {
 
@@ -83,7 +84,10 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
   const c10::InferenceMode inference;
   Flops flops;
   std::vector<detail::TaskScores> scores;
-  for (const Task& task : tasks) scores.emplace_back(task, prompts.clean.size(0), prompts.clean.size(1));
+  for (const Task& task : tasks) {
+    TRIBUTARY_EXPECT(task.options.nodes.width() > 0, "a task says whose scores it computes");
+    scores.emplace_back(task, prompts.clean.size(0), prompts.clean.size(1));
+  }
   std::vector<at::Tensor> metric;
   in_micro_batches(prompts, options.batching, [&](std::int64_t first, std::int64_t count) {
     Prompts some = prompts.narrow(first, count);

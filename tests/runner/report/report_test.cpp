@@ -51,7 +51,10 @@ void flatten(Dataset& dataset) {
   dataset.axes = {"flat"};
 }
 
-bool read_by_reports(const DatasetRow& row) { return !row.path.starts_with("/attribution/pair_"); }
+bool read_by_reports(const DatasetRow& row) {
+  const bool of_scores = group_of_neurons(group_of(row.path)) == "/attribution";
+  return !of_scores || !row.path.substr(group_of(row.path).size()).starts_with("/pair_");
+}
 
 TEST_F(Report, ShowsAFileWithEverything) { EXPECT_TRUE(shown(synthetic_results())); }
 

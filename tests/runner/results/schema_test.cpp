@@ -154,7 +154,7 @@ TEST(ResultsSchema, ARefusalNamesTheFileAndTheFirstDifferences) {
   } catch (const UserError& error) {
     EXPECT_THAT(error.what(), HasSubstr("a/results.h5: "));
     EXPECT_THAT(error.what(), HasSubstr("not as this program writes them"));
-    EXPECT_THAT(error.what(), HasSubstr("/attribution/scores is missing"));
+    EXPECT_THAT(error.what(), HasSubstr("/attribution/metric is missing"));
     EXPECT_THAT(error.what(), HasSubstr(" more; `run --fresh` computes them again"));
   }
 }

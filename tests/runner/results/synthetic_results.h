@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A results file with everything that the schema knows, for tests of what reads such files: made-up values, but the
-// lengths, types and attributes of a run of 2 layers, 3 positions, 4 neurons, 3 training and 2 held-out pairs.
+// lengths, types and attributes of a run of 2 layers, 3 positions, 4 neurons, 2 heads, 3 training and 2 held-out pairs.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,17 @@
 
 namespace tributary {
 
+/// The group that holds of neurons what a group holds of other nodes: "/nodes/heads/agreement" → "/agreement".
+inline std::string group_of_neurons(const std::string& group) {
+  const std::string nodes = "/nodes/";
+  if (!group.starts_with(nodes)) return group;
+  const std::size_t end = group.find('/', nodes.size());
+  return end == std::string::npos ? "/attribution" : group.substr(end);
+}
+
 inline std::int64_t synthetic_length(const std::string& group, const std::string& axis) {
+  if (axis == "head") return 2;
+  if (axis == "layer" && group.starts_with("/nodes/embeddings")) return 1;
   static const std::map<std::string, std::int64_t> lengths = {{"/attribution/layer", 2},
                                                               {"/attribution/position", 3},
                                                               {"/attribution/neuron", 4},
@@ -46,7 +56,7 @@ inline std::int64_t synthetic_length(const std::string& group, const std::string
                                                               {"/top/place", 5},
                                                               {"/top/pair", 3},
                                                               {"/top/run", 2}};
-  return lengths.at(group + "/" + axis);
+  return lengths.at(group_of_neurons(group) + "/" + axis);
 }
 
 inline Values synthetic_values(ValueType type, std::size_t count) {
@@ -70,10 +80,13 @@ inline Values synthetic_values(ValueType type, std::size_t count) {
 }
 
 inline Attribute synthetic_attribute(const AttributeRow& row) {
+  static const std::vector<std::string> every_kind = {"neurons", "heads", "mlps", "embeddings"};
   static const std::map<std::string, Attribute> told = {{"method", std::string("relp")},
                                                         {"quadrature", std::string("none")},
                                                         {"positions", std::string("keep")},
                                                         {"rules", std::vector<std::string>{"norm", "half"}},
+                                                        {"nodes", every_kind},
+                                                        {"kinds", every_kind},
                                                         {"seconds", std::string(R"({"attribution": 1.5})")},
                                                         {"pairs", std::string("a_train.jsonl, a_test.jsonl")}};
   if (const auto found = told.find(row.name); found != told.end() && found->second.index() == std::size_t(row.type)) {
