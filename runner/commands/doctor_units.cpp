@@ -21,6 +21,7 @@ UnitScores unit_of(const Transformer& network, const std::string& method, const 
   MethodRequest request;
   request.method = method;
   Task task{resolve_method(request), {}};
+  task.options.nodes = node_table(NodeKind::neurons, network.architecture());
   task.options.layers = layers;
   return attribute({&network, &network}, {task}, prompts, {{rows, {}}}).scores.front();
 }
