@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from product import run_product
+from reference.nodes import KINDS
 from results_schema import ResultsSchema, axes_of, printed_schema
 from test_tiny_scores import path, settings_of
 from tokenizers import Tokenizer
@@ -30,6 +31,9 @@ RUNS = {
     "ig-inputs with rules": {"attribution": path("ig-inputs", "midpoint", 2, rules={"norm": True})},
     "input-ig": {"attribution": path("input-ig", "midpoint", 2)},
 }
+# And with nodes of every kind; "heads" has no neurons.
+RUNS |= {f"{name}, nodes": settings | {"nodes": list(KINDS)} for name, settings in RUNS.items() if name != "input-ig"}
+RUNS["heads"] = {"attribution": {"method": "relp", "keep": 5}, "nodes": ["heads"]}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +100,12 @@ def attribute_type(value: object) -> str:
 def attributes_of(file: h5py.File) -> dict[tuple[str, str], object]:
     """Attributes of groups, and those of datasets that the file format does not bring along."""
     ours = {("/", key): value for key, value in file.attrs.items()}
-    ours |= {("/" + name, key): value for name, group in file.items() for key, value in group.attrs.items()}
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Group):
+            ours.update({("/" + name, key): value for key, value in item.attrs.items()})
+
+    file.visititems(visit)
     known = {"long_name", "units", "CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"}
     for name, dataset in datasets_of(file).items():
         ours |= {(name, key): value for key, value in dataset.attrs.items() if key not in known}
