@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "io/config.h"
 #include "io/results.h"
+#include "runner/job/imported_scores.h"
 #include "runner/job/keys.h"
 
 namespace tributary {
@@ -29,6 +30,8 @@ std::string difference_between(const StoredRun& stored, const Job& job) {
   if (stored.model_hash != job.model_hash) others.emplace_back("the model");
   if (!stored.train_hash.empty() && stored.train_hash != job.pairs.train_hash)
     others.emplace_back("the training pairs");
+  const std::string imported = job.imported.empty() ? "" : hash_of_scores(job.imported);
+  if (stored.imported_hash != imported) others.emplace_back("the scores of attribution.file");
   if (others.empty() && stored.scores_identity == job.identities.scores)
     others.emplace_back("the held-out pairs, or the version of this program");
   if (others.empty()) others.emplace_back("the version of this program, or the kind of device");

@@ -9,6 +9,7 @@
 
 #include "common/errors.h"
 #include "common/text.h"
+#include "runner/job/imported_scores.h"
 
 namespace tributary {
 namespace {
@@ -37,6 +38,11 @@ Attribute attribute_of(const RecordJson& value) {
   if (value.is_number_integer()) return value.get<std::int64_t>();
   if (value.is_number()) return value.get<double>();
   return value.get<std::vector<std::string>>();
+}
+
+bool has_other_scores(const Job& job, const RunRecord& record) {
+  const auto hash = record.computing.find("imported_hash");
+  return hash != record.computing.end() && hash->second != Attribute(hash_of_scores(job.imported));
 }
 
 }  // namespace
@@ -78,7 +84,8 @@ void take_over(Job& job, const RunRecord& record, const std::filesystem::path& w
   const std::string other = record.model_hash != job.model_hash ? "another model"
                             : record.training_pairs_hash != job.pairs.train_hash || record.pairs_hash != job.pairs.hash
                                 ? "other pairs"
-                                : "";
+                            : has_other_scores(job, record) ? "other scores of attribution.file"
+                                                            : "";
   if (!other.empty()) {
     throw UserError(where.string(), "was computed with " + other +
                                         " than its settings lead to here; put back what was there, or finalize it "

@@ -88,7 +88,7 @@ std::optional<StoredRun> stored_run(const std::filesystem::path& folder) {
     return found == facts.end() ? std::string() : std::get<std::string>(found->second);
   };
   return StoredRun{text("identity"), text("scores_identity"), text("configuration"), text("model_hash"),
-                   text("training_pairs_hash")};
+                   text("training_pairs_hash"), text("imported_hash")};
 }
 
 void claim_output(const std::filesystem::path& folder, std::uint64_t bytes) {

@@ -16,6 +16,7 @@ struct StoredRun {
   std::string results_identity, scores_identity;
   std::string configuration;  //!< as YAML
   std::string model_hash, train_hash;
+  std::string imported_hash;  //!< of the scores of attribution.file; empty: none
 };
 
 /// Where results are kept that were set aside.

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "common/version.h"
+#include "runner/job/imported_scores.h"
 #include "runner/job/notes.h"
 #include "runner/machine/host.h"
 #include "runner/machine/memory_limits.h"
@@ -93,7 +94,7 @@ double seconds_since_process_start() {
 Provenance computing_facts(const Job& job, const Communicator& comm, const ComputingFacts& facts) {
   const std::vector<std::string> hosts = comm.gather(host_name());
   const std::vector<std::string> devices = comm.gather(job.device.str());
-  return {
+  Provenance all = {
       {"version", std::string(version)},
       {"numbers_version", std::string(numbers_version)},
       {"commit", std::string(commit)},
@@ -117,6 +118,8 @@ Provenance computing_facts(const Job& job, const Communicator& comm, const Compu
       {"expected_peak_bytes", static_cast<std::int64_t>(facts.memory.expected_peak)},
       {"overrides", facts.overrides},
   };
+  if (!job.imported.empty()) all.emplace("imported_hash", hash_of_scores(job.imported));
+  return all;
 }
 
 Provenance provenance_of(const Job& job, const RunFacts& facts, Provenance computing) {

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from node_cases import place_of, settings_of
-from product import Results, read_results, run_product
+from product import Results, hashes, mpi_environment, mpirun, read_results, run_product
 from safetensors.numpy import save_file
 
 PAIRS = 3
@@ -219,6 +219,36 @@ def test_the_identity_is_that_of_the_numbers(relp, binary, tiny_folder, tmp_path
         found = run_product(binary, tmp_path / name[0], settings)
         identities.append(found.attributes["/provenance"]["scores_identity"])
     assert identities[0] == identities[1] != identities[2]
+
+
+def test_ranks_and_a_file_that_was_replaced(relp, binary, tiny_folder, tmp_path):
+    """Three ranks write one rank's bytes. Other scores under the same name are another run, and are told."""
+    run, file = relp(ORDER, "keep"), tmp_path / "ranking.safetensors"
+    settings = settings_for(tiny_folder("llama"), ORDER, "keep")
+    settings["attribution"] = {"method": "imported", "file": str(file)}
+    settings["unit"] = {"pairs": 1}
+    results = read_results(run / "results.h5")
+    write_tensors(results, ORDER, file)
+    run_product(binary, tmp_path, settings)
+    alone = hashes(tmp_path / "out" / "results.h5")
+    command = [*mpirun(3), str(binary), "run", str(tmp_path / "sweep.yaml"), "--out", str(tmp_path / "three")]
+    environment = mpi_environment(tmp_path / "session")
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert hashes(tmp_path / "three" / "results.h5") == alone
+    flipped = {name: -scores[::-1].copy() for name, scores in scores_of(results, ORDER).items()}
+    save_file(flipped, file)
+    (tmp_path / "out" / "results.h5").rename(tmp_path / "kept.h5")
+    done = subprocess.run([str(binary), "finalize", str(tmp_path / "out")], check=False, capture_output=True, text=True)
+    assert done.returncode == 2 and "other scores of attribution.file" in done.stderr
+    (tmp_path / "kept.h5").rename(tmp_path / "out" / "results.h5")
+    command = [str(binary), "run", str(tmp_path / "sweep.yaml"), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 2 and "(other: the scores of attribution.file)" in done.stderr
+    subprocess.run([*command, "--fresh"], check=True, capture_output=True)
+    again = read_results(tmp_path / "out" / "results.h5")
+    for kind in ORDER:
+        np.testing.assert_array_equal(again[place_of(kind, "scores")], flipped[NAMES[kind]])
 
 
 class Refusals:
