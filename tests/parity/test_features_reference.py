@@ -135,7 +135,7 @@ def test_rescaling_can_be_folded_into_the_weights(made):
     assert not torch.equal(one.encode(x) > 0, replace(one, rescale=False).encode(x) > 0)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=str)
+@pytest.mark.parametrize("method", METHODS, ids=[f"{one.method} {i}" for i, one in enumerate(METHODS)])
 @pytest.mark.parametrize("name", MODELS)
 def test_features_and_error_are_the_node_they_lie_in(name, method, made):
     """At each position: those of an MLP's output and of z sum to what the references of MLPs and heads give."""

@@ -62,7 +62,7 @@ TEST(Node, IsNotReadFromWhatIsNone) {
 TEST(Node, KindsAreListedOnceWithNamesOfTheirOwn) {
   std::set<std::string> names;
   for (const NodeKind kind : all_node_kinds()) names.insert(name_of(kind));
-  EXPECT_EQ(names, (std::set<std::string>{"neurons", "heads", "mlps", "embeddings"}));
+  EXPECT_EQ(names, (std::set<std::string>{"neurons", "heads", "mlps", "embeddings", "features"}));
   EXPECT_EQ(all_node_kinds().size(), names.size());
 }
 

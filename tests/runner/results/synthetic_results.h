@@ -24,7 +24,8 @@ inline std::string group_of_neurons(const std::string& group) {
 }
 
 inline std::int64_t synthetic_length(const std::string& group, const std::string& axis) {
-  if (axis == "head") return 2;
+  if (axis == "head" || axis == "dictionary") return 2;
+  if (axis == "entry") return 4;
   if (axis == "layer" && group.starts_with("/nodes/embeddings")) return 1;
   static const std::map<std::string, std::int64_t> lengths = {{"/attribution/layer", 2},
                                                               {"/attribution/position", 3},
@@ -80,7 +81,7 @@ inline Values synthetic_values(ValueType type, std::size_t count) {
 }
 
 inline Attribute synthetic_attribute(const AttributeRow& row) {
-  static const std::vector<std::string> every_kind = {"neurons", "heads", "mlps", "embeddings"};
+  static const std::vector<std::string> every_kind = {"neurons", "heads", "mlps", "embeddings", "features", "errors"};
   static const std::map<std::string, Attribute> told = {{"method", std::string("relp")},
                                                         {"quadrature", std::string("none")},
                                                         {"positions", std::string("keep")},
