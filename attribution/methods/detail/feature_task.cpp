@@ -125,44 +125,72 @@ at::Tensor moved_at(const MicroBatch& micro, const TaskScores& task, Site site, 
   return other.defined() ? clean - other : clean;
 }
 
-/// Where there is no gradient: |Δf|; of noise which features have any (feature_noise makes it, the same for every pair).
-void add_without_gradient(const MicroBatch& micro, TaskScores& task) {
-  const bool noisy = task.method().score == ScoreKind::noise;
+/// The dictionary whose error stands at each place that features write to: the first of those that do.
+std::map<std::pair<Site, std::int64_t>, std::int64_t> error_rows(const std::vector<Dictionary>& dictionaries) {
+  std::map<std::pair<Site, std::int64_t>, std::int64_t> rows;
+  for (std::size_t d = 0; d < dictionaries.size(); ++d) {
+    const FeatureTarget& own = dictionaries[d].targets.front();
+    rows.emplace(std::pair(own.site, own.layer), static_cast<std::int64_t>(d));
+  }
+  return rows;
+}
+
+/// W_dec Δf [pair, pos, width].
+at::Tensor decoded(const FeatureTarget& target, const Encoded& rows, const at::TensorOptions& options) {
+  at::Tensor all = at::zeros({rows.features.rows(), target.decoder.size(1)}, options);
+  for (std::int64_t row = 0; row < rows.features.rows(); ++row) {
+    at::Tensor sum = all[row];
+    for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
+         e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
+      const auto entry = static_cast<std::size_t>(e);
+      if (rows.features.difference[entry] == 0) continue;
+      sum.add_(target.decoder[rows.features.feature[entry]] * rows.features.difference[entry]);
+    }
+  }
+  return all.unflatten(0, {-1, rows.positions});
+}
+
+/// |Δf|, and of the errors ‖Δwritten − W_dec Δf‖.
+void add_feature_magnitudes(const MicroBatch& micro, TaskScores& task) {
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
-  const at::ScalarType type = micro.working().model().score_type();
+  const at::TensorOptions options = micro.working().model().score_options();
   PairEntries entries(task, micro.pairs(), micro.length());
-  at::Tensor errors = at::zeros({micro.pairs(), task.layers(), micro.suffix(), 1},
-                                micro.working().model().score_options());
+  const auto rows_of_errors = error_rows(dictionaries);
+  std::map<std::int64_t, at::Tensor> rest;  // by dictionary: what is not explained [pair, pos, width]
+  for (const auto& [place, d] : rows_of_errors) {
+    rest[d] = moved_at(micro, task, place.first, place.second).to(options).clone();
+  }
   for (std::size_t d = 0; d < dictionaries.size(); ++d) {
     const Encoded rows = encoded(micro, task, dictionaries[d]);
     std::vector<double> scores;
     for (const double difference : rows.features.difference) scores.push_back(std::abs(difference));
     entries.add(d, dictionaries[d], rows, scores);
-    const FeatureTarget& target = dictionaries[d].targets.front();
-    if (noisy) continue;
-    // What the features do not explain of the difference: Δwritten − W_dec Δf.
-    at::Tensor rest = moved_at(micro, task, target.site, target.layer).to(type);
-    rest = rest.clone();
-    const std::int64_t positions = std::min(rest.size(1), rows.positions);
-    for (std::int64_t row = 0; row < rows.features.rows(); ++row) {
-      const std::int64_t position = row % rows.positions - (rows.positions - positions);
-      if (position < 0) continue;
-      at::Tensor place = rest[row / rows.positions][rest.size(1) - positions + position];
-      for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
-           e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
-        place.sub_(target.decoder[rows.features.feature[static_cast<std::size_t>(e)]] *
-                   rows.features.difference[static_cast<std::size_t>(e)]);
-      }
+    for (const FeatureTarget& target : dictionaries[d].targets) {
+      const at::Tensor& left = rest.at(rows_of_errors.at({target.site, target.layer}));
+      left.sub_(last_positions_of(decoded(target, rows, options), left.size(1)));
     }
-    errors.select(1, static_cast<std::int64_t>(d))
-        .narrow(1, micro.suffix() - rest.size(1), rest.size(1))
-        .copy_(node_norms(rest, {NodeKind::features, target.site, 1, 1, rest.size(2)}));
+    micro.pause();
   }
-  if (noisy) {
-    const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
-    errors = noise(task.nodes(), positions, task.options().seed).unsqueeze(0).expand({micro.pairs(), -1, -1, -1});
+  const at::Tensor errors = at::zeros({micro.pairs(), task.layers(), micro.suffix(), 1}, options);
+  for (const auto& [d, left] : rest) {
+    errors.select(1, d)
+        .narrow(1, micro.suffix() - left.size(1), left.size(1))
+        .copy_(node_norms(left, {NodeKind::features, Site::resid_post, 1, 1, left.size(2)}));
   }
   task.add(errors);
+  entries.take_into(task);
+}
+
+/// Of noise the pairs say which features have any: feature_noise makes it, the same for every pair.
+void add_feature_noise(const MicroBatch& micro, TaskScores& task) {
+  const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
+  PairEntries entries(task, micro.pairs(), micro.length());
+  for (std::size_t d = 0; d < dictionaries.size(); ++d) {
+    const Encoded rows = encoded(micro, task, dictionaries[d]);
+    entries.add(d, dictionaries[d], rows, std::vector<double>(rows.features.feature.size(), 0));
+  }
+  const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
+  task.add(noise(task.nodes(), positions, task.options().seed).unsqueeze(0).expand({micro.pairs(), -1, -1, -1}));
   entries.take_into(task);
 }
 
@@ -216,14 +244,13 @@ void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& g
   const at::ScalarType type = micro.working().model().score_type();
   PairEntries entries(task, micro.pairs(), micro.length());
   at::Tensor errors = at::zeros({micro.pairs(), task.layers(), micro.suffix()}, at::kDouble);
-  std::map<std::pair<Site, std::int64_t>, std::int64_t> error_row;  // of the dictionary that reads or writes there first
-  for (std::size_t d = 0; d < dictionaries.size(); ++d) {
-    const FeatureTarget& own = dictionaries[d].targets.front();
-    error_row.emplace(std::pair(own.site, own.layer), static_cast<std::int64_t>(d));
-    const at::Tensor moved = moved_at(micro, task, own.site, own.layer);
-    const at::Tensor g = last_positions_of(gradient(own.site, own.layer).to(type), moved.size(1));
-    const at::Tensor all = node_sums(moved * g, {NodeKind::features, own.site, 1, 1, moved.size(2)}).squeeze(2);
-    errors.select(1, static_cast<std::int64_t>(d)).narrow(1, micro.suffix() - all.size(1), all.size(1)).add_(all);
+  const auto error_row = error_rows(dictionaries);
+  for (const auto& [place, d] : error_row) {
+    const auto& [site, layer] = place;
+    const at::Tensor moved = moved_at(micro, task, site, layer);
+    const at::Tensor g = last_positions_of(gradient(site, layer).to(type), moved.size(1));
+    const at::Tensor all = node_sums(moved * g, {NodeKind::features, site, 1, 1, moved.size(2)}).squeeze(2);
+    errors.select(1, d).narrow(1, micro.suffix() - all.size(1), all.size(1)).add_(all);
   }
   for (std::size_t d = 0; d < dictionaries.size(); ++d) {
     const Encoded rows = encoded(micro, task, dictionaries[d]);
@@ -253,9 +280,8 @@ void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& g
 
 void run_feature_task(const MicroBatch& micro, TaskScores& task) {
   const Method& method = task.method();
-  if (method.score == ScoreKind::magnitude || method.score == ScoreKind::noise) {
-    return add_without_gradient(micro, task);
-  }
+  if (method.score == ScoreKind::magnitude) return add_feature_magnitudes(micro, task);
+  if (method.score == ScoreKind::noise) return add_feature_noise(micro, task);
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
   if (method.path == PathKind::none) {
     const BaseGradients& gradients = micro.gradients(base_group(method), method.rules);
