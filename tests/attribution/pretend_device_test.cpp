@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "attribution/circuit/ablation.h"
+#include "attribution/circuit/node_effects.h"
 #include "attribution/methods/attribute.h"
 #include "attribution/model/detail/slots.h"
 #include "tests/attribution/tiny_model.h"
@@ -132,6 +133,61 @@ TEST_P(PretendDevice, ExactPatchingAndCircuitsRunThere) {
   for (auto& [site, mean] : inputs.mean) mean = mean.to(device);
   const CurveUnit over = evaluate_circuits(far, prompts_on(device, 2), inputs, {});
   EXPECT_TRUE(at::allclose(over.points, curve.points, 1e-3, 1e-4));
+}
+
+TEST_P(PretendDevice, NodesOfEveryKindComputeOnTheDevice) {
+  const Transformer near = on_cpu(GetParam(), 3);
+  const Transformer far = on_device(GetParam(), 3);
+  for (const MlpSide side : {MlpSide::added, MlpSide::written}) {
+    const std::vector<NodeTable> tables{tiny_table(NodeKind::heads), tiny_table(NodeKind::mlps, side),
+                                        tiny_table(NodeKind::embeddings)};
+    std::vector<Task> tasks;
+    for (const NodeTable& table : tables) {
+      for (Task task : tasks_of({"ig-acts", "ig-inputs", "conductance", "atp", "relp", "delta", "random"}, 3)) {
+        task.options.nodes = table;
+        task.options.layers = {0, table.layers};
+        tasks.push_back(task);
+      }
+      MethodRequest patching;
+      patching.method = "exact-patching";
+      Task task{resolve_method(patching), {}};
+      task.options.nodes = table;
+      task.options.layers = {0, table.layers};
+      task.options.sample = sample_nodes(table, 5, table.layers * 2, 0, Positions::keep);
+      tasks.push_back(task);
+    }
+    const UnitOutcome there = attribute({&far, &far}, tasks, prompts_on(device, 2), {});
+    const UnitOutcome here = attribute({&near, &near}, tasks, prompts_on(at::kCPU, 2), {});
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      const at::Tensor& expected = here.scores[i].scores;
+      EXPECT_TRUE(at::allclose(there.scores[i].scores, expected, 1e-3,
+                               1e-4 * expected.nan_to_num().abs().max().item<double>(),
+                               /*equal_nan=*/true))
+          << tasks[i].method.name << " " << tributary::name_of(tasks[i].options.nodes.kind);
+    }
+
+    CurveInputs inputs;
+    inputs.layout = NodeLayout(tables, 5, Positions::keep);
+    inputs.places = {at::arange(inputs.layout.nodes(), at::kInt)};
+    inputs.points = {{0, 10, CircuitPoint::Side::circuit}, {0, 50, CircuitPoint::Side::complement}};
+    inputs.mean = sum_activations(near, prompts_on(at::kCPU, 2).clean, tables, {});
+    const CurveUnit curve = evaluate_circuits(near, prompts_on(at::kCPU, 2), inputs, {});
+    inputs.places = {inputs.places[0].to(device)};
+    inputs.mean = sum_activations(far, prompts_on(device, 2).clean, tables, {});
+    const CurveUnit over = evaluate_circuits(far, prompts_on(device, 2), inputs, {});
+    EXPECT_TRUE(at::allclose(over.points, curve.points, 1e-3, 1e-4));
+
+    const ListedNodes listed{tables,
+                             {{1, 2, 3, NodeKind::heads}, {2, -1, 0, NodeKind::mlps}, {0, 4, 0, NodeKind::embeddings}}};
+    const NodeValues value = node_values(near, prompts_on(at::kCPU, 2), listed, {});
+    const NodeValues value_there = node_values(far, prompts_on(device, 2), listed, {});
+    EXPECT_TRUE(at::allclose(value_there.clean, value.clean, 1e-3, 1e-4));
+    EXPECT_TRUE(at::allclose(value_there.moved, value.moved, 1e-3, 1e-4));
+    const auto* first = value.moved.const_data_ptr<double>();
+    const std::vector<double> moved(first, first + value.moved.numel());
+    EXPECT_TRUE(at::allclose(direct_effects(far, listed, moved, 5).promoted_logit,
+                             direct_effects(near, listed, moved, 5).promoted_logit, 1e-3, 1e-4));
+  }
 }
 
 struct Counted {

@@ -161,6 +161,15 @@ SweepPlan points_of(const Method& method, Quadrature rule, int steps) {
   return plan;
 }
 
+/// Weights of a mean gradient that are Captum's conductance of what moves evenly along the path: each point's gradient
+/// times the step to the next one.
+void weigh_by_next_steps(SweepPlan& plan) {
+  std::vector<double>& weight = plan.nodes.weight;
+  const std::vector<double>& alpha = plan.nodes.alpha;
+  for (std::size_t i = 0; i + 1 < alpha.size(); ++i) weight[i] = alpha[i + 1] - alpha[i];
+  weight.back() = 0;
+}
+
 /// Takes what the interval before the first point adds to its weight out of it: n intervals of which n - 1 are left.
 void leave_first_interval(SweepPlan& plan) {
   const double interval = 1.0 / static_cast<double>(plan.nodes.alpha.size());
@@ -186,8 +195,12 @@ SweepPlan plan_of(const Task& task, std::int64_t l) {
   const Method& method = task.method;
   if (method.quadrature != Quadrature::pilot) {
     SweepPlan plan = sweep_of(method, *method.quadrature, method.steps);
-    const bool drops = method.score == ScoreKind::conductance && method.baseline == Baseline::zero;
-    if (drops && task.options.nodes.site == Site::embeddings && method.has_neurons()) leave_first_interval(plan);
+    if (method.score != ScoreKind::conductance || task.options.nodes.site != Site::embeddings) return plan;
+    if (method.form == ConductanceForm::captum) {
+      weigh_by_next_steps(plan);
+    } else if (method.baseline == Baseline::zero) {
+      leave_first_interval(plan);
+    }
     return plan;
   }
   const auto place = static_cast<std::size_t>(moves_embeddings(task) ? 0 : task.options.layers.first + l);

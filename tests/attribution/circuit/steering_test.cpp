@@ -40,7 +40,8 @@ Truth by_hand(const Transformer& model, const Prompts& prompts, const SteeringIn
 }
 
 class Steering : public ::testing::TestWithParam<Kind> {};
-INSTANTIATE_TEST_SUITE_P(Families, Steering, ::testing::Values(Kind::llama, Kind::gpt2, Kind::mistral),
+INSTANTIATE_TEST_SUITE_P(Families, Steering,
+                         ::testing::Values(Kind::llama, Kind::gpt2, Kind::mistral, Kind::gemma, Kind::olmo, Kind::neox),
                          [](const auto& which) { return name_of(which.param); });
 
 TEST_P(Steering, IsAForwardPassWithTheNeuronsMultiplied) {
@@ -59,6 +60,45 @@ TEST_P(Steering, IsAForwardPassWithTheNeuronsMultiplied) {
     const auto [top, tokens] = at::topk(said, inputs.top);
     EXPECT_TRUE(at::equal(unit.tokens[f], tokens));
     expect_close(unit.top_probability[f], top.exp());
+  }
+}
+
+/// Nodes of every kind at once, by the reference with each multiplied where it is read.
+TEST_P(Steering, OfEveryKindIsAForwardPassWithTheNodesMultiplied) {
+  const Transformer model = tiny_model(GetParam());
+  const Prompts prompts = tiny_prompts(3, length);
+  for (const MlpSide side : {MlpSide::added, MlpSide::written}) {
+    SteeringInputs inputs = tiny_inputs(3);
+    inputs.tables = {tiny_table(NodeKind::heads), tiny_table(NodeKind::mlps, side), tiny_table(NodeKind::embeddings),
+                     tiny_table()};
+    inputs.nodes = {{0, 2, 1, NodeKind::heads},
+                    {2, 4, 3, NodeKind::heads},
+                    {1, -1, 0, NodeKind::heads},
+                    {1, 3, 0, NodeKind::mlps},
+                    {2, 4, 0, NodeKind::mlps},
+                    {2, 0, 0, NodeKind::mlps},
+                    {1, 2, 7},
+                    {0, 1, 0, NodeKind::embeddings},
+                    {0, 4, 0, NodeKind::embeddings}};
+    const SteeringUnit unit = steer(model, prompts, inputs, {12});
+    for (std::int64_t f = 0; f < std::ssize(factors); ++f) {
+      const auto change = [&](Site site, std::int64_t layer, const at::Tensor& own) {
+        at::Tensor changed = own.detach().clone();
+        for (const Node& node : inputs.nodes) {
+          for (const NodeTable& table : inputs.tables) {
+            if (table.kind != node.kind || table.site != site || node.layer != layer) continue;
+            at::Tensor here = changed.narrow(2, node.index * table.dims, table.dims);
+            if (node.position >= 0) here = here.narrow(1, node.position, 1);
+            here.mul_(factors[static_cast<std::size_t>(f)]);
+          }
+        }
+        return changed;
+      };
+      const Truth truth = AutogradModel(model).run_with(model.embed(prompts.clean), prompts.tokens, {}, change);
+      expect_close(unit.metric[f], truth.metric);
+      expect_close(unit.probability[f].select(1, 0), at::softmax(truth.logits.select(1, length - 1), -1).select(1, 3));
+    }
+    EXPECT_EQ(unit.divergence[2].abs().max().item<double>(), 0);  // by one
   }
 }
 

@@ -45,7 +45,12 @@ struct Setting {
   Prompts prompts;
   std::int64_t shared;
   std::vector<at::Tensor> embeddings{model.embed(prompts.clean), model.embed(prompts.counterfactual)};
-  BaseRuns runs{model, embeddings, shared, model.logit_directions(prompts.tokens), {Site::neurons}, nullptr};
+  BaseRuns runs{model,
+                embeddings,
+                shared,
+                model.logit_directions(prompts.tokens),
+                {Site::neurons, Site::z, Site::mlp_written, Site::mlp_out},
+                nullptr};
 
   Setting(Kind kind, at::ScalarType type, std::int64_t shared_positions)
       : model(tiny_model(kind, type)),
@@ -88,6 +93,36 @@ TEST_P(EmbeddingPaths, SamplesAreThoseOfTheReference) {
         const std::int64_t known = layer == 2 ? 1 : suffix;  // elsewhere the last layer's gradient is zero
         expect_close(samples[i].value[layer].narrow(0, suffix - known, known),
                      last_positions(truth.neurons, layer, known)[0]);
+      }
+    }
+  }
+}
+
+TEST_P(EmbeddingPaths, TapsOfSeveralSitesLieSideBySide) {
+  const AutogradModel reference(setting.model);
+  const std::vector<PathPoint> points = some_points();
+  const std::vector<NodeTable> tables{tiny_table(NodeKind::mlps),
+                                      tiny_table(),
+                                      tiny_table(NodeKind::embeddings),
+                                      tiny_table(NodeKind::heads),
+                                      tiny_table(NodeKind::mlps, MlpSide::written),
+                                      tiny_table()};
+  const EmbeddingTaps taps(tables, What::values_and_gradients);
+  EXPECT_EQ(taps.width(), 3 * 24 + 20);
+  EXPECT_FALSE(taps.has(Site::embeddings));
+  const std::vector<PathSample> samples = samples_of(setting.path({}, taps), points);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const auto one = [&](std::size_t group) { return setting.embeddings[group].narrow(0, points[i].example, 1); };
+    const Truth truth = reference.run(one(1) + points[i].alpha * (one(0) - one(1)),
+                                      setting.prompts.tokens.narrow(points[i].example, 1));
+    for (const Site site : {Site::z, Site::neurons, Site::mlp_written, Site::mlp_out}) {
+      const at::Tensor gradient = taps.columns(samples[i].gradient, site);  // [layer, pos, width]
+      const at::Tensor value = taps.columns(samples[i].value, site);
+      for (std::int64_t layer = 0; layer < 3; ++layer) {
+        const std::int64_t known = layer == 2 ? 1 : suffix;
+        expect_close(gradient[layer], last_positions(truth.gradients.at(site), layer, suffix)[0]);
+        expect_close(value[layer].narrow(0, suffix - known, known),
+                     last_positions(truth.values.at(site), layer, known)[0]);
       }
     }
   }
