@@ -87,8 +87,8 @@ std::optional<StoredRun> stored_run(const std::filesystem::path& folder) {
     const auto found = facts.find(name);
     return found == facts.end() ? std::string() : std::get<std::string>(found->second);
   };
-  return StoredRun{text("identity"), text("scores_identity"), text("configuration"), text("model_hash"),
-                   text("training_pairs_hash"), text("imported_hash")};
+  return StoredRun{text("identity"),   text("scores_identity"),     text("configuration"),
+                   text("model_hash"), text("training_pairs_hash"), text("imported_hash")};
 }
 
 void claim_output(const std::filesystem::path& folder, std::uint64_t bytes) {

@@ -185,8 +185,9 @@ std::vector<AttributeRow> node_attribute_rows() {
   rows.push_back({.owner = "/nodes/heads",
                   .name = "parallel",
                   .type = AttributeType::integer,
-                  .meaning = "1: attention and MLP of a layer read the same stream; 0: the MLP reads what attention has "
-                             "written too",
+                  .meaning =
+                      "1: attention and MLP of a layer read the same stream; 0: the MLP reads what attention has "
+                      "written too",
                   .when = when_for(kind_words()[0], always),
                   .need = Need::optional});
   return rows;

@@ -189,7 +189,7 @@ def test_two_models_of_one_sweep(bench, tiny_folder):
     [
         (
             "attribution.method=ig_act",
-            ("knows no 'ig_act' (did you mean 'ig-acts'?)", "`tributary schema` lists its 24"),
+            ("knows no 'ig_act' (did you mean 'ig-acts'?)", "`tributary schema` lists its 25"),
         ),
         ("attribution.method=ig-activations", ("did you mean 'ig-acts'?",)),
         ("attribution.method=IG_Activation", ("did you mean 'ig-acts' or 'no-activation'?",)),
