@@ -113,7 +113,9 @@ def assert_scores(
     for index, one in enumerate(every):
         scores, error = (expected.aggregate(field, index, how, positions) for field in ("scores", "errors"))
         found, there = dense(results, index, length)
-        np.testing.assert_array_equal(there, expected.entries(index, positions), err_msg=f"entries of {one.site}")
+        entries = expected.entries(index, positions)
+        assert not (there & ~entries).any(), f"{one.hook} {one.layer} has entries that are never on"
+        assert not scores[entries & ~there].any(), f"{one.hook} {one.layer} lacks entries"
         atol = TOLERANCE * max(np.abs(scores).max(), np.abs(error).max())
         np.testing.assert_allclose(found, scores, rtol=0, atol=atol, err_msg=f"{one.hook} {one.layer}")
         np.testing.assert_allclose(errors[index], error, rtol=0, atol=atol, err_msg=f"error of {one.hook} {one.layer}")
@@ -128,6 +130,20 @@ def test_scores(name, label, scored, lab):
     np.testing.assert_allclose(results["/attribution/metric"], metric, rtol=0, atol=TOLERANCE * np.abs(metric).max())
     assert_scores(results, expected, lab(name))
     assert "/attribution/scores" not in results
+
+
+@pytest.mark.parametrize("label", ["atp", "atp, zero", "ig-acts", "delta"])
+def test_entries(label, binary, tmp_path, lab):
+    """Whatever else a sweep has: each feature that is on in a clean prompt, or with paired baselines in another, whether
+    its score is zero or not. In the last layer what no metric reads may be left out.
+    """
+    here, case = lab("llama"), cases_of("llama")[label]
+    (results,) = run_sweep(binary, tmp_path, here.settings, [{"attribution": case}])
+    expected = here.reference.compute_features(method_of("llama", case))
+    for index, one in enumerate(here.reference.dictionaries):
+        entries, (_, there) = expected.entries(index), dense(results, index, here.length)
+        needed = entries & (expected.aggregate("scores", index) != 0) if one.layer == 2 else entries
+        assert not (needed & ~there).any() and not (there & ~entries).any(), f"{one.hook} {one.layer}"
 
 
 @pytest.mark.parametrize(("name", "label"), [row for row in SCORED if row[1] in ("ig-acts", "ig-acts, denoise")])
@@ -252,12 +268,9 @@ def test_spread(how, binary, tmp_path, lab):
 def test_seeded_noise(binary, tmp_path, lab):
     """random: the same entries as any method, in [-1, 1), spread out."""
     here = lab("llama")
-    random, other, atp = run_sweep(
-        binary,
-        tmp_path,
-        here.settings,
-        [{"attribution": {"method": "random"}}, {"attribution": {"method": "random", "seed": 5}}, {"attribution": {"method": "atp"}}],
-    )
+    cases = [{"method": "random"}, {"method": "random", "seed": 5}, {"method": "atp"}]
+    runs = [{"attribution": case} for case in cases]
+    random, other, atp = run_sweep(binary, tmp_path, here.settings, runs)
     noise = random["/nodes/features/score"]
     assert noise.shape == atp["/nodes/features/score"].shape
     assert noise.min() >= -1 and noise.max() < 1 and len(np.unique(noise)) == noise.size

@@ -10,8 +10,8 @@
 namespace tributary::testing::node_scores {
 namespace {
 
-constexpr NodeTable three_of_four{NodeKind::heads, Site::z, 2, 3, 4};
-constexpr NodeTable single{NodeKind::neurons, Site::neurons, 2, 12, 1};
+const NodeTable three_of_four{NodeKind::heads, Site::z, 2, 3, 4};
+const NodeTable single{NodeKind::neurons, Site::neurons, 2, 12, 1};
 
 /// 0, 1, 2, … as [pair 2, pos 2, width 12]
 at::Tensor counting(at::ScalarType type = at::kDouble) { return at::arange(48, type).view({2, 2, 12}); }
