@@ -33,7 +33,12 @@ bool is_adaptive(const Job& run) { return run.config.method.quadrature == Quadra
 double scores_of(const Job& run) { return as_double(run.nodes()); }
 
 /// The same at one position.
-double scores_at_position(const Job& run) { return scores_of(run) / as_double(run.node_positions()); }
+double scores_at_position(const Job& run) {
+  double numbers = 0;
+  const NodeLayout layout = run.layout();
+  for (const NodeTable& table : layout.tables()) numbers += as_double(table.layers * table.nodes);
+  return numbers;
+}
 
 /// Numbers that a run's kinds of nodes are read from at one position, of all layers.
 double read_at_position(const Job& run) {

@@ -155,7 +155,10 @@ std::vector<std::string> interval_notes(const detail::Runs& runs) {
 
 ResultsFile read_shown_results(const std::filesystem::path& file) {
   // The scores of single pairs may be larger than memory, and no table has them.
-  const auto shown = [](const std::string& path) { return !path.starts_with("/attribution/pair_"); };
+  const auto shown = [](const std::string& path) {
+    const bool of_scores = path.starts_with("/attribution/") || path.starts_with("/nodes/");
+    return !of_scores || path.find("/pair_") == std::string::npos;
+  };
   ResultsFile results = read_results(file, shown);
   require_schema(file, results);
   return results;
