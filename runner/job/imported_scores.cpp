@@ -108,7 +108,7 @@ class Importer {
       return;
     }
     for (const auto& [kind, array] : file_.arrays) {
-      const auto is_it = [&kind](const NodeTable& table) { return name_of(table.kind) == kind; };
+      const auto is_it = [&kind = kind](const NodeTable& table) { return name_of(table.kind) == kind; };
       const auto& tables = layout_.tables();
       if (kind.empty() || std::any_of(tables.begin(), tables.end(), is_it)) continue;
       refuse(name_, fmt::format("has scores of {}, and nodes are {}; add {} to nodes (circuit.nodes says which of them "

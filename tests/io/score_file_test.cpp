@@ -56,7 +56,7 @@ class ScoreFiles : public TemporaryFolder {
 };
 
 TEST_F(ScoreFiles, ArraysOfNumpy) {
-  for (const char version : {char{1}, char{2}, char{3}}) {
+  for (const char version : {'\1', '\2', '\3'}) {
     const ScoreFile scores = read("a.npy", npy(two_by_three, six, version));
     const ScoreArray& array = scores.arrays.at("");
     EXPECT_THAT(array.shape, ElementsAre(2, 3));

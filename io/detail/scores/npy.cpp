@@ -84,7 +84,7 @@ class NpyHeaderReader {
     if (quote != '\'' && quote != '"') damaged(fmt::format("its header has no text at character {}", at_));
     const std::size_t end = text_.find(quote, ++at_);
     if (end == std::string_view::npos) damaged("a text in its header does not end");
-    const std::string text(text_.substr(at_, end - at_));
+    std::string text(text_.substr(at_, end - at_));
     at_ = end + 1;
     return text;
   }
