@@ -134,8 +134,8 @@ def test_scores(name, label, scored, lab):
 
 @pytest.mark.parametrize("label", ["atp", "atp, zero", "ig-acts", "delta"])
 def test_entries(label, binary, tmp_path, lab):
-    """Whatever else a sweep has: each feature that is on in a clean prompt, or with paired baselines in another, whether
-    its score is zero or not. In the last layer what no metric reads may be left out.
+    """Each feature that is on in a clean prompt, or with paired baselines in another, whether its score is zero or not.
+    In the last layer what no metric reads may be left out.
     """
     here, case = lab("llama"), cases_of("llama")[label]
     (results,) = run_sweep(binary, tmp_path, here.settings, [{"attribution": case}])
