@@ -26,9 +26,9 @@ struct Row {
 /// One kind of nodes in the circuits of a call.
 struct AblatedKind {
   NodeTable table;
-  at::Tensor places;  // [ranking, layer, pos or 1, width] int32: of the node that each number belongs to
+  at::Tensor places;           // [ranking, layer, pos or 1, width] int32: of the node that each number belongs to
   at::Tensor least, greatest;  // of them [ranking, layer], on the host
-  at::Tensor values;  // [layer, pair, pos, width] (pair 1 where all share them), the dtype of what is read
+  at::Tensor values;           // [layer, pair, pos, width] (pair 1 where all share them), the dtype of what is read
 };
 
 /// The dtype of what is read at a site.
@@ -82,8 +82,8 @@ std::vector<AblatedKind> ablated_kinds(const Transformer& model, const Prompts& 
     const NodeTable& table = inputs.layout.tables()[kind];
     std::vector<at::Tensor> places;
     for (const at::Tensor& all : inputs.places) {
-      places.push_back(all.narrow(0, inputs.layout.first(kind), inputs.layout.nodes(kind))
-                           .view(inputs.layout.shape(kind)));
+      places.push_back(
+          all.narrow(0, inputs.layout.first(kind), inputs.layout.nodes(kind)).view(inputs.layout.shape(kind)));
     }
     at::Tensor stacked = at::stack(places);  // [ranking, layer, pos or 1, node]
     const at::Tensor by_layer = stacked.flatten(2);
@@ -206,7 +206,8 @@ std::map<Site, at::Tensor> sum_activations(const Transformer& model, const at::T
   std::map<Site, at::Tensor> sums;
   sums[Site::embeddings] = at::zeros({1, ids.size(1), model.architecture().d_model}, options);
   for (const NodeTable& table : tables) {
-    if (table.site != Site::embeddings) sums[table.site] = at::zeros({table.layers, ids.size(1), table.width()}, options);
+    if (table.site != Site::embeddings)
+      sums[table.site] = at::zeros({table.layers, ids.size(1), table.width()}, options);
   }
   const std::int64_t piece = batching.sequences(ids.size(1));
   for (std::int64_t first = 0; first < ids.size(0); first += piece) {
@@ -237,7 +238,8 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   const LogitDirections directions = model.logit_directions(metric_tokens(model, prompts, batching));
   const std::vector<AblatedKind> kinds = ablated_kinds(model, prompts, inputs, &flops);
 
-  std::vector<CircuitPoint> all = inputs.points;  // the empty circuit and the whole model are two more: no node kept, and all
+  std::vector<CircuitPoint> all =
+      inputs.points;  // the empty circuit and the whole model are two more: no node kept, and all
   all.push_back({0, 0, CircuitPoint::Side::circuit});
   all.push_back({0, inputs.layout.nodes(), CircuitPoint::Side::circuit});
   const std::vector<std::int64_t> entries = first_ablated(kinds, all, layers);

@@ -1,9 +1,9 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// C(x) = M(x; do v = E[v] for v not in C): every node outside the circuit is set, at its position, to its ablation value,
-// layer after layer in one forward pass: a neuron's a, a head's z, an MLP's output, a token's embedding. What is no
-// node of the run's kinds is not ablated.
+// C(x) = M(x; do v = E[v] for v not in C): every node outside the circuit is set, at its position, to its ablation
+// value, layer after layer in one forward pass: a neuron's a, a head's z, an MLP's output, a token's embedding. What is
+// no node of the run's kinds is not ablated.
 #pragma once
 
 #include <ATen/core/Tensor.h>

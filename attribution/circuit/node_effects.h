@@ -32,16 +32,17 @@ struct ListedNodes {
 /// Of each node the tokens whose logits it raises and lowers most, the strongest first, equal ones by token id.
 struct DirectEffects {
   at::Tensor promoted, suppressed;              //!< [node, place] int64: token ids
-  at::Tensor promoted_logit, suppressed_logit;  //!< [node, place] float64: logits for a unit of a neuron's value, or for
-                                                //!< the mean difference of another node's
+  at::Tensor promoted_logit, suppressed_logit;  //!< [node, place] float64: logits for a unit of a neuron's value, or
+                                                //!< for the mean difference of another node's
 };
 
 /// The logit lens (nostalgebraist 2020) on what a node adds to the stream, a neuron's column w of the down projection
-/// (Geva et al. 2022), a feature's rows of the decoder, summed over the layers that it writes to, of other nodes w = W v with v their mean difference, a head's through its slice of W_O (Elhage et
-/// al. 2021): e = W_U (g ⊙ w), with the gain g of the final norm, for LayerNorm e = W_U (g ⊙ (w − mean(w))). Left out are
-/// the later layers, which may read w, and the final norm's scale: it belongs to the prompt and multiplies all effects
-/// of a node alike, so it changes no order. `place` counts to `top`, at most the vocabulary. A neuron's position does
-/// not matter. moved: ListedNodes::dims() numbers, those of a node in a row.
+/// (Geva et al. 2022), a feature's rows of the decoder, summed over the layers that it writes to, of other nodes w = W
+/// v with v their mean difference, a head's through its slice of W_O (Elhage et al. 2021): e = W_U (g ⊙ w), with the
+/// gain g of the final norm, for LayerNorm e = W_U (g ⊙ (w − mean(w))). Left out are the later layers, which may read
+/// w, and the final norm's scale: it belongs to the prompt and multiplies all effects of a node alike, so it changes no
+/// order. `place` counts to `top`, at most the vocabulary. A neuron's position does not matter. moved:
+/// ListedNodes::dims() numbers, those of a node in a row.
 DirectEffects direct_effects(const Transformer& model, const ListedNodes& listed, const std::vector<double>& moved,
                              std::int64_t top);
 
@@ -49,8 +50,8 @@ DirectEffects direct_effects(const Transformer& model, const ListedNodes& listed
 /// Euclidean norm of another node's value.
 struct NodeValues {
   at::Tensor clean, counterfactual;  //!< [pair, node] float64; counterfactual undefined where unpaired
-  at::Tensor moved;                  //!< [ListedNodes::dims()] float64: Σ over the pairs of v(x) − v(x'), unpaired v(x)
-  double flops = 0;                  //!< that were needed
+  at::Tensor moved;  //!< [ListedNodes::dims()] float64: Σ over the pairs of v(x) − v(x'), unpaired v(x)
+  double flops = 0;  //!< that were needed
 };
 
 NodeValues node_values(const Transformer& model, const Prompts& prompts, const ListedNodes& listed,

@@ -60,7 +60,8 @@ SteeringUnit steer(const Transformer& model, const Prompts& prompts, const Steer
     const at::Tensor start = at::index_select(embeddings, 0, pair);
     for (const NodeTable& table : inputs.tables) {
       if (table.site == Site::embeddings) {
-        multiply(start, table, inputs.nodes, 0, detail::staged(factor, start.options()).to(start.scalar_type()), length);
+        multiply(start, table, inputs.nodes, 0, detail::staged(factor, start.options()).to(start.scalar_type()),
+                 length);
         continue;
       }
       hook_at(options, table.site) = [&, table](std::int64_t layer, const at::Tensor& read) {

@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Steering: the values of chosen nodes are multiplied by a factor while the clean prompt runs, and what the model then says is
-// recorded.
+// Steering: the values of chosen nodes are multiplied by a factor while the clean prompt runs, and what the model then
+// says is recorded.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,8 +19,8 @@ struct SteeringInputs {
   std::vector<NodeTable> tables;  //!< of the kinds of the nodes
   std::vector<Node> nodes;        //!< position -1: at every position
   std::vector<double> factors;    //!< v becomes factor × v in all of them at once; 1: nothing changes
-  at::Tensor answers;           //!< [pair, 2] int64: tokens of y and y'; -1: none
-  std::int64_t top = 5;         //!< how many of the most likely tokens are given
+  at::Tensor answers;             //!< [pair, 2] int64: tokens of y and y'; -1: none
+  std::int64_t top = 5;           //!< how many of the most likely tokens are given
 };
 
 /// One chunk of evaluation pairs, float64 unless said.

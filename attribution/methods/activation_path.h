@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// The paths of IG-activations: do v^l = (1 - alpha) start + alpha end, v^l all positions and nodes of one kind in layer l
-// jointly (its neurons, its heads' z, its MLP's output; or the embeddings), everything below as in the base run. The
+// The paths of IG-activations: do v^l = (1 - alpha) start + alpha end, v^l all positions and nodes of one kind in layer
+// l jointly (its neurons, its heads' z, its MLP's output; or the embeddings), everything below as in the base run. The
 // path is straight in the writer's input (of most families in the residual stream too); so only what is above is
 // computed, and gradients are averaged there. Paths of all layers are one PathNetwork, so that layers share the passes
 // through the blocks above them.

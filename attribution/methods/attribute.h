@@ -48,8 +48,8 @@ struct RulePoints {
 
 /// What one method of a unit is given: first what all of them read, then what only some kinds do.
 struct TaskOptions {
-  NodeTable nodes;    //!< whose scores; of features their errors
-  LayerRange layers;  //!< of that table
+  NodeTable nodes;                                            //!< whose scores; of features their errors
+  LayerRange layers;                                          //!< of that table
   MeanState mean;                                             //!< Baseline::mean
   std::vector<Node> sampled;                                  //!< nodes whose scores are given pair by pair
   Keep keep;                                                  //!< what else is
@@ -62,10 +62,10 @@ struct TaskOptions {
   std::vector<char> audit;              //!< [pair] pairs to recompute with twice the points; empty: none
   std::vector<RulePoints> layer_rules;  //!< quadrature pilot: of each layer of the table; one on embedding paths
 
-  std::vector<char> gap;       //!< [pair] pairs whose linearisation gap is paid for, of methods with one; empty: none
-  std::vector<Node> sample;    //!< ScoreKind::exact: the nodes to patch
-  std::uint64_t seed = 0;      //!< ScoreKind::noise
-  at::Tensor given;            //!< ScoreKind::imported: of every pair [layer of the table, pos or 1, node] float32
+  std::vector<char> gap;     //!< [pair] pairs whose linearisation gap is paid for, of methods with one; empty: none
+  std::vector<Node> sample;  //!< ScoreKind::exact: the nodes to patch
+  std::uint64_t seed = 0;    //!< ScoreKind::noise
+  at::Tensor given;          //!< ScoreKind::imported: of every pair [layer of the table, pos or 1, node] float32
 };
 
 /// One method to compute in a unit.
@@ -78,8 +78,8 @@ struct UnitOptions {
   Batching batching;
 };
 
-/// Sums of what few nodes have: an entry a key, ascending, with `width` numbers each: the value, and where the spread is
-/// measured square and sign.
+/// Sums of what few nodes have: an entry a key, ascending, with `width` numbers each: the value, and where the spread
+/// is measured square and sign.
 struct SparseScores {
   std::int64_t width = 1;
   std::vector<std::int64_t> keys;

@@ -12,8 +12,8 @@ namespace tributary {
 
 namespace {
 
-/// Whether values of a site are collected on the way up, and gradients on the way down; those of the stream, of what the
-/// MLP reads and of what it adds are there anyway.
+/// Whether values of a site are collected on the way up, and gradients on the way down; those of the stream, of what
+/// the MLP reads and of what it adds are there anyway.
 bool has_values(Site site) {
   return site == Site::z || site == Site::neurons || site == Site::mlp_written || site == Site::mlp_out;
 }

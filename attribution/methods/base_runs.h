@@ -24,8 +24,8 @@ using Sites = std::set<Site>;
 /// Gradients of one group of base runs.
 struct BaseGradients {
   std::map<Site, std::vector<at::Tensor>> sites;  //!< [layer]; mlp_out and embeddings are those of the stream
-  std::vector<at::Tensor> resid_pre;  //!< [block], dm/dresid_pre [pair, suffix, d_model], stream dtype; the last: of what
-                                      //!< leaves the last block
+  std::vector<at::Tensor> resid_pre;  //!< [block], dm/dresid_pre [pair, suffix, d_model], stream dtype; the last: of
+                                      //!< what leaves the last block
   std::vector<at::Tensor> resid_mid;  //!< [block], the same between its halves, where z is read
 
   /// dm/dv of what is read at a site of a layer [pair, pos, width], network or stream dtype: pos are the suffix, in the

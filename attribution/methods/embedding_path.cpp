@@ -107,9 +107,8 @@ at::Tensor EmbeddingPath::values_of(std::int64_t points) const {
 }
 
 ForwardOptions::Values EmbeddingPath::keep_in(const at::Tensor& values, Site site) const {
-  return [this, values, site](std::int64_t layer, const at::Tensor& one) {
-    put(taps_.columns(values, site), layer, one);
-  };
+  return
+      [this, values, site](std::int64_t layer, const at::Tensor& one) { put(taps_.columns(values, site), layer, one); };
 }
 
 void EmbeddingPath::at_base_runs(const std::vector<PathPoint>& points, const Indices& indices, std::int64_t group,

@@ -144,7 +144,8 @@ class BackwardPass {
   void mlp() {
     const LayerWeights& w = weights();
     const std::int64_t rows = rows_.query_rows();
-    const at::Tensor da = written_back(w.mlp_writer(spec()), tape().mlp_written, options_.mlp_written);  // [rows, neuron]
+    const at::Tensor da =
+        written_back(w.mlp_writer(spec()), tape().mlp_written, options_.mlp_written);  // [rows, neuron]
     const at::Tensor pre_activations = taped_queries(tape().pre_activations);
     const at::Tensor dpre_activations = row_buffer(rows, pre_activations.size(1), model_.options());
     at::Tensor a;

@@ -78,7 +78,8 @@ class ForwardPass {
   [[nodiscard]] BlockGeometry geometry(Before half) const {
     const bool trimmed = block_ == a_.layers() - 1 && options_.last_block == LastBlock::read_positions;
     const Batch& b = pass_.batch;
-    return {pass_.prefix_rows, detail::entered(b, block_, half), b.suffix, trimmed ? b.reads.kept() : b.suffix, trimmed};
+    return {pass_.prefix_rows, detail::entered(b, block_, half), b.suffix, trimmed ? b.reads.kept() : b.suffix,
+            trimmed};
   }
 
   /// resid_pre and its norm: of what the block below left, and of the sequences that enter here.
@@ -119,7 +120,8 @@ class ForwardPass {
     const std::int64_t ran = rows_.query_rows();
     const BlockGeometry all = geometry(Before::mlp);
     const std::int64_t rows = all.query_rows();
-    TRIBUTARY_EXPECT(rows == ran || spec().residual == Residual::sequential, "no sequence enters inside of a parallel block");
+    TRIBUTARY_EXPECT(rows == ran || spec().residual == Residual::sequential,
+                     "no sequence enters inside of a parallel block");
     resid_mid_ = row_buffer(rows, a_.d_model, model_.score_options());
     const at::Tensor normalised = row_buffer(rows, a_.d_model, model_.options());
     const at::Tensor mean_rstd = at::empty({rows, 2}, model_.score_options());

@@ -65,10 +65,10 @@ struct ForwardOptions {
   /// Gets resid_pre of each block [sequence, suffix, d_model], stream dtype.
   std::function<void(std::int64_t block, const at::Tensor& resid)> resid_pre;
   using Values = std::function<void(std::int64_t layer, at::Tensor values)>;
-  Values z;            //!< attention's output before W_O, all heads side by side [sequence, pos, heads * d_head]
-  Values neurons;      //!< a, the input of the down projection [sequence, pos, neuron]
-  Values mlp_written;  //!< W_down a + b [sequence, pos, d_model], before a norm and multiplier
-  Values mlp_out;      //!< what the MLP adds to the stream [sequence, pos, d_model], network dtype
+  Values z;                  //!< attention's output before W_O, all heads side by side [sequence, pos, heads * d_head]
+  Values neurons;            //!< a, the input of the down projection [sequence, pos, neuron]
+  Values mlp_written;        //!< W_down a + b [sequence, pos, d_model], before a norm and multiplier
+  Values mlp_out;            //!< what the MLP adds to the stream [sequence, pos, d_model], network dtype
   Prefix* prefix = nullptr;  //!< out: of prefix_embeddings
   Flops* flops = nullptr;    //!< counts what was needed
 };

@@ -37,9 +37,7 @@ Written Writer::normalised(const at::Tensor& input) const {
   return written;
 }
 
-at::Tensor Writer::input(const at::Tensor& v, std::int64_t rows) const {
-  return product(v, rows, weight_.t(), bias_);
-}
+at::Tensor Writer::input(const at::Tensor& v, std::int64_t rows) const { return product(v, rows, weight_.t(), bias_); }
 
 Written Writer::add(const at::Tensor& w) const {
   if (!has_norm()) return {times(w, multiplier_), {}, {}};

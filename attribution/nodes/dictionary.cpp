@@ -16,8 +16,8 @@ namespace {
 
 /// Numbers of a dense table [row, feature] that are held at once.
 constexpr std::int64_t most_numbers = std::int64_t{1} << 24;
-/// A row of more entries than this share of the features goes through a whole matrix product, which reads W_dec once for
-/// all such rows; fewer are gathered.
+/// A row of more entries than this share of the features goes through a whole matrix product, which reads W_dec once
+/// for all such rows; fewer are gathered.
 constexpr std::int64_t dense_share = 16;
 
 at::Tensor times(const at::Tensor& rows, const at::Tensor& matrix, const at::Tensor& bias = {}) {
@@ -30,9 +30,8 @@ void keep_largest(T* row, std::int64_t features, std::int64_t k) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(features));
   std::iota(order.begin(), order.end(), 0);
   const auto end = order.begin() + std::min(k, features);
-  std::nth_element(order.begin(), end, order.end(), [row](std::int64_t a, std::int64_t b) {
-    return row[a] != row[b] ? row[a] > row[b] : a < b;
-  });
+  std::nth_element(order.begin(), end, order.end(),
+                   [row](std::int64_t a, std::int64_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
   for (auto rest = end; rest != order.end(); ++rest) row[*rest] = 0;
 }
 
@@ -98,7 +97,7 @@ void append_entries(FeatureDifferences& found, const at::Tensor& f, const at::Te
 /// ⟨W_dec[j], gradient⟩ of the entries of a row.
 template <typename T>
 void write_gathered(const FeatureDifferences& features, std::int64_t row, const at::Tensor& decoder, const T* gradient,
-                  double* products) {
+                    double* products) {
   const std::int64_t width = decoder.size(1);
   constexpr std::int64_t lanes = 8;
   const T* const rows = decoder.const_data_ptr<T>();
@@ -119,7 +118,7 @@ void write_gathered(const FeatureDifferences& features, std::int64_t row, const 
 
 template <typename T>
 void write_products(const FeatureDifferences& features, const at::Tensor& decoder, const at::Tensor& gradient,
-                  std::vector<double>& products) {
+                    std::vector<double>& products) {
   std::vector<std::int64_t> dense, gathered;  // rows
   for (std::int64_t row = 0; row < features.rows(); ++row) {
     const std::int64_t entries = features.entries(row);
@@ -178,8 +177,7 @@ FeatureDifferences feature_differences(const Dictionary& dictionary, const at::T
   for (std::int64_t first = 0; first < x.size(0); first += together) {
     const std::int64_t count = std::min(together, x.size(0) - first);
     const at::Tensor f = encode(dictionary, x.narrow(0, first, count));
-    const at::Tensor other =
-        baseline.defined() ? encode(dictionary, baseline.narrow(0, first, count)) : at::Tensor();
+    const at::Tensor other = baseline.defined() ? encode(dictionary, baseline.narrow(0, first, count)) : at::Tensor();
     if (f.scalar_type() == at::kFloat) {
       append_entries<float>(found, f, other);
     } else {

@@ -16,8 +16,8 @@
 
 namespace tributary {
 
-/// relu; relu(z) · [z > θ] (Rajamanoharan et al. 2024; BatchTopK at inference is this too); the k largest, then relu (Gao et
-/// al. 2024), or as they are.
+/// relu; relu(z) · [z > θ] (Rajamanoharan et al. 2024; BatchTopK at inference is this too); the k largest, then relu
+/// (Gao et al. 2024), or as they are.
 enum class FeatureGate { relu, jump_relu, top_k, top_k_signed };
 
 /// A site that features write to.
@@ -64,8 +64,8 @@ FeatureDifferences feature_differences(const Dictionary& dictionary, const at::T
 /// What features f [row, feature] and biases make of what is read, x [row, width]: the written value without its error.
 at::Tensor reconstruct(const FeatureTarget& target, const at::Tensor& f, const at::Tensor& x);
 
-/// ⟨W_dec[j], gradient⟩ [entry] of one target, in the stream's dtype: how the metric changes with a unit of each feature
-/// through it. gradient [row, width].
+/// ⟨W_dec[j], gradient⟩ [entry] of one target, in the stream's dtype: how the metric changes with a unit of each
+/// feature through it. gradient [row, width].
 std::vector<double> feature_gradients(const FeatureTarget& target, const FeatureDifferences& features,
                                       const at::Tensor& gradient);
 

@@ -27,7 +27,8 @@ std::vector<std::int64_t> numbers_in(std::string_view text) {
 }  // namespace
 
 const std::vector<NodeKind>& all_node_kinds() {
-  static const std::vector<NodeKind> kinds = {NodeKind::neurons, NodeKind::heads, NodeKind::mlps, NodeKind::embeddings, NodeKind::features};
+  static const std::vector<NodeKind> kinds = {NodeKind::neurons, NodeKind::heads, NodeKind::mlps, NodeKind::embeddings,
+                                              NodeKind::features};
   return kinds;
 }
 

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A kind of nodes is a place where values are read and a matrix through which they write (site_writer.h): here the
-// places, how many nodes of a kind a model has, and the one list that the nodes of a run's kinds form. Knows no tensors.
+// places, how many nodes of a kind a model has, and the one list that the nodes of a run's kinds form. Knows no
+// tensors.
 #pragma once
 
 #include <cstdint>
@@ -23,15 +24,15 @@ struct LayerRange {
 
 /// Where values are read (forward.cpp has the equations).
 enum class Site {
-  embeddings,   // e, the token's, after its multiplier and without the position's [d_model]
-  z,            // attention's output before W_O, all heads side by side [heads * d_head]
-  neurons,      // a, the input of W_down [neurons]
-  mlp_written,  // W_down a + b [d_model]
-  mlp_out,      // what of it enters the stream: after post-norm and multiplier [d_model]
-  resid_pre,    // the stream before a block's attention [d_model],
-  resid_mid,    // between its attention and its MLP (of a block that is not parallel),
-  resid_post,   // and behind it
-  mlp_in,       // what the MLP reads: the stream after its norm, with the norm's gain [d_model]
+  embeddings,     // e, the token's, after its multiplier and without the position's [d_model]
+  z,              // attention's output before W_O, all heads side by side [heads * d_head]
+  neurons,        // a, the input of W_down [neurons]
+  mlp_written,    // W_down a + b [d_model]
+  mlp_out,        // what of it enters the stream: after post-norm and multiplier [d_model]
+  resid_pre,      // the stream before a block's attention [d_model],
+  resid_mid,      // between its attention and its MLP (of a block that is not parallel),
+  resid_post,     // and behind it
+  mlp_in,         // what the MLP reads: the stream after its norm, with the norm's gain [d_model]
   mlp_in_normed,  // and without
 };
 
@@ -69,7 +70,8 @@ NodeTable node_table(NodeKind kind, const Architecture& architecture, MlpSide si
 std::vector<Node> sample_nodes(const NodeTable& table, std::int64_t positions, std::int64_t count, std::uint64_t seed,
                                Positions kept);
 
-/// The nodes of a run in one list: kind after kind in the order that was asked for, each kind's [layer, position, node].
+/// The nodes of a run in one list: kind after kind in the order that was asked for, each kind's [layer, position,
+/// node].
 class NodeLayout {
  public:
   NodeLayout() = default;

@@ -28,8 +28,8 @@ struct Bound {
 
 const std::map<std::string, Site>& sites_by_hook() {
   static const std::map<std::string, Site> sites = {
-      {"resid_pre", Site::resid_pre}, {"resid_mid", Site::resid_mid}, {"resid_post", Site::resid_post},
-      {"mlp_out", Site::mlp_out},     {"mlp_written", Site::mlp_written}, {"z", Site::z},
+      {"resid_pre", Site::resid_pre}, {"resid_mid", Site::resid_mid},        {"resid_post", Site::resid_post},
+      {"mlp_out", Site::mlp_out},     {"mlp_written", Site::mlp_written},    {"z", Site::z},
       {"mlp_in", Site::mlp_in},       {"mlp_in_normed", Site::mlp_in_normed}};
   return sites;
 }
@@ -43,8 +43,9 @@ class Binder {
       : file_(file), source_(source), a_(architecture), type_(type) {
     hook_ = source.hook.empty() ? file.hook : source.hook;
     if (hook_.empty()) {
-      const std::string said = file.hook_written.empty() ? "does not say where it reads"
-                                                         : "reads at '" + file.hook_written + "', which is no place known here";
+      const std::string said = file.hook_written.empty()
+                                   ? "does not say where it reads"
+                                   : "reads at '" + file.hook_written + "', which is no place known here";
       refuse(said + "; give hook: resid_pre, resid_mid, resid_post, mlp_out, z, mlp_in or mlp_in_normed");
     }
   }
@@ -72,13 +73,18 @@ class Binder {
     const bool across = file_.kind == FeatureKind::cross_layer;
     for (std::int64_t i = 0; i < (across ? decoder.size(1) : 1); ++i) {
       FeatureTarget target{writes, d.layer + i, (across ? decoder.select(1, i) : decoder).contiguous(), {}, {}};
-      if (target.layer >= a_.layers()) refuse(fmt::format("writes to layer {}, and the model has {}", target.layer, a_.layers()));
+      if (target.layer >= a_.layers())
+        refuse(fmt::format("writes to layer {}, and the model has {}", target.layer, a_.layers()));
       if (i == 0) target.bias = tensor(stored.b_dec);
       if (i == 0 && stored.W_skip) target.skip = tensor(*stored.W_skip).t();
       d.targets.push_back(std::move(target));
     }
-    require_finite({{"W_enc", &d.encoder}, {"b_enc", &d.encoder_bias}, {"W_dec", &decoder}, {"b_dec", &d.targets.front().bias},
-                    {"threshold", &d.thresholds}, {"W_skip", &d.targets.front().skip}});
+    require_finite({{"W_enc", &d.encoder},
+                    {"b_enc", &d.encoder_bias},
+                    {"W_dec", &decoder},
+                    {"b_dec", &d.targets.front().bias},
+                    {"threshold", &d.thresholds},
+                    {"W_skip", &d.targets.front().skip}});
     if (file_.rescale_by_decoder_norm) fold_norms(d);
     return {std::move(d), fmt::format("{} {} {}", hook_, layer_of(stored), file_.where.filename().string())};
   }
@@ -89,7 +95,8 @@ class Binder {
   [[nodiscard]] std::int64_t layer_of(const FeatureLayer& stored) const {
     const std::optional<std::int64_t> layer = file_.layers.size() == 1 && source_.layer ? source_.layer : stored.layer;
     if (!layer) refuse("does not say which layer it reads; give layer: N");
-    if (*layer >= a_.layers()) refuse(fmt::format("reads at layer {}, and the model has {} (from 0)", *layer, a_.layers()));
+    if (*layer >= a_.layers())
+      refuse(fmt::format("reads at layer {}, and the model has {} (from 0)", *layer, a_.layers()));
     return *layer;
   }
 
@@ -114,15 +121,17 @@ class Binder {
 
   void require_place(Site site, std::int64_t layer) const {
     if (site == Site::resid_mid && a_.block(layer).residual == Residual::parallel) {
-      refuse("reads at resid_mid, and attention and MLP of a " + a_.family + " model read the same stream: there is none");
+      refuse("reads at resid_mid, and attention and MLP of a " + a_.family +
+             " model read the same stream: there is none");
     }
   }
 
   void require_width(const char* name, std::int64_t width, Site site) const {
     if (width == width_of(site, a_)) return;
-    refuse(fmt::format("has {} {}, and the model is {} wide there; take the dictionary that was made for this model, or "
-                       "another hook",
-                       name, width, width_of(site, a_)));
+    refuse(
+        fmt::format("has {} {}, and the model is {} wide there; take the dictionary that was made for this model, or "
+                    "another hook",
+                    name, width, width_of(site, a_)));
   }
 
   void require_finite(const std::vector<std::pair<const char*, const at::Tensor*>>& tensors) const {
@@ -152,7 +161,8 @@ class Binder {
     FeatureTarget& target = d.targets.front();
     const at::Tensor norms = target.decoder.to(at::kDouble).square().sum(1).sqrt();  // [feature]
     d.encoder = (d.encoder.to(at::kDouble) * norms).to(d.encoder.scalar_type());
-    if (d.encoder_bias.defined()) d.encoder_bias = (d.encoder_bias.to(at::kDouble) * norms).to(d.encoder_bias.scalar_type());
+    if (d.encoder_bias.defined())
+      d.encoder_bias = (d.encoder_bias.to(at::kDouble) * norms).to(d.encoder_bias.scalar_type());
     target.decoder = (target.decoder.to(at::kDouble) / norms.unsqueeze(1)).to(target.decoder.scalar_type());
   }
 
@@ -225,8 +235,7 @@ void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Hash ha
   if (!job.device.is_cpu()) {
     throw UserError("model.device", "features are computed on the host alone yet; say cpu, or leave them out of nodes");
   }
-  const LoadedDictionaries& loaded =
-      shelf.get(job.config.features, job.architecture(), job.exact->score_type(), hash);
+  const LoadedDictionaries& loaded = shelf.get(job.config.features, job.architecture(), job.exact->score_type(), hash);
   job.dictionaries = loaded.dictionaries;
   job.dictionary_names = loaded.names;
   job.dictionaries_hash = loaded.hash;

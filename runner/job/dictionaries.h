@@ -29,8 +29,8 @@ class DictionaryShelf {
   /// Whether what they hold is hashed, for which all of it is read.
   enum class Hash { compute, skip };
 
-  /// Binds them in a dtype; numbers that are stored so stay on the files' mappings. Throws UserError: a file that cannot
-  /// be read, a hook or layer that is neither given nor known, widths that are not the model's.
+  /// Binds them in a dtype; numbers that are stored so stay on the files' mappings. Throws UserError: a file that
+  /// cannot be read, a hook or layer that is neither given nor known, widths that are not the model's.
   const LoadedDictionaries& get(const std::vector<FeatureSource>& sources, const Architecture& architecture,
                                 at::ScalarType type, Hash hash);
 

@@ -63,9 +63,9 @@ std::vector<Key> evaluation_keys() {
       {.path = "agreement.sample",
        .kind = Kind::integer,
        .fallback = "0",
-       .meaning =
-           "nodes of each kind that are also patched exactly, in float32 or better, to compare the scores with: half of "
-           "them random, the same ones for every method, half the run's own first ones; 0: none",
+       .meaning = "nodes of each kind that are also patched exactly, in float32 or better, to compare the scores with: "
+                  "half of "
+                  "them random, the same ones for every method, half the run's own first ones; 0: none",
        .least = 0,
        .most = 1 << 14,
        .effect = Effect::evaluation},

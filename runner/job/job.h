@@ -41,7 +41,7 @@ struct Job {
   PairSet pairs;
   std::shared_ptr<const std::vector<Dictionary>> dictionaries{};  //!< of features, where they are nodes
   std::string dictionaries_hash{};
-  std::vector<std::string> dictionary_names{};                    //!< "resid_post 12 layer_12": what results call them
+  std::vector<std::string> dictionary_names{};  //!< "resid_post 12 layer_12": what results call them
   std::vector<float> imported;  //!< method imported: the scores of attribution.file, in the order of layout()
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length
   std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same

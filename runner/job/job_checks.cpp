@@ -100,23 +100,24 @@ void settle_sizes(Job& job, const Settings& settings) {
   checks.finish();
   std::vector<std::int64_t>& counts = config.circuit.counts;
   for (const std::int64_t count : counts) {
-    checks.refuse_if(
-        count > in_circuit && settings.given("circuit.counts") && config.method.has_neurons(), "circuit.counts",
-        fmt::format("asks for {} nodes where there are {} (layers × positions × {}); lower it", count, in_circuit,
-                    names_of(job.circuit_layout())));
+    checks.refuse_if(count > in_circuit && settings.given("circuit.counts") && config.method.has_neurons(),
+                     "circuit.counts",
+                     fmt::format("asks for {} nodes where there are {} (layers × positions × {}); lower it", count,
+                                 in_circuit, names_of(job.circuit_layout())));
   }
   std::erase_if(counts, [in_circuit](std::int64_t count) { return count > in_circuit; });
   if (config.method.score == ScoreKind::exact && config.sample > nodes) {
-    checks.refuse_if(settings.given("attribution.sample"), "attribution.sample",
-                     fmt::format("asks for {} {} where there are {}; lower it", config.sample, names_of(layout), nodes));
+    checks.refuse_if(
+        settings.given("attribution.sample"), "attribution.sample",
+        fmt::format("asks for {} {} where there are {}; lower it", config.sample, names_of(layout), nodes));
     config.sample = nodes;
   }
   checks.refuse_if(config.keep.count > of_a_kind && config.method.has_neurons(), "attribution.keep",
                    fmt::format("asks for {} scores of each pair where there are {}; lower it, or take full",
                                config.keep.count, of_a_kind));
-  checks.refuse_if(job.has_agreement() && config.agreement.sample > nodes, "agreement.sample",
-                   fmt::format("asks for {} {} where there are {}; lower it", config.agreement.sample,
-                               names_of(layout), nodes));
+  checks.refuse_if(
+      job.has_agreement() && config.agreement.sample > nodes, "agreement.sample",
+      fmt::format("asks for {} {} where there are {}; lower it", config.agreement.sample, names_of(layout), nodes));
   const std::int64_t vocabulary = job.architecture().vocabulary;
   checks.refuse_if(
       config.metric == MetricKind::sum_of_logits && config.metric_top > vocabulary, "metric_top",
@@ -151,8 +152,7 @@ void check_steering(const Job& job, const Settings& settings) {
             layered ? fmt::format("the model has {}", table.layers) : "embeddings have layer 0");
     require(kind.substr(0, kind.size() - 1).c_str(), node.index, table.nodes,
             table.nodes > 1 ? fmt::format("the model has {}", table.nodes) : fmt::format("{} have index 0", kind));
-    require("position", node.position, positions,
-            fmt::format("held-out prompts have as few as {} tokens", positions));
+    require("position", node.position, positions, fmt::format("held-out prompts have as few as {} tokens", positions));
   }
   checks.finish();
 }

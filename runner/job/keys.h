@@ -14,8 +14,16 @@ namespace tributary {
 const std::vector<Key>& key_table();
 
 /// The groups of keys in which runs that are computed together may differ.
-inline const std::vector<std::string> run_groups = {"name",       "attribution",     "nodes", "mlps", "top",
-                                                    "circuit",    "steering",        "agreement",
-                                                    "pairs.test", "pairs.test_file", "pairs.positions_names"};
+inline const std::vector<std::string> run_groups = {"name",
+                                                    "attribution",
+                                                    "nodes",
+                                                    "mlps",
+                                                    "top",
+                                                    "circuit",
+                                                    "steering",
+                                                    "agreement",
+                                                    "pairs.test",
+                                                    "pairs.test_file",
+                                                    "pairs.positions_names"};
 
 }  // namespace tributary

@@ -57,8 +57,8 @@ class MemoryNeeds {
   std::int64_t workers_;
   Longest longest_;
   double layers_;
-  double width_;                     // d_model
-  double real_;                      // bytes of an activation or gradient
+  double width_;  // d_model
+  double real_;   // bytes of an activation or gradient
 };
 
 }  // namespace tributary

@@ -212,9 +212,10 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
   if (!scored || run.method.name.empty()) return;
   checks.refuse_if(run.method.baseline == Baseline::mean, "attribution.baseline",
                    "is mean, which features do not have yet; take pair or zero");
-  checks.refuse_if(run.method.score == ScoreKind::conductance, "attribution.method",
-                   "is conductance, for which every feature would have to be followed along the path; take ig-inputs or "
-                   "ig-acts, or leave features out of nodes");
+  checks.refuse_if(
+      run.method.score == ScoreKind::conductance, "attribution.method",
+      "is conductance, for which every feature would have to be followed along the path; take ig-inputs or "
+      "ig-acts, or leave features out of nodes");
   checks.refuse_if(run.method.score == ScoreKind::exact, "attribution.method",
                    "is exact-patching, which features do not have yet; leave them out of nodes");
   checks.refuse_if(run.method.score == ScoreKind::imported, "attribution.method",
@@ -245,9 +246,10 @@ void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& chec
     checks.refuse_if(!has(kind), "circuit.nodes", name_of(kind) + " are not among the nodes that are scored; add them");
   }
   const bool from_zero = run.method.path == PathKind::activations && run.method.baseline == Baseline::zero;
-  checks.refuse_if(from_zero && has(NodeKind::embeddings) && evaluates_start(run.method), "attribution.quadrature",
-                   "evaluates the all-zero embedding (nodes have embeddings, and the baseline is zero), where the norms "
-                   "are undefined; take right, midpoint or gauss-legendre");
+  checks.refuse_if(
+      from_zero && has(NodeKind::embeddings) && evaluates_start(run.method), "attribution.quadrature",
+      "evaluates the all-zero embedding (nodes have embeddings, and the baseline is zero), where the norms "
+      "are undefined; take right, midpoint or gauss-legendre");
   checks.refuse_if(has(NodeKind::embeddings) && run.method.form == ConductanceForm::captum, "attribution.form",
                    "is captum, which has no meaning for embeddings: they are its path; leave it out, or leave "
                    "embeddings out of nodes");
@@ -314,8 +316,7 @@ RunConfig run_config(const Settings& settings) {
   std::erase(in_circuits, NodeKind::features);  // circuits of features are not evaluated yet
   run.circuit.nodes = kinds_of(settings, "circuit.nodes", in_circuits, checks);
   if (settings.has("mlps.side")) {
-    run.mlp_side =
-        chosen<MlpSide>(settings, "mlps.side", {{"added", MlpSide::added}, {"written", MlpSide::written}});
+    run.mlp_side = chosen<MlpSide>(settings, "mlps.side", {{"added", MlpSide::added}, {"written", MlpSide::written}});
   }
   run.threads = settings.get<std::int64_t>("threads").value_or(0);
   run.batch_rows = settings.get<std::int64_t>("batch_rows").value_or(0);

@@ -28,27 +28,26 @@ Cell cell_of(const std::optional<T>& value) {
 }  // namespace
 
 Table top_table(const Runs& runs) {
-  Table table{
-      .name = "top",
-      .meaning = "The nodes with the largest |score| of each run, and what they do.",
-      .columns = {
-          {"run", Type::integer, "1", "run"},
-          {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
-          {"layer", Type::integer, "1", "layer, from 0"},
-          {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
-          {"position_name", Type::text, "", "its name, or the token that all clean prompts have there"},
-          {"neuron", Type::integer, "1", "index in the layer"},
-          {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
-          {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
-          {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
-          {"value_change", Type::number, "1", "mean |difference| of the node's value between a pair's prompts"},
-          {"promotes", Type::text, "", "tokens whose logits the node's output raises most, by itself"},
-          {"suppresses", Type::text, "", "tokens whose logits it lowers most"},
-          {"clean_value", Type::number, "1", "value of the node, mean over the clean training prompts"},
-          {"counterfactual_value", Type::number, "1", "value of the node, mean over the counterfactual ones"},
-          {"share", Type::number, "fraction", "of all |score|"},
-          {"kind", Type::text, "", "of the node: neurons, heads, mlps, embeddings"},
-      }};
+  Table table{.name = "top",
+              .meaning = "The nodes with the largest |score| of each run, and what they do.",
+              .columns = {
+                  {"run", Type::integer, "1", "run"},
+                  {"rank", Type::integer, "1", "place in the run's order of |score|, from 1"},
+                  {"layer", Type::integer, "1", "layer, from 0"},
+                  {"position", Type::integer, "1", "position, from 0; −1: all positions summed"},
+                  {"position_name", Type::text, "", "its name, or the token that all clean prompts have there"},
+                  {"neuron", Type::integer, "1", "index in the layer"},
+                  {"score", Type::number, "logits", "attribution; positive supports the clean answer"},
+                  {"standard_error", Type::number, "logits", "of the score as a mean over training pairs"},
+                  {"sign_share", Type::number, "fraction", "training pairs whose own score has its sign"},
+                  {"value_change", Type::number, "1", "mean |difference| of the node's value between a pair's prompts"},
+                  {"promotes", Type::text, "", "tokens whose logits the node's output raises most, by itself"},
+                  {"suppresses", Type::text, "", "tokens whose logits it lowers most"},
+                  {"clean_value", Type::number, "1", "value of the node, mean over the clean training prompts"},
+                  {"counterfactual_value", Type::number, "1", "value of the node, mean over the counterfactual ones"},
+                  {"share", Type::number, "fraction", "of all |score|"},
+                  {"kind", Type::text, "", "of the node: neurons, heads, mlps, embeddings"},
+              }};
   for (const ReportRun& run : runs) {
     if (!run.has_nodes()) continue;
     const auto of_node = [](const std::vector<float>& all, std::int64_t node) {
@@ -65,9 +64,8 @@ Table top_table(const Runs& runs) {
       const float score = scores[static_cast<std::size_t>(order[i])];
       if (std::isnan(score)) break;
       const Node node = run.node(order[i]);
-      table.add({run.run, static_cast<std::int64_t>(i) + 1, node.layer, node.position,
-                 run.position_name(node.position), node.index, score, of_node(errors, order[i]),
-                 of_node(signs, order[i]), cell_of(first.mean_change(i)),
+      table.add({run.run, static_cast<std::int64_t>(i) + 1, node.layer, node.position, run.position_name(node.position),
+                 node.index, score, of_node(errors, order[i]), of_node(signs, order[i]), cell_of(first.mean_change(i)),
                  cell_of(first.tokens("/top/promoted", i, all_tokens)),
                  cell_of(first.tokens("/top/suppressed", i, all_tokens)), cell_of(first.mean(i, 0)),
                  cell_of(first.mean(i, 1)), std::abs(score) / all, name_of(node.kind)});

@@ -101,9 +101,9 @@ std::string unconverged_lines(const detail::StoredNodes& nodes, std::size_t kind
   }
   if (open.empty()) return "";
   const std::ptrdiff_t count = std::count(met.begin(), met.end(), 0);
-  std::string text = fmt::format(
-      "unconverged  {} of {} integrals{} missed the tolerance at max_points, counted from 0:", count, met.size(),
-      nodes_named(nodes, kind));
+  std::string text =
+      fmt::format("unconverged  {} of {} integrals{} missed the tolerance at max_points, counted from 0:", count,
+                  met.size(), nodes_named(nodes, kind));
   std::size_t named = 0;
   for (const auto& [layer, pairs] : open) {
     if (++named > named_layers) return text + fmt::format("; and {} more layers\n", open.size() - named_layers);
@@ -149,9 +149,8 @@ class MoreOfNodes {
     if (spread())
       text += "  s.e.: standard error of the score over pairs; sign: share of the pairs whose own score has its sign\n";
     if (first_.there()) {
-      const char* const when = noun_ == "neuron"
-                                   ? "when the value is positive, and lowers when it is negative"
-                                   : "with its mean difference; of a neuron, with a positive value";
+      const char* const when = noun_ == "neuron" ? "when the value is positive, and lowers when it is negative"
+                                                 : "with its mean difference; of a neuron, with a positive value";
       text += fmt::format(
           "  mean |Δ|: how far apart the {}'s values on a pair's two prompts are; promotes: tokens whose logits its "
           "output raises\n  most by itself {}\n",

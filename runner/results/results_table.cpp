@@ -146,8 +146,8 @@ void add_kind(ResultsFile& file, const Job& job, const AttributionOutcome& attri
   const auto add_scores = [&](const std::string& name, const std::vector<float>& all) {
     if (all.empty()) return;
     const auto first = all.begin() + layout.first(kind);
-    file.datasets.push_back(dataset(group + "/" + name, axes_shape(layout, kind),
-                                    std::vector<float>(first, first + layout.nodes(kind))));
+    file.datasets.push_back(
+        dataset(group + "/" + name, axes_shape(layout, kind), std::vector<float>(first, first + layout.nodes(kind))));
   };
   if (layout.tables()[kind].kind == NodeKind::mlps) {
     file.group_attributes[group]["side"] = std::string(job.config.mlp_side == MlpSide::added ? "added" : "written");
@@ -186,8 +186,8 @@ void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome
   const PairTable& inputs = outcome.kinds.back().inputs;
   if ((job.config.store_inputs || !method.has_neurons()) && !inputs.empty()) {
     // Summed nodes have one position, while tokens keep theirs.
-    file.datasets.push_back(table("/attribution/inputs", inputs.rows,
-                                  method.positions == Positions::keep ? Axes::usual : Axes::other));
+    file.datasets.push_back(
+        table("/attribution/inputs", inputs.rows, method.positions == Positions::keep ? Axes::usual : Axes::other));
   }
   file.datasets.push_back(list("/attribution/passes", passes_of(method, outcome.kinds)));
 }

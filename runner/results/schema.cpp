@@ -20,8 +20,8 @@ namespace {
 ResultsSchema make_schema() {
   ResultsSchema schema;
   for (const auto& rows :
-       {detail::attribution_rows(), detail::node_rows(), detail::top_rows(), detail::circuit_rows(), detail::agreement_rows(),
-        detail::steering_rows(), detail::pair_rows(), detail::provenance_rows()}) {
+       {detail::attribution_rows(), detail::node_rows(), detail::top_rows(), detail::circuit_rows(),
+        detail::agreement_rows(), detail::steering_rows(), detail::pair_rows(), detail::provenance_rows()}) {
     schema.datasets.insert(schema.datasets.end(), rows.begin(), rows.end());
   }
   schema.attributes = detail::attribute_rows();

@@ -46,7 +46,8 @@ std::string group_for(const KindWords& words, const std::string& group) {
 std::vector<std::string> axes_for(const KindWords& words, std::vector<std::string> axes) {
   const auto place = std::search(axes.begin(), axes.end(), neuron_axes.begin(), neuron_axes.end());
   if (place == axes.end()) {
-    if (words.kind == NodeKind::errors) std::replace(axes.begin(), axes.end(), std::string("layer"), std::string("dictionary"));
+    if (words.kind == NodeKind::errors)
+      std::replace(axes.begin(), axes.end(), std::string("layer"), std::string("dictionary"));
     return axes;
   }
   const auto rest = axes.erase(place, axes.end());
@@ -110,8 +111,9 @@ std::vector<DatasetRow> feature_rows() {
       {.path = "/nodes/features/score",
        .axes = {"entry"},
        .units = "logits",
-       .long_name = "attribution of each feature that is not zero on some training prompt, mean over training pairs; by "
-                    "dictionary, position and feature",
+       .long_name =
+           "attribution of each feature that is not zero on some training prompt, mean over training pairs; by "
+           "dictionary, position and feature",
        .when = there},
       {.path = "/nodes/features/standard_error",
        .axes = {"entry"},

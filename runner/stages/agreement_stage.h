@@ -26,9 +26,9 @@ struct ComparedSample {
 /// under `agreement` alone.
 SampleDesign agreement_design(const Job& job, const NodeTable& table);
 
-/// For each run of the group, in order, and each kind of its nodes: exact effects on the training pairs, in float32 or better, against the baseline
-/// and in the direction of the run, computed once for the runs that have those in common; and the scores that the run
-/// has given the same neurons. Two stages a group and more. Collective.
+/// For each run of the group, in order, and each kind of its nodes: exact effects on the training pairs, in float32 or
+/// better, against the baseline and in the direction of the run, computed once for the runs that have those in common;
+/// and the scores that the run has given the same neurons. Two stages a group and more. Collective.
 std::vector<std::vector<ComparedSample>> compare_with_exact(const Execution& shared, const RunGroup& runs,
                                                             const std::vector<AttributionOutcome>& attributions);
 

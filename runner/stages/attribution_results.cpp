@@ -141,8 +141,8 @@ SparseSum sparse_sums_of(const UnitOutcome& unit, const RunGroup& runs,
     for (std::size_t i = 0; i < own.keys.size(); ++i) {
       all.keys.push_back(firsts[run] + own.keys[i]);
       for (std::int64_t k = 0; k < all.width; ++k) {
-        all.values.push_back(k < own.width ? own.values[i * static_cast<std::size_t>(own.width) + static_cast<std::size_t>(k)]
-                                           : 0);
+        all.values.push_back(
+            k < own.width ? own.values[i * static_cast<std::size_t>(own.width) + static_cast<std::size_t>(k)] : 0);
       }
     }
     ++scores;
@@ -186,9 +186,7 @@ void share_out_scores(const RunGroup& runs, const StagePlan& plan, StageResult& 
                       std::vector<AttributionOutcome>& outcomes) {
   if (result.sums.empty()) return;
   const auto by_range = sums_by_range(plan, result);
-  const auto measures = [&runs](std::size_t run) {
-    return runs[run]->config.spread == TaskOptions::Spread::measure;
-  };
+  const auto measures = [&runs](std::size_t run) { return runs[run]->config.spread == TaskOptions::Spread::measure; };
   for (std::size_t run = 0; run < runs.size(); ++run) {
     const auto nodes = static_cast<std::size_t>(outcomes[run].layout.nodes());
     outcomes[run].scores.resize(nodes);

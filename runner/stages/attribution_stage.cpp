@@ -90,8 +90,8 @@ PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutco
     options.spread = job.config.spread;
     if (job.config.method.score == ScoreKind::imported) options.given = imported_of(job, layout, kind);
     if (job.config.method.score == ScoreKind::exact) {
-      options.sample = sample_nodes(options.nodes, layout.positions(), job.sample_of(layout, kind), job.config.seed,
-                                    layout.kept());
+      options.sample =
+          sample_nodes(options.nodes, layout.positions(), job.sample_of(layout, kind), job.config.seed, layout.kept());
     }
   }
   if (job.config.method.baseline == Baseline::mean) run.means = baseline_means(execution, job);

@@ -1,8 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Scores of nodes over the training pairs: baseline means and the quadrature pilot where the method needs them, then the
-// units.
+// Scores of nodes over the training pairs: baseline means and the quadrature pilot where the method needs them, then
+// the units.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct PairTable {
 /// One run on its way: what all its units share. Refers to the job.
 struct PreparedRun {
   const Job* job = nullptr;
-  std::vector<TaskOptions> options;  //!< of each kind of nodes
+  std::vector<TaskOptions> options;         //!< of each kind of nodes
   std::map<std::int64_t, MeanState> means;  //!< by token length
   std::vector<char> audited;                //!< by training pair; empty: none
   std::vector<char> measured;               //!< the same, of the linearisation gap
@@ -35,14 +35,14 @@ struct PreparedRun {
 
 /// What the training pairs say of one kind of nodes; layers are those of its table. Tables are on rank 0 only.
 struct KindOutcome {
-  PairTable metric;                               //!< [pair, 2], the same of every kind
-  PairTable residual;                             //!< [pair, layer], or [pair, 1] on embedding paths
-  PairTable gap;                                  //!< the same
-  PairTable evaluations;                          //!< [pair, layer]
-  PairTable converged;                            //!< [pair, layer]
-  PairTable audit;                                //!< [pair, layer]
-  PairTable faults;                               //!< [pair, layer] not 0: some score is not finite; rows may be empty
-  PairTable inputs;                               //!< [pair, position]
+  PairTable metric;                //!< [pair, 2], the same of every kind
+  PairTable residual;              //!< [pair, layer], or [pair, 1] on embedding paths
+  PairTable gap;                   //!< the same
+  PairTable evaluations;           //!< [pair, layer]
+  PairTable converged;             //!< [pair, layer]
+  PairTable audit;                 //!< [pair, layer]
+  PairTable faults;                //!< [pair, layer] not 0: some score is not finite; rows may be empty
+  PairTable inputs;                //!< [pair, position]
   PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
   std::vector<double>

@@ -46,7 +46,8 @@ class FaultyPairs {
   std::string lines_;
 };
 
-/// "scores of layers 0 to 2", of other kinds than neurons "scores of heads in layer 3"; scores of tokens have no layers.
+/// "scores of layers 0 to 2", of other kinds than neurons "scores of heads in layer 3"; scores of tokens have no
+/// layers.
 std::string scores_of(const std::vector<std::int64_t>& layers, const NodeTable& nodes) {
   if (nodes.site == Site::embeddings) return "scores of tokens";
   const std::string kind = nodes.kind == NodeKind::neurons ? "" : name_of(nodes.kind) + " in ";

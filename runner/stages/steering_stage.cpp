@@ -68,8 +68,8 @@ SteeringOutcome run_steering(const Execution& shared, const Job& job, const Attr
   SteeringInputs inputs;
   inputs.nodes = nodes_to_steer(job, attribution);
   for (const NodeKind kind : all_node_kinds()) {
-    const bool steered = std::any_of(inputs.nodes.begin(), inputs.nodes.end(),
-                                     [kind](const Node& node) { return node.kind == kind; });
+    const bool steered =
+        std::any_of(inputs.nodes.begin(), inputs.nodes.end(), [kind](const Node& node) { return node.kind == kind; });
     if (steered) inputs.tables.push_back(node_table(kind, job.architecture(), job.config.mlp_side));
   }
   inputs.factors = with_reference(job.config.steering.factors);

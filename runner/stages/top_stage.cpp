@@ -51,8 +51,7 @@ void find_tokens(TopOutcome& outcome, const Execution& execution, const Job& job
       (i < chunk.members.front() ? before : some).nodes.push_back(listed.nodes[static_cast<std::size_t>(i)]);
     }
     const auto first = moved.begin() + before.dims();
-    const DirectEffects effects =
-        direct_effects(*job.exact, some, {first, first + some.dims()}, shown_places);
+    const DirectEffects effects = direct_effects(*job.exact, some, {first, first + some.dims()}, shown_places);
     const Architecture& a = job.architecture();
     RowWriter rows(2 * static_cast<double>(a.d_model * a.vocabulary * std::ssize(some.nodes)));
     for (const at::Tensor& table :

@@ -17,9 +17,10 @@ struct TopOutcome {
   std::vector<Node> nodes;    //!< [rank] by |score|
   std::vector<float> scores;  //!< [rank]
   std::int64_t places = 0;
-  std::vector<std::vector<double>> promoted, suppressed;              //!< [rank][place] token ids
-  std::vector<std::vector<double>> promoted_logit, suppressed_logit;  //!< [rank][place] logits for a unit of a neuron's value,
-                                                                      //!< or the mean difference of another node's
+  std::vector<std::vector<double>> promoted, suppressed;  //!< [rank][place] token ids
+  std::vector<std::vector<double>> promoted_logit,
+      suppressed_logit;             //!< [rank][place] logits for a unit of a neuron's value,
+                                    //!< or the mean difference of another node's
   PairTable clean, counterfactual;  //!< [pair, rank] values; counterfactual has no rows where unpaired
 };
 

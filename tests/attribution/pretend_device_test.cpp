@@ -5,12 +5,12 @@
 #include "tests/attribution/pretend_device.h"
 #include "attribution/model/detail/slots.h"
 
-#include <algorithm>
 #include <ATen/ops/_reshape_alias_native.h>
 #include <ATen/ops/as_strided_native.h>
 #include <ATen/ops/unfold_native.h>
 #include <ATen/ops/view_native.h>
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include "attribution/circuit/ablation.h"
 #include "attribution/circuit/node_effects.h"

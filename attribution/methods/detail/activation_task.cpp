@@ -67,7 +67,7 @@ bool uses_base(const Task& task) {
 
 /// Mean gradients of what is read in one layer [pair, pos, width].
 at::Tensor mean_gradients(const ActivationPath& path, std::int64_t l, const std::vector<PathIntegral>& integrals,
-                            std::int64_t pairs) {
+                          std::int64_t pairs) {
   std::vector<at::Tensor> gradients;
   for (const std::int64_t example : examples_of(path, l, pairs)) {
     gradients.push_back(integrals[static_cast<std::size_t>(example)].gradient);  // [1, suffix, d_model]
@@ -119,8 +119,8 @@ void run_activation_task(const MicroBatch& micro, TaskScores& task) {
   }
   const std::vector<PathIntegral> integrals = integrate_task(micro, path, task.task());
 
-  const at::Tensor all = at::zeros({micro.pairs(), task.layers(), micro.suffix(), task.nodes().nodes},
-                                   runs.model().score_options());
+  const at::Tensor all =
+      at::zeros({micro.pairs(), task.layers(), micro.suffix(), task.nodes().nodes}, runs.model().score_options());
   std::vector<at::Tensor> differences, scores;  // [l] of [pair, pos, width], [pair, pos, node]
   for (std::int64_t l = 0; l < task.layers(); ++l) {
     differences.push_back(micro.difference(runs, task.method(), task.options(), task.options().layers.first + l));

@@ -110,8 +110,8 @@ at::Tensor sweep_scores(const MicroBatch& micro, const Start& start, const Embed
     const at::Tensor baseline = swept.part(start.values(micro, site, layers.first + l));
     const at::Tensor change = clean.to(scores.scalar_type()) - baseline.to(scores.scalar_type());
     const at::Tensor gradient = integrals.select(1, l);  // [pair, suffix, width]
-    write_products(scores.select(1, l), change,
-                   gradient.narrow(1, gradient.size(1) - change.size(1), change.size(1)), task.nodes());
+    write_products(scores.select(1, l), change, gradient.narrow(1, gradient.size(1) - change.size(1), change.size(1)),
+                   task.nodes());
   }
   return scores;
 }
@@ -193,8 +193,8 @@ void run_embedding_tasks(const MicroBatch& micro, const std::vector<TaskScores*>
 PilotChoices embedding_pilot(const MicroBatch& micro, const Task& task) {
   const Start start = start_of(micro, task);
   const bool conductance = sums_conductance(task);
-  const EmbeddingTaps taps = conductance ? EmbeddingTaps({task.options.nodes}, EmbeddingTaps::What::values_and_gradients)
-                                         : EmbeddingTaps();
+  const EmbeddingTaps taps =
+      conductance ? EmbeddingTaps({task.options.nodes}, EmbeddingTaps::What::values_and_gradients) : EmbeddingTaps();
   const EmbeddingPath path(micro.working(), clean_group, start.embeddings, start.group, task.method.rules, taps,
                            micro.batching(), micro.flops());
   const auto pause = [&micro] { micro.pause(); };

@@ -11,8 +11,8 @@
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
 #include "attribution/model/tensors.h"
-#include "common/errors.h"
 #include "attribution/nodes/noise.h"
+#include "common/errors.h"
 #include "common/seeded.h"
 
 namespace tributary {
@@ -221,8 +221,9 @@ std::vector<SiteRange> ranges_of(const std::vector<Dictionary>& dictionaries) {
 }  // namespace detail
 
 double feature_noise(std::int64_t key, std::uint64_t seed) {
-  const std::uint64_t bits = mixed(mixed(seed + (static_cast<std::uint64_t>(NodeKind::features) << 32)) +
-                                   static_cast<std::uint64_t>(key)) >> 40;  // 24 bits: exact in float32
+  const std::uint64_t bits =
+      mixed(mixed(seed + (static_cast<std::uint64_t>(NodeKind::features) << 32)) + static_cast<std::uint64_t>(key)) >>
+      40;  // 24 bits: exact in float32
   return static_cast<double>(bits) / static_cast<double>(1 << 23) - 1;
 }
 

@@ -19,8 +19,8 @@ inline bool scores_features(const Task& task) { return task.options.dictionaries
 /// last positions.
 using GradientAt = std::function<at::Tensor(Site site, std::int64_t layer)>;
 
-/// Adds scores of the micro-batch's pairs: of a feature Δf_j Σ_targets ⟨W_dec[j], g⟩, of an error ⟨Δwritten, g⟩ less its
-/// features' scores (Marks et al. 2024: the gradient passes the dictionary straight through).
+/// Adds scores of the micro-batch's pairs: of a feature Δf_j Σ_targets ⟨W_dec[j], g⟩, of an error ⟨Δwritten, g⟩ less
+/// its features' scores (Marks et al. 2024: the gradient passes the dictionary straight through).
 void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& gradient);
 
 /// One-point methods, |Δf| and noise; IG-activations, along the line of what stands at each site that is written to.

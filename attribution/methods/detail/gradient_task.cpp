@@ -91,8 +91,7 @@ void add_magnitudes(const MicroBatch& micro, TaskScores& task) {
   const at::Tensor scores = at::empty(shape_of(micro, task), runs.model().score_options());
   for (std::int64_t l = 0; l < task.layers(); ++l) {
     const std::int64_t layer = task.options().layers.first + l;
-    const bool trimmed =
-        layer + 1 == runs.model().architecture().layers() && task.nodes().site != Site::embeddings;
+    const bool trimmed = layer + 1 == runs.model().architecture().layers() && task.nodes().site != Site::embeddings;
     const at::Tensor difference =  // [pair, suffix, width]
         trimmed ? last_difference(micro, task) : micro.difference(runs, task.method(), task.options(), layer);
     scores.select(1, l).copy_(node_norms(difference, task.nodes()));

@@ -22,8 +22,7 @@ std::shared_ptr<const BaseRuns> base_runs_of(const Transformer& model, const Pro
   std::vector<at::Tensor> embeddings{model.embed(prompts.clean)};
   if (prompts.counterfactual.defined()) embeddings.push_back(model.embed(prompts.counterfactual));
   LogitDirections directions = model.logit_directions(metric_tokens(model, prompts, options.batching));
-  return std::make_shared<const BaseRuns>(model, embeddings, prompts.shared, std::move(directions), sites,
-                                          flops);
+  return std::make_shared<const BaseRuns>(model, embeddings, prompts.shared, std::move(directions), sites, flops);
 }
 
 }  // namespace
@@ -33,8 +32,8 @@ MicroBatch::MicroBatch(const Networks& networks, const Prompts& prompts, const S
     : networks_(networks), prompts_(prompts), options_(options), flops_(flops) {
   if (!prompts_.tokens.tokens.defined()) prompts_.tokens = metric_tokens(*networks.exact, prompts, options.batching);
   exact_ = base_runs_of(*networks_.exact, prompts_, sites, options, flops);
-  working_ = networks_.working == networks_.exact ? exact_
-                                                  : base_runs_of(*networks_.working, prompts_, sites, options, flops);
+  working_ =
+      networks_.working == networks_.exact ? exact_ : base_runs_of(*networks_.working, prompts_, sites, options, flops);
   const at::Tensor clean = exact_->metric(clean_group).to(at::kDouble);
   const at::Tensor other = paired() ? exact_->metric(counterfactual_group).to(at::kDouble)
                                     : at::full_like(clean, std::numeric_limits<double>::quiet_NaN());
@@ -112,8 +111,16 @@ ActivationPath MicroBatch::activation_path(const BaseRuns& runs, const Method& m
   if (method.quadrature == Quadrature::adaptive) {
     batching.rows = rows_of_adaptive_call(batching.rows, options.layers.count() * pairs(), suffix());
   }
-  return {runs,  base_group(method), base_alpha(method),  options.nodes.site, options.layers, differences,
-          rules, std::move(batching), flops_, some};
+  return {runs,
+          base_group(method),
+          base_alpha(method),
+          options.nodes.site,
+          options.layers,
+          differences,
+          rules,
+          std::move(batching),
+          flops_,
+          some};
 }
 
 /// What is known of a method's effects, which other methods with the same ends share.

@@ -230,8 +230,7 @@ AdaptiveOptions adaptive_options(const Task& task) {
 
 bool moves_embeddings(const Task& task) {
   const PathKind path = task.method.path;
-  return path == PathKind::embeddings ||
-         (path == PathKind::activations && task.options.nodes.site == Site::embeddings);
+  return path == PathKind::embeddings || (path == PathKind::activations && task.options.nodes.site == Site::embeddings);
 }
 
 bool sums_conductance(const Task& task) {

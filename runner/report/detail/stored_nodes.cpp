@@ -50,7 +50,9 @@ NodeTable table_of(NodeKind kind, const std::vector<std::int64_t>& shape, std::i
 
 /// Features as they are listed.
 NodeTable listed_features(const ResultsFile& results) {
-  const auto of = [&](const char* name) { return values<std::int64_t>(results, std::string("/nodes/features/") + name); };
+  const auto of = [&](const char* name) {
+    return values<std::int64_t>(results, std::string("/nodes/features/") + name);
+  };
   const std::vector<std::int64_t> dictionary = of("dictionary");
   const std::vector<std::int64_t> position = of("position");
   const std::vector<std::int64_t> feature = of("feature");

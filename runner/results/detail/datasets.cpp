@@ -32,9 +32,7 @@ std::int64_t longest(const Rows& rows) {
 
 }  // namespace
 
-std::string group_of(NodeKind kind) {
-  return kind == NodeKind::neurons ? "/attribution" : "/nodes/" + name_of(kind);
-}
+std::string group_of(NodeKind kind) { return kind == NodeKind::neurons ? "/attribution" : "/nodes/" + name_of(kind); }
 
 std::string group_of(NodeKind kind, const std::string& part) {
   return kind == NodeKind::neurons ? "/" + part : group_of(kind) + "/" + part;

@@ -18,7 +18,6 @@ const std::vector<NodeKind>& model_kinds() {
   return kinds;
 }
 
-
 /// 5 layers of 3 heads of 4, 7 neurons, d_model 8.
 Architecture sized() {
   Architecture a;
