@@ -32,10 +32,11 @@ const dataSets = rows("data").length ? rows("data") : unique(pick(runs, "data"))
 const runsWith = (table, data) => ofData("runs", data).filter((run) => ofRun(table, run).length);
 
 // What one node of a kind is called. Pages made of neurons only speak of neurons, others of nodes.
-const NODE_NAMES = { neurons: "neuron", heads: "head", mlps: "MLP", embeddings: "embedding" };
+const NODE_NAMES = { neurons: "neuron", heads: "head", mlps: "MLP", embeddings: "embedding", features: "feature",
+  errors: "error" };
 const kindOf = (row) => row.kind ?? "neurons";
 const isInLayer = (row) => kindOf(row) !== "embeddings";
-const hasIndex = (row) => ["neurons", "heads"].includes(kindOf(row)); // a layer has one MLP
+const hasIndex = (row) => ["neurons", "heads", "features"].includes(kindOf(row)); // a layer has one MLP
 const kindsOf = (records) => Object.keys(NODE_NAMES).filter((kind) => records.some((record) => kindOf(record) === kind));
 const listed = report.tables.filter(({ columns }) => columns.some(({ name }) => name === "kind"));
 const onlyNeurons = kindsOf(listed.flatMap(({ name }) => rows(name))).every((kind) => kind === "neurons");

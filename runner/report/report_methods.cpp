@@ -58,7 +58,10 @@ namespace {
 bool same_nodes(const NodeLayout& a, const NodeLayout& b) {
   if (a.kinds() != b.kinds()) return false;
   for (std::size_t kind = 0; kind < a.kinds(); ++kind) {
-    if (a.tables()[kind].kind != b.tables()[kind].kind || a.shape(kind) != b.shape(kind)) return false;
+    const NodeTable& one = a.tables()[kind];
+    const NodeTable& other = b.tables()[kind];
+    if (one.kind != other.kind || a.shape(kind) != b.shape(kind)) return false;
+    if (one.is_list() && *one.entries != *other.entries) return false;
   }
   return true;
 }

@@ -10,7 +10,9 @@ import subprocess
 import h5py
 import numpy as np
 import pytest
+from feature_files import random_dictionary, write_saelens
 from product import run_product
+from reference.sites import SiteModel
 from reference.nodes import KINDS
 from results_schema import ResultsSchema, axes_of, printed_schema
 from test_tiny_scores import path, settings_of
@@ -34,6 +36,17 @@ RUNS = {
 # And with nodes of every kind; "heads" has no neurons.
 RUNS |= {f"{name}, nodes": settings | {"nodes": list(KINDS)} for name, settings in RUNS.items() if name != "input-ig"}
 RUNS["heads"] = {"attribution": {"method": "relp", "keep": 5}, "nodes": ["heads"]}
+RUNS["imported"] = {"attribution": {"method": "imported", "file": "scores.csv"}, "circuit": {"counts": [0, 1]}}
+RUNS |= {
+    f"features, {name}": {"attribution": attribution, "nodes": ["features"]}
+    for name, attribution in {
+        "relp": {"method": "relp"},
+        "adaptive": {"method": "ig-acts", "quadrature": "adaptive"},
+        "ig-inputs": path("ig-inputs", "midpoint", 2),
+        "adaptive ig-inputs": {"method": "ig-inputs", "quadrature": "adaptive"},
+        "ig-inputs with rules": path("ig-inputs", "midpoint", 2, rules={"norm": True}),
+    }.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +56,7 @@ def schema(binary) -> ResultsSchema:
 
 
 @pytest.fixture(scope="module")
-def files(binary, tiny_folder, tmp_path_factory) -> dict[str, h5py.File]:
+def files(binary, tiny_folder, tiny_model, tiny_pairs, tmp_path_factory) -> dict[str, h5py.File]:
     """results.h5 of every run, open."""
     folder = tmp_path_factory.mktemp("schema")
     lines = (tiny_folder("llama") / "pairs.jsonl").read_text().splitlines()
@@ -58,6 +71,12 @@ def files(binary, tiny_folder, tmp_path_factory) -> dict[str, h5py.File]:
             whole["pairs"]["positions_names"] = ["The", "who", "where", "", "what"]
         place = folder / name
         place.mkdir()
+        if name == "imported":
+            (place / "scores.csv").write_text("kind,layer,position,index,score\nneurons,0,0,1,0.5\n")
+        if name.startswith("features"):
+            model = SiteModel(tiny_model("llama").model)
+            one = random_dictionary(model, tiny_pairs("llama", 2), "resid_post", 0)
+            whole["features"] = [{"path": str(write_saelens(place / "sae", one))}]
         run_product(binary, place, whole)
         opened[name] = h5py.File(place / "out" / "results.h5")
     yield opened

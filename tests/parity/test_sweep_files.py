@@ -121,4 +121,4 @@ def test_what_the_terminal_says_of_circuits(bench):
     done = bench.run("--fresh")
     assert done.returncode == 0, done.stderr
     assert "20 of 720 nodes have a score" in done.stdout
-    assert "steering.top asks for 30 neurons" in done.stderr
+    assert "steering.top asks for 30 nodes" in done.stderr
