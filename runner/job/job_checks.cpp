@@ -100,7 +100,7 @@ void settle_sizes(Job& job, const Settings& settings) {
   checks.finish();
   std::vector<std::int64_t>& counts = config.circuit.counts;
   for (const std::int64_t count : counts) {
-    checks.refuse_if(count > in_circuit && settings.given("circuit.counts") && config.method.has_neurons(),
+    checks.refuse_if(count > in_circuit && in_circuit > 0 && settings.given("circuit.counts") && config.method.has_neurons(),
                      "circuit.counts",
                      fmt::format("asks for {} nodes where there are {} (layers × positions × {}); lower it", count,
                                  in_circuit, names_of(job.circuit_layout())));
