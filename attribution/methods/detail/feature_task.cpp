@@ -3,6 +3,7 @@
 #include "attribution/methods/detail/feature_task.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -216,6 +217,29 @@ std::vector<SiteRange> ranges_of(const std::vector<Dictionary>& dictionaries) {
   return ranges;
 }
 
+/// How far the sums of the sites' scores, features' and error's together, are from the sites' true effects [pair,
+/// dictionary]; NaN for pairs that are not measured, and for dictionaries without an error of their own.
+at::Tensor feature_gaps(const MicroBatch& micro, const TaskScores& task, const GradientAt& gradient,
+                        const std::vector<char>& measured) {
+  const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
+  const auto rows = error_rows(dictionaries);
+  at::Tensor gaps =
+      at::full({micro.pairs(), task.layers()}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
+  for (const SiteRange& range : ranges_of(dictionaries)) {
+    TaskOptions options = task.options();
+    options.nodes = table_of(range.site, micro.working().model().architecture());
+    options.layers = range.layers;
+    const at::Tensor effects = micro.effects(task.method(), options, measured);  // [layer, pair]
+    for (std::int64_t layer = range.layers.first; layer < range.layers.end; ++layer) {
+      const at::Tensor moved = moved_at(micro, task, range.site, layer);  // [pair, pos, width]
+      const at::Tensor g = last_positions_of(gradient(range.site, layer).to(moved.scalar_type()), moved.size(1));
+      const at::Tensor sums = (moved * g).to(at::kDouble).sum({1, 2}).cpu();
+      gaps.select(1, rows.at({range.site, layer})).copy_(sums - effects[layer - range.layers.first]);
+    }
+  }
+  return gaps;
+}
+
 }  // namespace
 
 }  // namespace detail
@@ -287,7 +311,12 @@ void run_feature_task(const MicroBatch& micro, TaskScores& task) {
   if (method.path == PathKind::none) {
     const BaseGradients& gradients = micro.gradients(base_group(method), method.rules);
     const std::int64_t kept = micro.working().directions().reads.kept();
-    add_features(micro, task, [&](Site site, std::int64_t layer) { return gradients.at_site(site, layer, kept); });
+    const GradientAt at_site = [&](Site site, std::int64_t layer) { return gradients.at_site(site, layer, kept); };
+    add_features(micro, task, at_site);
+    const std::vector<char> measured = task.gap_pairs(micro.pairs());
+    if (any_marked(measured)) {
+      task.store({Differences::Kind::linearisation_gap, feature_gaps(micro, task, at_site, measured)});
+    }
     for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) task.store_evaluations(pair, 0, task.layers(), 1);
     return;
   }
@@ -310,7 +339,12 @@ void run_feature_task(const MicroBatch& micro, TaskScores& task) {
       task.store_integral(pair, static_cast<std::int64_t>(d), 1, found.integrals[static_cast<std::size_t>(pair)]);
     }
   }
-  if (method.has_identity()) task.store({Differences::Kind::residual, differences});
+  std::vector<char> wanted(static_cast<std::size_t>(micro.pairs()), 1);
+  if (!method.has_identity()) wanted = task.gap_pairs(micro.pairs());
+  for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
+    if (wanted[static_cast<std::size_t>(pair)] == 0) differences[pair].fill_(std::numeric_limits<double>::quiet_NaN());
+  }
+  if (any_marked(wanted)) task.store({difference_kind(method), differences});
 }
 
 }  // namespace detail
