@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
+#include "attribution/circuit/feature_ablation.h"
 #include "attribution/model/detail/staging.h"
 #include "attribution/model/functions.h"
 #include "common/errors.h"
@@ -31,6 +33,9 @@ struct AblatedKind {
   at::Tensor values;           // [layer, pair, pos, width] (pair 1 where all share them), the dtype of what is read
 };
 
+/// Whether a kind's values are all of a table's, and not those that dictionaries find.
+bool is_dense(const NodeTable& table) { return table.kind != NodeKind::features && table.kind != NodeKind::errors; }
+
 /// The dtype of what is read at a site.
 at::TensorOptions options_at(const Transformer& model, Site site) {
   return site == Site::embeddings ? model.score_options() : model.options();
@@ -46,6 +51,7 @@ std::map<Site, at::Tensor> counterfactual_values(const Transformer& model, const
   options.flops = flops;
   options.last_block = LastBlock::all_positions;
   for (const NodeTable& table : layout.tables()) {
+    if (!is_dense(table)) continue;
     if (table.site == Site::embeddings) {
       by_layer[table.site].push_back(embeddings);
       continue;
@@ -66,6 +72,7 @@ std::map<Site, at::Tensor> ablation_values(const Transformer& model, const Promp
   if (inputs.ablation == Ablation::resample) return counterfactual_values(model, prompts, inputs.layout, flops);
   std::map<Site, at::Tensor> values;
   for (const NodeTable& table : inputs.layout.tables()) {
+    if (!is_dense(table)) continue;
     const at::TensorOptions options = options_at(model, table.site);
     values[table.site] = inputs.ablation == Ablation::mean
                              ? inputs.mean.at(table.site).to(options).unsqueeze(1)
@@ -80,6 +87,7 @@ std::vector<AblatedKind> ablated_kinds(const Transformer& model, const Prompts& 
   std::vector<AblatedKind> kinds;
   for (std::size_t kind = 0; kind < inputs.layout.kinds(); ++kind) {
     const NodeTable& table = inputs.layout.tables()[kind];
+    if (!is_dense(table)) continue;
     std::vector<at::Tensor> places;
     for (const at::Tensor& all : inputs.places) {
       places.push_back(
@@ -107,11 +115,12 @@ std::int64_t first_layer(const AblatedKind& kind, const CircuitPoint& point) {
 }
 
 /// By point, the block before which it begins to differ from the whole model; the number of blocks where it does not.
-std::vector<std::int64_t> first_ablated(const std::vector<AblatedKind>& kinds, const std::vector<CircuitPoint>& points,
-                                        std::int64_t blocks) {
+std::vector<std::int64_t> first_ablated(const std::vector<AblatedKind>& kinds,
+                                        const std::optional<AblatedFeatures>& features,
+                                        const std::vector<CircuitPoint>& points, std::int64_t blocks) {
   std::vector<std::int64_t> first;
   for (const CircuitPoint& point : points) {
-    std::int64_t block = blocks;
+    std::int64_t block = features ? features->first_block(point) : blocks;
     for (const AblatedKind& kind : kinds) {
       const std::int64_t layer = first_layer(kind, point);
       if (layer < kind.table.layers) block = std::min(block, layer);
@@ -237,12 +246,14 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
   const std::int64_t layers = model.architecture().layers();
   const LogitDirections directions = model.logit_directions(metric_tokens(model, prompts, batching));
   const std::vector<AblatedKind> kinds = ablated_kinds(model, prompts, inputs, &flops);
+  std::optional<AblatedFeatures> features;
+  if (AblatedFeatures::has_features(inputs.layout)) features.emplace(model, prompts, inputs, &flops);
 
   std::vector<CircuitPoint> all =
       inputs.points;  // the empty circuit and the whole model are two more: no node kept, and all
   all.push_back({0, 0, CircuitPoint::Side::circuit});
   all.push_back({0, inputs.layout.nodes(), CircuitPoint::Side::circuit});
-  const std::vector<std::int64_t> entries = first_ablated(kinds, all, layers);
+  const std::vector<std::int64_t> entries = first_ablated(kinds, features, all, layers);
   std::vector<Row> rows;
   for (std::int64_t point = 0; point < std::ssize(all); ++point) {
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
@@ -274,6 +285,15 @@ CurveUnit evaluate_circuits(const Transformer& model, const Prompts& prompts, co
     ForwardOptions options;
     options.flops = &flops;
     stack.ablate_in(options);
+    std::vector<CircuitRow> of_call;
+    for (const Row& row : some) of_call.push_back({row.pair, all[static_cast<std::size_t>(row.point)]});
+    std::optional<CircuitChanges> changes;
+    std::optional<FeatureEdits> edits;
+    if (features) {
+      changes.emplace(*features, std::move(of_call));
+      edits.emplace(model, features->dictionaries(), length, *changes, &flops);
+      edits->attach(model, options);
+    }
     const Pass pass = model.forward(std::move(batch), options);
     const at::Tensor m = model.metric(pass.resid, directions.select(stack.pairs())).to(at::kDouble).cpu();
     for (std::size_t i = 0; i < some.size(); ++i) {

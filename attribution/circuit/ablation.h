@@ -10,10 +10,12 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "attribution/methods/attribute.h"
 #include "attribution/model/prompts.h"
+#include "attribution/nodes/feature_edit.h"
 
 namespace tributary {
 
@@ -31,6 +33,8 @@ struct CurveInputs {
   NodeLayout layout;               //!< of the nodes that compete
   std::vector<at::Tensor> places;  //!< [node of the layout] int32 each: the place of every node
   MeanState mean;                  //!< Ablation::mean
+  std::shared_ptr<const std::vector<Dictionary>> dictionaries{};  //!< of features
+  std::shared_ptr<const FeatureValues> feature_mean{};            //!< Ablation::mean of features: of one sequence
   Ablation ablation = Ablation::mean;
   std::vector<CircuitPoint> points;
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "attribution/model/detail/rows.h"
+#include "attribution/nodes/site_visit.h"
 #include "common/errors.h"
 
 namespace tributary {
@@ -88,13 +89,9 @@ at::Tensor BaseRuns::stream_values(Site site, std::int64_t group, std::int64_t l
   const BlockSpec& spec = model_->architecture().block(layer);
   TRIBUTARY_EXPECT(site != Site::resid_mid || spec.residual == Residual::sequential, "a parallel block has no middle");
   const at::Tensor stream = past_attention(tape.mlp_stream, group, layer);
-  if (site == Site::resid_mid || spec.mlp_norm.kind == NormKind::none) return stream;
+  if (site == Site::resid_mid) return stream;
   const at::Tensor mean_rstd = past_attention(tape.mlp_mean_rstd, group, layer);  // [pair, suffix, 2]
-  const at::Tensor normed = (stream - mean_rstd.narrow(2, 0, 1)) * mean_rstd.narrow(2, 1, 1);
-  if (site == Site::mlp_in_normed) return normed;
-  const LayerWeights& weights = model_->weights().layers[static_cast<std::size_t>(layer)];
-  const at::Tensor gained = normed * (weights.mlp_norm_weight.to(normed.scalar_type()) + spec.mlp_norm.gain_offset);
-  return weights.mlp_norm_bias.defined() ? gained + weights.mlp_norm_bias.to(normed.scalar_type()) : gained;
+  return mlp_input(*model_, site, layer, stream, mean_rstd);
 }
 
 at::Tensor BaseRuns::resid_post(std::int64_t group, std::int64_t layer) const {

@@ -55,6 +55,7 @@ class ForwardPass {
   Pass run() {
     for (block_ = pass_.first; block_ < a_.layers(); ++block_) {
       enter();
+      change_resid_pre();
       if (options_.resid_pre && rows_.sequences > 0) {
         options_.resid_pre(block_, by_sequence(rows_.own(used(resid_pre_, rows_.rows()))));
       }
@@ -115,6 +116,17 @@ class ForwardPass {
     normalise(entering(resid_pre_), norm, entering(normalised_), entering(mean_rstd_));
   }
 
+  /// Lets the sequences' own rows of the stream be changed.
+  [[nodiscard]] bool changes(Before half, const at::Tensor& own) const {
+    return options_.stream && rows_.sequences > 0 && options_.stream(block_, half, by_sequence(own));
+  }
+
+  void change_resid_pre() {
+    const at::Tensor own = rows_.own(resid_pre_);
+    if (!changes(Before::attention, own)) return;
+    normalise(own, detail::attention_norm(spec(), weights()), rows_.own(normalised_), rows_.own(mean_rstd_));
+  }
+
   void attention() {
     const Attended attended = rows_.rows() > 0 ? attend_block() : Attended{};
     const std::int64_t ran = rows_.query_rows();
@@ -156,6 +168,9 @@ class ForwardPass {
     count(pass_.batch, rows_.sequences, rows_.queries);
     if (options_.flops != nullptr) options_.flops->count += mlp_flops(a_, spec(), rows - ran);
     rows_ = all;
+    if (!parallel && changes(Before::mlp, rows_.own_queries(resid_mid_))) {
+      normalise(rows_.own_queries(resid_mid_), norm, rows_.own_queries(normalised), rows_.own_queries(mean_rstd));
+    }
   }
 
   struct Projected {
@@ -317,6 +332,7 @@ class ForwardPass {
       if (entry.block >= a_.layers()) streams.push_back(entry.resid.narrow(1, b.suffix - kept, kept));
     }
     pass_.resid = streams.size() == 1 ? streams.front() : at::cat(streams);
+    if (options_.stream) options_.stream(a_.layers(), Before::attention, pass_.resid);
   }
 
   void count(const Batch& batch, std::int64_t sequences, std::int64_t queries) const {

@@ -57,13 +57,17 @@ struct Batch {
 enum class LastBlock { read_positions, all_positions };
 
 /// What a forward pass keeps, and whom it calls. The hooks are called block after block from the first entry's on:
-/// resid_pre(block), then z, neurons, mlp_written and mlp_out. Tensors are of the sequences that have entered, and what
+/// resid_pre(block) after stream(block, attention), then z, neurons, mlp_written and mlp_out. Tensors are of the sequences that have entered, and what
 /// the hooks of values change in place is used; in a trimmed last block pos are the kept positions only.
 struct ForwardOptions {
   enum class Tape { none, keep } tape = Tape::none;
   LastBlock last_block = LastBlock::read_positions;
   /// Gets resid_pre of each block [sequence, suffix, d_model], stream dtype.
   std::function<void(std::int64_t block, const at::Tensor& resid)> resid_pre;
+  /// Gets the stream before each half of a block, resid_pre and (of a block that is not parallel) resid_mid, and in the
+  /// end what stands before the block that there is none of [sequence, pos, d_model], stream dtype. It may change it,
+  /// and says whether it has: then what was made of it is made again.
+  std::function<bool(std::int64_t block, Before half, const at::Tensor& resid)> stream;
   using Values = std::function<void(std::int64_t layer, at::Tensor values)>;
   Values z;                  //!< attention's output before W_O, all heads side by side [sequence, pos, heads * d_head]
   Values neurons;            //!< a, the input of the down projection [sequence, pos, neuron]

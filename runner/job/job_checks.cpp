@@ -99,13 +99,16 @@ void settle_sizes(Job& job, const Settings& settings) {
                                names_of(layout), nodes, most_nodes));
   checks.finish();
   std::vector<std::int64_t>& counts = config.circuit.counts;
+  const std::vector<NodeTable> competing = job.circuit_layout().tables();
+  // How many features there are is known when they have scores.
+  const bool counted = std::none_of(competing.begin(), competing.end(), [](const auto& table) { return table.is_list(); });
   for (const std::int64_t count : counts) {
-    checks.refuse_if(count > in_circuit && in_circuit > 0 && settings.given("circuit.counts") && config.method.has_neurons(),
+    checks.refuse_if(count > in_circuit && counted && settings.given("circuit.counts") && config.method.has_neurons(),
                      "circuit.counts",
                      fmt::format("asks for {} nodes where there are {} (layers × positions × {}); lower it", count,
                                  in_circuit, names_of(job.circuit_layout())));
   }
-  std::erase_if(counts, [in_circuit](std::int64_t count) { return count > in_circuit; });
+  if (counted) std::erase_if(counts, [in_circuit](std::int64_t count) { return count > in_circuit; });
   if (config.method.score == ScoreKind::exact && config.sample > nodes) {
     checks.refuse_if(
         settings.given("attribution.sample"), "attribution.sample",

@@ -223,8 +223,6 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
   checks.refuse_if(run.method.quadrature == Quadrature::pilot, "attribution.quadrature",
                    "is pilot, which features do not have; take adaptive or a fixed rule");
   const auto is_feature = [](NodeKind kind) { return kind == NodeKind::features || kind == NodeKind::errors; };
-  checks.refuse_if(std::any_of(run.circuit.nodes.begin(), run.circuit.nodes.end(), is_feature), "circuit.nodes",
-                   "has features, whose circuits are not evaluated yet; leave them out");
   const std::vector<Node>& steered = run.steering.nodes;
   const bool steers_features =
       std::any_of(steered.begin(), steered.end(), [&](const Node& node) { return is_feature(node.kind); });
@@ -312,9 +310,7 @@ RunConfig run_config(const Settings& settings) {
   run.circuit.areas = settings.at<bool>("circuit.areas");
   run.nodes = kinds_of(settings, "nodes", {NodeKind::neurons}, checks);
   run.features = feature_sources(settings, checks);
-  std::vector<NodeKind> in_circuits = run.nodes;
-  std::erase(in_circuits, NodeKind::features);  // circuits of features are not evaluated yet
-  run.circuit.nodes = kinds_of(settings, "circuit.nodes", in_circuits, checks);
+  run.circuit.nodes = kinds_of(settings, "circuit.nodes", run.nodes, checks);
   if (settings.has("mlps.side")) {
     run.mlp_side = chosen<MlpSide>(settings, "mlps.side", {{"added", MlpSide::added}, {"written", MlpSide::written}});
   }

@@ -221,7 +221,7 @@ void add_circuit(ResultsFile& file, const Job& job, const CircuitOutcome& outcom
       {"ranking", std::string(config.ranking == Ranking::absolute ? "abs" : "signed")},
       {"ablation", word_of(config.ablation)},
       {"ablation_pairs", std::string(config.means_from == CircuitConfig::MeansFrom::test ? "test" : "train")},
-      {"nodes", job.circuit_layout().nodes()},
+      {"nodes", outcome.nodes},
       {"kinds", names_of(job.circuit_layout())},
       {"scored", outcome.scored},
       {"measurable", static_cast<std::int64_t>(outcome.measurable ? 1 : 0)},

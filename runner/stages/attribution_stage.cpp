@@ -135,6 +135,9 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
                                             const std::vector<TokenPair>& pairs) {
   const StagePlan plan = plan_lengths(job, pairs);
   std::vector<NodeTable> tables = job.layout().tables();
+  std::erase_if(tables, [](const NodeTable& table) {  // those of features are sparse (feature_means.h)
+    return table.kind == NodeKind::features || table.kind == NodeKind::errors;
+  });
   StageResult result = run_plan(execution, name, plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, pairs, chunk.members);
     const at::Tensor& ids = prompts.counterfactual.defined() ? prompts.counterfactual : prompts.clean;

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <map>
+#include <memory>
 
 #include "attribution/circuit/curve.h"
 #include "common/errors.h"
@@ -16,6 +18,7 @@
 #include "runner/job/averaged_prompts.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/agreement_stage.h"
+#include "runner/stages/feature_means.h"
 #include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
@@ -35,9 +38,9 @@ struct Selection {
 std::vector<Selection> selections_of(const CircuitConfig& circuit, const std::vector<float>& scores) {
   const auto nodes = static_cast<std::int64_t>(scores.size());
   std::vector<Selection> selections;
+  // How many features there are is known only now: counts of more nodes than there are mean all of them.
   const auto add = [&](const std::string& name, std::int64_t count) {
-    TRIBUTARY_EXPECT(count <= nodes, "counts are checked when the job is prepared");
-    selections.push_back({name, count});
+    selections.push_back({name, std::min(count, nodes)});
   };
   for (const std::int64_t count : circuit.counts) add(fmt::format("count {}", count), count);
   for (const double f : circuit.fractions) add(fmt::format("fraction {}", f), count_of_fraction(f, nodes));
@@ -150,7 +153,7 @@ CircuitOutcome outcome_of(const std::vector<Selection>& selections, const std::v
 CircuitOutcome run_circuits(const Execution& shared, const Job& job, const AttributionOutcome& attribution) {
   const Execution execution = shared.evaluating(job.identities.circuit);
   const CircuitConfig& circuit = job.config.circuit;
-  const NodeLayout layout = job.circuit_layout();
+  const NodeLayout layout = attribution.layout.only(circuit.nodes);
   const std::vector<float> scores = competing(attribution, layout);
   const std::vector<Selection> selections = selections_of(circuit, scores);
   std::map<std::int64_t, MeanState> means;
@@ -158,9 +161,15 @@ CircuitOutcome run_circuits(const Execution& shared, const Job& job, const Attri
     means = run_means(execution, job, "ablation means", ablation_pairs(job));
     require_none(faults_of(means, "ablation means"));
   }
+  const bool has_features = layout.find(NodeKind::features) < layout.kinds();
+  std::map<std::int64_t, std::shared_ptr<const FeatureValues>> feature_means;
+  if (circuit.ablation == Ablation::mean && has_features) {
+    feature_means = run_feature_means(execution, job, "ablation means of features", ablation_pairs(job));
+  }
   CurveInputs inputs;
   inputs.ablation = circuit.ablation;
   inputs.layout = layout;
+  inputs.dictionaries = job.dictionaries;
   inputs.places = {places_tensor(scores, Ranking::absolute, job.device),
                    places_tensor(scores, Ranking::signed_score, job.device)};
   const std::vector<CircuitPoint> points = points_of(selections, layout.nodes(), circuit);
@@ -179,6 +188,7 @@ CircuitOutcome run_circuits(const Execution& shared, const Job& job, const Attri
     CurveInputs unit = inputs;
     if (circuit.ablation == Ablation::mean) {
       unit.mean = means.at(prompts.clean.size(1));
+      if (has_features) unit.feature_mean = feature_means.at(prompts.clean.size(1));
     }
     const CurveUnit curve = evaluate_circuits(*job.working, prompts, unit, execution.batching());
     RowWriter rows(curve.flops);  // [pair, 2 + points]
@@ -207,6 +217,7 @@ CircuitOutcome run_circuits(const Execution& shared, const Job& job, const Attri
   if (execution.comm.rank() != 0) return {};
   CircuitOutcome outcome =
       outcome_of(selections, points, metrics, prompt_clusters(job.pairs.test), std::move(full), std::move(empty));
+  outcome.nodes = layout.nodes();
   outcome.scored = scored;
   return outcome;
 }

@@ -1,0 +1,155 @@
+# Copyright 2026 the tributary developers
+# SPDX-License-Identifier: Apache-2.0
+"""Circuits of features and errors by the program, against the reference's on tiny float64 models.
+
+The networks compute in float64 on both sides; files store float32, so each number is held to 2e-6 of the largest.
+Features that no training pair has are no nodes: a circuit has them when it has every node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from feature_cases import FEATURES, MODELS, Stored, behind_the_mlp, dictionaries_of
+from feature_files import random_dictionary, write_cross_layer
+from product import Results, run_sweep
+from reference.dictionaries import Dictionary
+from reference.feature_circuits import FeatureEvaluator
+from reference.sites import SiteModel
+
+TRAIN, TEST, TOLERANCE = 2, 4, 2e-6
+COUNTS = [0, 1, 5, 40, 200]
+SUMMED = {"positions": "sum"}
+CIRCUITS: dict[str, dict] = {
+    "resample": {"circuit": {"ablation": "resample"}},
+    "mean": {"circuit": {"ablation": "mean"}},
+    "zero": {"circuit": {"ablation": "zero"}},
+    "signed": {"circuit": {"ranking": "signed", "ablation": "resample"}},
+    "sum": SUMMED | {"circuit": {"ablation": "resample"}},
+    "sum, zero": SUMMED | {"circuit": {"ablation": "zero"}},
+    "sum, mean": SUMMED | {"circuit": {"ablation": "mean"}},
+}
+
+
+def cross_layer(model: SiteModel, pairs: list) -> list[Stored]:
+    """A cross-layer transcoder of all layers."""
+    return [
+        Stored(random_dictionary(model, pairs, "mlp_in", layer, FEATURES, 5, kind="cross_layer", activation="jumprelu"))
+        for layer in range(len(model.blocks))
+    ]
+
+
+MADE: dict[str, Callable[..., list[Stored]]] = {
+    "every site": dictionaries_of,
+    "behind the MLP": behind_the_mlp,
+    "cross-layer": cross_layer,
+}
+
+
+@dataclass
+class Lab:
+    """A tiny model's circuits by the program, and what the reference needs."""
+
+    results: dict[str, Results]  # by label
+    model: SiteModel
+    pairs: list  # held out
+    dictionaries: list[Dictionary]
+
+
+@pytest.fixture(scope="module")
+def lab(binary, tiny_folder, tiny_model, tiny_pairs, tmp_path_factory) -> Callable[[str, str], Lab]:
+    """One sweep for each model and set of dictionaries."""
+    made: dict[tuple, Lab] = {}
+
+    def of(name: str, which: str) -> Lab:
+        if (name, which) not in made:
+            model, pairs = SiteModel(tiny_model(name).model), tiny_pairs(name, TRAIN + TEST)
+            stored, folder = MADE[which](model, pairs), tmp_path_factory.mktemp(f"dictionaries-{name}")
+            every = [one.dictionary for one in stored]
+            if which == "cross-layer":
+                items = [{"path": str(write_cross_layer(folder / "clt", every)), "hook": "mlp_in"}]
+            else:
+                items = [one.write(folder / str(i)) for i, one in enumerate(stored)]
+            file = str(tiny_folder(name) / "pairs.jsonl")
+            settings = {
+                "model": {"path": str(tiny_folder(name)), "dtype": "float64"},
+                "pairs": {"train_file": file, "test_file": file, "train": TRAIN, "test": TEST, "overlap": "allow"},
+                "metric": "logit-difference",
+                "attribution": {"method": "relp"},
+                "nodes": ["features"],
+                "features": items,
+                "circuit": {"counts": COUNTS},
+            }
+            found = run_sweep(binary, tmp_path_factory.mktemp(name), settings, list(CIRCUITS.values()))
+            held_out = tiny_pairs(name, TEST)
+            made[name, which] = Lab(dict(zip(CIRCUITS, found, strict=True)), model, held_out, every)
+        return made[name, which]
+
+    return of
+
+
+def kept_of(
+    results: Results, evaluator: FeatureEvaluator, inside: np.ndarray, everything: bool, length: int
+) -> tuple[list[torch.Tensor], dict]:
+    """What a circuit of the nodes `inside` [entries, then errors by dictionary and position] keeps, as the reference
+    has it."""
+    entries = results["/nodes/features/score"].size
+    places = [results[f"/nodes/features/{name}"] for name in ("dictionary", "position", "feature")]
+    keep = [torch.full((length, FEATURES), everything) for _ in evaluator.dictionaries]
+    for d, position, feature, kept in zip(*places, inside[:entries], strict=True):
+        keep[d][max(position, 0), feature] = bool(kept)
+    errors = torch.tensor(inside[entries:]).view(len(evaluator.dictionaries), length)
+    return keep, {one.site: errors[d] for d, one in enumerate(evaluator.dictionaries)}
+
+
+CASES = [(name, "every site", label) for name in MODELS for label in CIRCUITS]
+CASES += [("llama", which, label) for which in ("behind the MLP", "cross-layer") for label in CIRCUITS]
+
+
+@pytest.mark.parametrize(("name", "which", "label"), CASES)
+def test_circuits(name, which, label, lab):
+    """What is left of the metric in circuits, and outside them, that the program's own scores give."""
+    here = lab(name, which)
+    results, circuit = here.results[label], CIRCUITS[label]["circuit"]
+    evaluator = FeatureEvaluator(here.model, here.pairs, here.dictionaries, circuit["ablation"])
+    scores = np.concatenate([results["/nodes/features/score"], results["/nodes/errors/scores"].ravel()])
+    length = results["/nodes/errors/scores"].shape[1]
+    key = scores if circuit.get("ranking") == "signed" else np.abs(scores)
+    place = np.empty(scores.size, dtype=int)
+    place[np.argsort(-key, kind="stable")] = np.arange(scores.size)
+    assert results.attributes["/circuit"]["nodes"] == scores.size
+
+    def metric(count: int, inside: bool) -> np.ndarray:
+        whole = count >= scores.size
+        kept = (place < count) == inside
+        return evaluator.metric(*kept_of(results, evaluator, kept, whole == inside, length))
+
+    counts = [min(count, scores.size) for count in COUNTS]
+    assert results["/circuit/count"].tolist() == counts
+    full, empty = metric(scores.size, True), metric(0, True)
+    expected = {
+        "metric_circuit": np.stack([metric(count, True) for count in counts]),
+        "metric_complement": np.stack([metric(count, False) for count in counts]),
+        "metric_full": full,
+        "metric_empty": empty,
+    }
+    scale = max(np.abs(value).max() for value in expected.values())
+    for field, value in expected.items():
+        found = results[f"/circuit/{field}"]
+        np.testing.assert_allclose(found, value, rtol=0, atol=TOLERANCE * scale, err_msg=field)
+    assert np.ptp(expected["metric_circuit"], axis=0).max() > 1e-3
+
+
+@pytest.mark.parametrize(("name", "which"), [("gemma3_text", "every site"), ("llama", "cross-layer")])
+def test_everything_is_the_model(name, which, lab):
+    """The circuit of all nodes, and the complement of none, are the model bit for bit."""
+    for label, results in lab(name, which).results.items():
+        last = results["/circuit/metric_circuit"][-1]
+        if results["/circuit/count"][-1] == results.attributes["/circuit"]["nodes"]:
+            np.testing.assert_array_equal(last, results["/circuit/metric_full"], err_msg=label)
+        np.testing.assert_array_equal(results["/circuit/metric_complement"][0], results["/circuit/metric_full"])
+        np.testing.assert_array_equal(results["/circuit/metric_circuit"][0], results["/circuit/metric_empty"])
