@@ -19,7 +19,7 @@ from feature_files import random_dictionary, write_cross_layer
 from product import Results, run_sweep
 from reference.dictionaries import Dictionary
 from reference.feature_circuits import FeatureEvaluator
-from reference.sites import SiteModel
+from reference.sites import SiteModel, site_values
 
 TRAIN, TEST, TOLERANCE = 2, 4, 2e-6
 COUNTS = [0, 1, 5, 40, 200]
@@ -106,6 +106,13 @@ def kept_of(
     return keep, {one.site: errors[d] for d, one in enumerate(evaluator.dictionaries)}
 
 
+def places_of(scores: np.ndarray) -> np.ndarray:
+    """Of each node in the ranking, equal ones in their order."""
+    place = np.empty(scores.size, dtype=int)
+    place[np.argsort(-scores, kind="stable")] = np.arange(scores.size)
+    return place
+
+
 CASES = [(name, "every site", label) for name in MODELS for label in CIRCUITS]
 CASES += [("llama", which, label) for which in ("behind the MLP", "cross-layer") for label in CIRCUITS]
 
@@ -118,9 +125,7 @@ def test_circuits(name, which, label, lab):
     evaluator = FeatureEvaluator(here.model, here.pairs, here.dictionaries, circuit["ablation"])
     scores = np.concatenate([results["/nodes/features/score"], results["/nodes/errors/scores"].ravel()])
     length = results["/nodes/errors/scores"].shape[1]
-    key = scores if circuit.get("ranking") == "signed" else np.abs(scores)
-    place = np.empty(scores.size, dtype=int)
-    place[np.argsort(-key, kind="stable")] = np.arange(scores.size)
+    place = places_of(scores if circuit.get("ranking") == "signed" else np.abs(scores))
     assert results.attributes["/circuit"]["nodes"] == scores.size
 
     def metric(count: int, inside: bool) -> np.ndarray:
@@ -153,3 +158,52 @@ def test_everything_is_the_model(name, which, lab):
             np.testing.assert_array_equal(last, results["/circuit/metric_full"], err_msg=label)
         np.testing.assert_array_equal(results["/circuit/metric_complement"][0], results["/circuit/metric_full"])
         np.testing.assert_array_equal(results["/circuit/metric_circuit"][0], results["/circuit/metric_empty"])
+
+
+@pytest.mark.parametrize("positions", ["keep", "sum"])
+@pytest.mark.parametrize("order", [["heads", "features"], ["features", "heads"]], ids=" ".join)
+def test_beside_heads(positions, order, binary, tmp_path, lab, tiny_folder):
+    """One ranking of heads, features and errors, in the order of `nodes`; both are set on the way up."""
+    here = lab("qwen3", "behind the MLP")
+    items = [Stored(one).write(tmp_path / str(i)) for i, one in enumerate(here.dictionaries)]
+    file = str(tiny_folder("qwen3") / "pairs.jsonl")
+    settings = {
+        "model": {"path": str(tiny_folder("qwen3")), "dtype": "float64"},
+        "pairs": {"train_file": file, "test_file": file, "train": TRAIN, "test": TEST, "overlap": "allow"},
+        "metric": "logit-difference",
+        "attribution": {"method": "relp"},
+        "positions": positions,
+        "nodes": order,
+        "features": items,
+        "circuit": {"ablation": "resample"},
+    }
+    counts = [0, 3, 20, 100]
+    (results,) = run_sweep(binary, tmp_path, settings, [{"circuit": {"counts": counts}}])
+    heads = results["/nodes/heads/scores"]  # [layer, pos, head]
+    length = heads.shape[1]
+    features = np.concatenate([results["/nodes/features/score"], results["/nodes/errors/scores"].ravel()])
+    first = order[0] == "heads"
+    place = places_of(np.abs(np.concatenate([heads.ravel(), features] if first else [features, heads.ravel()])))
+    of_heads, of_features = (
+        (place[: heads.size], place[heads.size :]) if first else (place[features.size :], place[: features.size])
+    )
+    evaluator = FeatureEvaluator(here.model, here.pairs, here.dictionaries, "resample")
+    values = site_values(here.model, here.model.embed(torch.tensor([pair.counterfactual for pair in here.pairs])))
+
+    def metric(count: int, inside: bool) -> np.ndarray:
+        keep_heads = torch.tensor((of_heads < count) == inside).view(heads.shape)
+
+        def also(site: tuple, value: torch.Tensor) -> torch.Tensor | None:
+            if site[0] != "z":
+                return None
+            kept = keep_heads[site[1]].repeat_interleave(value.shape[-1] // heads.shape[2], dim=-1)
+            return torch.where(kept, 0.0, values[site] - value)
+
+        kept = (of_features < count) == inside
+        return evaluator.metric(*kept_of(results, evaluator, kept, (count >= place.size) == inside, length), also)
+
+    for side, inside in (("circuit", True), ("complement", False)):
+        expected = np.stack([metric(count, inside) for count in counts])
+        found = results[f"/circuit/metric_{side}"]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max(), err_msg=side)
+    assert {True, False} == set(np.unique(of_heads < 20)) == set(np.unique(of_features < 20))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from feature_files import random_dictionary, write_saelens
 from product import run_product
-from reference.sites import SiteModel
 from reference.nodes import KINDS
+from reference.sites import SiteModel
 from results_schema import ResultsSchema, axes_of, printed_schema
 from test_tiny_scores import path, settings_of
 from tokenizers import Tokenizer

@@ -19,7 +19,7 @@ from torch import Tensor
 from .dictionaries import Dictionary
 from .metrics import target_of
 from .pairs import Pair
-from .sites import Site, SiteModel, site_values
+from .sites import Addition, Site, SiteModel, site_values
 
 ABLATIONS = ("resample", "mean", "zero")
 
@@ -61,9 +61,11 @@ class FeatureEvaluator:
         return value - bias - sum(acts[i] @ W_dec for i, W_dec in self._writers(site))
 
     @torch.no_grad()
-    def metric(self, keep: Sequence[Tensor], keep_errors: dict[Site, Tensor]) -> np.ndarray:
+    def metric(
+        self, keep: Sequence[Tensor], keep_errors: dict[Site, Tensor], also: Addition | None = None
+    ) -> np.ndarray:
         """m [pair] with the features outside `keep`, by dictionary [pos or 1, feature], and the errors outside
-        `keep_errors`, by site [pos or 1], ablated."""
+        `keep_errors`, by site [pos or 1], ablated; and with what `also` adds at sites where no features write."""
         acts: list[Tensor] = [torch.empty(0)] * len(self.dictionaries)
 
         def ablate(site: Site, value: Tensor) -> Tensor | None:
@@ -71,7 +73,7 @@ class FeatureEvaluator:
                 if (one.hook, one.layer) == site:
                     acts[i] = one.encode(value)
             if site not in self.sites:
-                return None
+                return None if also is None else also(site, value)
             more = torch.zeros_like(value)
             for i, W_dec in self._writers(site):
                 more += torch.where(keep[i], 0.0, self.acts[i] - acts[i]) @ W_dec
