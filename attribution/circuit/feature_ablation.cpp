@@ -17,12 +17,9 @@ bool keeps(const CircuitPoint& point, std::int64_t place) {
 }
 
 /// The block before which what a dictionary's features write is first in the stream.
-std::int64_t block_of(const FeatureTarget& target) {
-  return target.layer + (target.site == Site::resid_post ? 1 : 0);
-}
+std::int64_t block_of(const FeatureTarget& target) { return target.layer + (target.site == Site::resid_post ? 1 : 0); }
 
-FeatureValues values_to_set(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs,
-                              Flops* flops) {
+FeatureValues values_to_set(const Transformer& model, const Prompts& prompts, const CurveInputs& inputs, Flops* flops) {
   switch (inputs.ablation) {
     case Ablation::resample:
       TRIBUTARY_EXPECT(prompts.counterfactual.defined(), "resample ablation is refused for unpaired prompts");
@@ -105,7 +102,8 @@ void CircuitChanges::features(const SequencePosition& where, std::int64_t dictio
     const double from = has_now && running.feature[now] == feature ? running.value[now++] : 0;
     const double to = has_then && set.feature[then] == feature ? set.value[then++] : 0;
     while (listed.first < listed.end && entries[static_cast<std::size_t>(listed.first)].index < feature) ++listed.first;
-    const bool is_listed = listed.first < listed.end && entries[static_cast<std::size_t>(listed.first)].index == feature;
+    const bool is_listed =
+        listed.first < listed.end && entries[static_cast<std::size_t>(listed.first)].index == feature;
     if (to != from && !keeps(row.point, is_listed ? places[listed.first] : unlisted)) changes.add(feature, to - from);
   }
 }
@@ -113,8 +111,8 @@ void CircuitChanges::features(const SequencePosition& where, std::int64_t dictio
 ErrorChange CircuitChanges::error(const SequencePosition& where, std::int64_t dictionary) const {
   const CircuitRow& row = rows_[static_cast<std::size_t>(where.sequence)];
   const NodeLayout& layout = ablated_.inputs_.layout;
-  const std::int64_t node = layout.first(ablated_.errors_) + dictionary * layout.positions() +
-                            ablated_.position_of(where.position);
+  const std::int64_t node =
+      layout.first(ablated_.errors_) + dictionary * layout.positions() + ablated_.position_of(where.position);
   const at::Tensor& ranking = ablated_.inputs_.places[static_cast<std::size_t>(row.point.ranking)];
   if (keeps(row.point, ranking.const_data_ptr<std::int32_t>()[node])) return {};
   const auto set = ablated_.errors_of_.find(dictionary);

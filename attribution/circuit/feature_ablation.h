@@ -45,9 +45,9 @@ class AblatedFeatures {
 
   const CurveInputs& inputs_;
   std::int64_t blocks_, first_block_;
-  std::size_t features_, errors_;  // kinds of the layout
-  bool shared_;                    // one value for all pairs
-  FeatureValues values_;           // of no dictionary: zero
+  std::size_t features_, errors_;                 // kinds of the layout
+  bool shared_;                                   // one value for all pairs
+  FeatureValues values_;                          // of no dictionary: zero
   std::map<std::int64_t, at::Tensor> errors_of_;  // by dictionary [row, width]
   std::vector<std::int64_t> first_;               // [dictionary, position]: where its entries begin, and the end
 };

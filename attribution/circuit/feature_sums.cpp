@@ -32,7 +32,7 @@ SparseScores keyed(const FeatureValues& values, const std::vector<Dictionary>& d
 }  // namespace
 
 FeatureSums sum_features(const Transformer& model, const std::vector<Dictionary>& dictionaries, const at::Tensor& ids,
-                   const Batching& batching) {
+                         const Batching& batching) {
   const c10::InferenceMode inference;
   FeatureSums found;
   detail::SparseTree tree;
@@ -40,8 +40,7 @@ FeatureSums sum_features(const Transformer& model, const std::vector<Dictionary>
   for (std::int64_t first = 0; first < ids.size(0); first += piece) {
     batching.pause();
     const std::int64_t count = std::min(piece, ids.size(0) - first);
-    const FeatureValues values =
-        feature_values(model, dictionaries, model.embed(ids.narrow(0, first, count)), nullptr);
+    const FeatureValues values = feature_values(model, dictionaries, model.embed(ids.narrow(0, first, count)), nullptr);
     for (std::int64_t sequence = 0; sequence < count; ++sequence) {
       tree.add(keyed(values, dictionaries, sequence));
       for (const auto& [place, all] : values.written) {  // one pair after the other: the order of additions is ours

@@ -107,8 +107,9 @@ std::vector<SampledNeuron> sample_with_tops(const SampleDesign& design, const st
     one.neuron = design.shape.node(node);
   }
   for (auto& [node, one] : sample) {
-    const auto stratum = std::find_if(strata.begin(), strata.end(),
-                                      [layer = one.neuron.layer](const Stratum& s) { return layer < s.end; });
+    const std::int64_t layer = node / (design.shape.positions * design.shape.in_row);
+    const auto stratum =
+        std::find_if(strata.begin(), strata.end(), [layer](const Stratum& s) { return layer < s.end; });
     one.stratum = stratum - strata.begin();
     one.share = stratum->share;
   }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,13 @@ struct NodeShape {
   std::int64_t layers = 0, positions = 0, in_row = 0;  //!< in_row: nodes at one position of a layer
   Positions kept = Positions::keep;
   NodeKind kind = NodeKind::neurons;
+  /// The nodes of a list, which have no such shape: each is a layer of one node.
+  std::shared_ptr<const std::vector<Node>> list{};
 
   [[nodiscard]] std::int64_t nodes() const { return layers * positions * in_row; }
   /// What lies at a place of [layer, pos, node]; position -1 where positions are summed.
   [[nodiscard]] Node node(std::int64_t place) const {
+    if (list) return (*list)[static_cast<std::size_t>(place)];
     const std::int64_t row = place / in_row;
     return {row / positions, kept == Positions::sum ? -1 : row % positions, place % in_row, kind};
   }

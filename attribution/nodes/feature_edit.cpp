@@ -205,8 +205,8 @@ bool FeatureEdits::visit(const SitePlace& place, const at::Tensor& read) {
   const at::Tensor rows = rows_at(read, type_);
   for (const std::int64_t d : reader_.read(place, rows, read.size(0))) note_changes(d, read.size(1));
   if (!reader_.is_written(place)) return false;
-  const bool changed = type_ == at::kFloat ? write<float>(place, rows, read.size(1))
-                                           : write<double>(place, rows, read.size(1));
+  const bool changed =
+      type_ == at::kFloat ? write<float>(place, rows, read.size(1)) : write<double>(place, rows, read.size(1));
   if (changed && !rows.is_alias_of(read)) read.copy_(rows.view(read.sizes()));
   return changed;
 }
@@ -240,7 +240,8 @@ bool FeatureEdits::write(const SitePlace& place, const at::Tensor& rows, std::in
       for (const FeatureReader::Writing& writing : reader_.writers(place)) {
         const std::int64_t of_row = reader_.row_of(writing.dictionary, sequence, at, positions);
         if (of_row < 0) continue;
-        const FeatureList& list = noted_[static_cast<std::size_t>(writing.dictionary)][static_cast<std::size_t>(of_row)];
+        const FeatureList& list =
+            noted_[static_cast<std::size_t>(writing.dictionary)][static_cast<std::size_t>(of_row)];
         add_decoded(*writing.target, {list.feature, list.value}, sum);
         changes |= !list.feature.empty();
       }
@@ -257,7 +258,8 @@ bool FeatureEdits::write(const SitePlace& place, const at::Tensor& rows, std::in
       }
       if (!changes) continue;
       changed = true;
-      for (std::int64_t i = 0; i < width; ++i) x[i] = static_cast<T>(static_cast<double>(x[i]) + sum[static_cast<std::size_t>(i)]);
+      for (std::int64_t i = 0; i < width; ++i)
+        x[i] = static_cast<T>(static_cast<double>(x[i]) + sum[static_cast<std::size_t>(i)]);
     }
   });
   return changed;

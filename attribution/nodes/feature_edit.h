@@ -50,10 +50,10 @@ FeatureView view_of(const FeatureDifferences& features, std::int64_t row);
 
 /// Dictionary by dictionary the features of some sequences, and the errors where they write.
 struct FeatureValues {
-  std::int64_t positions = 0;                 //!< of each sequence
-  std::vector<FeatureDifferences> features;   //!< [dictionary]: rows [sequence, pos], against zero
-  std::map<SitePlace, at::Tensor> written;    //!< what stands there [sequence, pos, width], stream dtype
-  std::map<SitePlace, at::Tensor> errors;     //!< the same less what the features and b_dec make
+  std::int64_t positions = 0;                //!< of each sequence
+  std::vector<FeatureDifferences> features;  //!< [dictionary]: rows [sequence, pos], against zero
+  std::map<SitePlace, at::Tensor> written;   //!< what stands there [sequence, pos, width], stream dtype
+  std::map<SitePlace, at::Tensor> errors;    //!< the same less what the features and b_dec make
 };
 
 /// The dictionary that has the error of a place where features write: the first of those whose own it is.
@@ -71,7 +71,8 @@ class FeatureReader {
   std::vector<std::int64_t> read(const SitePlace& place, const at::Tensor& rows, std::int64_t sequences);
   /// Features of dictionary d in a row; none where it was read before a sequence entered. positions: of the rows now at
   /// hand, the last ones.
-  [[nodiscard]] std::int64_t row_of(std::int64_t d, std::int64_t sequence, std::int64_t at, std::int64_t positions) const;
+  [[nodiscard]] std::int64_t row_of(std::int64_t d, std::int64_t sequence, std::int64_t at,
+                                    std::int64_t positions) const;
   [[nodiscard]] const FeatureDifferences& features(std::int64_t d) const {
     return running_[static_cast<std::size_t>(d)].features;
   }

@@ -73,6 +73,12 @@ void require_ablation_means(const Job& job, const Settings& settings) {
                   in_ranges(lengths)));
 }
 
+/// Whether it is known how many nodes there are: of features it is when they have scores.
+bool is_counted(const NodeLayout& layout) {
+  const std::vector<NodeTable>& tables = layout.tables();
+  return std::none_of(tables.begin(), tables.end(), [](const NodeTable& table) { return table.is_list(); });
+}
+
 }  // namespace
 
 void settle_sizes(Job& job, const Settings& settings) {
@@ -99,9 +105,7 @@ void settle_sizes(Job& job, const Settings& settings) {
                                names_of(layout), nodes, most_nodes));
   checks.finish();
   std::vector<std::int64_t>& counts = config.circuit.counts;
-  const std::vector<NodeTable> competing = job.circuit_layout().tables();
-  // How many features there are is known when they have scores.
-  const bool counted = std::none_of(competing.begin(), competing.end(), [](const auto& table) { return table.is_list(); });
+  const bool counted = is_counted(job.circuit_layout());
   for (const std::int64_t count : counts) {
     checks.refuse_if(count > in_circuit && counted && settings.given("circuit.counts") && config.method.has_neurons(),
                      "circuit.counts",
@@ -119,7 +123,7 @@ void settle_sizes(Job& job, const Settings& settings) {
                    fmt::format("asks for {} scores of each pair where there are {}; lower it, or take full",
                                config.keep.count, of_a_kind));
   checks.refuse_if(
-      job.has_agreement() && config.agreement.sample > nodes, "agreement.sample",
+      job.has_agreement() && config.agreement.sample > nodes && is_counted(layout), "agreement.sample",
       fmt::format("asks for {} {} where there are {}; lower it", config.agreement.sample, names_of(layout), nodes));
   const std::int64_t vocabulary = job.architecture().vocabulary;
   checks.refuse_if(

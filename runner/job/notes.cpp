@@ -74,7 +74,7 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
   }
   const std::vector<NodeKind>& kinds = job.config.nodes;
   if (std::find(kinds.begin(), kinds.end(), NodeKind::features) != kinds.end() && wants_circuits(settings)) {
-    notes.emplace_back("agreement and steering of features are not evaluated yet" +
+    notes.emplace_back("steering of features is not done yet" +
                        std::string(kinds.size() > 1 ? ": those of the other nodes are" : ""));
   }
   const std::int64_t scored = job.scored_nodes();

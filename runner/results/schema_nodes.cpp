@@ -30,6 +30,7 @@ const std::vector<KindWords>& kind_words() {
       {NodeKind::errors,
        {"dictionary", "position"},
        "attribution of what each dictionary's features do not explain: true minus reconstructed"},
+      {NodeKind::features, {}, ""},  // but for the comparison with exact patching they have rows of their own
   };
   return words;
 }
@@ -77,9 +78,10 @@ bool is_of_run(const std::string& path) {
   return std::find(paths.begin(), paths.end(), path) != paths.end();
 }
 
-/// Whether a kind has what neurons have in a group, by the name of its dataset: errors are not patched, and no pair's
-/// scores of them are kept.
+/// Whether a kind has what neurons have in a group, by the name of its dataset: no pair's scores of errors are kept.
 bool has(const KindWords& words, const std::string& group, const std::string& name) {
+  if (group == "/agreement") return true;
+  if (words.kind == NodeKind::features) return false;
   if (words.kind != NodeKind::errors) return true;
   const bool of_pairs = name.starts_with("/pair_") || name == "/audit";
   return group == "/attribution" && !of_pairs;

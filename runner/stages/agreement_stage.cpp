@@ -31,8 +31,14 @@ std::int64_t first_difference(const Job& job) {
   return first == job.node_positions() ? 0 : first;
 }
 
+/// Whether nodes are those of dictionaries; a task of the errors gives features as well.
+bool of_dictionaries(NodeKind kind) { return kind == NodeKind::features || kind == NodeKind::errors; }
+
 /// Places of the neurons of a range of layers in an ascending list: first and count.
 std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Node>& neurons, const LayerRange& layers) {
+  // The layers of dictionaries are their own, and come with the model's first.
+  if (!neurons.empty() && of_dictionaries(neurons.front().kind))
+    return {0, layers.first == 0 ? std::ssize(neurons) : 0};
   const auto below = [](const Node& neuron, std::int64_t layer) { return neuron.layer < layer; };
   const auto first = std::lower_bound(neurons.begin(), neurons.end(), layers.first, below);
   const auto end = std::lower_bound(first, neurons.end(), layers.end, below);
@@ -51,6 +57,11 @@ void store_neurons(PairTable& table, const std::vector<std::vector<double>>& row
   }
 }
 
+NodeTable errors_table(const Job& job) {
+  const NodeLayout layout = job.layout();
+  return layout.tables()[layout.find(NodeKind::errors)];
+}
+
 /// Exact patching of nodes of one kind, in ascending order, against the baseline and in the direction of a run.
 PairTable exact_effects(const Execution& execution, const Job& job, const std::vector<Node>& neurons) {
   const Method& own = job.config.method;
@@ -62,10 +73,16 @@ PairTable exact_effects(const Execution& execution, const Job& job, const std::v
   const Method method = resolve_method(request);
   std::map<std::int64_t, MeanState> means;
   if (method.baseline == Baseline::mean) means = baseline_means(execution, job);
+  const NodeKind kind = neurons.front().kind;
   const StagePlan plan = plan_exact(job, neurons);
   const StageResult result = run_plan(execution, "exact patching", plan, [&](const Chunk& chunk) {
     Task task{method, {}};
-    task.options.nodes = node_table(neurons.front().kind, job.architecture(), job.config.mlp_side);
+    if (of_dictionaries(kind)) {
+      task.options.dictionaries = job.dictionaries;
+      task.options.nodes = errors_table(job);
+    } else {
+      task.options.nodes = node_table(kind, job.architecture(), job.config.mlp_side);
+    }
     task.options.layers = task.options.nodes.within(chunk.layers);
     task.options.sampled = neurons;
     const auto [first, count] = neurons_in(neurons, chunk.layers);
@@ -123,7 +140,9 @@ std::vector<ComparedKind> kinds_with_sample(const std::vector<std::vector<Compar
 std::string truth_of(const Job& job, const NodeLayout& layout, std::size_t kind) {
   const NodeTable& table = layout.tables()[kind];
   if (table.kind == NodeKind::neurons) return tributary::truth_of(job);
-  const char* const side = table.site == Site::mlp_written ? " written" : "";
+  const std::string side = of_dictionaries(table.kind)       ? " of " + job.dictionaries_hash
+                           : table.site == Site::mlp_written ? " written"
+                                                             : "";
   return tributary::truth_of(job) + " " + name_of(table.kind) + side;
 }
 
@@ -174,7 +193,9 @@ void score_samples(const Execution& execution, const RunGroup& runs,
   const StageResult result = run_plan(execution, "agreement scores", plan, [&](const Chunk& chunk) {
     std::vector<Task> tasks;
     for (std::size_t k = 0; k < members.size(); ++k) {
-      tasks.push_back(attributions[members[k].run].prepared.task(members[k].kind, chunk));
+      const AttributionOutcome& own = attributions[members[k].run];
+      const bool features = own.layout.tables()[members[k].kind].kind == NodeKind::features;
+      tasks.push_back(own.prepared.task(features ? own.layout.find(NodeKind::errors) : members[k].kind, chunk));
       TaskOptions& options = tasks.back().options;
       options.sampled = nodes[k];
       options.gap.clear();  // only the scores are wanted, and they do not depend on the rest
@@ -219,7 +240,11 @@ std::vector<std::int64_t> prompt_clusters(const std::vector<TokenPair>& pairs) {
 }
 
 SampleDesign agreement_design(const Job& job, const NodeTable& table) {
-  const NodeShape shape{table.layers, job.node_positions(), table.nodes, job.config.method.positions, table.kind};
+  if (table.is_list()) {
+    const NodeShape listed{std::ssize(*table.entries), 1, 1, job.config.method.positions, table.kind, table.entries};
+    return {listed, 0, job.config.agreement.sample, job.config.agreement.seed};
+  }
+  const NodeShape shape{table.layers, job.node_positions(), table.nodes, job.config.method.positions, table.kind, {}};
   return {shape, first_difference(job), job.config.agreement.sample, job.config.agreement.seed};
 }
 
@@ -235,8 +260,7 @@ std::vector<std::vector<ComparedSample>> compare_with_exact(const Execution& sha
     for (std::size_t kind = 0; kind < layout.kinds(); ++kind) {
       const auto first = attributions[i].scores.begin() + layout.first(kind);
       ComparedSample& one = compared[i].emplace_back();
-      const NodeKind of = layout.tables()[kind].kind;
-      if (of == NodeKind::features || of == NodeKind::errors) continue;  // they are not patched exactly yet
+      if (layout.nodes(kind) == 0) continue;  // no feature is ever on
       one.design = agreement_design(*runs[i], layout.tables()[kind]);
       // On every rank, as scores are.
       one.sample = sample_with_tops(one.design, {first, first + layout.nodes(kind)});

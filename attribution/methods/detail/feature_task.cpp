@@ -223,8 +223,7 @@ at::Tensor feature_gaps(const MicroBatch& micro, const TaskScores& task, const G
                         const std::vector<char>& measured) {
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
   const auto rows = error_rows(dictionaries);
-  at::Tensor gaps =
-      at::full({micro.pairs(), task.layers()}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
+  at::Tensor gaps = at::full({micro.pairs(), task.layers()}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   for (const SiteRange& range : ranges_of(dictionaries)) {
     TaskOptions options = task.options();
     options.nodes = table_of(range.site, micro.working().model().architecture());
@@ -307,6 +306,7 @@ void run_feature_task(const MicroBatch& micro, TaskScores& task) {
   const Method& method = task.method();
   if (method.score == ScoreKind::magnitude) return add_feature_magnitudes(micro, task);
   if (method.score == ScoreKind::noise) return add_feature_noise(micro, task);
+  if (method.score == ScoreKind::exact) return add_exact_features(micro, task);
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
   if (method.path == PathKind::none) {
     const BaseGradients& gradients = micro.gradients(base_group(method), method.rules);

@@ -26,6 +26,10 @@ void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& g
 /// One-point methods, |Δf| and noise; IG-activations, along the line of what stands at each site that is written to.
 void run_feature_task(const MicroBatch& micro, TaskScores& task);
 
+/// Exact effects of the sampled features and errors: m(x) − m(x; do f_j = f'_j), or from the other side when denoising,
+/// with the difference added wherever the feature writes and everything behind it as it then runs.
+void add_exact_features(const MicroBatch& micro, TaskScores& task);
+
 /// The sites that the features of a task read and write.
 std::vector<NodeTable> feature_sites(const Task& task, const Architecture& architecture);
 

@@ -72,7 +72,8 @@ void TaskScores::add(const at::Tensor& scores) {
   if (!method().has_neurons() || (options().sampled.empty() && options().keep.what == Keep::What::sums)) return;
   s = wide(s);
   if (parts.value == PairParts::Value::magnitude) s = s.abs();
-  if (!options().sampled.empty()) sampled_.push_back(sampled_of(s, options(), positions));
+  const bool of_these = !options().sampled.empty() && options().sampled.front().kind == nodes().kind;
+  if (of_these) sampled_.push_back(sampled_of(s, options(), positions));
   if (options().keep.what != Keep::What::sums) kept_.push_back(kept_of(s, options(), positions));
 }
 
@@ -84,6 +85,10 @@ void TaskScores::add_sparse(const SparseScores& scores) {
     if (!measures_spread()) continue;
     parts.values.push_back(value * value);
     parts.values.push_back(value < 0 ? negative_sign : value > 0 ? 1 : 0);
+  }
+  const std::vector<Node>& sampled = options().sampled;
+  if (!sampled.empty() && sampled.front().kind == NodeKind::features) {
+    sampled_.push_back(sampled_of(parts, task(), method().positions == Positions::keep ? length_ : 1));
   }
   sparse_.add(std::move(parts));
 }

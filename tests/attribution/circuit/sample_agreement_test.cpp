@@ -25,7 +25,7 @@ using Rows = std::vector<Numbers>;
 /// score's own.
 class Population {
  public:
-  static constexpr NodeShape shape{6, 10, 100, Positions::keep};
+  inline static const NodeShape shape{6, 10, 100, Positions::keep};
   static constexpr std::size_t pairs = 24;
 
   explicit Population(std::uint64_t seed) : random_(seed) {

@@ -12,8 +12,8 @@
 namespace tributary {
 namespace {
 
-constexpr NodeShape shape{4, 3, 10, Positions::keep};  // 120 nodes
-constexpr SampleDesign design{shape, 0, 36, 5};
+const NodeShape shape{4, 3, 10, Positions::keep};  // 120 nodes
+const SampleDesign design{shape, 0, 36, 5};
 
 using Place = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
 
