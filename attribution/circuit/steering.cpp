@@ -7,10 +7,13 @@
 #include "attribution/model/tensors.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "attribution/model/detail/staging.h"
+#include "attribution/nodes/feature_edit.h"
 #include "attribution/nodes/site_writer.h"
 
 namespace tributary {
@@ -34,6 +37,44 @@ void multiply(const at::Tensor& read, const NodeTable& table, const std::vector<
     }
   }
 }
+
+bool is_of_dictionary(const Node& node) { return node.kind == NodeKind::features || node.kind == NodeKind::errors; }
+
+/// Multiplies features and errors among the nodes, in each sequence by its factor.
+class Multiplied : public FeatureChanges {
+ public:
+  Multiplied(const std::vector<Node>& nodes, std::vector<double> factors) : factors_(std::move(factors)) {
+    std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(nodes_), is_of_dictionary);
+    std::sort(nodes_.begin(), nodes_.end(), [](const Node& a, const Node& b) { return a.index < b.index; });
+  }
+
+  void features(const SequencePosition& where, std::int64_t dictionary, FeatureView running,
+                FeatureList& changes) const override {
+    for (const Node& node : nodes_) {
+      if (!is_at(node, NodeKind::features, where, dictionary)) continue;
+      const double value = running.value_of(node.index);
+      const double factor = factors_[static_cast<std::size_t>(where.sequence)];
+      if (value != 0 && factor != 1) changes.add(static_cast<std::int32_t>(node.index), (factor - 1) * value);
+    }
+  }
+
+  [[nodiscard]] ErrorChange error(const SequencePosition& where, std::int64_t dictionary) const override {
+    for (const Node& node : nodes_) {
+      if (is_at(node, NodeKind::errors, where, dictionary)) {
+        return {.scale = factors_[static_cast<std::size_t>(where.sequence)]};
+      }
+    }
+    return {};
+  }
+
+ private:
+  static bool is_at(const Node& node, NodeKind kind, const SequencePosition& where, std::int64_t dictionary) {
+    return node.kind == kind && node.layer == dictionary && (node.position < 0 || node.position == where.position);
+  }
+
+  std::vector<Node> nodes_;      // by index, none twice
+  std::vector<double> factors_;  // by sequence
+};
 
 /// Some rows of a pass, a pair under a factor each.
 struct Said {
@@ -67,6 +108,12 @@ SteeringUnit steer(const Transformer& model, const Prompts& prompts, const Steer
       hook_at(options, table.site) = [&, table](std::int64_t layer, const at::Tensor& read) {
         multiply(read, table, inputs.nodes, layer, amounts, length);
       };
+    }
+    const Multiplied changes(inputs.nodes, factor);
+    std::optional<FeatureEdits> edits;
+    if (std::any_of(inputs.nodes.begin(), inputs.nodes.end(), is_of_dictionary)) {
+      edits.emplace(model, *inputs.dictionaries, length, changes, &flops);
+      edits->attach(model, options);
     }
     const Pass pass = model.forward(whole_batch(start), options);
     return Said{model.metric(pass.resid, directions.select(pair)),

@@ -8,19 +8,22 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "attribution/model/prompts.h"
+#include "attribution/nodes/dictionary.h"
 #include "attribution/nodes/node_table.h"
 
 namespace tributary {
 
 struct SteeringInputs {
-  std::vector<NodeTable> tables;  //!< of the kinds of the nodes
+  std::vector<NodeTable> tables;  //!< of the kinds of the nodes, but for features and errors
   std::vector<Node> nodes;        //!< position -1: at every position
   std::vector<double> factors;    //!< v becomes factor × v in all of them at once; 1: nothing changes
   at::Tensor answers;             //!< [pair, 2] int64: tokens of y and y'; -1: none
   std::int64_t top = 5;           //!< how many of the most likely tokens are given
+  std::shared_ptr<const std::vector<Dictionary>> dictionaries{};  //!< of features and errors
 };
 
 /// One chunk of evaluation pairs, float64 unless said.

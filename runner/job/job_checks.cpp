@@ -152,6 +152,19 @@ void check_steering(const Job& job, const Settings& settings) {
                      fmt::format("there is no {} {} ({}, counted from 0)", what, number, why));
   };
   for (const Node& node : job.config.steering.nodes) {
+    if (node.kind == NodeKind::features || node.kind == NodeKind::errors) {
+      const std::int64_t count = job.dictionaries ? std::ssize(*job.dictionaries) : 0;
+      require("dictionary", node.layer, count, fmt::format("`features` names {}", count));
+      if (node.layer < count) {
+        const Dictionary& dictionary = (*job.dictionaries)[static_cast<std::size_t>(node.layer)];
+        const std::int64_t nodes = node.kind == NodeKind::features ? dictionary.features() : 1;
+        require(node.kind == NodeKind::features ? "feature" : "error", node.index, nodes,
+                fmt::format("dictionary {} has {}", node.layer, nodes));
+      }
+      require("position", node.position, positions,
+              fmt::format("held-out prompts have as few as {} tokens", positions));
+      continue;
+    }
     const NodeTable table = node_table(node.kind, a, job.config.mlp_side);
     const std::string kind = name_of(node.kind);
     const bool layered = node.kind != NodeKind::embeddings;

@@ -72,11 +72,6 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
   if (job.pairs.test.empty() && wants_circuits(settings)) {
     notes.emplace_back("no pairs are held out, so no circuits are evaluated; set pairs.test, or pairs.test_file");
   }
-  const std::vector<NodeKind>& kinds = job.config.nodes;
-  if (std::find(kinds.begin(), kinds.end(), NodeKind::features) != kinds.end() && wants_circuits(settings)) {
-    notes.emplace_back("steering of features is not done yet" +
-                       std::string(kinds.size() > 1 ? ": those of the other nodes are" : ""));
-  }
   const std::int64_t scored = job.scored_nodes();
   if (settings.given("top") && scored > 0 && job.config.top > scored) {
     notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));

@@ -222,12 +222,6 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
                    "is imported, and scores of features are not read yet; leave them out of nodes");
   checks.refuse_if(run.method.quadrature == Quadrature::pilot, "attribution.quadrature",
                    "is pilot, which features do not have; take adaptive or a fixed rule");
-  const auto is_feature = [](NodeKind kind) { return kind == NodeKind::features || kind == NodeKind::errors; };
-  const std::vector<Node>& steered = run.steering.nodes;
-  const bool steers_features =
-      std::any_of(steered.begin(), steered.end(), [&](const Node& node) { return is_feature(node.kind); });
-  checks.refuse_if(!run.steering.factors.empty() && (steered.empty() || steers_features), "steering.factors",
-                   "features are not steered yet; list other nodes in steering.nodes, or remove it");
   checks.refuse_if(run.keep.what != Keep::What::sums, "attribution.keep",
                    "is asked for, and features do not keep scores of single pairs yet; remove it");
 }

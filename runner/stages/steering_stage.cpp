@@ -67,7 +67,9 @@ SteeringOutcome run_steering(const Execution& shared, const Job& job, const Attr
   const Execution execution = shared.evaluating(job.identities.steering);
   SteeringInputs inputs;
   inputs.nodes = nodes_to_steer(job, attribution);
+  inputs.dictionaries = job.dictionaries;
   for (const NodeKind kind : all_node_kinds()) {
+    if (kind == NodeKind::features) continue;  // the dictionaries say where they are
     const bool steered =
         std::any_of(inputs.nodes.begin(), inputs.nodes.end(), [kind](const Node& node) { return node.kind == kind; });
     if (steered) inputs.tables.push_back(node_table(kind, job.architecture(), job.config.mlp_side));
