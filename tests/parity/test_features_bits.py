@@ -43,16 +43,19 @@ def items(tiny_model, tiny_pairs, tmp_path_factory) -> list[dict]:
 
 
 def settings_of(folder: Path, items: list[dict], dtype: str = "float32", pairs: int = 10) -> dict:
-    """Training pairs of a tiny model in small units, with features beside neurons."""
+    """Pairs of a tiny model in small units, with features beside neurons, and all that is evaluated."""
     return {
         "schema": 1,
         "name": "features",
         "model": {"path": str(folder), "dtype": dtype},
-        "pairs": {"file": str(folder / "pairs.jsonl"), "train": pairs, "test": 0},
+        "pairs": {"file": str(folder / "pairs.jsonl"), "train": pairs, "test": 6},
         "attribution": {"method": "relp"},
         "unit": {"pairs": 4},
         "nodes": ["features", "neurons"],
         "features": items,
+        "circuit": {"counts": [0, 10, 300]},
+        "agreement": {"sample": 20},
+        "steering": {"factors": [0, 2]},
     }
 
 
@@ -78,8 +81,14 @@ def alone(binary, items, tiny_folder, tmp_path_factory) -> list[dict[str, str]]:
 
 
 def with_methods(settings: dict, methods: list[dict] | None = None) -> dict:
-    """A sweep over methods."""
-    return settings | {"sweep": {"include": [dotted({"attribution": method}) for method in methods or METHODS]}}
+    """A sweep over methods, with the ways of ablation in turn."""
+    ways = ("mean", "resample", "zero")
+    place_of = lambda method: METHODS.index(method) if method in METHODS else 0  # noqa: E731
+    each = [
+        dotted({"attribution": method, "circuit": {"ablation": ways[place_of(method) % len(ways)]}})
+        for method in methods or METHODS
+    ]
+    return settings | {"sweep": {"include": each}}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
