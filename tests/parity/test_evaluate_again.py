@@ -13,7 +13,9 @@ from pathlib import Path
 
 import h5py
 import pytest
+from feature_files import random_dictionary, write_saelens
 from product import hashes
+from reference.sites import SiteModel
 
 FOUR = ["relp", "atp", "ig-inputs", "conductance"]
 
@@ -96,6 +98,29 @@ def test_an_evaluation_costs_its_own_stages(change, sweep):
     sweep.run()
     assert sweep.hashes() == again
     assert int(sweep.facts()["units_computed"]) == int(facts["units_computed"]) + int(facts["units_restored"])
+
+
+def test_features_are_evaluated_again(sweep, tiny_model, tiny_pairs):
+    """Their list and its scores come from the journal too; other dictionaries are another run."""
+    model, pairs = SiteModel(tiny_model("llama").model), tiny_pairs("llama", 6)
+    folders = [sweep.folder / name for name in ("sae", "other")]
+    for seed, folder in enumerate(folders):
+        write_saelens(folder, random_dictionary(model, pairs, "resid_post", 1, seed=seed))
+    sweep.settings |= {"nodes": ["features"], "features": [{"path": str(folders[0])}]}
+    sweep.run()
+    before = sweep.hashes()
+    sweep.settings["circuit"] = {"counts": [3, 9], "ablation": "resample"}
+    sweep.settings["agreement"] = {"sample": 10}
+    assert "evaluated again" in sweep.run()
+    assert int(sweep.facts()["units_restored"]) >= 6
+    again = sweep.hashes()
+    assert {name: again[name] for name in before if name.startswith("nodes/")}.items() <= before.items()
+    sweep.settings["features"] = [{"path": str(folders[1])}]
+    sweep.run(code=2)
+    sweep.out = sweep.folder / "from nothing"
+    sweep.settings["features"] = [{"path": str(folders[0])}]
+    sweep.run()
+    assert sweep.hashes() == again
 
 
 def seconds(facts: dict[str, object], *names: str) -> float:
