@@ -47,6 +47,7 @@ RUNS |= {
         "ig-inputs with rules": path("ig-inputs", "midpoint", 2, rules={"norm": True}),
     }.items()
 }
+RUNS["features, relp"]["agreement"] = {"sample": 12}
 
 
 @pytest.fixture(scope="module")
