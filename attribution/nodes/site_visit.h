@@ -18,8 +18,9 @@ namespace tributary {
 using SitePlace = std::pair<Site, std::int64_t>;
 
 /// Gets what is read at a site of a layer [sequence, pos, width] of the sequences that have entered; pos are all
-/// positions of the batch or, behind the attention of the last block, those that the metric reads. What it changes in
-/// place is used, but for mlp_in and mlp_in_normed, and it says whether it has changed anything.
+/// positions of the batch or, behind the attention of the last block, those that the metric reads (a parallel block's
+/// MLP stands beside its attention). What it changes in place is used, but for mlp_in and mlp_in_normed, and it says
+/// whether it has changed anything.
 using VisitSite = std::function<bool(const SitePlace& place, const at::Tensor& read)>;
 
 /// Has a pass call `visit` at some places, in the order of the pass and at the same point of it as they are given: z,

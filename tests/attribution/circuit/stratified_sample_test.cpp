@@ -132,5 +132,26 @@ TEST(StratifiedSample, OfSummedNodesHasNoPosition) {
   }
 }
 
+/// Features: how many there are in a layer is not the same everywhere.
+TEST(StratifiedSample, OfAListIsSpreadOverIt) {
+  std::vector<Node> entries;
+  for (std::int64_t i = 0; i < 40; ++i) entries.push_back({i < 30 ? 0 : 2, i % 3, i, NodeKind::features});
+  std::sort(entries.begin(), entries.end());
+  const auto list = std::make_shared<const std::vector<Node>>(entries);
+  const SampleDesign listed{{40, 1, 1, Positions::keep, NodeKind::features, list}, 0, 16, 3};
+  EXPECT_EQ(listed.population(), 40);
+  const std::vector<SampledNeuron> sample = sample_with_tops(listed, falling(40));
+  std::vector<int> draws(2, 0);
+  for (const SampledNeuron& one : sample) {
+    const auto place = std::find(entries.begin(), entries.end(), one.neuron) - entries.begin();
+    ASSERT_LT(place, 40);
+    EXPECT_EQ(one.top, place < 8);
+    EXPECT_EQ(one.stratum, place / 20);
+    EXPECT_DOUBLE_EQ(one.share, 4.0 / 20);
+    if (one.drawn) ++draws[static_cast<std::size_t>(one.stratum)];
+  }
+  EXPECT_EQ(draws, (std::vector<int>{4, 4}));
+}
+
 }  // namespace
 }  // namespace tributary
