@@ -3,10 +3,13 @@
 #include "attribution/nodes/dictionary.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "attribution/model/detail/rows.h"
+#include "attribution/model/detail/staging.h"
 #include "attribution/model/products.h"
 #include "attribution/model/tensors.h"
 #include "common/errors.h"
@@ -54,15 +57,31 @@ void in_tiles(const Dictionary& dictionary, const at::Tensor& x, const Body& bod
   }
 }
 
+/// Numbers that a loop handles in one piece: compilers make vectors of loops whose length they know.
+constexpr std::int64_t piece = 64;
+
+/// What z is above the least number, and 0 elsewhere, without a branch: which features are active can't be foreseen.
+template <typename T>
+T above(T z, T least) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  return std::bit_cast<T>(std::bit_cast<Bits>(z) & -static_cast<Bits>(least < z));
+}
+
 /// relu and jump_relu of some features of a row, from `first` on.
 template <typename T>
 void activate(const Dictionary& dictionary, std::int64_t first, T* z, std::int64_t features) {
-  if (dictionary.activation == FeatureGate::relu) {
-    for (std::int64_t j = 0; j < features; ++j) z[j] = T(0) < z[j] ? z[j] : T(0);
-    return;
-  }
-  const T* const threshold = dictionary.thresholds.const_data_ptr<T>() + first;
-  for (std::int64_t j = 0; j < features; ++j) z[j] = std::max(threshold[j], T(0)) < z[j] ? z[j] : T(0);
+  const T* const thresholds =
+      dictionary.activation == FeatureGate::jump_relu ? dictionary.thresholds.const_data_ptr<T>() + first : nullptr;
+  const auto some = [&](std::int64_t begin, std::int64_t count) {
+    if (thresholds == nullptr) {
+      for (std::int64_t j = begin; j < begin + count; ++j) z[j] = above(z[j], T(0));
+    } else {
+      for (std::int64_t j = begin; j < begin + count; ++j) z[j] = above(z[j], std::max(thresholds[j], T(0)));
+    }
+  };
+  std::int64_t begin = 0;
+  for (; begin + piece <= features; begin += piece) some(begin, piece);
+  some(begin, features - begin);
 }
 
 /// Numbers of some features of a row, ascending.
@@ -152,18 +171,22 @@ RowEntries<T> difference(const RowEntries<T>& of_x, const RowEntries<T>& of_base
   return all;
 }
 
-/// Whether any of some numbers is not 0.
+/// Whether any of some numbers, at most a piece of them, is not 0.
 template <typename T>
 bool any_of(const T* numbers, std::int64_t count) {
-  int found = 0;
-  for (std::int64_t j = 0; j < count; ++j) found |= static_cast<int>(numbers[j] != 0);
-  return found != 0;
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  Bits found = 0;
+  if (count == piece) {
+    for (std::int64_t j = 0; j < piece; ++j) found |= std::bit_cast<Bits>(numbers[j]);
+  } else {
+    for (std::int64_t j = 0; j < count; ++j) found |= std::bit_cast<Bits>(numbers[j]);
+  }
+  return (found << 1) != 0;  // without signs
 }
 
 /// Appends what is not 0 on one of two inputs, f and the baseline's (nullptr: 0) for some features from `first` on.
 template <typename T>
 void append(RowEntries<T>& row, std::int64_t first, const T* f, const T* baseline, std::int64_t features) {
-  constexpr std::int64_t piece = 64;
   for (std::int64_t begin = 0; begin < features; begin += piece) {
     const std::int64_t count = std::min(piece, features - begin);
     const T* const here = f + begin;
@@ -410,18 +433,33 @@ at::Tensor decode(const FeatureTarget& target, const FeatureDifferences& feature
   return out;
 }
 
+at::Tensor encode_some(const Dictionary& dictionary, const at::Tensor& x, const std::vector<std::int64_t>& features) {
+  const at::Tensor chosen = detail::staged(features, at::TensorOptions(at::kCPU));
+  if (is_top_k(dictionary)) return encode(dictionary, x).index_select(1, chosen);
+  Dictionary some = dictionary;
+  some.encoder = dictionary.encoder.index_select(1, chosen);
+  if (some.encoder_bias.defined()) some.encoder_bias = dictionary.encoder_bias.index_select(0, chosen);
+  if (some.thresholds.defined()) some.thresholds = dictionary.thresholds.index_select(0, chosen);
+  return encode(some, x);
+}
+
+at::Tensor reconstruct(const FeatureTarget& target, const FeatureDifferences& f, const at::Tensor& x) {
+  at::Tensor written = decode(target, f);
+  if (target.bias.defined()) written = written + target.bias;
+  return target.skip.defined() ? written + times(x, target.skip) : written;
+}
+
 at::Tensor reconstruct(const FeatureTarget& target, const at::Tensor& f, const at::Tensor& x) {
-  at::Tensor written;
+  FeatureDifferences sparse;
   with_type_of(f, [&](auto zero) {
     using T = decltype(zero);
     std::vector<RowEntries<T>> rows(static_cast<std::size_t>(f.size(0)));
     for (std::int64_t row = 0; row < f.size(0); ++row) {
       append<T>(rows[static_cast<std::size_t>(row)], 0, f.const_data_ptr<T>() + row * f.size(1), nullptr, f.size(1));
     }
-    written = decode(target, joined(std::move(rows)));
+    sparse = joined(std::move(rows));
   });
-  if (target.bias.defined()) written = written + target.bias;
-  return target.skip.defined() ? written + times(x, target.skip) : written;
+  return reconstruct(target, sparse, x);
 }
 
 FeatureDifferences feature_differences(const Dictionary& dictionary, const at::Tensor& x, const at::Tensor& baseline) {

@@ -50,6 +50,9 @@ constexpr std::int64_t rows_in_tile = 256;
 /// f [row, feature] of what is read, x [row, width]. Of top_k equal pre-activations count by feature.
 at::Tensor encode(const Dictionary& dictionary, const at::Tensor& x);
 
+/// f of some features alone [row, one of them].
+at::Tensor encode_some(const Dictionary& dictionary, const at::Tensor& x, const std::vector<std::int64_t>& features);
+
 /// Features that are not zero on one of two inputs, row by row, ascending; and how their values differ.
 struct FeatureDifferences {
   std::vector<std::int64_t> first;    //!< [row + 1]: place of a row's first entry
@@ -70,6 +73,8 @@ at::Tensor decode(const FeatureTarget& target, const FeatureDifferences& feature
 
 /// What features f [row, feature] and biases make of what is read, x [row, width]: the written value without its error.
 at::Tensor reconstruct(const FeatureTarget& target, const at::Tensor& f, const at::Tensor& x);
+/// The same of f as differences against 0.
+at::Tensor reconstruct(const FeatureTarget& target, const FeatureDifferences& f, const at::Tensor& x);
 
 /// ⟨W_dec[j], gradient⟩ [entry] of one target, in the stream's dtype: how the metric changes with a unit of each
 /// feature through it. gradient [row, width].

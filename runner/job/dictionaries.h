@@ -26,19 +26,19 @@ struct LoadedDictionaries {
 /// Dictionaries that several runs of a sweep use are read once.
 class DictionaryShelf {
  public:
-  /// Whether what they hold is hashed, for which all of it is read.
-  enum class Hash { compute, skip };
+  /// Whether what they hold is read: hashed, required to be finite, and converted. Without that they have shapes alone.
+  enum class Numbers { read, skip };
 
   /// Binds them in a dtype; numbers that are stored so stay on the files' mappings. Throws UserError: a file that
   /// cannot be read, a hook or layer that is neither given nor known, widths that are not the model's.
   const LoadedDictionaries& get(const std::vector<FeatureSource>& sources, const Architecture& architecture,
-                                at::ScalarType type, Hash hash);
+                                at::ScalarType type, Numbers numbers);
 
  private:
   std::map<std::string, LoadedDictionaries> loaded_;
 };
 
-/// Gives a job the dictionaries that its nodes need.
-void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Hash hash);
+/// Gives a job the dictionaries that its nodes need, which so many threads read together.
+void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Numbers numbers, int threads);
 
 }  // namespace tributary
