@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "attribution/model/detail/rows.h"
-#include "attribution/model/detail/staging.h"
 #include "attribution/model/products.h"
 #include "attribution/model/tensors.h"
 #include "common/errors.h"
@@ -39,6 +38,16 @@ at::Tensor times(const at::Tensor& rows, const at::Tensor& matrix, const at::Ten
   return product(detail::padded_copy(rows, rows.options()), rows.size(0), matrix, bias);
 }
 
+/// The features of one tile: their products have the bits that they have among all.
+Dictionary tile_of(const Dictionary& dictionary, std::int64_t first) {
+  const std::int64_t features = std::min(features_in_tile, dictionary.features() - first);
+  Dictionary tile = dictionary;
+  tile.encoder = dictionary.encoder.narrow(1, first, features);
+  if (tile.encoder_bias.defined()) tile.encoder_bias = dictionary.encoder_bias.narrow(0, first, features);
+  if (tile.thresholds.defined()) tile.thresholds = dictionary.thresholds.narrow(0, first, features);
+  return tile;
+}
+
 /// Calls body(first feature, first row, z [row, feature]) with pre-activations of x [row, width], a tile at a time; a
 /// row's in the order of features. Tiles of features are the same for any rows.
 template <typename Body>
@@ -46,13 +55,11 @@ void in_tiles(const Dictionary& dictionary, const at::Tensor& x, const Body& bod
   const at::Tensor read = dictionary.input_bias.defined() ? x - dictionary.input_bias : x;
   const at::Tensor padded = detail::padded_copy(read, read.options());
   for (std::int64_t feature = 0; feature < dictionary.features(); feature += features_in_tile) {
-    const std::int64_t features = std::min(features_in_tile, dictionary.features() - feature);
-    const at::Tensor matrix = dictionary.encoder.narrow(1, feature, features);
-    const at::Tensor& all = dictionary.encoder_bias;
-    const at::Tensor bias = all.defined() ? all.narrow(0, feature, features) : all;
+    const Dictionary tile = tile_of(dictionary, feature);
     for (std::int64_t row = 0; row < x.size(0); row += rows_in_tile) {
       const std::int64_t rows = std::min(rows_in_tile, x.size(0) - row);
-      body(feature, row, product(padded.narrow(0, row, detail::padded_rows(rows)), rows, matrix, bias));
+      const at::Tensor some = padded.narrow(0, row, detail::padded_rows(rows));
+      body(feature, row, product(some, rows, tile.encoder, tile.encoder_bias));
     }
   }
 }
@@ -434,13 +441,17 @@ at::Tensor decode(const FeatureTarget& target, const FeatureDifferences& feature
 }
 
 at::Tensor encode_some(const Dictionary& dictionary, const at::Tensor& x, const std::vector<std::int64_t>& features) {
-  const at::Tensor chosen = detail::staged(features, at::TensorOptions(at::kCPU));
-  if (is_top_k(dictionary)) return encode(dictionary, x).index_select(1, chosen);
-  Dictionary some = dictionary;
-  some.encoder = dictionary.encoder.index_select(1, chosen);
-  if (some.encoder_bias.defined()) some.encoder_bias = dictionary.encoder_bias.index_select(0, chosen);
-  if (some.thresholds.defined()) some.thresholds = dictionary.thresholds.index_select(0, chosen);
-  return encode(some, x);
+  const at::Tensor some = at::empty({x.size(0), std::ssize(features)}, x.options());
+  at::Tensor all;  // of the tile that was encoded last, or where they compete of all features
+  std::int64_t first = -1;
+  for (std::int64_t i = 0; i < std::ssize(features); ++i) {
+    const std::int64_t feature = features[static_cast<std::size_t>(i)];
+    const std::int64_t wanted = is_top_k(dictionary) ? 0 : feature / features_in_tile * features_in_tile;
+    if (first != wanted) all = encode(is_top_k(dictionary) ? dictionary : tile_of(dictionary, wanted), x);
+    first = wanted;
+    some.select(1, i).copy_(all.select(1, feature - first));
+  }
+  return some;
 }
 
 at::Tensor reconstruct(const FeatureTarget& target, const FeatureDifferences& f, const at::Tensor& x) {
