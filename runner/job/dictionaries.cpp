@@ -17,6 +17,7 @@
 #include "common/team.h"
 #include "io/feature_file.h"
 #include "runner/job/model.h"
+#include "runner/machine/memory_limits.h"
 
 namespace tributary {
 namespace {
@@ -221,6 +222,33 @@ std::vector<FeatureSource> one_by_one(const FeatureSource& source, std::int64_t 
   return all;
 }
 
+/// Adds what a file's dictionaries take in a dtype (Binder::bind makes the copies).
+void count_bytes(const FeatureFile& file, at::ScalarType type, DictionaryBytes& bytes) {
+  const auto add = [&](const StoredTensor& stored, bool changed) {
+    std::uint64_t size = c10::elementSize(type);
+    for (const std::int64_t extent : stored.shape) size *= static_cast<std::uint64_t>(extent);
+    const bool stays = scalar_type(stored.type) == type && !changed &&
+                       reinterpret_cast<std::uintptr_t>(stored.data) % c10::elementSize(type) == 0;
+    (stays ? bytes.mapped : bytes.copied) += size;
+  };
+  for (const FeatureLayer& layer : file.layers) {
+    add(layer.W_enc, file.rescale_by_decoder_norm);
+    add(layer.b_enc, file.rescale_by_decoder_norm);
+    add(layer.W_dec, file.rescale_by_decoder_norm || file.kind == FeatureKind::cross_layer);
+    add(layer.b_dec, false);
+    if (layer.threshold) add(*layer.threshold, file.threshold_form == ThresholdForm::logarithms);
+    if (layer.W_skip) add(*layer.W_skip, false);
+  }
+}
+
+void require_memory(const DictionaryBytes& bytes, std::uint64_t memory) {
+  const std::uint64_t all = bytes.mapped + bytes.copied;
+  if (memory == 0 || all <= memory) return;
+  throw UserError("memory", fmt::format("{} are not enough: the dictionaries of features take {}; raise memory, or give "
+                                        "features of fewer layers",
+                                        text_of_bytes(memory), text_of_bytes(all)));
+}
+
 /// The files' hashes, a line each.
 std::string hashes_of(const std::vector<FeatureFile>& files) {
   std::vector<std::string> hashes(files.size());
@@ -233,14 +261,18 @@ std::string hashes_of(const std::vector<FeatureFile>& files) {
 }
 
 LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, const Architecture& architecture,
-                                     at::ScalarType type, DictionaryShelf::Numbers numbers) {
+                                     at::ScalarType type, DictionaryShelf::Numbers numbers, std::uint64_t memory) {
   std::vector<FeatureSource> places;
   for (const FeatureSource& source : sources) {
     for (FeatureSource& one : one_by_one(source, architecture.layers())) places.push_back(std::move(one));
   }
   std::vector<FeatureFile> files;
   for (const FeatureSource& place : places) files.push_back(open_features(place.path));
+  LoadedDictionaries loaded;
+  for (const FeatureFile& file : files) count_bytes(file, type, loaded.bytes);
+  require_memory(loaded.bytes, memory);
   const bool reads = numbers == DictionaryShelf::Numbers::read;
+  const std::uint64_t before = resident_file_bytes();
   std::vector<Bound> all;
   std::string hashes;
   if (reads) hashes = hashes_of(files);
@@ -253,7 +285,8 @@ LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, 
   }
   std::stable_sort(all.begin(), all.end(),
                    [](const Bound& a, const Bound& b) { return a.dictionary.layer < b.dictionary.layer; });
-  LoadedDictionaries loaded;
+  const std::uint64_t now = resident_file_bytes();
+  if (now > before) loaded.bytes.resident = std::min(now - before, loaded.bytes.mapped);
   std::vector<Dictionary> dictionaries;
   for (Bound& one : all) {
     hashes += one.name.substr(0, one.name.rfind(' ')) + "\n";  // where each is used, whatever its file is called
@@ -268,14 +301,18 @@ LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, 
 }  // namespace
 
 const LoadedDictionaries& DictionaryShelf::get(const std::vector<FeatureSource>& sources,
-                                               const Architecture& architecture, at::ScalarType type, Numbers numbers) {
+                                               const Architecture& architecture, at::ScalarType type, Numbers numbers,
+                                               std::uint64_t memory) {
   std::string key = fmt::format("{} {} {}\n", architecture.layers(), architecture.d_model, static_cast<int>(type));
   for (const FeatureSource& one : sources) {
     key += fmt::format("{} {} {}\n", one.path.string(), one.hook, one.layer.value_or(one.all_layers ? -2 : -1));
   }
   const auto found = loaded_.find(key);
-  if (found != loaded_.end()) return found->second;
-  return loaded_.emplace(key, load_dictionaries(sources, architecture, type, numbers)).first->second;
+  if (found != loaded_.end()) {
+    require_memory(found->second.bytes, memory);
+    return found->second;
+  }
+  return loaded_.emplace(key, load_dictionaries(sources, architecture, type, numbers, memory)).first->second;
 }
 
 void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Numbers numbers, int threads) {
@@ -284,10 +321,12 @@ void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Numbers
     throw UserError("model.device", "features are computed on the host alone yet; say cpu, or leave them out of nodes");
   }
   const Team team(threads);
-  const LoadedDictionaries& loaded = shelf.get(job.config.features, job.architecture(), job.exact->score_type(), numbers);
+  const LoadedDictionaries& loaded = shelf.get(job.config.features, job.architecture(), job.exact->score_type(), numbers,
+                                             job.config.memory);
   job.dictionaries = loaded.dictionaries;
   job.dictionary_names = loaded.names;
   job.dictionaries_hash = loaded.hash;
+  job.dictionary_bytes = loaded.bytes;
 }
 
 }  // namespace tributary

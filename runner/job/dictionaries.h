@@ -21,6 +21,7 @@ struct LoadedDictionaries {
   std::shared_ptr<const std::vector<Dictionary>> dictionaries;
   std::vector<std::string> names;  //!< "resid_post 12 layer_12"
   std::string hash;                //!< of what they hold
+  DictionaryBytes bytes;
 };
 
 /// Dictionaries that several runs of a sweep use are read once.
@@ -31,8 +32,9 @@ class DictionaryShelf {
 
   /// Binds them in a dtype; numbers that are stored so stay on the files' mappings. Throws UserError: a file that
   /// cannot be read, a hook or layer that is neither given nor known, widths that are not the model's.
+  /// memory: what the run may take, 0: not said. Throws UserError where that is less than the dictionaries alone take.
   const LoadedDictionaries& get(const std::vector<FeatureSource>& sources, const Architecture& architecture,
-                                at::ScalarType type, Numbers numbers);
+                                at::ScalarType type, Numbers numbers, std::uint64_t memory);
 
  private:
   std::map<std::string, LoadedDictionaries> loaded_;

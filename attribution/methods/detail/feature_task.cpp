@@ -49,6 +49,10 @@ at::Tensor read_at(const MicroBatch& micro, const TaskScores& task, Site site, s
 Encoded encoded(const MicroBatch& micro, const TaskScores& task, const Dictionary& dictionary) {
   const at::Tensor clean = read_at(micro, task, dictionary.reads, dictionary.layer, clean_group);
   const at::Tensor other = read_at(micro, task, dictionary.reads, dictionary.layer, counterfactual_group);
+  if (micro.flops() != nullptr) {
+    micro.flops()->count += 2.0 * static_cast<double>(clean.size(0) * clean.size(1) * dictionary.encoder.numel()) *
+                            (other.defined() ? 2 : 1);
+  }
   return {clean.size(1),
           feature_differences(dictionary, clean.flatten(0, 1), other.defined() ? other.flatten(0, 1) : other)};
 }
@@ -284,6 +288,9 @@ void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& g
     for (const FeatureTarget& target : dictionaries[d].targets) {
       const at::Tensor g = last_positions_of(gradient(target.site, target.layer).to(type), rows.positions);
       std::vector<double> slopes = feature_gradients(target, rows.features, g.flatten(0, 1));
+      if (micro.flops() != nullptr) {
+        micro.flops()->count += 2.0 * static_cast<double>(std::ssize(slopes) * target.decoder.size(1));
+      }
       const auto row = error_row.find({target.site, target.layer});
       TRIBUTARY_EXPECT(row != error_row.end(), "every layer that features write to has an error");
       const at::Tensor explained = explained_by(rows, slopes, micro.pairs());

@@ -76,13 +76,12 @@ void SparseTree::add(SparseScores scores) {
   nodes_.emplace_back(std::move(scores));
 }
 
-SparseScores SparseTree::sum() const {
+SparseScores SparseTree::take_sum() {
   SparseScores sum;
-  bool any = false;
-  for (const auto& waiting : nodes_) {  // from the right end of the tree upwards
+  for (auto& waiting : nodes_) {  // from the right end of the tree upwards
     if (!waiting) continue;
-    sum = any ? merged(*waiting, sum) : *waiting;
-    any = true;
+    sum = sum.keys.empty() ? std::move(*waiting) : merged(*waiting, sum);
+    waiting.reset();
   }
   return sum;
 }

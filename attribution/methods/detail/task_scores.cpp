@@ -150,7 +150,7 @@ void TaskScores::store_inputs(const at::Tensor& tokens) {
   out_.inputs.narrow(0, first_, tokens.size(0)).narrow(1, length_ - tokens.size(1), tokens.size(1)).copy_(tokens);
 }
 
-UnitScores TaskScores::finish(const at::Tensor& metric) const {
+UnitScores TaskScores::finish(const at::Tensor& metric) {
   UnitScores out = out_;
   out.metric = metric;
   if (layers() == 0) {  // another unit has its nodes
@@ -163,7 +163,7 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   const at::Tensor faults = at::cat(sums_).cpu().isfinite().logical_not();
   if (faults.any().item<bool>()) out.faults = faults.to(at::kDouble);
   std::vector<SparseScores> lists;
-  for (const SparseTree& tree : sparse_) lists.push_back(tree.sum());
+  for (SparseTree& tree : sparse_) lists.push_back(tree.take_sum());
   out.sparse = joined(std::move(lists));
   const at::Tensor sums = tree_.sum().cpu();
   if (!measures_spread()) {

@@ -69,7 +69,8 @@ class TaskScores {
   /// Input IG per token [pair, pos], the last positions of the prompts.
   void store_inputs(const at::Tensor& tokens);
 
-  [[nodiscard]] UnitScores finish(const at::Tensor& metric) const;
+  /// What the pairs have given, at the end: sums of features are taken out.
+  [[nodiscard]] UnitScores finish(const at::Tensor& metric);
 
  private:
   void fill_layers(const at::Tensor& table, std::int64_t pair, std::int64_t l, std::int64_t count, double value) const;
