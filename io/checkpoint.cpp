@@ -227,7 +227,7 @@ std::string Checkpoint::Impl::hash_now() const {
   detail::ContentHash content;
   content.add(config_text);
   for (const auto& [name, tensor] : tensors) {
-    detail::checkpoint::add_tensor(content, name, tensor);
+    detail::checkpoint::add_tensor(content, name, tensor, detail::checkpoint::Pages::release);
   }
   return content.hex();
 }

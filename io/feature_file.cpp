@@ -147,6 +147,7 @@ FeatureFile open_features(const fs::path& where) {
 }
 
 std::string FeatureFile::hash() const {
+  using detail::checkpoint::add_tensor, detail::checkpoint::Pages;
   detail::ContentHash content;
   for (const auto number :
        {static_cast<std::int64_t>(kind), static_cast<std::int64_t>(activation), k,
@@ -158,12 +159,12 @@ std::string FeatureFile::hash() const {
   content.add(writes);
   for (const FeatureLayer& layer : layers) {
     content.add(layer.layer.value_or(-1));
-    detail::checkpoint::add_tensor(content, "W_enc", layer.W_enc);
-    detail::checkpoint::add_tensor(content, "b_enc", layer.b_enc);
-    detail::checkpoint::add_tensor(content, "W_dec", layer.W_dec);
-    detail::checkpoint::add_tensor(content, "b_dec", layer.b_dec);
-    if (layer.threshold) detail::checkpoint::add_tensor(content, "threshold", *layer.threshold);
-    if (layer.W_skip) detail::checkpoint::add_tensor(content, "W_skip", *layer.W_skip);
+    add_tensor(content, "W_enc", layer.W_enc, Pages::keep);
+    add_tensor(content, "b_enc", layer.b_enc, Pages::keep);
+    add_tensor(content, "W_dec", layer.W_dec, Pages::keep);
+    add_tensor(content, "b_dec", layer.b_dec, Pages::keep);
+    if (layer.threshold) add_tensor(content, "threshold", *layer.threshold, Pages::keep);
+    if (layer.W_skip) add_tensor(content, "W_skip", *layer.W_skip, Pages::keep);
   }
   return content.hex();
 }

@@ -68,7 +68,7 @@ struct FeatureFile {
   std::shared_ptr<const std::vector<detail::MappedFile>> mappings{};
 
   /// XXH3-128 over what is said above and every tensor's name, dtype, shape and bytes, as 32 hex digits: independent of
-  /// where the files lie and of what else their folder holds. Reads all of them.
+  /// where the files lie and of what else their folder holds. Reads all of them; the pages stay.
   [[nodiscard]] std::string hash() const;
   /// Releases the pages of the files that were read so far.
   void release_pages() const;

@@ -50,7 +50,7 @@ FeatureSums sum_features(const Transformer& model, const std::vector<Dictionary>
       }
     }
   }
-  found.features = tree.sum();
+  found.features = tree.take_sum();
   return found;
 }
 

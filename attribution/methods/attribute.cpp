@@ -98,7 +98,7 @@ UnitOutcome attribute(const Networks& networks, const std::vector<Task>& tasks, 
     metric.push_back(micro.metric());
   });
   UnitOutcome outcome;
-  for (const detail::TaskScores& one : scores) outcome.scores.push_back(one.finish(at::cat(metric)));
+  for (detail::TaskScores& one : scores) outcome.scores.push_back(one.finish(at::cat(metric)));
   outcome.flops = flops.count;
   return outcome;
 }

@@ -43,8 +43,15 @@ struct Dictionary {
   [[nodiscard]] std::int64_t features() const { return encoder.size(1); }
 };
 
+/// Features, and rows of what is read, whose pre-activations are held at once. How many change no bit of the others'.
+constexpr std::int64_t features_in_tile = 4096;
+constexpr std::int64_t rows_in_tile = 256;
+
 /// f [row, feature] of what is read, x [row, width]. Of top_k equal pre-activations count by feature.
 at::Tensor encode(const Dictionary& dictionary, const at::Tensor& x);
+
+/// f of some features alone [row, one of them].
+at::Tensor encode_some(const Dictionary& dictionary, const at::Tensor& x, const std::vector<std::int64_t>& features);
 
 /// Features that are not zero on one of two inputs, row by row, ascending; and how their values differ.
 struct FeatureDifferences {
@@ -61,8 +68,13 @@ struct FeatureDifferences {
 /// Of x [row, width] against a baseline of the same shape, or against f = 0 where it is undefined.
 FeatureDifferences feature_differences(const Dictionary& dictionary, const at::Tensor& x, const at::Tensor& baseline);
 
+/// Σ_j W_dec[j] of one target times the differences of a row [row, width of the site], in the decoder's dtype.
+at::Tensor decode(const FeatureTarget& target, const FeatureDifferences& features);
+
 /// What features f [row, feature] and biases make of what is read, x [row, width]: the written value without its error.
 at::Tensor reconstruct(const FeatureTarget& target, const at::Tensor& f, const at::Tensor& x);
+/// The same of f as differences against 0.
+at::Tensor reconstruct(const FeatureTarget& target, const FeatureDifferences& f, const at::Tensor& x);
 
 /// ⟨W_dec[j], gradient⟩ [entry] of one target, in the stream's dtype: how the metric changes with a unit of each
 /// feature through it. gradient [row, width].

@@ -143,6 +143,11 @@ PlannedGroup SweepPlanner::plan(const std::vector<const Settings*>& candidates) 
     jobs.push_back(sketched(*one));
     group.runs.push_back(planned(*one, jobs.back()));
     std::vector<std::string> notes = notes_on(jobs.back(), *one);
+    if (jobs.back().dictionaries) {
+      notes.emplace_back(
+          "memory and time are told as if all features of relu and JumpReLU were active, of TopK k on each prompt: how "
+          "many are is known when they are computed, and where they are few a run takes less");
+    }
     if (const ModelPlace& place = jobs.back().config.model; !place.commit.empty()) {
       notes.insert(notes.begin(), "the model is " + text_of(place));
     }

@@ -14,8 +14,10 @@
 #include "attribution/model/tensors.h"
 #include "common/errors.h"
 #include "common/hash.h"
+#include "common/team.h"
 #include "io/feature_file.h"
 #include "runner/job/model.h"
+#include "runner/machine/memory_limits.h"
 
 namespace tributary {
 namespace {
@@ -39,8 +41,9 @@ std::int64_t width_of(Site site, const Architecture& a) { return site == Site::z
 /// What a layer's features are bound with.
 class Binder {
  public:
-  Binder(const FeatureFile& file, const FeatureSource& source, const Architecture& architecture, at::ScalarType type)
-      : file_(file), source_(source), a_(architecture), type_(type) {
+  Binder(const FeatureFile& file, const FeatureSource& source, const Architecture& architecture, at::ScalarType type,
+         DictionaryShelf::Numbers numbers)
+      : file_(file), source_(source), a_(architecture), type_(type), reads_(numbers == DictionaryShelf::Numbers::read) {
     hook_ = source.hook.empty() ? file.hook : source.hook;
     if (hook_.empty()) {
       const std::string said = file.hook_written.empty()
@@ -67,18 +70,20 @@ class Binder {
     if (stored.threshold) {
       d.thresholds = tensor(*stored.threshold);
       if (file_.threshold_form == ThresholdForm::logarithms) d.thresholds = d.thresholds.exp();
-      d.thresholds = d.thresholds.contiguous();
+      if (reads_) d.thresholds = d.thresholds.contiguous();
     }
     const at::Tensor decoder = tensor(stored.W_dec);
     const bool across = file_.kind == FeatureKind::cross_layer;
     for (std::int64_t i = 0; i < (across ? decoder.size(1) : 1); ++i) {
-      FeatureTarget target{writes, d.layer + i, (across ? decoder.select(1, i) : decoder).contiguous(), {}, {}};
+      FeatureTarget target{writes, d.layer + i, across ? decoder.select(1, i) : decoder, {}, {}};
       if (target.layer >= a_.layers())
         refuse(fmt::format("writes to layer {}, and the model has {}", target.layer, a_.layers()));
+      if (reads_) target.decoder = target.decoder.contiguous();
       if (i == 0) target.bias = tensor(stored.b_dec);
       if (i == 0 && stored.W_skip) target.skip = tensor(*stored.W_skip).t();
       d.targets.push_back(std::move(target));
     }
+    if (!reads_) return {std::move(d), name_of(stored)};
     require_finite({{"W_enc", &d.encoder},
                     {"b_enc", &d.encoder_bias},
                     {"W_dec", &decoder},
@@ -86,11 +91,15 @@ class Binder {
                     {"threshold", &d.thresholds},
                     {"W_skip", &d.targets.front().skip}});
     if (file_.rescale_by_decoder_norm) fold_norms(d);
-    return {std::move(d), fmt::format("{} {} {}", hook_, layer_of(stored), file_.where.filename().string())};
+    return {std::move(d), name_of(stored)};
   }
 
  private:
   [[noreturn]] void refuse(const std::string& text) const { throw UserError(file_.where.string(), text); }
+
+  [[nodiscard]] std::string name_of(const FeatureLayer& stored) const {
+    return fmt::format("{} {} {}", hook_, layer_of(stored), file_.where.filename().string());
+  }
 
   [[nodiscard]] std::int64_t layer_of(const FeatureLayer& stored) const {
     const std::optional<std::int64_t> layer = file_.layers.size() == 1 && source_.layer ? source_.layer : stored.layer;
@@ -136,13 +145,16 @@ class Binder {
 
   void require_finite(const std::vector<std::pair<const char*, const at::Tensor*>>& tensors) const {
     for (const auto& [name, tensor] : tensors) {
-      if (!tensor->defined() || all_finite(tensor->contiguous())) continue;
+      if (!tensor->defined()) continue;
+      const bool turned = tensor->dim() == 2 && !tensor->is_contiguous();
+      if (all_finite((turned ? tensor->t() : *tensor).contiguous())) continue;
       refuse(fmt::format("{} {}; take an undamaged copy", name, not_finite_text(*tensor)));
     }
   }
 
   /// On the mapping where it is stored in the dtype, else a copy.
   [[nodiscard]] at::Tensor tensor(const StoredTensor& stored) const {
+    if (!reads_) return at::zeros({}, type_).expand(stored.shape);
     const at::ScalarType type = scalar_type(stored.type);
     if (reinterpret_cast<std::uintptr_t>(stored.data) % c10::elementSize(type) != 0) {
       at::Tensor copy = at::empty(stored.shape, type);
@@ -159,17 +171,36 @@ class Binder {
   /// f counts in units of its decoder's length (SAELens, rescale_acts_by_decoder_norm).
   static void fold_norms(Dictionary& d) {
     FeatureTarget& target = d.targets.front();
-    const at::Tensor norms = target.decoder.to(at::kDouble).square().sum(1).sqrt();  // [feature]
-    d.encoder = (d.encoder.to(at::kDouble) * norms).to(d.encoder.scalar_type());
+    const at::Tensor norms = in_float64(target.decoder, [](const at::Tensor& rows, std::int64_t) {
+      return rows.square().sum(1, /*keepdim=*/true).sqrt();
+    }, at::empty({target.decoder.size(0), 1}, at::kDouble));  // [feature, 1]
+    const at::Tensor of_features = norms.squeeze(1);
+    d.encoder = in_float64(d.encoder, [&](const at::Tensor& rows, std::int64_t) { return rows * of_features; },
+                           at::empty_like(d.encoder));
     if (d.encoder_bias.defined())
-      d.encoder_bias = (d.encoder_bias.to(at::kDouble) * norms).to(d.encoder_bias.scalar_type());
-    target.decoder = (target.decoder.to(at::kDouble) / norms.unsqueeze(1)).to(target.decoder.scalar_type());
+      d.encoder_bias = (d.encoder_bias.to(at::kDouble) * of_features).to(d.encoder_bias.scalar_type());
+    target.decoder = in_float64(target.decoder, [&](const at::Tensor& rows, std::int64_t first) {
+      return rows / norms.narrow(0, first, rows.size(0));
+    }, at::empty_like(target.decoder));
+  }
+
+  /// Fills `out` with what body(rows, their first) makes of some rows of a matrix at a time, in float64.
+  template <typename Body>
+  static at::Tensor in_float64(const at::Tensor& matrix, const Body& body, at::Tensor out) {
+    constexpr std::int64_t numbers_at_once = 1 << 22;
+    const std::int64_t most = std::max<std::int64_t>(1, numbers_at_once / matrix.size(1));
+    for (std::int64_t first = 0; first < matrix.size(0); first += most) {
+      const std::int64_t rows = std::min(most, matrix.size(0) - first);
+      out.narrow(0, first, rows).copy_(body(matrix.narrow(0, first, rows).to(at::kDouble), first));
+    }
+    return out;
   }
 
   const FeatureFile& file_;
   const FeatureSource& source_;
   const Architecture& a_;
   at::ScalarType type_;
+  bool reads_;
   std::string hook_;
 };
 
@@ -191,21 +222,71 @@ std::vector<FeatureSource> one_by_one(const FeatureSource& source, std::int64_t 
   return all;
 }
 
+/// Adds what a file's dictionaries take in a dtype (Binder::bind makes the copies).
+void count_bytes(const FeatureFile& file, at::ScalarType type, DictionaryBytes& bytes) {
+  const auto add = [&](const StoredTensor& stored, bool changed) {
+    std::uint64_t size = c10::elementSize(type);
+    for (const std::int64_t extent : stored.shape) size *= static_cast<std::uint64_t>(extent);
+    const bool stays = scalar_type(stored.type) == type && !changed &&
+                       reinterpret_cast<std::uintptr_t>(stored.data) % c10::elementSize(type) == 0;
+    (stays ? bytes.mapped : bytes.copied) += size;
+  };
+  for (const FeatureLayer& layer : file.layers) {
+    add(layer.W_enc, file.rescale_by_decoder_norm);
+    add(layer.b_enc, file.rescale_by_decoder_norm);
+    add(layer.W_dec, file.rescale_by_decoder_norm || file.kind == FeatureKind::cross_layer);
+    add(layer.b_dec, false);
+    if (layer.threshold) add(*layer.threshold, file.threshold_form == ThresholdForm::logarithms);
+    if (layer.W_skip) add(*layer.W_skip, false);
+  }
+}
+
+void require_memory(const DictionaryBytes& bytes, std::uint64_t memory) {
+  const std::uint64_t all = bytes.mapped + bytes.copied;
+  if (memory == 0 || all <= memory) return;
+  throw UserError("memory", fmt::format("{} are not enough: the dictionaries of features take {}; raise memory, or give "
+                                        "features of fewer layers",
+                                        text_of_bytes(memory), text_of_bytes(all)));
+}
+
+/// The files' hashes, a line each.
+std::string hashes_of(const std::vector<FeatureFile>& files) {
+  std::vector<std::string> hashes(files.size());
+  share_loop(std::ssize(files), 1, [&](std::int64_t first, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(end); ++i) hashes[i] = files[i].hash();
+  });
+  std::string all;
+  for (const std::string& one : hashes) all += one + "\n";
+  return all;
+}
+
 LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, const Architecture& architecture,
-                                     at::ScalarType type, DictionaryShelf::Hash hash) {
+                                     at::ScalarType type, DictionaryShelf::Numbers numbers, std::uint64_t memory) {
+  std::vector<FeatureSource> places;
+  for (const FeatureSource& source : sources) {
+    for (FeatureSource& one : one_by_one(source, architecture.layers())) places.push_back(std::move(one));
+  }
+  std::vector<FeatureFile> files;
+  for (const FeatureSource& place : places) files.push_back(open_features(place.path));
+  LoadedDictionaries loaded;
+  for (const FeatureFile& file : files) count_bytes(file, type, loaded.bytes);
+  require_memory(loaded.bytes, memory);
+  const bool reads = numbers == DictionaryShelf::Numbers::read;
+  const std::uint64_t before = resident_file_bytes();
   std::vector<Bound> all;
   std::string hashes;
-  for (const FeatureSource& source : sources) {
-    for (const FeatureSource& one : one_by_one(source, architecture.layers())) {
-      const FeatureFile file = open_features(one.path);
-      if (hash == DictionaryShelf::Hash::compute) hashes += file.hash() + "\n";
-      const Binder binder(file, one, architecture, type);
-      for (const FeatureLayer& layer : file.layers) all.push_back(binder.bind(layer));
-    }
+  if (reads) hashes = hashes_of(files);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const Binder binder(files[i], places[i], architecture, type, numbers);
+    for (const FeatureLayer& layer : files[i].layers) all.push_back(binder.bind(layer));
+    const bool copied = scalar_type(files[i].layers.front().W_enc.type) != type || files[i].rescale_by_decoder_norm ||
+                        files[i].kind == FeatureKind::cross_layer;
+    if (copied) files[i].release_pages();
   }
   std::stable_sort(all.begin(), all.end(),
                    [](const Bound& a, const Bound& b) { return a.dictionary.layer < b.dictionary.layer; });
-  LoadedDictionaries loaded;
+  const std::uint64_t now = resident_file_bytes();
+  if (now > before) loaded.bytes.resident = std::min(now - before, loaded.bytes.mapped);
   std::vector<Dictionary> dictionaries;
   for (Bound& one : all) {
     hashes += one.name.substr(0, one.name.rfind(' ')) + "\n";  // where each is used, whatever its file is called
@@ -220,25 +301,32 @@ LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, 
 }  // namespace
 
 const LoadedDictionaries& DictionaryShelf::get(const std::vector<FeatureSource>& sources,
-                                               const Architecture& architecture, at::ScalarType type, Hash hash) {
+                                               const Architecture& architecture, at::ScalarType type, Numbers numbers,
+                                               std::uint64_t memory) {
   std::string key = fmt::format("{} {} {}\n", architecture.layers(), architecture.d_model, static_cast<int>(type));
   for (const FeatureSource& one : sources) {
     key += fmt::format("{} {} {}\n", one.path.string(), one.hook, one.layer.value_or(one.all_layers ? -2 : -1));
   }
   const auto found = loaded_.find(key);
-  if (found != loaded_.end()) return found->second;
-  return loaded_.emplace(key, load_dictionaries(sources, architecture, type, hash)).first->second;
+  if (found != loaded_.end()) {
+    require_memory(found->second.bytes, memory);
+    return found->second;
+  }
+  return loaded_.emplace(key, load_dictionaries(sources, architecture, type, numbers, memory)).first->second;
 }
 
-void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Hash hash) {
+void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Numbers numbers, int threads) {
   if (job.config.features.empty()) return;
   if (!job.device.is_cpu()) {
     throw UserError("model.device", "features are computed on the host alone yet; say cpu, or leave them out of nodes");
   }
-  const LoadedDictionaries& loaded = shelf.get(job.config.features, job.architecture(), job.exact->score_type(), hash);
+  const Team team(threads);
+  const LoadedDictionaries& loaded = shelf.get(job.config.features, job.architecture(), job.exact->score_type(), numbers,
+                                             job.config.memory);
   job.dictionaries = loaded.dictionaries;
   job.dictionary_names = loaded.names;
   job.dictionaries_hash = loaded.hash;
+  job.dictionary_bytes = loaded.bytes;
 }
 
 }  // namespace tributary

@@ -21,24 +21,26 @@ struct LoadedDictionaries {
   std::shared_ptr<const std::vector<Dictionary>> dictionaries;
   std::vector<std::string> names;  //!< "resid_post 12 layer_12"
   std::string hash;                //!< of what they hold
+  DictionaryBytes bytes;
 };
 
 /// Dictionaries that several runs of a sweep use are read once.
 class DictionaryShelf {
  public:
-  /// Whether what they hold is hashed, for which all of it is read.
-  enum class Hash { compute, skip };
+  /// Whether what they hold is read: hashed, required to be finite, and converted. Without that they have shapes alone.
+  enum class Numbers { read, skip };
 
   /// Binds them in a dtype; numbers that are stored so stay on the files' mappings. Throws UserError: a file that
   /// cannot be read, a hook or layer that is neither given nor known, widths that are not the model's.
+  /// memory: what the run may take, 0: not said. Throws UserError where that is less than the dictionaries alone take.
   const LoadedDictionaries& get(const std::vector<FeatureSource>& sources, const Architecture& architecture,
-                                at::ScalarType type, Hash hash);
+                                at::ScalarType type, Numbers numbers, std::uint64_t memory);
 
  private:
   std::map<std::string, LoadedDictionaries> loaded_;
 };
 
-/// Gives a job the dictionaries that its nodes need.
-void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Hash hash);
+/// Gives a job the dictionaries that its nodes need, which so many threads read together.
+void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Numbers numbers, int threads);
 
 }  // namespace tributary

@@ -32,6 +32,12 @@ struct Identities {
   std::string top;          //!< the same of what the first nodes' neurons do
 };
 
+/// What dictionaries take of memory. Ranks of a node share what stays on the mappings of the files.
+struct DictionaryBytes {
+  std::uint64_t mapped = 0, copied = 0;
+  std::uint64_t resident = 0;  //!< of the mapped ones, what this process held when they had been read
+};
+
 struct Job {
   RunConfig config;
   std::string title;       //!< its name, with what sets it apart in its sweep
@@ -41,6 +47,7 @@ struct Job {
   PairSet pairs;
   std::shared_ptr<const std::vector<Dictionary>> dictionaries{};  //!< of features, where they are nodes
   std::string dictionaries_hash{};
+  DictionaryBytes dictionary_bytes{};
   std::vector<std::string> dictionary_names{};  //!< "resid_post 12 layer_12": what results call them
   std::vector<float> imported;  //!< method imported: the scores of attribution.file, in the order of layout()
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length

@@ -11,6 +11,7 @@
 #include "attribution/methods/activation_path.h"
 #include "attribution/methods/integrate.h"
 #include "runner/cluster/workers.h"
+#include "runner/job/feature_needs.h"
 #include "runner/job/prompts.h"
 
 namespace tributary {
@@ -59,11 +60,18 @@ double kept_at_position(const Job& run) {
 }
 
 /// The same of a group's sums over pairs, in bytes.
-double bytes_of_sums(const RunGroup& runs) {
-  double numbers = 0;
-  for (const Job* run : runs) numbers += scores_of(*run) * as_double(sums_of(run->config));
-  return wide * numbers;
+double bytes_of_sums(const RunGroup& runs, const Longest& longest) {
+  double bytes = 0;
+  for (const Job* run : runs) {
+    bytes += wide * scores_of(*run) * as_double(sums_of(run->config)) + bytes_of_feature_sums(*run, longest.live);
+  }
+  return bytes;
 }
+
+/// What rank 0 and the others hold of a feature that has a score: the node, its score, its place in a ranking.
+constexpr double listed_bytes = sizeof(Node) + sizeof(float) + 2 * sizeof(std::int64_t);
+/// What results have of it besides scores: dictionary, layer, position, feature and entry.
+constexpr double columns_bytes = 5 * sizeof(std::int64_t);
 
 /// Points of a path that are evaluated together for one pair at most.
 double points_at_most(const Method& method) {
@@ -183,9 +191,10 @@ double MemoryNeeds::attribution(std::int64_t batch_rows) const {
       if (run->config.keep.what == Keep::What::all) fixed += 2 * wide * scores_of(*run) * as_double(longest_.pairs);
     }
     calls = std::max(calls, call);
+    scores = std::max(scores, bytes_of_feature_task(*run, {pairs, longest_.live, longest_.pairs}));
   }
   // Sums on their way to the fold: as tensors, in a unit's result, in a block's, and as a message.
-  return fixed + 4 * bytes_of_sums(runs_) + std::max(calls, scores);
+  return fixed + 4 * bytes_of_sums(runs_, longest_) + std::max(calls, scores);
 }
 
 double MemoryNeeds::circuits(const Job& run, std::int64_t batch_rows) const {
@@ -207,7 +216,14 @@ double MemoryNeeds::circuits(const Job& run, std::int64_t batch_rows) const {
 /// Where the whole vocabulary is looked at: steering, the first nodes' neurons, what the model says.
 double MemoryNeeds::logits(std::int64_t batch_rows) const {
   const double rows = std::min(most_logits, std::max(1.0, as_double(batch_rows / longest_.length)));
-  return logit_copies * real_ * as_double(job_.architecture().vocabulary) * rows + row_.forward * as_double(batch_rows);
+  double features = 0;
+  for (const Job* run : runs_) {
+    const std::int64_t all_rows = std::ssize(run->pairs.train) * longest_.length;
+    if (run->config.top > 0)
+      features = std::max(features, bytes_of_feature_values(*run, std::min(batch_rows, all_rows)));
+  }
+  return logit_copies * real_ * as_double(job_.architecture().vocabulary) * rows +
+         row_.forward * as_double(batch_rows) + features;
 }
 
 double MemoryNeeds::patching(const Job& run, std::int64_t batch_rows) const {
@@ -251,7 +267,7 @@ double MemoryNeeds::rank() const {
   double bytes = 0;
   double circuit = 0;
   for (const Job* run : runs_) {
-    bytes += sizeof(float) * scores_of(*run);
+    bytes += sizeof(float) * scores_of(*run) + listed_bytes * feature_entries(*run, longest_.live);
     if (run->config.method.score == ScoreKind::imported) bytes += 2 * sizeof(float) * scores_of(*run);  // as given
     if (run->config.method.baseline == Baseline::mean) bytes += means_of(*run, run->pairs.train);
     if (!run->has_circuit()) continue;
@@ -280,20 +296,25 @@ double MemoryNeeds::gathered() const {
     const double pairs = as_double(static_cast<std::int64_t>(run->pairs.train.size()));
     if (run->config.keep.what == Keep::What::all) rows += wide * scores_of(*run) * pairs;
   }
-  return partials * bytes_of_sums(runs_) + rows;
+  return partials * bytes_of_sums(runs_, longest_) + rows;
 }
 
 double MemoryNeeds::written() const {
   double tables = 0;  // of all runs
   double file = 0;    // of the run that writes most
+  double sums = 0;
   for (const Job* run : runs_) {
     const double spread = run->config.spread == TaskOptions::Spread::measure ? 2 : 0;
     const bool keeps = run->config.keep.what == Keep::What::all;
     const double pairs = keeps ? as_double(static_cast<std::int64_t>(run->pairs.train.size())) : 0;
-    tables += scores_of(*run) * (sizeof(float) * spread + wide * pairs);
-    file = std::max(file, sizeof(float) * scores_of(*run) * (1 + spread + pairs));
+    const double features = feature_entries(*run, longest_.live);
+    tables += scores_of(*run) * (sizeof(float) * spread + wide * pairs) + features * sizeof(float) * spread;
+    file = std::max(file, sizeof(float) * scores_of(*run) * (1 + spread + pairs) +
+                              features * (columns_bytes + sizeof(float) * (1 + spread)));
+    // The sums of all lanes, and what they are added up to, before there are tables.
+    sums = std::max(sums, 3 * bytes_of_feature_sums(*run, longest_.live));
   }
-  return tables + 2 * file;  // as HDF5 lays it out, and as the file's bytes; its datasets take the place of tables
+  return tables + std::max(sums, 2 * file);  // as HDF5 lays it out, and as the file's bytes; its datasets take the place of tables
 }
 
 }  // namespace tributary

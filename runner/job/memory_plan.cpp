@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -65,9 +66,25 @@ std::uint64_t weight_bytes(const RunGroup& runs, const Transformer& network) {
   return bytes;
 }
 
+/// The dictionaries of a group, each once.
+std::map<const void*, DictionaryBytes> dictionaries_of(const RunGroup& runs) {
+  std::map<const void*, DictionaryBytes> all;
+  for (const Job* run : runs) {
+    if (run->dictionaries) all[run->dictionaries.get()] = run->dictionary_bytes;
+  }
+  return all;
+}
+
+std::uint64_t mapped_dictionaries(const RunGroup& runs) {
+  std::uint64_t bytes = 0;
+  for (const auto& [dictionaries, own] : dictionaries_of(runs)) bytes += own.mapped;
+  return bytes;
+}
+
 std::uint64_t weight_bytes(const RunGroup& runs) {
   const Job& job = *runs.front();
-  return weight_bytes(runs, *job.working) + (job.exact != job.working ? weight_bytes(runs, *job.exact) : 0);
+  const std::uint64_t exact = job.exact != job.working ? weight_bytes(runs, *job.exact) : 0;
+  return weight_bytes(runs, *job.working) + exact + mapped_dictionaries(runs);
 }
 
 /// Of these what holds memory already, whoever of the node's ranks wrote it.
@@ -85,11 +102,20 @@ std::uint64_t written_bytes(const RunGroup& runs) {
   return of(*job.working) + (job.exact != job.working ? of(*job.exact) : 0);
 }
 
-/// What this process holds of its own: trying the network has left freed memory, and pages of the checkpoint.
-std::uint64_t held_without_weights(const Job& job) {
+/// What this process holds of its own: trying the network has left freed memory, and pages of the checkpoint. Copies of
+/// dictionaries are its own too, also where a plan has not made them.
+std::uint64_t held_without_weights(const RunGroup& runs) {
+  const Job& job = *runs.front();
   if (job.checkpoint) job.checkpoint->release_pages();
   return_freed_memory();
-  return resident_bytes();
+  std::uint64_t held = resident_bytes(), of_files = resident_file_bytes();
+  for (const auto& [dictionaries, own] : dictionaries_of(runs)) {
+    const std::uint64_t pages = std::min(own.resident, of_files);
+    held -= pages;
+    of_files -= pages;
+    if (!job.checkpoint) held += own.copied;
+  }
+  return held;
 }
 
 /// What a rank on the CPU may hold: an even share of what the job may take of the node, of which the weights lie there
@@ -143,7 +169,7 @@ MemoryPlan plan_memory(const RunGroup& runs, const RankPlace& place) {
   const Longest longest = longest_of(runs, all_ranks * all_working.attribution);
   plan.row = job.measures->row_bytes(*job.working, longest.length);
   plan.weights = weight_bytes(runs);
-  const std::uint64_t own = card ? 0 : held_without_weights(job);
+  const std::uint64_t own = card ? 0 : held_without_weights(runs);
   const std::uint64_t held = own + plan.weights;
   if (job.config.memory != 0) {
     plan.budget = job.config.memory;

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "attribution/model/flops.h"
+#include "runner/job/feature_needs.h"
 #include "common/seeded.h"
 #include "runner/job/prompts.h"
 
@@ -94,6 +95,16 @@ double flops_of_row(const Architecture& a) {
   return flops / static_cast<double>(a.layers());
 }
 
+/// What a unit's features add to that: their operations at the positions that its pairs compute.
+double feature_cost(const RunGroup& runs, std::int64_t live, const Chunk& unit) {
+  const Job& job = *runs.front();
+  double operations = 0;  // of a position
+  for (const Job* run : runs) operations += feature_operations(*run);
+  const double part = static_cast<double>(live) / static_cast<double>(
+      job.pairs.train[static_cast<std::size_t>(unit.members.front())].length());
+  return operations / flops_of_row(job.architecture()) * part * static_cast<double>(unit.members.size());
+}
+
 /// Units like `unit`, whose pairs compute `live` positions each, to be computed at once, so that a network call is
 /// full. What is asked for in so many words is kept: small units lose little.
 std::int64_t units_at_once(const RunGroup& runs, std::int64_t live, const Chunk& unit) {
@@ -163,7 +174,8 @@ StagePlan plan_attribution(const RunGroup& runs) {
       std::int64_t index = 0;
       for (const std::vector<std::int64_t>& members : by_length[length]) {
         plan.chunks.push_back({members, layers});
-        plan.units.push_back({lane, index++, cost_of(runs, plan.chunks.back())});
+        const double cost = cost_of(runs, plan.chunks.back()) + feature_cost(runs, live[length], plan.chunks.back());
+        plan.units.push_back({lane, index++, cost});
       }
       plan.at_once.push_back(units_at_once(runs, live[length], {by_length[length].front(), layers}));
       ++lane;

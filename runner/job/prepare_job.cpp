@@ -102,8 +102,9 @@ Job prepare_job(const Settings& given, ModelShelf& shelf) {
     read_pairs_of(job, model);
   });
   if (job.config.correct_only) keep_solved_pairs(job, settings, model, comm);
+  const int threads = job.config.features.empty() ? 1 : worker_threads(job.config.threads, job.device, comm);
   agreed(comm, [&] {
-    add_dictionaries(job, shelf.dictionaries(), DictionaryShelf::Hash::compute);
+    add_dictionaries(job, shelf.dictionaries(), DictionaryShelf::Numbers::read, threads);
     settle_job(job, settings);
     job.checkpoint = model.checkpoint();
     job.model_hash = model.hash();

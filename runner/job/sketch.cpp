@@ -86,7 +86,7 @@ Job SketchShelf::job(const Settings& given, const at::Device& device) {
   job.measures = models_[folder].measures;
   job.tokenizer = tokenizer(folder).with_bos(job.config.pairs.bos);
   job.pairs = pairs(folder, pair_options_for(job.config, job.architecture()));
-  add_dictionaries(job, dictionaries_, DictionaryShelf::Hash::skip);
+  add_dictionaries(job, dictionaries_, DictionaryShelf::Numbers::skip, 1);
   settle_job(job, settings);
   job.group = group_of(job, settings);  // paths stand for models
   return job;

@@ -33,6 +33,8 @@ std::uint64_t resident_bytes() {
   return kib_field("/proc/self/status", "RssAnon") + kib_field("/proc/self/status", "RssFile");
 }
 
+std::uint64_t resident_file_bytes() { return kib_field("/proc/self/status", "RssFile"); }
+
 void return_freed_memory() { malloc_trim(0); }
 
 std::uint64_t peak_resident_bytes() { return kib_field("/proc/self/status", "VmHWM"); }

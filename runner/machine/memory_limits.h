@@ -16,6 +16,8 @@ namespace tributary {
 std::uint64_t free_host_bytes(const MemorySources& sources = MemorySources::of_process());
 /// What this process holds at this moment, its mapped files included.
 std::uint64_t resident_bytes();
+/// Of that the mapped files.
+std::uint64_t resident_file_bytes();
 /// Gives memory that was freed, and kept for later, back to the system: what is resident then is in use.
 void return_freed_memory();
 /// The most that this process has held so far.

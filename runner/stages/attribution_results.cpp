@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "attribution/methods/spread.h"
 #include "attribution/model/tensors.h"
@@ -133,6 +134,10 @@ SparseSum sparse_sums_of(const UnitOutcome& unit, const RunGroup& runs,
   for (const UnitScores& scores : unit.scores) {
     if (!scores.sparse.keys.empty()) all.width = std::max(all.width, scores.sparse.width);
   }
+  std::size_t keys = 0;
+  for (const UnitScores& scores : unit.scores) keys += scores.sparse.keys.size();
+  all.keys.reserve(keys);
+  all.values.reserve(keys * static_cast<std::size_t>(all.width));
   const std::vector<std::int64_t> firsts = keys_of_runs(runs);
   auto scores = unit.scores.begin();
   for (const auto& [run, kind] : tasks_of(outcomes)) {
@@ -233,12 +238,12 @@ void insert(std::vector<float>& numbers, std::int64_t place, const std::vector<f
 }
 
 /// Puts the features into the list of each run that has them, and on every rank what their scores are.
-void share_out_features(const Execution& execution, const RunGroup& runs, const StageResult& result,
+void share_out_features(const Execution& execution, const RunGroup& runs, StageResult& result,
                         std::vector<AttributionOutcome>& outcomes) {
   const std::vector<std::int64_t> of_runs = keys_of_runs(runs);
   if (of_runs.back() == 0) return;
   SparseSum all;
-  for (const SparseSum& lane : result.sparse) all = added(all, lane);  // lanes are token lengths
+  for (SparseSum& lane : result.sparse) all = added(std::move(all), std::exchange(lane, {}));  // lanes are token lengths
   const auto pairs = static_cast<std::int64_t>(runs.front()->pairs.train.size());
   for (std::size_t run = 0; run < runs.size(); ++run) {
     AttributionOutcome& outcome = outcomes[run];

@@ -211,7 +211,6 @@ void add_exact_features(const MicroBatch& micro, TaskScores& task) {
   at::Tensor errors =
       at::full({micro.pairs(), task.layers(), positions, 1}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   const at::Tensor sums = at::zeros({micro.pairs(), task.layers()}, at::kDouble);  // of the nodes that are patched
-  std::vector<SparseScores> features(static_cast<std::size_t>(micro.pairs()));
   for (std::int64_t d = 0; d < task.layers(); ++d) {
     std::vector<Node> here;
     for (const Node& node : options.sample) {
@@ -220,6 +219,7 @@ void add_exact_features(const MicroBatch& micro, TaskScores& task) {
     if (here.empty()) continue;
     const at::Tensor effects = FeaturePatching(micro, task, d).effects(here);  // [pair, node]
     sums.select(1, d).copy_(effects.sum(1));
+    std::vector<SparseScores> features(static_cast<std::size_t>(micro.pairs()));
     for (std::size_t n = 0; n < here.size(); ++n) {
       const at::Tensor own = effects.select(1, static_cast<std::int64_t>(n)).contiguous();
       const std::int64_t position = std::max<std::int64_t>(here[n].position, 0);
@@ -234,11 +234,13 @@ void add_exact_features(const MicroBatch& micro, TaskScores& task) {
         list.values.push_back(own.const_data_ptr<double>()[pair]);
       }
     }
+    for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
+      task.add_sparse(pair, static_cast<std::size_t>(d), std::move(features[static_cast<std::size_t>(pair)]));
+    }
     micro.pause();
   }
   task.expect_finite(sums);
   task.add(errors);
-  for (const SparseScores& pair : features) task.add_sparse(pair);
 }
 
 }  // namespace tributary::detail

@@ -15,6 +15,7 @@
 #include "attribution/nodes/noise.h"
 #include "common/errors.h"
 #include "common/seeded.h"
+#include "common/team.h"
 
 namespace tributary {
 namespace detail {
@@ -49,56 +50,98 @@ at::Tensor read_at(const MicroBatch& micro, const TaskScores& task, Site site, s
 Encoded encoded(const MicroBatch& micro, const TaskScores& task, const Dictionary& dictionary) {
   const at::Tensor clean = read_at(micro, task, dictionary.reads, dictionary.layer, clean_group);
   const at::Tensor other = read_at(micro, task, dictionary.reads, dictionary.layer, counterfactual_group);
+  if (micro.flops() != nullptr) {
+    micro.flops()->count += 2.0 * static_cast<double>(clean.size(0) * clean.size(1) * dictionary.encoder.numel()) *
+                            (other.defined() ? 2 : 1);
+  }
   return {clean.size(1),
           feature_differences(dictionary, clean.flatten(0, 1), other.defined() ? other.flatten(0, 1) : other)};
 }
 
-/// Numbers of entries in the order of their rows, by pair: keys, with positions kept or summed.
+/// Numbers of some pairs' entries under their keys, dictionary by dictionary.
 class PairEntries {
  public:
-  PairEntries(const TaskScores& task, std::int64_t pairs, std::int64_t length)
-      : kept_(task.method().positions == Positions::keep),
+  PairEntries(TaskScores& task, std::int64_t pairs, std::int64_t length)
+      : task_(task),
+        pairs_(pairs),
+        kept_(task.method().positions == Positions::keep),
         length_(length),
-        firsts_(first_keys(*task.options().dictionaries, kept_ ? length : 1)),
-        scores_(static_cast<std::size_t>(pairs)) {}
+        firsts_(first_keys(*task.options().dictionaries, kept_ ? length : 1)) {}
 
-  /// Of dictionary d, whose rows end with the prompts' last positions.
-  void add(std::size_t d, const Dictionary& dictionary, const Encoded& rows, const std::vector<double>& scores) {
-    for (std::size_t pair = 0; pair < scores_.size(); ++pair) {
-      std::map<std::int64_t, double> summed;
-      for (std::int64_t position = 0; position < rows.positions; ++position) {
-        const std::int64_t row = static_cast<std::int64_t>(pair) * rows.positions + position;
-        const std::int64_t place = kept_ ? length_ - rows.positions + position : 0;
-        for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
-             e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
-          const auto entry = static_cast<std::size_t>(e);
-          if (rows.features.difference[entry] == 0) continue;  // as where the prompts are the same
-          const std::int64_t key = firsts_[d] + place * dictionary.features() + rows.features.feature[entry];
-          if (kept_) {
-            put(pair, key, scores[entry]);
-          } else {
-            summed[key] += scores[entry];
-          }
+  /// Of dictionary d, whose rows end with the prompts' last positions; numbers in the order of rows' entries.
+  void add(std::size_t d, const Dictionary& dictionary, const Encoded& rows, const std::vector<double>& numbers) {
+    std::vector<SparseScores> scores(static_cast<std::size_t>(pairs_));
+    share_loop(pairs_, 1, [&](std::int64_t first, std::int64_t end) {
+      for (std::int64_t pair = first; pair < end; ++pair) {
+        SparseScores& own = scores[static_cast<std::size_t>(pair)];
+        if (kept_) {
+          list_by_position(own, {rows, numbers, firsts_[d], pair}, dictionary.features());
+        } else {
+          list_summed(own, {rows, numbers, firsts_[d], pair}, dictionary.features());
         }
       }
-      for (const auto& [key, score] : summed) put(pair, key, score);
+    });
+    for (std::int64_t pair = 0; pair < pairs_; ++pair) {
+      task_.add_sparse(pair, d, std::move(scores[static_cast<std::size_t>(pair)]));
     }
   }
 
-  void take_into(TaskScores& task) const {
-    for (const SparseScores& pair : scores_) task.add_sparse(pair);
-  }
-
  private:
-  void put(std::size_t pair, std::int64_t key, double score) {
-    scores_[pair].keys.push_back(key);
-    scores_[pair].values.push_back(score + 0.0);  // no −0
+  struct Source {
+    const Encoded& rows;
+    const std::vector<double>& numbers;
+    std::int64_t first;  // key
+    std::int64_t pair;
+
+    /// Calls body(feature, number) for what differs at a position: not where the prompts are the same.
+    template <typename Body>
+    void at(std::int64_t position, const Body& body) const {
+      const std::size_t row = static_cast<std::size_t>(pair * rows.positions + position);
+      const auto end = static_cast<std::size_t>(rows.features.first[row + 1]);
+      for (auto e = static_cast<std::size_t>(rows.features.first[row]); e < end; ++e) {
+        if (rows.features.difference[e] != 0) body(rows.features.feature[e], numbers[e] + 0.0);  // no −0
+      }
+    }
+    [[nodiscard]] std::size_t entries() const {
+      const auto row = static_cast<std::size_t>(pair * rows.positions);
+      return static_cast<std::size_t>(rows.features.first[row + static_cast<std::size_t>(rows.positions)] -
+                                      rows.features.first[row]);
+    }
+  };
+
+  void list_by_position(SparseScores& own, const Source& from, std::int64_t features) const {
+    own.keys.reserve(from.entries());
+    own.values.reserve(from.entries());
+    for (std::int64_t position = 0; position < from.rows.positions; ++position) {
+      const std::int64_t first = from.first + (length_ - from.rows.positions + position) * features;
+      from.at(position, [&](std::int32_t feature, double number) {
+        own.keys.push_back(first + feature);
+        own.values.push_back(number);
+      });
+    }
   }
 
+  static void list_summed(SparseScores& own, const Source& from, std::int64_t features) {
+    std::vector<double> sums(static_cast<std::size_t>(features), 0);
+    std::vector<char> there(sums.size(), 0);
+    for (std::int64_t position = 0; position < from.rows.positions; ++position) {
+      from.at(position, [&](std::int32_t feature, double number) {
+        sums[static_cast<std::size_t>(feature)] += number;
+        there[static_cast<std::size_t>(feature)] = 1;
+      });
+    }
+    for (std::size_t feature = 0; feature < sums.size(); ++feature) {
+      if (there[feature] == 0) continue;
+      own.keys.push_back(from.first + static_cast<std::int64_t>(feature));
+      own.values.push_back(sums[feature]);
+    }
+  }
+
+  TaskScores& task_;
+  std::int64_t pairs_;
   bool kept_;
   std::int64_t length_;
   std::vector<std::int64_t> firsts_;
-  std::vector<SparseScores> scores_;  // by pair
 };
 
 /// A product as the stream's dtype rounds it.
@@ -106,16 +149,18 @@ double rounded(double a, double b, at::ScalarType type) {
   return type == at::kDouble ? a * b : static_cast<double>(static_cast<float>(a) * static_cast<float>(b));
 }
 
-/// Σ of entries' numbers by row [pair, pos].
-at::Tensor row_sums(const Encoded& rows, const std::vector<double>& numbers, std::int64_t pairs) {
+/// Σ of entries' differences times their slopes by row [pair, pos].
+at::Tensor explained_by(const Encoded& rows, const std::vector<double>& slopes, std::int64_t pairs) {
   at::Tensor sums = at::zeros({pairs, rows.positions}, at::kDouble);
   auto* const out = sums.mutable_data_ptr<double>();
-  for (std::int64_t row = 0; row < rows.features.rows(); ++row) {
-    for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
-         e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
-      out[row] += numbers[static_cast<std::size_t>(e)];
+  share_loop(rows.features.rows(), 1, [&](std::int64_t first, std::int64_t end) {
+    for (std::int64_t row = first; row < end; ++row) {
+      for (auto e = static_cast<std::size_t>(rows.features.first[static_cast<std::size_t>(row)]);
+           e < static_cast<std::size_t>(rows.features.first[static_cast<std::size_t>(row) + 1]); ++e) {
+        out[row] += slopes[e] * rows.features.difference[e];
+      }
     }
-  }
+  });
   return sums;
 }
 
@@ -136,21 +181,6 @@ std::map<std::pair<Site, std::int64_t>, std::int64_t> error_rows(const std::vect
   return rows;
 }
 
-/// W_dec Δf [pair, pos, width].
-at::Tensor decoded(const FeatureTarget& target, const Encoded& rows, const at::TensorOptions& options) {
-  at::Tensor all = at::zeros({rows.features.rows(), target.decoder.size(1)}, options);
-  for (std::int64_t row = 0; row < rows.features.rows(); ++row) {
-    at::Tensor sum = all[row];
-    for (std::int64_t e = rows.features.first[static_cast<std::size_t>(row)];
-         e < rows.features.first[static_cast<std::size_t>(row) + 1]; ++e) {
-      const auto entry = static_cast<std::size_t>(e);
-      if (rows.features.difference[entry] == 0) continue;
-      sum.add_(target.decoder[rows.features.feature[entry]] * rows.features.difference[entry]);
-    }
-  }
-  return all.unflatten(0, {-1, rows.positions});
-}
-
 /// |Δf|, and of the errors ‖Δwritten − W_dec Δf‖.
 void add_feature_magnitudes(const MicroBatch& micro, TaskScores& task) {
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
@@ -168,7 +198,8 @@ void add_feature_magnitudes(const MicroBatch& micro, TaskScores& task) {
     entries.add(d, dictionaries[d], rows, scores);
     for (const FeatureTarget& target : dictionaries[d].targets) {
       const at::Tensor& left = rest.at(rows_of_errors.at({target.site, target.layer}));
-      left.sub_(last_positions_of(decoded(target, rows, options), left.size(1)));
+      const at::Tensor explained = decode(target, rows.features).unflatten(0, {-1, rows.positions});
+      left.sub_(last_positions_of(explained, left.size(1)));
     }
     micro.pause();
   }
@@ -179,7 +210,6 @@ void add_feature_magnitudes(const MicroBatch& micro, TaskScores& task) {
         .copy_(node_norms(left, {NodeKind::features, Site::resid_post, 1, 1, left.size(2)}));
   }
   task.add(errors);
-  entries.take_into(task);
 }
 
 /// Of noise the pairs say which features have any: feature_noise makes it, the same for every pair.
@@ -192,7 +222,6 @@ void add_feature_noise(const MicroBatch& micro, TaskScores& task) {
   }
   const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
   task.add(noise(task.nodes(), positions, task.options().seed).unsqueeze(0).expand({micro.pairs(), -1, -1, -1}));
-  entries.take_into(task);
 }
 
 /// Layers of one site that follow each other.
@@ -278,28 +307,30 @@ void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& g
   }
   for (std::size_t d = 0; d < dictionaries.size(); ++d) {
     const Encoded rows = encoded(micro, task, dictionaries[d]);
-    std::vector<double> slopes(rows.features.feature.size(), 0);
+    std::vector<double> numbers;  // slopes, summed over targets; then scores
     for (const FeatureTarget& target : dictionaries[d].targets) {
       const at::Tensor g = last_positions_of(gradient(target.site, target.layer).to(type), rows.positions);
-      std::vector<double> products = feature_gradients(target, rows.features, g.flatten(0, 1));
-      for (std::size_t e = 0; e < products.size(); ++e) {
-        slopes[e] += products[e];
-        products[e] *= rows.features.difference[e];
+      std::vector<double> slopes = feature_gradients(target, rows.features, g.flatten(0, 1));
+      if (micro.flops() != nullptr) {
+        micro.flops()->count += 2.0 * static_cast<double>(std::ssize(slopes) * target.decoder.size(1));
       }
       const auto row = error_row.find({target.site, target.layer});
       TRIBUTARY_EXPECT(row != error_row.end(), "every layer that features write to has an error");
-      const at::Tensor explained = row_sums(rows, products, micro.pairs());
+      const at::Tensor explained = explained_by(rows, slopes, micro.pairs());
       errors.select(1, row->second).narrow(1, micro.suffix() - rows.positions, rows.positions).sub_(explained);
+      if (numbers.empty()) {
+        numbers = std::move(slopes);
+      } else {
+        for (std::size_t e = 0; e < slopes.size(); ++e) numbers[e] += slopes[e];
+      }
     }
-    std::vector<double> scores;
-    for (std::size_t e = 0; e < slopes.size(); ++e) {
-      scores.push_back(rounded(rows.features.difference[e], slopes[e], type));
+    for (std::size_t e = 0; e < numbers.size(); ++e) {
+      numbers[e] = rounded(rows.features.difference[e], numbers[e], type);
     }
-    entries.add(d, dictionaries[d], rows, scores);
+    entries.add(d, dictionaries[d], rows, numbers);
     micro.pause();
   }
   task.add(errors.unsqueeze(3).to(type));
-  entries.take_into(task);
 }
 
 void run_feature_task(const MicroBatch& micro, TaskScores& task) {

@@ -52,24 +52,24 @@ at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std:
   return columns.empty() ? at::empty({here.size(0), 0}, here.options()) : at::stack(columns, 1);
 }
 
-at::Tensor sampled_of(const SparseScores& scores, const Task& task, std::int64_t positions) {
+void write_sampled(const SparseScores& scores, const Task& task, std::int64_t dictionary, std::int64_t positions,
+                   const at::Tensor& row) {
   const TaskOptions& options = task.options;
-  const std::vector<std::int64_t> firsts = first_keys(*options.dictionaries, positions);
-  at::Tensor row = at::zeros({1, std::ssize(options.sampled)}, at::kDouble);
+  const std::int64_t first = first_keys(*options.dictionaries, positions)[static_cast<std::size_t>(dictionary)];
+  const std::int64_t features = (*options.dictionaries)[static_cast<std::size_t>(dictionary)].features();
   auto* out = row.mutable_data_ptr<double>();
   for (const Node& node : options.sampled) {
-    const auto d = static_cast<std::size_t>(node.layer);
-    const std::int64_t position = std::max<std::int64_t>(node.position, 0);
-    const std::int64_t key = firsts[d] + position * (*options.dictionaries)[d].features() + node.index;
-    const auto found = std::lower_bound(scores.keys.begin(), scores.keys.end(), key);
-    if (task.method.score == ScoreKind::noise) {  // of every pair the same, whatever its features
-      *out = feature_noise(key, options.seed);
-    } else if (found != scores.keys.end() && *found == key) {
-      *out = scores.values[static_cast<std::size_t>((found - scores.keys.begin()) * scores.width)];
+    if (node.layer == dictionary) {
+      const std::int64_t key = first + std::max<std::int64_t>(node.position, 0) * features + node.index;
+      const auto found = std::lower_bound(scores.keys.begin(), scores.keys.end(), key);
+      if (task.method.score == ScoreKind::noise) {  // of every pair the same, whatever its features
+        *out = feature_noise(key, options.seed);
+      } else if (found != scores.keys.end() && *found == key) {
+        *out = scores.values[static_cast<std::size_t>(found - scores.keys.begin())];
+      }
     }
     ++out;
   }
-  return row;
 }
 
 at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions) {

@@ -2,39 +2,64 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attribution/methods/detail/sparse_tree.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <utility>
+
+#include "common/errors.h"
 
 namespace tributary::detail {
 namespace {
 
-/// left + right.
-SparseScores merged(const SparseScores& left, const SparseScores& right) {
-  SparseScores all{left.width, {}, {}};
-  all.keys.reserve(left.keys.size() + right.keys.size());
-  all.values.reserve(left.values.size() + right.values.size());
-  const auto put = [&all](const SparseScores& from, std::size_t entry) {
-    const auto first = from.values.begin() + static_cast<std::ptrdiff_t>(entry) * from.width;
-    all.keys.push_back(from.keys[entry]);
-    all.values.insert(all.values.end(), first, first + from.width);
-  };
-  std::size_t l = 0, r = 0;
-  while (l < left.keys.size() || r < right.keys.size()) {
-    const bool has_left = l < left.keys.size();
-    const bool has_right = r < right.keys.size();
-    if (has_left && (!has_right || left.keys[l] < right.keys[r])) {
-      put(left, l++);
-    } else if (has_right && (!has_left || right.keys[r] < left.keys[l])) {
-      put(right, r++);
-    } else {
-      put(left, l++);
-      for (std::int64_t i = 0; i < all.width; ++i) {
-        all.values[all.values.size() - static_cast<std::size_t>(all.width - i)] +=
-            right.values[r * static_cast<std::size_t>(all.width) + static_cast<std::size_t>(i)];
-      }
-      ++r;
-    }
+/// How many keys at least one of two lists has.
+std::size_t count_of_either(const std::vector<std::int64_t>& left, const std::vector<std::int64_t>& right) {
+  std::size_t l = 0, r = 0, count = 0;
+  for (; l < left.size() && r < right.size(); ++count) {
+    const std::int64_t a = left[l], b = right[r];
+    l += static_cast<std::size_t>(a <= b);
+    r += static_cast<std::size_t>(b <= a);
   }
+  return count + (left.size() - l) + (right.size() - r);
+}
+
+/// left + right. No value is −0, so a key that one of them lacks may have 0 there.
+template <std::int64_t width>
+SparseScores merged(const SparseScores& left, const SparseScores& right) {
+  constexpr auto numbers = static_cast<std::size_t>(width);
+  constexpr double zeros[numbers] = {};  // NOLINT(*-avoid-c-arrays)
+  const std::size_t left_keys = left.keys.size(), right_keys = right.keys.size();
+  SparseScores all{width, {}, {}};
+  all.keys.resize(count_of_either(left.keys, right.keys));
+  all.values.resize(numbers * all.keys.size());
+  std::size_t l = 0, r = 0, count = 0;
+  while (l < left_keys && r < right_keys) {  // without branches: which key comes next can't be foreseen
+    const std::int64_t a = left.keys[l], b = right.keys[r];
+    const double* const from_left = a <= b ? left.values.data() + numbers * l : zeros;
+    const double* const from_right = b <= a ? right.values.data() + numbers * r : zeros;
+    all.keys[count] = std::min(a, b);
+    for (std::size_t i = 0; i < numbers; ++i) all.values[numbers * count + i] = from_left[i] + from_right[i];
+    l += static_cast<std::size_t>(a <= b);
+    r += static_cast<std::size_t>(b <= a);
+    ++count;
+  }
+  const auto copy_rest = [&all, &count](const SparseScores& from, std::size_t first) {
+    std::copy(from.keys.begin() + static_cast<std::ptrdiff_t>(first), from.keys.end(),
+              all.keys.begin() + static_cast<std::ptrdiff_t>(count));
+    std::copy(from.values.begin() + static_cast<std::ptrdiff_t>(numbers * first), from.values.end(),
+              all.values.begin() + static_cast<std::ptrdiff_t>(numbers * count));
+    count += from.keys.size() - first;
+  };
+  copy_rest(left, l);
+  copy_rest(right, r);
   return all;
+}
+
+SparseScores merged(const SparseScores& left, const SparseScores& right) {
+  if (left.keys.empty()) return right;
+  if (right.keys.empty()) return left;
+  TRIBUTARY_EXPECT(left.width == right.width && (left.width == 1 || left.width == 3),
+                   "a key has its value, and maybe square and sign");
+  return left.width == 1 ? merged<1>(left, right) : merged<3>(left, right);
 }
 
 }  // namespace
@@ -51,13 +76,12 @@ void SparseTree::add(SparseScores scores) {
   nodes_.emplace_back(std::move(scores));
 }
 
-SparseScores SparseTree::sum() const {
+SparseScores SparseTree::take_sum() {
   SparseScores sum;
-  bool any = false;
-  for (const auto& waiting : nodes_) {  // from the right end of the tree upwards
+  for (auto& waiting : nodes_) {  // from the right end of the tree upwards
     if (!waiting) continue;
-    sum = any ? merged(*waiting, sum) : *waiting;
-    any = true;
+    sum = sum.keys.empty() ? std::move(*waiting) : merged(*waiting, sum);
+    waiting.reset();
   }
   return sum;
 }

@@ -17,8 +17,8 @@ class SparseTree {
  public:
   /// The next pair's.
   void add(SparseScores scores);
-  /// The sum of all; without keys where there were none.
-  [[nodiscard]] SparseScores sum() const;
+  /// The sum of all, which the tree then has no more; without keys where there were none.
+  [[nodiscard]] SparseScores take_sum();
 
  private:
   std::vector<std::optional<SparseScores>> nodes_;  // by level; nothing: none waiting for its sibling

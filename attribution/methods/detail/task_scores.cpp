@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace tributary::detail {
 namespace {
@@ -35,6 +36,36 @@ at::Tensor sums_that_tell(const at::Tensor& scores) {
     if (!all_finite(rows[i])) sums.mutable_data_ptr<double>()[i] = not_a_number;
   }
   return sums;
+}
+
+/// A value, its square and its sign for each value.
+SparseScores with_spread(SparseScores scores) {
+  SparseScores all{3, std::move(scores.keys), {}};
+  all.values.reserve(3 * scores.values.size());
+  for (const double value : scores.values) {
+    all.values.insert(all.values.end(), {value, value * value, value < 0 ? negative_sign : value > 0 ? 1 : 0});
+  }
+  return all;
+}
+
+/// Lists whose keys follow each other as one; they are freed on the way.
+SparseScores joined(std::vector<SparseScores> lists) {
+  SparseScores all;
+  std::size_t keys = 0, values = 0;
+  for (const SparseScores& list : lists) {
+    if (list.keys.empty()) continue;
+    all.width = list.width;
+    keys += list.keys.size();
+    values += list.values.size();
+  }
+  all.keys.reserve(keys);
+  all.values.reserve(values);
+  for (SparseScores& list : lists) {
+    all.keys.insert(all.keys.end(), list.keys.begin(), list.keys.end());
+    all.values.insert(all.values.end(), list.values.begin(), list.values.end());
+    list = SparseScores{};
+  }
+  return all;
 }
 
 /// Σ |x| over [pos, neuron].
@@ -77,20 +108,20 @@ void TaskScores::add(const at::Tensor& scores) {
   if (options().keep.what != Keep::What::sums) kept_.push_back(kept_of(s, options(), positions));
 }
 
-void TaskScores::add_sparse(const SparseScores& scores) {
-  SparseScores parts{measures_spread() ? 3 : 1, scores.keys, {}};
-  for (const double score : scores.values) {
-    const double value = method().aggregate == Aggregate::mean_abs ? std::abs(score) : score;
-    parts.values.push_back(value);
-    if (!measures_spread()) continue;
-    parts.values.push_back(value * value);
-    parts.values.push_back(value < 0 ? negative_sign : value > 0 ? 1 : 0);
+void TaskScores::add_sparse(std::int64_t pair, std::size_t dictionary, SparseScores scores) {
+  if (sparse_.size() <= dictionary) sparse_.resize(dictionary + 1);
+  if (method().aggregate == Aggregate::mean_abs) {
+    for (double& score : scores.values) score = std::abs(score);
   }
+  store_sampled(first_ + pair, static_cast<std::int64_t>(dictionary), scores);
+  sparse_[dictionary].add(measures_spread() ? with_spread(std::move(scores)) : std::move(scores));
+}
+
+void TaskScores::store_sampled(std::int64_t pair, std::int64_t dictionary, const SparseScores& scores) {
   const std::vector<Node>& sampled = options().sampled;
-  if (!sampled.empty() && sampled.front().kind == NodeKind::features) {
-    sampled_.push_back(sampled_of(parts, task(), method().positions == Positions::keep ? length_ : 1));
-  }
-  sparse_.add(std::move(parts));
+  if (sampled.empty() || sampled.front().kind != NodeKind::features) return;
+  if (!out_.sampled.defined()) out_.sampled = at::zeros({pairs_, std::ssize(sampled)}, at::kDouble);
+  write_sampled(scores, task(), dictionary, method().positions == Positions::keep ? length_ : 1, out_.sampled[pair]);
 }
 
 void TaskScores::store(const Differences& differences) {
@@ -128,7 +159,7 @@ void TaskScores::store_inputs(const at::Tensor& tokens) {
   out_.inputs.narrow(0, first_, tokens.size(0)).narrow(1, length_ - tokens.size(1), tokens.size(1)).copy_(tokens);
 }
 
-UnitScores TaskScores::finish(const at::Tensor& metric) const {
+UnitScores TaskScores::finish(const at::Tensor& metric) {
   UnitScores out = out_;
   out.metric = metric;
   if (layers() == 0) {  // another unit has its nodes
@@ -140,7 +171,9 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   if (!kept_.empty()) out.kept = at::cat(kept_);
   const at::Tensor faults = at::cat(sums_).cpu().isfinite().logical_not();
   if (faults.any().item<bool>()) out.faults = faults.to(at::kDouble);
-  out.sparse = sparse_.sum();
+  std::vector<SparseScores> lists;
+  for (SparseTree& tree : sparse_) lists.push_back(tree.take_sum());
+  out.sparse = joined(std::move(lists));
   const at::Tensor sums = tree_.sum().cpu();
   if (!measures_spread()) {
     out.scores = sums;

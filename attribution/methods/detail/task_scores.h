@@ -53,8 +53,9 @@ class TaskScores {
   /// Scores of the micro-batch's pairs [pair, layer, pos, node]; pos are the last positions of the prompts. All of
   /// them must be finite but for those of ScoreKind::exact, whose task knows which nodes it leaves out.
   void add(const at::Tensor& scores);
-  /// Scores of features beside those of their errors: of the micro-batch's next pair, keys ascending, a number each.
-  void add_sparse(const SparseScores& scores);
+  /// Scores of a dictionary's features beside those of the errors, keys ascending, a number each: of a pair of the
+  /// micro-batch, pairs in their order.
+  void add_sparse(std::int64_t pair, std::size_t dictionary, SparseScores scores);
   /// Σ of scores that must be finite [pair, layer], of the micro-batch's pairs: one that is not makes its sum so.
   void expect_finite(const at::Tensor& sums) { sums_.push_back(sums); }
   /// Sums of scores minus true end-point differences.
@@ -68,15 +69,17 @@ class TaskScores {
   /// Input IG per token [pair, pos], the last positions of the prompts.
   void store_inputs(const at::Tensor& tokens);
 
-  [[nodiscard]] UnitScores finish(const at::Tensor& metric) const;
+  /// What the pairs have given, at the end: sums of features are taken out.
+  [[nodiscard]] UnitScores finish(const at::Tensor& metric);
 
  private:
+  void store_sampled(std::int64_t pair, std::int64_t dictionary, const SparseScores& scores);
   void fill_layers(const at::Tensor& table, std::int64_t pair, std::int64_t l, std::int64_t count, double value) const;
 
   const Task& task_;
   std::int64_t pairs_, length_, first_ = 0;
   PairTree tree_;
-  SparseTree sparse_;
+  std::vector<SparseTree> sparse_;  // by dictionary: their keys follow each other
   UnitScores out_;
   std::vector<at::Tensor> sampled_, kept_, sums_;  // a micro-batch each
 };

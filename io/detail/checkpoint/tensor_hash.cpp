@@ -16,7 +16,7 @@ constexpr std::size_t hashed_at_once = 16 << 20;
 
 }  // namespace
 
-void add_tensor(ContentHash& content, const std::string& name, const StoredTensor& tensor) {
+void add_tensor(ContentHash& content, const std::string& name, const StoredTensor& tensor, Pages pages) {
   content.add(name);
   content.add(name_of(tensor.type));
   content.add(static_cast<std::int64_t>(tensor.shape.size()));
@@ -28,7 +28,7 @@ void add_tensor(ContentHash& content, const std::string& name, const StoredTenso
   for (std::size_t begin = 0; begin < tensor.bytes; begin += hashed_at_once) {  // an embedding is large
     const std::size_t bytes = std::min(hashed_at_once, tensor.bytes - begin);
     content.add_part(tensor.data + begin, bytes);
-    release(tensor.data + begin, bytes);
+    if (pages == Pages::release) release(tensor.data + begin, bytes);
   }
 }
 

@@ -11,7 +11,10 @@
 
 namespace tributary::detail::checkpoint {
 
-/// Adds its name, dtype, shape and bytes. The pages that it reads are released again.
-void add_tensor(ContentHash& content, const std::string& name, const StoredTensor& tensor);
+/// What becomes of the pages that are read: released again, or kept for whoever reads them next.
+enum class Pages { release, keep };
+
+/// Adds its name, dtype, shape and bytes.
+void add_tensor(ContentHash& content, const std::string& name, const StoredTensor& tensor, Pages pages);
 
 }  // namespace tributary::detail::checkpoint

@@ -1,0 +1,113 @@
+// Copyright 2026 the tributary developers
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/job/feature_needs.h"
+
+#include <algorithm>
+#include <bit>
+#include <set>
+#include <utility>
+
+#include "attribution/model/tensors.h"
+
+namespace tributary {
+namespace {
+
+constexpr double number_bytes = sizeof(double), key_bytes = sizeof(std::int64_t);
+
+double of_number(std::int64_t number) { return static_cast<double>(number); }
+
+double inputs_of(const Job& run) { return run.config.method.baseline == Baseline::zero || run.config.unpaired ? 1 : 2; }
+
+/// Features of one dictionary that are not zero on one of a position's inputs, at most.
+double most_entries(const Job& run, const Dictionary& dictionary) {
+  const double all = of_number(dictionary.features());
+  const bool top_k = dictionary.activation == FeatureGate::top_k || dictionary.activation == FeatureGate::top_k_signed;
+  return top_k ? std::min(all, inputs_of(run) * of_number(dictionary.k)) : all;
+}
+
+/// The same of the sum over all pairs.
+double most_summed(const Job& run, const Dictionary& dictionary, std::int64_t live) {
+  const auto pairs = of_number(static_cast<std::int64_t>(run.pairs.train.size()));
+  const double of_position = std::min(of_number(dictionary.features()), pairs * most_entries(run, dictionary));
+  if (run.config.method.positions == Positions::keep) return of_position * of_number(live);
+  return std::min(of_number(dictionary.features()), of_position * of_number(live));
+}
+
+double sum_bytes(const Job& run) { return key_bytes + number_bytes * of_number(sums_of(run.config)); }
+
+/// Numbers that stand at the sites which dictionaries read and write, at one position.
+double numbers_at_sites(const Job& run) {
+  std::set<std::pair<Site, std::int64_t>> seen;
+  double numbers = 0;
+  for (const Dictionary& dictionary : *run.dictionaries) {
+    if (seen.emplace(dictionary.reads, -1).second) numbers += of_number(dictionary.encoder.size(0));
+    for (const FeatureTarget& target : dictionary.targets) {
+      if (seen.emplace(target.site, -1).second) numbers += of_number(target.decoder.size(1));
+    }
+  }
+  return numbers * of_number(run.architecture().layers());
+}
+
+}  // namespace
+
+double feature_entries(const Job& run, std::int64_t live) {
+  if (!run.dictionaries) return 0;
+  double entries = 0;
+  for (const Dictionary& dictionary : *run.dictionaries) entries += most_summed(run, dictionary, live);
+  return entries;
+}
+
+double bytes_of_feature_sums(const Job& run, std::int64_t live) { return sum_bytes(run) * feature_entries(run, live); }
+
+double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
+  if (!run.dictionaries) return 0;
+  const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
+  const double rows = of_number(batch.pairs * batch.live);
+  double most = 0;  // of one dictionary at a time
+  for (const Dictionary& dictionary : *run.dictionaries) {
+    const double width = of_number(dictionary.encoder.size(0));
+    const double entries = most_entries(run, dictionary);
+    const double tile = of_number(rows_in_tile) * std::min(of_number(dictionary.features()), of_number(features_in_tile));
+    // What is read, by prompt and side by side, padded; the same of a gradient; pre-activations.
+    const double dense = real * (rows * width * (3 * inputs_of(run) + 2) + tile);
+    // Of a row's entries first lists that grow, then one list with the features' differences.
+    const double listed = sizeof(std::int32_t) + number_bytes;
+    const double growing = 2 * (sizeof(std::int32_t) + real) + listed;
+    // Then their slopes, of several targets two at a time, and the pairs' scores, with squares and signs at last.
+    const double slopes = number_bytes * (dictionary.targets.size() > 1 ? 2 : 1);
+    const double scored = listed + slopes + key_bytes + number_bytes + sum_bytes(run);
+    const double summed = 2 * sum_bytes(run) * most_summed(run, dictionary, batch.live);  // two nodes of the tree
+    most = std::max(most, dense + rows * entries * std::max(growing, scored) + summed);
+  }
+  // Nodes of each dictionary's tree that wait for their siblings; at last all of them become one list.
+  const auto pairs = static_cast<std::uint64_t>(batch.unit_pairs);
+  const auto waiting = batch.pairs >= batch.unit_pairs ? std::popcount(pairs) : static_cast<int>(std::bit_width(pairs));
+  const double trees = bytes_of_feature_sums(run, batch.live) * std::max(2, waiting);
+  const double sites = 3 * real * numbers_at_sites(run) * rows;  // of two prompts, and gradients
+  return sites + most + trees;
+}
+
+double bytes_of_feature_values(const Job& run, std::int64_t rows) {
+  if (!run.dictionaries) return 0;
+  const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
+  double most = 0;
+  for (const Dictionary& dictionary : *run.dictionaries) {
+    most = std::max(most, of_number(rows) * (real + 2 * (sizeof(std::int32_t) + real) + sizeof(std::int32_t) + number_bytes) *
+                              of_number(dictionary.features()));
+  }
+  return most + real * numbers_at_sites(run) * of_number(rows);
+}
+
+double feature_operations(const Job& run) {
+  if (!run.dictionaries) return 0;
+  double operations = 0;
+  for (const Dictionary& dictionary : *run.dictionaries) {
+    operations += 2 * inputs_of(run) * of_number(dictionary.encoder.numel());
+    for (const FeatureTarget& target : dictionary.targets) {
+      operations += 2 * most_entries(run, dictionary) * of_number(target.decoder.size(1));
+    }
+  }
+  return operations;
+}
+
+}  // namespace tributary
