@@ -182,6 +182,17 @@ void leave_first_interval(SweepPlan& plan) {
   if (plan.interval == IntervalGradient::right) plan.nodes.weight.front() -= interval;
 }
 
+/// A plan whose weights are those of conductance, where it is a sum of gradients: of embeddings, which move evenly.
+SweepPlan with_conductance_weights(SweepPlan plan, const Task& task, ConductanceForm form) {
+  if (task.method.score != ScoreKind::conductance || task.options.nodes.site != Site::embeddings) return plan;
+  if (form == ConductanceForm::captum) {
+    weigh_by_next_steps(plan);
+  } else if (task.method.baseline == Baseline::zero) {
+    leave_first_interval(plan);
+  }
+  return plan;
+}
+
 }  // namespace
 
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
@@ -199,20 +210,14 @@ SweepPlan candidate_plan(const Method& method, RulePoints candidate) {
 SweepPlan plan_of(const Task& task, std::int64_t l) {
   const Method& method = task.method;
   if (method.quadrature != Quadrature::pilot) {
-    SweepPlan plan = sweep_of(method, *method.quadrature, method.steps);
-    if (method.score != ScoreKind::conductance || task.options.nodes.site != Site::embeddings) return plan;
-    if (method.form == ConductanceForm::captum) {
-      weigh_by_next_steps(plan);
-    } else if (method.baseline == Baseline::zero) {
-      leave_first_interval(plan);
-    }
-    return plan;
+    return with_conductance_weights(sweep_of(method, *method.quadrature, method.steps), task, method.form);
   }
   const auto place = static_cast<std::size_t>(moves_embeddings(task) ? 0 : task.options.layers.first + l);
   return candidate_plan(method, task.options.layer_rules.at(place));
 }
 
-SweepPlan audit_plan(const Method& method, int used) {
+SweepPlan audit_plan(const Task& task, int used) {
+  const Method& method = task.method;
   // Gauss-Legendre converges faster than any other rule. A rule that is off by c/n would be off by c/2n with twice the
   // points, and judged by that show half of its error: the others are judged by the trapezoid.
   const bool conductance = method.score == ScoreKind::conductance;
@@ -221,8 +226,8 @@ SweepPlan audit_plan(const Method& method, int used) {
   }
   Method standard = method;  // Captum's conductance is off by c/n whatever its rule
   standard.form = ConductanceForm::standard;
-  return candidate_plan(standard,
-                        {Quadrature::trapezoid, std::max({2 * used - 1, 2 * method.steps + 1, audit_points})});
+  const int points = std::max({2 * used - 1, 2 * method.steps + 1, audit_points});
+  return with_conductance_weights(candidate_plan(standard, {Quadrature::trapezoid, points}), task, standard.form);
 }
 
 AdaptiveOptions adaptive_options(const Task& task) {

@@ -86,7 +86,7 @@ SweepPlan candidate_plan(const Method& method, RulePoints candidate);
 /// The fixed plan of layer l of the task (0 on embedding paths): the method's own, or the pilot's choice.
 SweepPlan plan_of(const Task& task, std::int64_t l);
 /// The finer sweep that an audit compares with: at least twice the points.
-SweepPlan audit_plan(const Method& method, int used);
+SweepPlan audit_plan(const Task& task, int used);
 AdaptiveOptions adaptive_options(const Task& task);
 /// Whether conductances of values are summed up along the path: those of embeddings are what input IG is.
 bool sums_conductance(const Task& task);
