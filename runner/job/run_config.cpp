@@ -242,9 +242,6 @@ void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& chec
       from_zero && has(NodeKind::embeddings) && evaluates_start(run.method), "attribution.quadrature",
       "evaluates the all-zero embedding (nodes have embeddings, and the baseline is zero), where the norms "
       "are undefined; take right, midpoint or gauss-legendre");
-  checks.refuse_if(has(NodeKind::embeddings) && run.method.form == ConductanceForm::captum, "attribution.form",
-                   "is captum, which has no meaning for embeddings: they are its path; leave it out, or leave "
-                   "embeddings out of nodes");
 }
 
 std::optional<std::int64_t> gap_pairs(const Settings& settings) {
