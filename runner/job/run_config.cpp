@@ -69,7 +69,8 @@ PairOptions pair_options(const Settings& settings) {
   pairs.unfit = chosen<Unfit>(settings, "pairs.unfit", {{"refuse", Unfit::refuse}, {"skip", Unfit::skip}});
   pairs.overlap = chosen<Overlap>(settings, "pairs.overlap", {{"refuse", Overlap::refuse}, {"allow", Overlap::allow}});
   pairs.answer =
-      chosen<Answer>(settings, "pairs.answer", {{"whole", Answer::whole}, {"first-token", Answer::first_token}});
+      chosen<Answer>(settings, "pairs.answer",
+                     {{"whole", Answer::whole}, {"first-token", Answer::first_token}, {"alone", Answer::alone}});
   if (settings.has("pairs.bos")) {
     pairs.bos = chosen<Bos>(settings, "pairs.bos", {{"file", Bos::file}, {"add", Bos::add}, {"omit", Bos::omit}});
   }

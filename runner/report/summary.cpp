@@ -50,6 +50,7 @@ std::string pairs_line(const ResultsFile& results) {
   std::string line = fmt::format("pairs        {} training, {} held out", count("train"), count("test"));
   const auto* answer = detail::find_attribute<std::string>(results, "/pairs", "answer");
   if (answer != nullptr && *answer == "first-token") line += ", answers compared by their first token";
+  if (answer != nullptr && *answer == "alone") line += ", answers compared by the first token of their text alone";
   if (count("skipped") > 0) line += fmt::format(", {} skipped as unfit", count("skipped"));
   if (count("overlapping") > 0) line += fmt::format(", {} held-out pairs also in training", count("overlapping"));
   const auto* shared = detail::find_attribute<std::int64_t>(results, "/pairs", "shared_prompts");
