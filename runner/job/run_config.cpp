@@ -223,8 +223,6 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
                    "is imported, and scores of features are not read yet; leave them out of nodes");
   checks.refuse_if(run.method.quadrature == Quadrature::pilot, "attribution.quadrature",
                    "is pilot, which features do not have; take adaptive or a fixed rule");
-  checks.refuse_if(run.keep.what != Keep::What::sums, "attribution.keep",
-                   "is asked for, and features do not keep scores of single pairs yet; remove it");
 }
 
 void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& checks) {

@@ -6,6 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "attribution/methods/attribute.h"
 
 namespace tributary::detail {
@@ -19,5 +21,8 @@ at::Tensor sampled_of(const SparseScores& scores, const Task& task, std::int64_t
 
 /// UnitScores::kept of the same. Equal |score|s by place, NaN never.
 at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
+
+/// UnitScores::kept_features of features' scores by pair, one number a key. Of equal |score|s the first keys are kept.
+at::Tensor kept_features_of(const std::vector<SparseScores>& pairs, const Keep& keep);
 
 }  // namespace tributary::detail

@@ -79,8 +79,11 @@ void TaskScores::add(const at::Tensor& scores) {
 
 void TaskScores::add_sparse(const SparseScores& scores) {
   SparseScores parts{measures_spread() ? 3 : 1, scores.keys, {}};
+  const bool keeps = options().keep.what != Keep::What::sums;
+  if (keeps) kept_features_.push_back({1, scores.keys, {}});
   for (const double score : scores.values) {
     const double value = method().aggregate == Aggregate::mean_abs ? std::abs(score) : score;
+    if (keeps) kept_features_.back().values.push_back(value);
     parts.values.push_back(value);
     if (!measures_spread()) continue;
     parts.values.push_back(value * value);
@@ -138,6 +141,7 @@ UnitScores TaskScores::finish(const at::Tensor& metric) const {
   if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
   if (!sampled_.empty()) out.sampled = at::cat(sampled_);
   if (!kept_.empty()) out.kept = at::cat(kept_);
+  if (!kept_features_.empty()) out.kept_features = kept_features_of(kept_features_, options().keep);
   const at::Tensor faults = at::cat(sums_).cpu().isfinite().logical_not();
   if (faults.any().item<bool>()) out.faults = faults.to(at::kDouble);
   out.sparse = sparse_.sum();

@@ -79,6 +79,7 @@ class TaskScores {
   SparseTree sparse_;
   UnitScores out_;
   std::vector<at::Tensor> sampled_, kept_, sums_;  // a micro-batch each
+  std::vector<SparseScores> kept_features_;        // a pair each
 };
 
 /// A pilot candidate as a sweep. Conductance sums over intervals: there it stands for its number of points.
