@@ -19,10 +19,12 @@ constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 
 /// Where nodes are; of which kind, where they may be of another than neurons.
 void add_nodes(ResultsFile& file, const std::string& group, const std::vector<Node>& nodes, const Job& job) {
-  std::vector<std::int64_t> layer, position, index;
+  std::vector<std::int64_t> dictionary, layer, position, index;
   Strings kind;
   for (const Node& node : nodes) {
-    layer.push_back(node.layer);
+    const bool of_dictionary = node.kind == NodeKind::features || node.kind == NodeKind::errors;
+    dictionary.push_back(of_dictionary ? node.layer : -1);
+    layer.push_back(of_dictionary ? (*job.dictionaries)[static_cast<std::size_t>(node.layer)].layer : node.layer);
     position.push_back(node.position);
     index.push_back(node.index);
     kind.push_back(name_of(node.kind));
@@ -35,6 +37,7 @@ void add_nodes(ResultsFile& file, const std::string& group, const std::vector<No
   file.datasets.push_back(list(group + "/layer", std::move(layer)));
   file.datasets.push_back(list(group + "/position", std::move(position)));
   file.datasets.push_back(list(group + "/neuron", std::move(index)));
+  if (job.dictionaries && group == "/top") file.datasets.push_back(list("/top/dictionary", std::move(dictionary)));
 }
 
 Strings texts_of(const Job& job, const Rows& ids) {
