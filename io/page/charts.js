@@ -209,12 +209,12 @@ function heatFigure(run, width) {
   return { data: [trace], layout, height: 440 };
 }
 
-// "3 / 2 / 401", and where a page speaks of nodes "head 3/2/5", "MLP 3/2", "embedding 2", "feature resid_post 3/2/401".
+// "3 / 2 / 401", and where a page speaks of nodes "head 3/2/5", "MLP 3/2", "embedding 2", "feature 3/2/401 resid_post".
 function shortPlace(node) {
   const position = node.position === -1 ? "all" : node.position;
   const numbers = [isInLayer(node) ? node.layer : null, position, hasIndex(node) ? node.neuron : null].filter(present);
-  const hook = node.dictionary ? `${node.dictionary.split(" ")[0]} ` : "";
-  return onlyNeurons ? numbers.join(" / ") : `${NODE_NAMES[kindOf(node)]} ${hook}${numbers.join("/")}`;
+  const hook = node.dictionary ? ` ${node.dictionary.split(" ")[0]}` : "";
+  return onlyNeurons ? numbers.join(" / ") : `${NODE_NAMES[kindOf(node)]} ${numbers.join("/")}${hook}`;
 }
 
 function valuesFigure(run, width) {

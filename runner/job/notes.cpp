@@ -74,7 +74,7 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
     notes.emplace_back("no pairs are held out, so no circuits are evaluated; set pairs.test, or pairs.test_file");
   }
   const std::int64_t scored = job.scored_nodes();
-  if (settings.given("top") && scored > 0 && job.config.top > scored) {
+  if (settings.given("top") && scored > 0 && job.config.top > scored && !job.dictionaries) {  // features are more
     notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));
   }
   if (std::string note = note_on_lengths(job.pairs, job.config.pairs); !note.empty()) notes.push_back(std::move(note));

@@ -171,6 +171,8 @@ std::vector<DatasetRow> node_rows() {
       if (!has(words, group_in(row.path), name)) continue;
       if (name == "/neuron") name = "/index";
       row.long_name = of_nodes(row.long_name);
+      const bool of_dictionary = words.kind == NodeKind::features || words.kind == NodeKind::errors;
+      if (of_dictionary && name == "/layer") row.long_name = "place of the node's dictionary in their list";
       if (name == "/scores") row.long_name = std::string(words.scores) + ", mean over training pairs";
       row.path = group_for(words, group_in(row.path)) + name;
       row.axes = axes_for(words, row.axes);

@@ -63,8 +63,8 @@ using Runs = std::vector<ReportRun>;
 /// How many of a run's first nodes tables speak of.
 inline constexpr std::size_t top_nodes = 100;
 
-/// A node that a group lists ("/top", "/steering", "/nodes/heads/agreement"), by its place in the list; layer: the
-/// model's.
+/// A node that a group lists ("/top", "/steering", "/nodes/heads/agreement"), by its place in the list; layer: in
+/// /top the model's, of sampled features and errors their dictionary.
 Node listed_node(const ReportRun& run, const std::string& group, std::size_t i);
 
 /// Names that are there more than once get what sets them apart, where it does.
