@@ -39,7 +39,7 @@ struct TokenPair {
   PromptPair text;
   std::vector<std::int64_t> clean;           //!< [pos] ids of the clean prompt, specials included
   std::vector<std::int64_t> counterfactual;  //!< [pos] same length; empty when unpaired
-  std::int64_t clean_answer = -1;            //!< y: the answer's token, or with `first-token` its first one
+  std::int64_t clean_answer = -1;            //!< y: the answer's token, or its first one (Answer)
   std::int64_t patch_answer = -1;            //!< y'; -1 when there is none
 
   [[nodiscard]] std::int64_t length() const { return static_cast<std::int64_t>(clean.size()); }
@@ -47,8 +47,9 @@ struct TokenPair {
 
 enum class Unfit { refuse, skip };
 enum class Overlap { refuse, allow };
-/// What of an answer is compared: all of it, which must be one token, or the first token of it.
-enum class Answer { whole, first_token };
+/// What of an answer is compared: all of it behind the prompt, which must be one token, the first token of that, or the
+/// first token of its text alone, whatever stands before it.
+enum class Answer { whole, first_token, alone };
 /// What the metric and the baseline need of each pair.
 enum class Needs { nothing, it };
 
@@ -107,7 +108,7 @@ struct PairSet {
 
 /// Tokenises, checks and splits. A pair is fit when clean and counterfactual differ but have one token length, and
 /// ids(prompt + answer) is ids(prompt) plus exactly one token (with `first-token`: one or more, of which the first is
-/// taken), for y after both prompts and y' after both prompts, the same token after either, and y is not y'. What a
+/// taken; with `alone` no more than that the answer's text has tokens), for y after both prompts and y' after both prompts, the same token after either, and y is not y'. What a
 /// pair has is checked even where the run does not need it. With one `file`: pairs are grouped by their unordered
 /// prompt pair, groups shuffled by `seed` (mt19937_64 and our own Fisher–Yates, so that the split is the same
 /// everywhere), training pairs taken first, then test pairs from the groups left; without `train`, the last groups that

@@ -16,7 +16,8 @@ addition, …  mib-bench/arithmetic_subtraction                                 
 
 MIB's metric is the logit of the clean answer's first token minus that of the patch answer's first token, at the last
 position of the prompt: `metric: logit-difference` with `pairs: {answer: first-token}`. Answers of mcqa are written
-without a space, as MIB's code compares them; --spaced writes " A" instead of "A".
+without a space, as MIB's code compares them, with `answer: alone` whatever the tokenizer makes of "Answer:A"; --spaced
+writes " A" instead of "A".
 
 Rows that MIB's code leaves out are left out here. What depends on no model: arithmetic with another operator or
 without its random counterfactual. With --tokenizer, what depends on one: names (indirect object, subject and random_c)

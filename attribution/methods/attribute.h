@@ -110,6 +110,9 @@ struct UnitScores {
   /// Keep all: [pair, layer × pos × node]. Largest: [pair, 2 × count], nodes (their place in the whole table's
   /// [layer, pos, node]) and scores in turn, largest first; nodes are -1 where a unit has fewer.
   at::Tensor kept;
+  /// Where single pairs are kept, of features [pair, 2 × most]: keys, ascending, and scores in turn; a key of -1 fills
+  /// up a pair that has fewer. A feature that does not change on a pair is not among them: its score is 0.
+  at::Tensor kept_features;
 };
 
 /// What a unit gives: scores by task, and the floating-point operations that were needed for all of them.

@@ -209,24 +209,26 @@ function heatFigure(run, width) {
   return { data: [trace], layout, height: 440 };
 }
 
-// "3 / 2 / 401", and where a page speaks of nodes "head 3/2/5", "MLP 3/2", "embedding 2".
+// "3 / 2 / 401", and where a page speaks of nodes "head 3/2/5", "MLP 3/2", "embedding 2", "feature 3/2/401 resid_post".
 function shortPlace(node) {
   const position = node.position === -1 ? "all" : node.position;
   const numbers = [isInLayer(node) ? node.layer : null, position, hasIndex(node) ? node.neuron : null].filter(present);
-  return onlyNeurons ? numbers.join(" / ") : `${NODE_NAMES[kindOf(node)]} ${numbers.join("/")}`;
+  const hook = node.dictionary ? ` ${node.dictionary.split(" ")[0]}` : "";
+  return onlyNeurons ? numbers.join(" / ") : `${NODE_NAMES[kindOf(node)]} ${numbers.join("/")}${hook}`;
 }
 
 function valuesFigure(run, width) {
   const records = ofRun("values", run);
   const names = unique(pick(records, "rank")).map((rank) => shortPlace(records.find((record) => record.rank === rank)));
-  const ofNeurons = records.filter((record) => kindOf(record) === "neurons").length;
-  const value = ofNeurons === records.length ? "value of the neuron" :
-    ofNeurons > 0 ? "value of a neuron, norm of another node’s" : "norm of the node’s value";
+  const numbers = records.filter(isNumber);
+  const own = kindsOf(numbers).map((kind) => NODE_NAMES[kind]).join(" or ");
+  const value = numbers.length === records.length ? `value of the ${own}` :
+    numbers.length > 0 ? `value of a ${own}, norm of another node’s` : "norm of the node’s value";
   const prompts = new Map(ofData("pairs", run.data).map((pair) => [pair.pair, pair]));
   const kind = (key, prompt, name, shift, marker) => ({
     type: "scatter", mode: "markers", name, x: pick(records, key), y: records.map(({ rank }) => rank - 1 + shift),
     marker: { size: 7, opacity: 0.75, ...marker }, hoverinfo: "text",
-    hovertext: records.map((record) => hover(names[record.rank - 1], ["value", record[key]],
+    hovertext: records.map((record) => hover(names[record.rank - 1], ["of", record.dictionary], ["value", record[key]],
       ["pair", String(record.pair)], ["", shorten(visible(prompts.get(record.pair)?.[prompt] ?? ""), 90)])) });
   const traces = [
     kind("clean", "clean_prefix", "clean", -0.16, { symbol: "circle", color: colour("positive") }),

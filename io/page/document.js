@@ -35,6 +35,7 @@ const runsWith = (table, data) => ofData("runs", data).filter((run) => ofRun(tab
 const NODE_NAMES = { neurons: "neuron", heads: "head", mlps: "MLP", embeddings: "embedding", features: "feature",
   errors: "error" };
 const kindOf = (row) => row.kind ?? "neurons";
+const isNumber = (row) => ["neurons", "features"].includes(kindOf(row)); // its value; others have the norm of theirs
 const isInLayer = (row) => kindOf(row) !== "embeddings";
 const hasIndex = (row) => ["neurons", "heads", "features"].includes(kindOf(row)); // a layer has one MLP
 const kindsOf = (records) => Object.keys(NODE_NAMES).filter((kind) => records.some((record) => kindOf(record) === kind));
@@ -79,8 +80,9 @@ function cellText(value, { name, type }) {
 function place(node) {
   const { layer, position, neuron } = node;
   const name = NODE_NAMES[kindOf(node)];
+  const what = hasIndex(node) ? present(neuron) && `${name} ${neuron}` : name;
   return [isInLayer(node) && `layer ${layer}`, position === -1 ? "all positions" : `position ${position}`,
-    hasIndex(node) ? present(neuron) && `${name} ${neuron}` : name].filter(Boolean).join(", ");
+    what && node.dictionary ? `${what} of ${node.dictionary}` : what].filter(Boolean).join(", ");
 }
 
 const interval = (low, high, word) => (present(low) && present(high) ? `${number(low)}${word}${number(high)}` : null);

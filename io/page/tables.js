@@ -21,13 +21,14 @@ function columnsOf(table, without = ["run", "data"]) {
 
 // A node's kind stands before its place, of which some kinds have a part only.
 function columnsOfNodes(columns) {
-  const others = columns.filter(({ name }) => name !== "kind");
+  const others = columns.filter(({ name }) => !["kind", "dictionary"].includes(name));
+  const dictionary = columns.filter(({ name }) => name === "dictionary");
   if (onlyNeurons) return others;
   const part = (column, title, has) =>
     ({ ...column, title, missing: "such nodes have none", get: (row) => (has(row) ? column.get(row) : null) });
   return others.flatMap((column) => {
     if (column.name === "layer") return [columns.find(({ name }) => name === "kind"), part(column, "layer", isInLayer)];
-    return [column.name === "neuron" ? part(column, "index", hasIndex) : column];
+    return column.name === "neuron" ? [part(column, "index", hasIndex), ...dictionary] : [column];
   });
 }
 

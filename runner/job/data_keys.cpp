@@ -103,8 +103,9 @@ std::vector<Key> data_keys() {
        .fallback = "whole",
        .meaning =
            "what of an answer is compared: whole (answers of several tokens are unfit), or its first-token (pairs "
-           "whose answers begin with the same one are unfit)",
-       .choices = {"whole", "first-token"}},
+           "whose answers begin with the same one are unfit), both as the prompt goes on; alone: the first token of "
+           "the answer's text by itself, also where a tokenizer joins it to the prompt's end",
+       .choices = {"whole", "first-token", "alone"}},
       {.path = "pairs.bos",
        .kind = Kind::text,
        .implied = "file",

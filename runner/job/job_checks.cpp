@@ -14,6 +14,7 @@
 #include "runner/job/imported_scores.h"
 #include "runner/job/key_checks.h"
 #include "runner/job/model.h"
+#include "runner/job/post_norms.h"
 #include "runner/job/prompts.h"
 
 namespace tributary {
@@ -45,13 +46,6 @@ std::string names_of(const NodeLayout& layout) {
   std::vector<std::string> names;
   for (const NodeTable& table : layout.tables()) names.push_back(name_of(table.kind));
   return join(names, names.size() > 2 ? ", " : " and ");
-}
-
-/// Whether some layer norms what nodes at a site write.
-bool is_normed(const Architecture& a, Site site) {
-  if (site == Site::neurons || site == Site::mlp_written) return has_post_norms(a);
-  const auto normed = [](const BlockSpec& block) { return block.attention_post_norm.kind != NormKind::none; };
-  return site == Site::z && std::any_of(a.blocks.begin(), a.blocks.end(), normed);
 }
 
 /// Means must serve held-out pairs of every length, and be more than a pair's own values.
@@ -92,13 +86,12 @@ void settle_sizes(Job& job, const Settings& settings) {
   constexpr std::int64_t most_nodes = std::numeric_limits<std::int32_t>::max();  // of a ranking's places
   // norm(α w) = norm(w): along such a path nothing changes but at its very beginning.
   const bool from_zero = config.method.path == PathKind::activations && config.method.baseline == Baseline::zero;
+  const std::string normed = normed_parts(job);
   checks.refuse_if(
-      from_zero && std::any_of(layout.tables().begin(), layout.tables().end(),
-                               [&job](const NodeTable& table) { return is_normed(job.architecture(), table.site); }),
-      "attribution.baseline",
+      from_zero && !normed.empty(), "attribution.baseline",
       fmt::format("is zero, and in a {} model a norm stands behind each {}: it makes the same of what is written "
                   "whatever its size, so the path from zero says nothing; take pair or mean",
-                  job.architecture().family, has_post_norms(job.architecture()) ? "MLP" : "attention"));
+                  job.architecture().family, normed));
   checks.refuse_if(nodes > most_nodes && config.method.has_neurons(), "positions",
                    fmt::format("the model's layers × positions × {} are {} nodes, and no ranking holds more than "
                                "{}; take positions: sum, or shorter prompts",
@@ -119,7 +112,7 @@ void settle_sizes(Job& job, const Settings& settings) {
         fmt::format("asks for {} {} where there are {}; lower it", config.sample, names_of(layout), nodes));
     config.sample = nodes;
   }
-  checks.refuse_if(config.keep.count > of_a_kind && config.method.has_neurons(), "attribution.keep",
+  checks.refuse_if(config.keep.count > of_a_kind && is_counted(layout) && config.method.has_neurons(), "attribution.keep",
                    fmt::format("asks for {} scores of each pair where there are {}; lower it, or take full",
                                config.keep.count, of_a_kind));
   checks.refuse_if(

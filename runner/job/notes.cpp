@@ -13,6 +13,7 @@
 #include "runner/job/answers.h"
 #include "runner/job/averaged_prompts.h"
 #include "runner/job/model.h"
+#include "runner/job/post_norms.h"
 
 namespace tributary {
 namespace {
@@ -73,16 +74,18 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
     notes.emplace_back("no pairs are held out, so no circuits are evaluated; set pairs.test, or pairs.test_file");
   }
   const std::int64_t scored = job.scored_nodes();
-  if (settings.given("top") && scored > 0 && job.config.top > scored) {
+  if (settings.given("top") && scored > 0 && job.config.top > scored && !job.dictionaries) {  // features are more
     notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));
   }
   if (std::string note = note_on_lengths(job.pairs, job.config.pairs); !note.empty()) notes.push_back(std::move(note));
   for (std::string& note : notes_on_texts(job.pairs)) notes.push_back(std::move(note));
   const Method& method = job.config.method;
-  if (has_post_norms(job.architecture()) && method.baseline == Baseline::zero && !method.rules.has(Rule::norm)) {
-    notes.emplace_back(
-        "a norm stands behind each MLP, and makes the same of its output whatever its size: scores against "
-        "zero nearly cancel in every layer; take attribution.baseline: pair or mean, or the rule norm");
+  const std::string normed = normed_parts(job);
+  if (!normed.empty() && method.baseline == Baseline::zero && !method.rules.has(Rule::norm)) {
+    notes.push_back(fmt::format(
+        "a norm stands behind each {}, and makes the same of the output whatever its size: scores against zero nearly "
+        "cancel in every layer; take attribution.baseline: pair or mean, or the rule norm",
+        normed));
   }
   return notes;
 }

@@ -69,7 +69,8 @@ PairOptions pair_options(const Settings& settings) {
   pairs.unfit = chosen<Unfit>(settings, "pairs.unfit", {{"refuse", Unfit::refuse}, {"skip", Unfit::skip}});
   pairs.overlap = chosen<Overlap>(settings, "pairs.overlap", {{"refuse", Overlap::refuse}, {"allow", Overlap::allow}});
   pairs.answer =
-      chosen<Answer>(settings, "pairs.answer", {{"whole", Answer::whole}, {"first-token", Answer::first_token}});
+      chosen<Answer>(settings, "pairs.answer",
+                     {{"whole", Answer::whole}, {"first-token", Answer::first_token}, {"alone", Answer::alone}});
   if (settings.has("pairs.bos")) {
     pairs.bos = chosen<Bos>(settings, "pairs.bos", {{"file", Bos::file}, {"add", Bos::add}, {"omit", Bos::omit}});
   }
@@ -222,8 +223,6 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
                    "is imported, and scores of features are not read yet; leave them out of nodes");
   checks.refuse_if(run.method.quadrature == Quadrature::pilot, "attribution.quadrature",
                    "is pilot, which features do not have; take adaptive or a fixed rule");
-  checks.refuse_if(run.keep.what != Keep::What::sums, "attribution.keep",
-                   "is asked for, and features do not keep scores of single pairs yet; remove it");
 }
 
 void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& checks) {
@@ -242,9 +241,6 @@ void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& chec
       from_zero && has(NodeKind::embeddings) && evaluates_start(run.method), "attribution.quadrature",
       "evaluates the all-zero embedding (nodes have embeddings, and the baseline is zero), where the norms "
       "are undefined; take right, midpoint or gauss-legendre");
-  checks.refuse_if(has(NodeKind::embeddings) && run.method.form == ConductanceForm::captum, "attribution.form",
-                   "is captum, which has no meaning for embeddings: they are its path; leave it out, or leave "
-                   "embeddings out of nodes");
 }
 
 std::optional<std::int64_t> gap_pairs(const Settings& settings) {

@@ -82,7 +82,7 @@ Table data_table(const Runs& runs) {
                   {"model", Type::text, "", "the checkpoint's folder"},
                   {"dtype", Type::text, "", "number type of the network"},
                   {"metric", Type::text, "", "m"},
-                  {"answer", Type::text, "", "what of an answer is compared: whole (one token), or its first-token"},
+                  {"answer", Type::text, "", "what of an answer is compared: whole (one token), its first-token, or that of its text alone"},
                   {"train", Type::integer, "1", "training pairs"},
                   {"test", Type::integer, "1", "held-out pairs"},
                   {"skipped", Type::integer, "1", "pairs that could not be used"},

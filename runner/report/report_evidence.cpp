@@ -99,6 +99,7 @@ Table exact_table(const Runs& runs) {
                   {"inclusion", Type::number, "1", "how probable that was"},
                   {"exact", Type::number, "logits", "exact patching: what the score approximates"},
                   {"score", Type::number, "logits", "attribution"},
+                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
                   {"kind", Type::text, "", "of the node"},
               }};
   for_each_kind(runs, "agreement", "exact", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
@@ -115,9 +116,10 @@ Table exact_table(const Runs& runs) {
       const Node node = listed_node(run, group, i);
       const double inclusion = probable ? values<double>(*run.results, group + "/inclusion").at(i)
                                         : std::numeric_limits<double>::quiet_NaN();
-      table.add({run.run, node.layer, node.position, node.index,
+      const std::string dictionary = run.stored->dictionary_of(node);  // of which `layer` is the place there
+      table.add({run.run, run.stored->layer_of(node), node.position, node.index,
                  values<std::string>(*run.results, group + "/stratum").at(i), inclusion, mean(group + "/exact", i),
-                 mean(group + "/score", i), name_of(kind)});
+                 mean(group + "/score", i), dictionary.empty() ? Cell() : Cell(dictionary), name_of(kind)});
     }
   });
   return table;
@@ -139,6 +141,7 @@ Table cases_table(const Runs& runs) {
           {"auroc", Type::number, "fraction",
            "how probable it is that its score of a pair of the case is larger than of another pair"},
           {"score", Type::number, "logits", "its mean score over the pairs of the case"},
+          {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
           {"kind", Type::text, "", "of the node"},
       }};
   for_each_kind(runs, "cases", "auroc", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
@@ -161,8 +164,10 @@ Table cases_table(const Runs& runs) {
       });
       for (std::size_t i = 0; i < std::min(neurons_of_a_case, order.size()); ++i) {
         const Node node = run.node(run.layout().first(place_of_kind) + order[i]);
-        table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, node.layer, node.position, node.index,
-                   auroc.at(place(order[i])), means.at(place(order[i])), name_of(kind)});
+        const std::string dictionary = run.stored->dictionary_of(node);
+        table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, run.stored->layer_of(node), node.position,
+                   node.index, auroc.at(place(order[i])), means.at(place(order[i])),
+                   dictionary.empty() ? Cell() : Cell(dictionary), name_of(kind)});
       }
     }
   });

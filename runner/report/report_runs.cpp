@@ -56,7 +56,11 @@ std::string data_key(const ReportRun& run) {
 
 std::int64_t ReportRun::layers() const {
   std::int64_t most = 0;
-  for (const NodeTable& table : layout().tables()) most = std::max(most, table.layers);
+  for (const NodeTable& table : layout().tables()) {
+    const bool of_dictionaries = table.kind == NodeKind::features || table.kind == NodeKind::errors;
+    if (!of_dictionaries) most = std::max(most, table.layers);
+  }
+  for (const std::int64_t layer : stored->dictionary_layers()) most = std::max(most, layer + 1);
   return most;
 }
 
@@ -114,7 +118,9 @@ Node listed_node(const ReportRun& run, const std::string& group, std::size_t i) 
   const auto of = [&](const std::string& name) { return values<std::int64_t>(*run.results, group + "/" + name).at(i); };
   Node node{of("layer"), of("position"), of(run.find(group + "/neuron") != nullptr ? "neuron" : "index")};
   const Dataset* const kinds = run.find(group + "/kind");
-  for (const NodeKind kind : all_node_kinds()) {
+  std::vector<NodeKind> every = all_node_kinds();
+  every.push_back(NodeKind::errors);
+  for (const NodeKind kind : every) {
     const bool whole_group = group.starts_with(stored_group(kind) + "/");  // "/nodes/heads/agreement"
     if (whole_group || (kinds != nullptr && values<std::string>(*kinds).at(i) == name_of(kind))) node.kind = kind;
   }

@@ -26,7 +26,8 @@ std::vector<double> magnitudes(const ReportRun& run) {
       const float score = run.scores()[static_cast<std::size_t>(before + i)];
       if (std::isnan(score)) continue;
       const Node node = layout.node(before + i);
-      sums[static_cast<std::size_t>(node.layer * run.positions() + std::max<std::int64_t>(node.position, 0))] +=
+      const std::int64_t layer = run.stored->layer_of(node);
+      sums[static_cast<std::size_t>(layer * run.positions() + std::max<std::int64_t>(node.position, 0))] +=
           std::abs(score);
     }
   }
@@ -39,10 +40,20 @@ double sum_of(const std::vector<double>& values) {
   return sum;
 }
 
+/// Whether dictionaries are one a layer.
+bool is_by_layer(const ReportRun& run) {
+  const std::vector<std::int64_t>& layers = run.stored->dictionary_layers();
+  for (std::int64_t d = 0; d < std::ssize(layers); ++d) {
+    if (layers[static_cast<std::size_t>(d)] != d) return false;
+  }
+  return true;
+}
+
 /// A table [pair, layer] of the first kind of nodes that has one; null where none has such columns.
 const Dataset* table_of_layers(const ReportRun& run, const std::string& name) {
   for (std::size_t kind = 0; kind < run.layout().kinds(); ++kind) {
     const Dataset* table = run.stored->find(kind, name);
+    if (run.layout().tables()[kind].kind == NodeKind::errors && !is_by_layer(run)) continue;
     if (table != nullptr && table->shape.size() == 2 && table->shape[1] == run.layers()) return table;
   }
   return nullptr;

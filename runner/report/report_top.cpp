@@ -25,6 +25,8 @@ Cell cell_of(const std::optional<T>& value) {
   return value ? Cell(*value) : Cell();
 }
 
+Cell dictionary_cell(const std::string& name) { return name.empty() ? Cell() : Cell(name); }
+
 }  // namespace
 
 Table top_table(const Runs& runs) {
@@ -46,7 +48,8 @@ Table top_table(const Runs& runs) {
                   {"clean_value", Type::number, "1", "value of the node, mean over the clean training prompts"},
                   {"counterfactual_value", Type::number, "1", "value of the node, mean over the counterfactual ones"},
                   {"share", Type::number, "fraction", "of all |score|"},
-                  {"kind", Type::text, "", "of the node: neurons, heads, mlps, embeddings"},
+                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
+                  {"kind", Type::text, "", "of the node: neurons, heads, mlps, embeddings, features, errors"},
               }};
   for (const ReportRun& run : runs) {
     if (!run.has_nodes()) continue;
@@ -64,11 +67,13 @@ Table top_table(const Runs& runs) {
       const float score = scores[static_cast<std::size_t>(order[i])];
       if (std::isnan(score)) break;
       const Node node = run.node(order[i]);
-      table.add({run.run, static_cast<std::int64_t>(i) + 1, node.layer, node.position, run.position_name(node.position),
+      table.add({run.run, static_cast<std::int64_t>(i) + 1, run.stored->layer_of(node), node.position,
+                 run.position_name(node.position),
                  node.index, score, of_node(errors, order[i]), of_node(signs, order[i]), cell_of(first.mean_change(i)),
                  cell_of(first.tokens("/top/promoted", i, all_tokens)),
                  cell_of(first.tokens("/top/suppressed", i, all_tokens)), cell_of(first.mean(i, 0)),
-                 cell_of(first.mean(i, 1)), std::abs(score) / all, name_of(node.kind)});
+                 cell_of(first.mean(i, 1)), std::abs(score) / all, dictionary_cell(run.stored->dictionary_of(node)),
+                 name_of(node.kind)});
     }
   }
   return table;
@@ -86,6 +91,7 @@ Table values_table(const Runs& runs) {
                   {"pair", Type::integer, "1", "place in /pairs of results.h5"},
                   {"clean", Type::number, "1", "value of the node on the clean prompt"},
                   {"counterfactual", Type::number, "1", "the same on the counterfactual one"},
+                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
                   {"kind", Type::text, "", "of the node"},
               }};
   for (const ReportRun& run : runs) {
@@ -94,10 +100,13 @@ Table values_table(const Runs& runs) {
     const std::vector<std::size_t> pairs = run.pairs_of("train");
     for (std::size_t rank = 0; rank < std::min(compared_nodes, first.ranks()); ++rank) {
       const Node node = listed_node(run, "/top", rank);
+      const Dataset* const dictionaries = run.find("/top/dictionary");
+      const std::int64_t dictionary = dictionaries == nullptr ? -1 : values<std::int64_t>(*dictionaries).at(rank);
+      const std::string name = run.stored->dictionary_of({dictionary, node.position, node.index, node.kind});
       for (std::size_t i = 0; i < std::min({compared_pairs, first.pairs(), pairs.size()}); ++i) {
         table.add({run.run, static_cast<std::int64_t>(rank) + 1, node.layer, node.position, node.index,
                    static_cast<std::int64_t>(pairs[i]), first.value(rank, i, 0), first.value(rank, i, 1),
-                   name_of(node.kind)});
+                   dictionary_cell(name), name_of(node.kind)});
       }
     }
   }

@@ -50,6 +50,7 @@ std::string pairs_line(const ResultsFile& results) {
   std::string line = fmt::format("pairs        {} training, {} held out", count("train"), count("test"));
   const auto* answer = detail::find_attribute<std::string>(results, "/pairs", "answer");
   if (answer != nullptr && *answer == "first-token") line += ", answers compared by their first token";
+  if (answer != nullptr && *answer == "alone") line += ", answers compared by the first token of their text alone";
   if (count("skipped") > 0) line += fmt::format(", {} skipped as unfit", count("skipped"));
   if (count("overlapping") > 0) line += fmt::format(", {} held-out pairs also in training", count("overlapping"));
   const auto* shared = detail::find_attribute<std::int64_t>(results, "/pairs", "shared_prompts");
@@ -150,7 +151,7 @@ class MoreOfNodes {
       text += "  s.e.: standard error of the score over pairs; sign: share of the pairs whose own score has its sign\n";
     if (first_.there()) {
       const char* const when = noun_ == "neuron" ? "when the value is positive, and lowers when it is negative"
-                                                 : "with its mean difference; of a neuron, with a positive value";
+                                                 : "with its mean difference; of a neuron or a feature, with a positive value";
       text += fmt::format(
           "  mean |Δ|: how far apart the {}'s values on a pair's two prompts are; promotes: tokens whose logits its "
           "output raises\n  most by itself {}\n",
@@ -177,6 +178,20 @@ class MoreOfNodes {
   std::vector<float> error_, sign_;
 };
 
+/// Which dictionaries the first numbers of features and errors stand for.
+std::string dictionaries_of(const std::vector<Node>& shown, const detail::StoredNodes& nodes) {
+  std::map<std::int64_t, std::string> names;
+  for (const Node& node : shown) {
+    if (std::string name = nodes.dictionary_of(node); !name.empty()) names[node.layer] = std::move(name);
+  }
+  std::string text;
+  for (const auto& [dictionary, name] : names) {
+    text += fmt::format("{}{} is {}", text.empty() ? "  dictionaries (the first number of features and errors): " : ", ",
+                        dictionary, name);
+  }
+  return text.empty() ? text : text + "\n";
+}
+
 std::string top_table(const ResultsFile& results, const detail::StoredNodes& nodes) {
   const std::vector<float>& score = nodes.scores();
   auto order = ranked(score, Ranking::absolute);
@@ -188,16 +203,18 @@ std::string top_table(const ResultsFile& results, const detail::StoredNodes& nod
   const bool neurons = nodes.only_neurons();
   std::string text = fmt::format("\n  rank  {}     score{}\n",
                                  neurons ? "layer  position  neuron" : fmt::format("{:<24}", "node"), more.title());
+  std::vector<Node> shown;
   for (std::size_t i = 0; i < std::min(top_rows, order.size()); ++i) {
     const std::int64_t place = order[i];
     const Node node = nodes.layout().node(place);
+    shown.push_back(node);
     const std::string position = nodes.layout().positions() == 1 ? "all" : std::to_string(node.position);
     const std::string where = neurons ? fmt::format("{:>5}  {:>8}  {:>6}", node.layer, position, node.index)
                                       : fmt::format("{:<24}", text_of(node));
     text += fmt::format("  {:>4}  {}  {:>+8.4f}{}\n", i + 1, where, score[static_cast<std::size_t>(place)],
                         more.cells(i, place));
   }
-  return text + more.legend();
+  return text + more.legend() + dictionaries_of(shown, nodes);
 }
 
 /// A number with so many decimals, without the sign that rounding would leave before zeros.

@@ -19,10 +19,12 @@ constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 
 /// Where nodes are; of which kind, where they may be of another than neurons.
 void add_nodes(ResultsFile& file, const std::string& group, const std::vector<Node>& nodes, const Job& job) {
-  std::vector<std::int64_t> layer, position, index;
+  std::vector<std::int64_t> dictionary, layer, position, index;
   Strings kind;
   for (const Node& node : nodes) {
-    layer.push_back(node.layer);
+    const bool of_dictionary = node.kind == NodeKind::features || node.kind == NodeKind::errors;
+    dictionary.push_back(of_dictionary ? node.layer : -1);
+    layer.push_back(of_dictionary ? (*job.dictionaries)[static_cast<std::size_t>(node.layer)].layer : node.layer);
     position.push_back(node.position);
     index.push_back(node.index);
     kind.push_back(name_of(node.kind));
@@ -35,6 +37,7 @@ void add_nodes(ResultsFile& file, const std::string& group, const std::vector<No
   file.datasets.push_back(list(group + "/layer", std::move(layer)));
   file.datasets.push_back(list(group + "/position", std::move(position)));
   file.datasets.push_back(list(group + "/neuron", std::move(index)));
+  if (job.dictionaries && group == "/top") file.datasets.push_back(list("/top/dictionary", std::move(dictionary)));
 }
 
 Strings texts_of(const Job& job, const Rows& ids) {
@@ -123,11 +126,16 @@ void add_steering(ResultsFile& file, const Job& job, const SteeringOutcome& outc
   all.push_back(dataset("/steering/token_probability", places, floats_of(outcome.top_probability)));
 }
 
+/// Whether what is kept of a pair are all nodes of a kind, and not some, each with its place.
+bool keeps_all(const Job& job, const NodeTable& nodes) {
+  return job.config.keep.what == Keep::What::all && !nodes.is_list();
+}
+
 /// Scores of single pairs [pair][node]: all of them, or of those that a pair keeps, the others being 0.
 class PairScores {
  public:
-  PairScores(const Keep& keep, const PairTable& table) : keep_(keep), table_(table) {
-    if (keep.what == Keep::What::all) return;
+  PairScores(bool all, const PairTable& table) : all_(all), table_(table) {
+    if (all) return;
     for (std::size_t pair = 0; pair < table.rows.size(); ++pair) {
       const std::vector<double>& row = table.rows[pair];
       for (std::size_t i = 0; i + 1 < row.size() && row[i] >= 0; i += 2) {
@@ -139,7 +147,7 @@ class PairScores {
   /// Nothing where no pair keeps the node.
   [[nodiscard]] std::vector<double> of(std::size_t node) const {
     std::vector<double> scores;
-    if (keep_.what == Keep::What::all) {
+    if (all_) {
       for (const std::vector<double>& row : table_.rows) scores.push_back(row[node]);
       return scores;
     }
@@ -151,7 +159,7 @@ class PairScores {
   }
 
  private:
-  Keep keep_;
+  bool all_;
   const PairTable& table_;
   std::map<std::size_t, std::vector<std::pair<std::size_t, double>>> nodes_;
 };
@@ -162,7 +170,8 @@ void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attr
   for (const TokenPair& pair : job.pairs.train) ++members[pair.text.case_label];
   const PairTable& kept = attribution.kinds[kind].kept;
   if (members.size() < 2 || kept.empty()) return;
-  const PairScores scores(job.config.keep, kept);
+  const NodeTable& nodes = attribution.layout.tables()[kind];
+  const PairScores scores(keeps_all(job, nodes), kept);
   Strings labels;
   std::vector<std::int64_t> counts;
   std::vector<float> areas, means;  // [case, node]
@@ -187,8 +196,8 @@ void add_cases(ResultsFile& file, const Job& job, const AttributionOutcome& attr
   }
   std::vector<std::int64_t> shape = axes_shape(attribution.layout, kind);
   shape.insert(shape.begin(), size_of(labels));
-  const std::string group = group_of(attribution.layout.tables()[kind].kind, "cases");
-  if (kind == 0) {  // they are the same for all
+  const std::string group = group_of(nodes.kind, "cases");
+  if (file.find("/cases/label") == nullptr) {  // they are the same for all
     file.datasets.push_back(list("/cases/label", std::move(labels)));
     file.datasets.push_back(list("/cases/pairs", std::move(counts)));
   }
@@ -207,10 +216,27 @@ std::vector<float> floats_taken(Rows rows) {
   return values;
 }
 
+/// Scores of single pairs of what is a list: pair by pair their places in it, ascending.
+void add_kept_entries(ResultsFile& file, const std::string& group, const Rows& kept) {
+  std::vector<std::int64_t> pairs, entries;
+  std::vector<float> scores;
+  for (std::size_t pair = 0; pair < kept.size(); ++pair) {  // training pairs are the first rows of /pairs
+    for (std::size_t i = 0; i + 1 < kept[pair].size(); i += 2) {
+      pairs.push_back(static_cast<std::int64_t>(pair));
+      entries.push_back(static_cast<std::int64_t>(kept[pair][i]));
+      scores.push_back(static_cast<float>(kept[pair][i + 1]));
+    }
+  }
+  file.datasets.push_back(list(group + "/kept_pair", std::move(pairs)));
+  file.datasets.push_back(list(group + "/kept_entry", std::move(entries)));
+  file.datasets.push_back(list(group + "/kept_score", std::move(scores)));
+}
+
 /// Scores of single pairs: all of them, or nodes and scores of the largest ones.
 void add_kept(ResultsFile& file, const Job& job, const NodeLayout& layout, std::size_t kind, Rows kept) {
   if (kept.empty()) return;
   const std::string group = group_of(layout.tables()[kind].kind);
+  if (layout.tables()[kind].is_list()) return add_kept_entries(file, group, kept);
   if (job.config.keep.what == Keep::What::all) {
     std::vector<std::int64_t> shape = axes_shape(layout, kind);
     shape.insert(shape.begin(), size_of(kept));

@@ -14,6 +14,19 @@
 namespace tributary::detail {
 namespace {
 
+/// As the key has it.
+std::string text_of_answer(Answer answer) {
+  switch (answer) {
+    case Answer::whole:
+      return "whole";
+    case Answer::first_token:
+      return "first-token";
+    case Answer::alone:
+      return "alone";
+  }
+  return "";
+}
+
 /// A pair with the split that it belongs to.
 struct SplitPair {
   const TokenPair* pair;
@@ -152,8 +165,7 @@ void add_pairs(ResultsFile& file, const Job& job, const PerformanceOutcome& perf
                       pair.reason);
   }
   file.datasets.push_back(list("/pairs/skipped", std::move(skipped)));
-  const std::string answer = job.config.pairs.answer == Answer::whole ? "whole" : "first-token";
-  file.group_attributes["/pairs"] = {{"answer", answer},
+  file.group_attributes["/pairs"] = {{"answer", text_of_answer(job.config.pairs.answer)},
                                      {"train", size_of(job.pairs.train)},
                                      {"test", size_of(job.pairs.test)},
                                      {"skipped", size_of(job.pairs.skipped)},

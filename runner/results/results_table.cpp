@@ -172,6 +172,16 @@ void add_kind(ResultsFile& file, const Job& job, const AttributionOutcome& attri
   }
 }
 
+/// Input IG of the tokens, the same whatever the order of kinds and whichever stand beside the first of them here. Points
+/// may be a kind's own (adaptive, pilot), and the conductance of embeddings leaves others out than that of the rest.
+const PairTable& inputs_of(const AttributionOutcome& outcome) {
+  for (const NodeKind kind : {NodeKind::neurons, NodeKind::heads, NodeKind::mlps, NodeKind::errors}) {
+    const std::size_t place = outcome.layout.find(kind);
+    if (place < outcome.layout.kinds()) return outcome.kinds[place].inputs;
+  }
+  return outcome.kinds.front().inputs;  // of embeddings
+}
+
 void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome& outcome) {
   const Method& method = job.config.method;
   file.group_attributes["/attribution"] = attribution_attributes(job);
@@ -183,7 +193,7 @@ void add_attribution(ResultsFile& file, const Job& job, const AttributionOutcome
     }
   }
   file.datasets.push_back(table("/attribution/metric", outcome.metric().rows));
-  const PairTable& inputs = outcome.kinds.back().inputs;
+  const PairTable& inputs = inputs_of(outcome);
   if ((job.config.store_inputs || !method.has_neurons()) && !inputs.empty()) {
     // Summed nodes have one position, while tokens keep theirs.
     file.datasets.push_back(

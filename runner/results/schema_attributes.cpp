@@ -168,7 +168,8 @@ std::vector<AttributeRow> attribute_rows() {
        .need = Need::optional},
       {.owner = "/pairs",
        .name = "answer",
-       .meaning = "what of an answer is compared: whole (one token), or first-token of several",
+       .meaning = "what of an answer is compared: whole (one token), first-token of several, or alone: the first "
+                  "token of its text by itself",
        .need = Need::optional},
       {.owner = "/pairs", .name = "train", .type = AttributeType::integer, .meaning = "training pairs"},
       {.owner = "/pairs", .name = "test", .type = AttributeType::integer, .meaning = "held-out pairs"},

@@ -78,13 +78,12 @@ bool is_of_run(const std::string& path) {
   return std::find(paths.begin(), paths.end(), path) != paths.end();
 }
 
-/// Whether a kind has what neurons have in a group, by the name of its dataset: no pair's scores of errors are kept.
+/// Whether a kind has what neurons have in a group, by the name of its dataset.
 bool has(const KindWords& words, const std::string& group, const std::string& name) {
   if (group == "/agreement") return true;
   if (words.kind == NodeKind::features) return false;
   if (words.kind != NodeKind::errors) return true;
-  const bool of_pairs = name.starts_with("/pair_") || name == "/audit";
-  return group == "/attribution" && !of_pairs;
+  return group == "/cases" || (group == "/attribution" && name != "/audit");
 }
 
 std::string group_in(const std::string& path) { return path.substr(0, path.rfind('/')); }
@@ -97,6 +96,8 @@ namespace {
 std::vector<DatasetRow> feature_rows() {
   const char* const there = "`nodes` have features";
   const std::string spread = std::string(when::spread) + ", and " + there;
+  const std::string kept = std::string("attribution.keep, and ") + there + ", but for method random";
+  const std::string cases = std::string(when::cases) + ", and " + there + ", but for method random";
   const auto whole_number = [&](const char* name, const char* meaning) {
     return DatasetRow{.path = std::string("/nodes/features/") + name,
                       .axes = {"entry"},
@@ -104,6 +105,14 @@ std::vector<DatasetRow> feature_rows() {
                       .units = "1",
                       .long_name = meaning,
                       .when = there};
+  };
+  const auto kept_number = [&](const char* name, const char* meaning) {
+    return DatasetRow{.path = std::string("/nodes/features/") + name,
+                      .axes = {"kept"},
+                      .type = ValueType::int64,
+                      .units = "1",
+                      .long_name = meaning,
+                      .when = kept};
   };
   return {
       whole_number("dictionary", "place of the feature's dictionary in their list"),
@@ -127,6 +136,25 @@ std::vector<DatasetRow> feature_rows() {
        .units = "fraction",
        .long_name = "share of the training pairs whose own score has the sign of the mean",
        .when = spread},
+      kept_number("kept_pair", "row of /pairs of a kept score; pair after pair"),
+      kept_number("kept_entry", "the feature's place in the list of entries"),
+      {.path = "/nodes/features/kept_score",
+       .axes = {"kept"},
+       .units = "logits",
+       .long_name = "scores of single training pairs: of the features that change on the pair (all others score 0), or "
+                    "the K largest of them",
+       .when = kept},
+      {.path = "/nodes/features/cases/auroc",
+       .axes = {"case", "entry"},
+       .units = "fraction",
+       .long_name = "probability that the feature's score of a pair of this case is larger than of any other pair, "
+                    "ties counting half; NaN where no pair kept its score",
+       .when = cases},
+      {.path = "/nodes/features/cases/mean",
+       .axes = {"case", "entry"},
+       .units = "logits",
+       .long_name = "mean score over the pairs of this case",
+       .when = cases},
   };
 }
 
@@ -143,6 +171,8 @@ std::vector<DatasetRow> node_rows() {
       if (!has(words, group_in(row.path), name)) continue;
       if (name == "/neuron") name = "/index";
       row.long_name = of_nodes(row.long_name);
+      const bool of_dictionary = words.kind == NodeKind::features || words.kind == NodeKind::errors;
+      if (of_dictionary && name == "/layer") row.long_name = "place of the node's dictionary in their list";
       if (name == "/scores") row.long_name = std::string(words.scores) + ", mean over training pairs";
       row.path = group_for(words, group_in(row.path)) + name;
       row.axes = axes_for(words, row.axes);
@@ -198,12 +228,17 @@ std::vector<AttributeRow> node_attribute_rows() {
 }
 
 std::vector<AxisRow> node_axis_rows() {
-  std::vector<AxisRow> rows = {{.group = "/nodes/features", .name = "entry", .meaning = "feature with a score"}};
+  std::vector<AxisRow> rows = {
+      {.group = "/nodes/features", .name = "entry", .meaning = "feature with a score"},
+      {.group = "/nodes/features", .name = "kept", .meaning = "score of a single pair"},
+      {.group = "/nodes/features/cases", .name = "case", .meaning = "case, in order of the labels"},
+      {.group = "/nodes/features/cases", .name = "entry", .meaning = "feature with a score", .as_in = "/nodes/features"},
+  };
   for (const KindWords& words : kind_words()) {
     const std::string kind = name_of(words.kind);
     for (AxisRow row : axis_rows()) {
       if (row.group != "/attribution" && row.group != "/agreement" && row.group != "/cases") continue;
-      if (!has(words, row.group, "/" + row.name) || (words.kind == NodeKind::errors && row.name == "rank")) continue;
+      if (!has(words, row.group, "/" + row.name)) continue;
       if (row.group == "/attribution" && (row.name == "run" || row.name == "token")) continue;
       if (row.name == "neuron") {
         if (words.kind != NodeKind::heads) continue;

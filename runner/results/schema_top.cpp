@@ -10,8 +10,15 @@ std::vector<DatasetRow> top_rows() {
       {.path = "/top/kind",
        .axes = {"rank"},
        .type = ValueType::text,
-       .long_name = "kind of the node: neurons, heads, mlps, embeddings",
+       .long_name = "kind of the node: neurons, heads, mlps, embeddings, features, errors",
        .when = when::other_kinds,
+       .need = Need::optional},
+      {.path = "/top/dictionary",
+       .axes = {"rank"},
+       .type = ValueType::int64,
+       .units = "1",
+       .long_name = "place of the dictionary of a feature or an error in their list, −1 of other nodes",
+       .when = "`nodes` have features",
        .need = Need::optional},
       {.path = "/top/layer",
        .axes = {"rank"},
@@ -49,7 +56,7 @@ std::vector<DatasetRow> top_rows() {
       {.path = "/top/promoted_logit",
        .axes = {"rank", "place"},
        .units = "logits",
-       .long_name = "by how much, before the final norm's scale: for a unit of a neuron's value, for the mean "
+       .long_name = "by how much, before the final norm's scale: for a unit of a neuron's or a feature's value, for the mean "
                     "difference between "
                     "the clean and the counterfactual prompts of another node's",
        .when = when::neurons},
@@ -73,7 +80,7 @@ std::vector<DatasetRow> top_rows() {
        .units = "1",
        .long_name =
            "value of the node on the clean (0) and the counterfactual (1) prompt: of a neuron the input of the down "
-           "projection, of others its Euclidean norm; positions: sum: of its sum over the prompt",
+           "projection, of a feature f, of others its Euclidean norm; positions: sum: of its sum over the prompt",
        .when = when::neurons},
   };
 }

@@ -23,6 +23,7 @@ enum class Columns {
   layers,   // a layer each, or one for the whole pair
   nodes,    // a node each
   largest,  // the largest nodes: those of all layers compete
+  entries,  // keys and scores of features, -1 behind the last one; one unit of a pair has them all
 };
 
 struct TableSpec {
@@ -33,7 +34,7 @@ struct TableSpec {
 
 /// In the order in which units write them.
 std::vector<TableSpec> tables_of(const Job& job) {
-  return {
+  std::vector<TableSpec> tables = {
       {&KindOutcome::metric, &UnitScores::metric, Columns::pair},
       {&KindOutcome::residual, &UnitScores::residual, Columns::layers},
       {&KindOutcome::gap, &UnitScores::gap, Columns::layers},
@@ -45,6 +46,10 @@ std::vector<TableSpec> tables_of(const Job& job) {
       {&KindOutcome::kept, &UnitScores::kept,
        job.config.keep.what == Keep::What::all ? Columns::nodes : Columns::largest},
   };
+  if (job.dictionaries && job.config.keep.what != Keep::What::sums) {
+    tables.push_back({&KindOutcome::kept_features, &UnitScores::kept_features, Columns::entries});
+  }
+  return tables;
 }
 
 /// Nodes and scores in turn, of two ranges of layers: the largest of both, equal ones by node.
@@ -78,6 +83,7 @@ std::pair<std::int64_t, std::int64_t> place_of(Columns columns, std::size_t unit
       return {layers.first * layout.positions() * table.nodes, layout.nodes(kind)};
     case Columns::pair:
     case Columns::largest:
+    case Columns::entries:
       break;
   }
   return {0, static_cast<std::int64_t>(unit_columns)};
@@ -92,6 +98,12 @@ void store_rows(PairTable& table, const std::vector<std::vector<double>>& rows, 
     std::vector<double>& row = table.rows[static_cast<std::size_t>(chunk.members[i])];
     if (columns == Columns::largest) {
       row = merge_largest(row, rows[i]);
+      continue;
+    }
+    if (columns == Columns::entries) {
+      auto end = rows[i].begin();
+      while (end != rows[i].end() && *end >= 0) end += 2;
+      row.assign(rows[i].begin(), end);
       continue;
     }
     const auto [first, length] = place_of(columns, rows[i].size(), layers, layout, kind);
@@ -232,6 +244,31 @@ Node feature_of(const Job& job, const std::vector<std::int64_t>& firsts, std::in
   return {dictionary, kept ? place / features : -1, place % features, NodeKind::features};
 }
 
+/// The other way round.
+std::int64_t key_of(const Job& job, const std::vector<std::int64_t>& firsts, const Node& node) {
+  const auto dictionary = static_cast<std::size_t>(node.layer);
+  return firsts[dictionary] + std::max<std::int64_t>(node.position, 0) * (*job.dictionaries)[dictionary].features() +
+         node.index;
+}
+
+/// Gives features what single pairs keep of them, by place in their list. Seeded noise is the same of every pair.
+void share_out_kept_features(const Job& job, AttributionOutcome& outcome) {
+  const std::size_t features = outcome.layout.find(NodeKind::features);
+  if (features == outcome.layout.kinds()) return;
+  PairTable& by_key = outcome.kinds[outcome.layout.find(NodeKind::errors)].kept_features;
+  if (by_key.empty() || job.config.method.score == ScoreKind::noise) return;
+  const std::vector<std::int64_t> firsts = first_keys(*job.dictionaries, job.node_positions());
+  std::vector<std::int64_t> keys;
+  for (const Node& node : *outcome.layout.tables()[features].entries) keys.push_back(key_of(job, firsts, node));
+  for (std::vector<double>& row : by_key.rows) {
+    for (std::size_t i = 0; i < row.size(); i += 2) {
+      const auto place = std::lower_bound(keys.begin(), keys.end(), static_cast<std::int64_t>(row[i]));
+      row[i] = static_cast<double>(place - keys.begin());
+    }
+  }
+  outcome.kinds[features].kept = std::exchange(by_key, {});
+}
+
 /// numbers with others at a place among them.
 void insert(std::vector<float>& numbers, std::int64_t place, const std::vector<float>& others) {
   numbers.insert(numbers.begin() + place, others.begin(), others.end());
@@ -316,6 +353,7 @@ void share_out(const Execution& execution, const RunGroup& runs, const StagePlan
       }
     }
   }
+  for (std::size_t run = 0; run < runs.size(); ++run) share_out_kept_features(*runs[run], outcomes[run]);
 }
 
 }  // namespace tributary

@@ -43,7 +43,8 @@ struct KindOutcome {
   PairTable audit;                 //!< [pair, layer]
   PairTable faults;                //!< [pair, layer] not 0: some score is not finite; rows may be empty
   PairTable inputs;                //!< [pair, position]
-  PairTable kept;                  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn
+  PairTable kept;           //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn; of features so always
+  PairTable kept_features;  //!< of errors, while a stage's results are shared out: keys and scores in turn
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
   std::vector<double>
       pilot_ratio;  //!< [layer] the pilot pairs' largest error by what is allowed; above 1: no rule met it

@@ -80,6 +80,31 @@ TEST_F(PairWaysOutTest, TheFirstTokenOfAnAnswerStandsForIt) {
   EXPECT_EQ(prepared(whole).hash, hash);
 }
 
+TEST_F(PairWaysOutTest, AnAnswerAloneIsTheFirstTokenOfItsOwnText) {
+  // " ca" and "t" are the word " cat": behind the prompt there is no such answer, alone it is the token "t".
+  PairOptions options = in_order(pair_line("The ca", "The do", "t", "s"));
+  EXPECT_THAT(refusal_of(options), HasSubstr("merges with the end of the prompt"));
+  options.answer = Answer::first_token;
+  EXPECT_THAT(refusal_of(options), HasSubstr("merges with the end of the prompt"));
+  options.answer = Answer::alone;
+  const PairSet set = prepared(options);
+  ASSERT_EQ(set.train.size(), 1U);
+  EXPECT_EQ(set.train[0].clean_answer, vocabulary_.id("t"));
+  EXPECT_EQ(set.train[0].patch_answer, vocabulary_.id("s"));
+  // Without what the tokenizer puts before every text, and of several tokens the first.
+  const auto token_of = [&](const std::string& answer, TinyVocabulary::Template beginning) {
+    PairOptions one = in_order(pair_line("The cat", "The cats", answer, " are"));
+    one.answer = Answer::alone;
+    return prepare_pairs(one, Tokenizer::load(write("other.json", vocabulary_.json(beginning)))).train.at(0).clean_answer;
+  };
+  EXPECT_EQ(token_of(" is hot", TinyVocabulary::Template::bos_first), vocabulary_.id("Ġis"));
+  EXPECT_EQ(token_of("hot", TinyVocabulary::Template::none), vocabulary_.id("hot"));
+  PairOptions alike = in_order(pair_line("The cat", "The cats", " is hot", " is cold"));
+  alike.answer = Answer::alone;
+  EXPECT_THAT(refusal_of(alike), AllOf(HasSubstr("both answers begin with the token ' is'"),
+                                       HasSubstr("pairs.answer: alone compares no other")));
+}
+
 TEST_F(PairWaysOutTest, AnAnswerThatIsOneTokenWithASpaceIsToldSoFirst) {
   const std::string message = refusal_of(in_order(pair_line("The cat", "The cats", "dogs", " are")));
   EXPECT_THAT(message, HasSubstr("the answer 'dogs' is 4 tokens after 'The cat' (one is needed): 'd'|'o'|'g'|'s'; with "

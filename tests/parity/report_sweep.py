@@ -71,6 +71,24 @@ def make_node_sweep(binary: Path, model: Path, folder: Path) -> tuple[Path, str]
     return folder / "out", run_file(binary, folder, settings)
 
 
+def make_feature_sweep(binary: Path, model: Path, folder: Path, dictionaries: list[dict]) -> tuple[Path, str]:
+    """Two methods on features, and on neurons beside them; the folder of the results, and what the runs print."""
+    _write_pairs(folder / "pairs.jsonl", "")
+    settings = {
+        "schema": 1,
+        "name": "features",
+        "model": {"path": str(model), "dtype": "float32"},
+        "pairs": {"file": "pairs.jsonl", "train": 10, "test": 8, "unfit": "skip", "overlap": "allow"},
+        "attribution": {"method": "relp", "keep": "full"},
+        "features": dictionaries,
+        "top": 200,
+        "sweep": {
+            "grid": {"nodes": [["features"], ["neurons", "features"]], "attribution.method": ["relp", "ig-acts"]}
+        },
+    }
+    return folder / "out", run_file(binary, folder, settings)
+
+
 def run_file(binary: Path, folder: Path, settings: dict) -> str:
     """Runs a sweep file in a folder into its folder out; what is printed."""
     (folder / "sweep.yaml").write_text(json.dumps(settings))

@@ -129,6 +129,10 @@ def test_tiny_transformers(name, rule, binary, tmp_path, tiny_folder, tiny_model
             {"attribution": {"method": "ig-acts"}},
             {"attribution": {"method": "conductance", "quadrature": conductance_rule, "form": "captum"}},
             {"attribution": {"method": "input-ig"}},
+            {
+                "attribution": {"method": "conductance", "quadrature": conductance_rule, "form": "captum"},
+                "nodes": ["embeddings"],
+            },
         ],
     )
     acts, conductances = (results["/attribution/scores"] for results in ours[:2])
@@ -144,3 +148,9 @@ def test_tiny_transformers(name, rule, binary, tmp_path, tiny_folder, tiny_model
     theirs = IntegratedGradients(from_embeddings).attribute(e, e_other, **settings)[0].sum(-1).detach().numpy()
     inputs = ours[2]["/attribution/inputs"][0]
     np.testing.assert_allclose(inputs, theirs, rtol=0, atol=2e-6 * max(1, np.abs(theirs).max()))
+
+    passing = nn.Identity()  # a layer whose values are the embeddings
+    conductance = LayerConductance(lambda e: from_embeddings(passing(e)), passing)
+    theirs = conductance.attribute(e, e_other, **settings)[0].sum(-1).detach().numpy()
+    embeddings = ours[3]["/nodes/embeddings/scores"]
+    np.testing.assert_allclose(embeddings, theirs, rtol=0, atol=2e-7 * max(1, np.abs(theirs).max()))

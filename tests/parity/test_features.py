@@ -8,6 +8,7 @@ its dictionary. Features without an entry have the score zero.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,6 +264,90 @@ def test_spread(how, binary, tmp_path, lab):
             # Where a mean is but rounding, so is its sign.
             clear = there & (np.abs(mean) > 1e-9 * np.abs(every).max())
             np.testing.assert_allclose(found_share[clear], share[clear], rtol=0, atol=1e-6, err_msg=words)
+
+
+def kept_of(results: Results, pair: int, dictionary: int, positions: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a pair keeps of a dictionary [pos, feature], zeros elsewhere, and which there are."""
+    group = "/nodes/features/"
+    scores, there = np.zeros((positions, FEATURES)), np.zeros((positions, FEATURES), dtype=bool)
+    mine = results[group + "kept_pair"] == pair
+    entries, values = results[group + "kept_entry"][mine], results[group + "kept_score"][mine]
+    of_dictionary = results[group + "dictionary"][entries] == dictionary
+    entries, values = entries[of_dictionary], values[of_dictionary]
+    place = (np.maximum(results[group + "position"][entries], 0), results[group + "feature"][entries])
+    scores[place], there[place] = values, True
+    return scores, there
+
+
+@pytest.mark.parametrize("positions", ["keep", "sum"])
+@pytest.mark.parametrize(("label", "how"), [("relp", "mean"), ("ig-inputs", "mean-abs"), ("ig-acts", "mean")])
+def test_scores_of_single_pairs(label, how, positions, binary, tmp_path, lab):
+    """keep: full against the reference, K against full; a feature that does not change on a pair has no score there."""
+    here, case = lab("llama", pairs=5), cases_of("llama")[label]
+    runs = [{"positions": positions, "attribution": case | {"aggregate": how, "keep": keep}} for keep in ("full", 6)]
+    full, largest = run_sweep(binary, tmp_path, here.settings, runs)
+    expected = here.reference.compute_features(method_of("llama", case))
+    length = here.length if positions == "keep" else 1
+    assert full["/nodes/features/kept_score"].dtype == np.float32
+    order = np.stack([full["/nodes/features/kept_pair"], full["/nodes/features/kept_entry"]])
+    assert (np.lexsort(order[::-1]) == np.arange(order.shape[1])).all() and len(
+        np.unique(order, axis=1).T
+    ) == order.shape[1]
+    for index, one in enumerate(here.reference.dictionaries):
+        scores, errors = (expected.every(field, index, how, positions) for field in ("scores", "errors"))
+        atol = TOLERANCE * max(np.abs(scores).max(), np.abs(errors).max())
+        for pair in range(5):
+            found, there = kept_of(full, pair, index, length)
+            active = expected.pairs[pair].active[index].numpy()
+            active = active.any(0, keepdims=True) if positions == "sum" else active
+            assert not (there & ~active).any() and not scores[pair][active & ~there].any(), one.site
+            np.testing.assert_allclose(found, scores[pair], rtol=0, atol=atol, err_msg=f"{one.site} of pair {pair}")
+        found = full["/nodes/errors/pair_scores"][:, index]
+        np.testing.assert_allclose(found, errors, rtol=0, atol=atol, err_msg=f"error of {one.site}")
+    for pair in range(5):
+        entries, values = (full[f"/nodes/features/kept_{name}"][order[0] == pair] for name in ("entry", "score"))
+        chosen = np.sort(np.lexsort((entries, -np.abs(values)))[:6])
+        mine = largest["/nodes/features/kept_pair"] == pair
+        np.testing.assert_array_equal(largest["/nodes/features/kept_entry"][mine], entries[chosen])
+        np.testing.assert_array_equal(largest["/nodes/features/kept_score"][mine], values[chosen])
+        flat = full["/nodes/errors/pair_scores"][pair].ravel()
+        nodes = np.lexsort((np.arange(flat.size), -np.abs(flat)))[:6]
+        np.testing.assert_array_equal(largest["/nodes/errors/pair_node"][pair], nodes)
+        np.testing.assert_array_equal(largest["/nodes/errors/pair_score"][pair], flat[nodes])
+
+
+def area(inside: np.ndarray, outside: np.ndarray) -> float:
+    """How often a value of the first is larger than one of the second, by counting."""
+    return float(np.mean([(one > two) + 0.5 * (one == two) for one in inside for two in outside]))
+
+
+def test_cases_of_features(binary, tmp_path, lab):
+    """AUROC and mean of each entry and of each error; absent scores are 0, and what no pair kept has no AUROC."""
+    here = lab("llama", pairs=5)
+    file = Path(here.settings["pairs"]["train_file"])
+    records = [json.loads(line) | {"case": "odd" if i % 2 else "even"} for i, line in enumerate(file.open())]
+    (tmp_path / "cases.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
+    pairs = here.settings["pairs"] | {"train_file": str(tmp_path / "cases.jsonl")}
+    runs = [{"attribution": {"method": "relp", "keep": keep}} for keep in ("full", 6)]
+    for results in run_sweep(binary, tmp_path, here.settings | {"pairs": pairs}, runs):
+        assert results["/cases/label"].tolist() == [b"even", b"odd"]
+        group = "/nodes/features/"
+        dense_scores = np.zeros((5, len(results[group + "score"])))
+        dense_scores[results[group + "kept_pair"], results[group + "kept_entry"]] = results[group + "kept_score"]
+        kept = np.zeros(dense_scores.shape, dtype=bool)
+        kept[results[group + "kept_pair"], results[group + "kept_entry"]] = True
+        for place, inside in enumerate(([0, 2, 4], [1, 3])):
+            outside = [pair for pair in range(5) if pair not in inside]
+            auroc, mean = (results[f"{group}cases/{name}"][place] for name in ("auroc", "mean"))
+            assert (np.isnan(auroc) == ~kept.any(0)).all()
+            for entry in np.flatnonzero(kept.any(0)):
+                assert auroc[entry] == pytest.approx(area(dense_scores[inside, entry], dense_scores[outside, entry]))
+                assert mean[entry] == pytest.approx(dense_scores[inside, entry].mean(), rel=1e-5, abs=1e-12)
+        if "/nodes/errors/pair_scores" in results.datasets:
+            errors = results["/nodes/errors/pair_scores"]
+            assert results["/nodes/errors/cases/auroc"].shape == (2, *errors.shape[1:])
+            found = results["/nodes/errors/cases/auroc"][1, 0, -1]
+            assert found == pytest.approx(area(errors[[1, 3], 0, -1], errors[[0, 2, 4], 0, -1]))
 
 
 def test_seeded_noise(binary, tmp_path, lab):

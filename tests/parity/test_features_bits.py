@@ -14,14 +14,15 @@ from feature_files import random_dictionary, write_saelens
 from product import dotted, hashes, mpi_environment, mpirun
 from reference.sites import SiteModel
 from safetensors.torch import load_file, save_file
+from short_run import Work
 
 METHODS = [
-    {"method": "relp"},
+    {"method": "relp", "keep": "full"},
     {"method": "atp", "aggregate": "mean-abs", "baseline": "zero"},
-    {"method": "ig-acts", "quadrature": "adaptive", "max_points": 5},
+    {"method": "ig-acts", "quadrature": "adaptive", "max_points": 5, "keep": 7},
     {"method": "ig-inputs", "quadrature": "right", "steps": 2},
     {"method": "delta"},
-    {"method": "random"},
+    {"method": "random", "keep": "full"},
 ]
 VARIANTS = {
     "2 ranks": (2, ["threads=1"]),
@@ -98,6 +99,7 @@ def test_same_bytes(variant, binary, items, tiny_folder, tmp_path, alone):
     found = run(binary, tmp_path / "run", with_methods(settings_of(tiny_folder("llama"), items)), ranks, more)
     for method, one, other in zip(METHODS, found, alone, strict=True):
         assert one.keys() == other.keys() and "nodes/features/score" in one and "nodes/errors/scores" in one
+        assert ("nodes/features/kept_score" in one) == ("keep" in method and method["method"] != "random")
         assert [name for name in one if one[name] != other[name]] == [], method
 
 
@@ -120,6 +122,23 @@ def test_methods_alone(binary, items, tiny_folder, tmp_path, alone):
         assert found == alone[i], METHODS[i]
 
 
+def test_a_killed_run_goes_on(binary, items, tiny_folder, tmp_path):
+    """What single pairs keep comes from the journal with the rest."""
+    works = []
+    for name in ("killed", "peace"):
+        (tmp_path / name).mkdir()
+        works.append(Work(binary, tmp_path / name, tiny_folder("llama")))
+        path = {"method": "ig-acts", "quadrature": "right", "steps": 200, "keep": "full"}
+        changes = {"attribution": path, "unit": {"pairs": 1}, "threads": 1}
+        works[-1].settings = settings_of(tiny_folder("llama"), items) | changes
+        works[-1].write()
+    work, peace = works
+    kept = work.killed_after(2)
+    assert work.run().returncode == 0
+    assert 2 <= kept <= work.facts()["units_restored"] < 10
+    assert hashes(work.out / "results.h5") == peace.finished()
+
+
 def test_a_sweep_has_a_report(binary, items, tiny_folder, tmp_path):
     """Runs with other entries stand beside each other."""
     methods = [{"method": "relp"}, {"method": "atp", "baseline": "zero"}]
@@ -134,8 +153,6 @@ REFUSED: dict[str, tuple[dict, str]] = {
     "conductance": ({"attribution": {"method": "conductance", "quadrature": "left", "steps": 2}}, "conductance"),
     "exact patching": ({"attribution": {"method": "exact-patching", "sample": 5}}, "exact-patching"),
     "pilot": ({"attribution": {"method": "ig-acts", "quadrature": "pilot"}}, "pilot"),
-    "keep full": ({"attribution": {"method": "relp", "keep": "full"}}, "keep"),
-    "keep some": ({"attribution": {"method": "relp", "keep": 5}}, "keep"),
     "a layer that is none": ({"features": [{"layer": 7}]}, "7"),
     "a hook that is none": ({"features": [{"hook": "resid"}]}, "resid"),
     "another width": ({"features": [{"hook": "mlp_out", "config": {"d_in": 31}}]}, "d_in"),

@@ -281,6 +281,21 @@ def test_a_kind_does_not_depend_on_its_company(binary, tmp_path, tiny_folder):
                 assert ours.tobytes() == theirs.tobytes(), (method["method"], kind, nodes)
 
 
+def test_input_ig_is_of_the_run(binary, tmp_path, tiny_folder):
+    """The same bytes in any order of kinds and beside any: where kinds have points of their own, the first's."""
+    adaptive = {"method": "conductance", "quadrature": "adaptive", "tolerance": 1e-6, "max_points": 17}
+    zero = {"method": "conductance", "quadrature": "trapezoid", "steps": 3, "baseline": "zero"}
+    for name, case in {"adaptive": adaptive, "zero": zero, "ig-inputs": CASES["ig-inputs"]}.items():
+        runs = [
+            {"attribution": case | {"inputs": True}, "nodes": nodes}
+            for nodes in (["neurons"], list(KINDS), list(reversed(KINDS)), ["embeddings", "neurons"])
+        ]
+        (tmp_path / name).mkdir()
+        alone, *others = run_sweep(binary, tmp_path / name, settings_of(tiny_folder("llama")), runs)
+        for nodes, results in zip(runs[1:], others, strict=True):
+            assert results["/attribution/inputs"].tobytes() == alone["/attribution/inputs"].tobytes(), (name, nodes)
+
+
 def test_noise_of_each_kind_is_its_own(binary, tmp_path, tiny_folder):
     """In [-1, 1), spread out, and no kind's is the beginning of another's."""
     runs = [{"attribution": {"method": "random"}}]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 
 import h5py
@@ -96,6 +97,35 @@ def test_top_of_more_nodes_than_have_a_score(bench):
     bench.settings["attribution"] = sampled
     assert "top asks for 21 nodes, and 20 have a score" in notes_of(bench, "top=21")
     assert not [note for note in notes_of(bench) if note.startswith("top ")]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "behind"),
+    [
+        (["neurons"], "MLP"),
+        (["heads"], "attention"),
+        (["heads", "neurons"], "attention and MLP"),
+        (["mlps"], None),
+        (["embeddings"], None),
+    ],
+)
+def test_norms_behind_what_is_scored_against_zero(nodes, behind, binary, tmp_path, tiny_folder):
+    """Each sub-layer that the run's nodes write through is named; the rule norm, or another baseline, says nothing."""
+    bench = Workbench(binary, tmp_path, tiny_folder("gemma3_text"))
+    bench.settings |= {"nodes": nodes, "circuit": {}}
+    bench.settings["attribution"] = {"method": "atp", "baseline": "zero"}
+    told = [note for note in notes_of(bench) if "whatever its size" in note]
+    if behind is None:
+        assert not told
+    else:
+        assert len(told) == 1 and told[0].startswith(f"a norm stands behind each {behind}, ")
+    for other in ({"method": "atp"}, {"method": "relp", "baseline": "zero"}):
+        bench.settings["attribution"] = other
+        assert not [note for note in notes_of(bench) if "whatever its size" in note]
+    if behind is not None:
+        bench.settings["attribution"] = {"method": "ig-acts", "baseline": "zero"}
+        shutil.rmtree(bench.out)
+        bench.refused(f"a norm stands behind each {behind}: ")
 
 
 def test_bad_neurons_to_steer_are_named_together(bench):

@@ -150,6 +150,44 @@ def test_first_tokens_of_answers(bench):
         assert results["pairs"].attrs["answer"] == "whole"
 
 
+def test_answers_by_themselves(bench):
+    """Of a tokenizer that joins ':A', as Llama 3's and Qwen's do, the tokens of 'A' and '1' alone."""
+    file = bench.model / "tokenizer.json"
+    settings = json.loads(file.read_text())
+    merges, vocabulary = settings["model"]["merges"], settings["model"]["vocab"]
+    for joined in (":A", ":1"):
+        taken = next(token for token in reversed(vocabulary) if len(token) > 3 and token not in (":A", ":1"))
+        vocabulary[joined] = vocabulary.pop(taken)
+        merges[:] = [one for one in merges if taken not in (one if isinstance(one, list) else one.split())]
+        merges[:] = [one for one in merges if "".join(one if isinstance(one, list) else one.split()) != taken]
+        merges.insert(0, [":", joined[1]] if isinstance(merges[0], list) else f": {joined[1]}")
+    letters = {"type": "Split", "pattern": {"Regex": r"[^\s]+|\s+"}, "behavior": "Isolated", "invert": False}
+    bytewise = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    settings["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [letters, bytewise]}
+    file.write_text(json.dumps(settings))
+    tokenizer = AutoTokenizer.from_pretrained(bench.model)
+    prompts = [f"{word} is 0\nAnswer:" for word in "ABCDEFGH"]
+    assert tokenizer.encode(prompts[0] + "A")[:-1] != tokenizer.encode(prompts[0])
+    records = [
+        {"clean_prefix": prompt, "patch_prefix": other, "clean_answer": "A", "patch_answer": "1"}
+        for prompt, other in zip(prompts, prompts[1:] + prompts[:1], strict=True)
+    ]
+    bench.pairs.write_text("".join(json.dumps(record) + "\n" for record in records))
+    bench.settings["pairs"] = {"train_file": "pairs.jsonl"}
+    bench.settings["circuit"] = {}
+    bench.refused("the answer 'A' merges with the end of the prompt")
+    bench.settings["pairs"]["answer"] = "alone"
+    done = bench.run()
+    assert done.returncode == 0, done.stderr
+    assert ", answers compared by the first token of their text alone" in done.stdout
+    with h5py.File(bench.out / "results.h5") as results:
+        pairs = results["pairs"]
+        assert pairs.attrs["answer"] == "alone"
+        for answer, stored in (("A", "clean_answer_id"), ("1", "patch_answer_id")):
+            (token,) = tokenizer.encode(answer, add_special_tokens=False)
+            assert (pairs[stored][()] == token).all()
+
+
 def test_a_partner_of_equal_length_is_offered(bench):
     """It is a prompt of the file that makes the pair fit."""
 

@@ -82,7 +82,7 @@ void audit(const MicroBatch& micro, const ActivationPath& path, TaskScores& task
     if (!task.audited(pair)) continue;
     for (std::int64_t l = 0; l < task.layers(); ++l) {
       const std::int64_t example = path.example(l, pair);
-      const SweepPlan plan = audit_plan(task.method(), integrals[static_cast<std::size_t>(example)].evaluations);
+      const SweepPlan plan = audit_plan(task.task(), integrals[static_cast<std::size_t>(example)].evaluations);
       const PathIntegral finer = integrate(path, {example}, plan).front();
       const at::Tensor& difference = differences[static_cast<std::size_t>(l)];
       const at::Tensor finer_scores = at::empty_like(scores[static_cast<std::size_t>(l)][pair]);  // [pos, node]

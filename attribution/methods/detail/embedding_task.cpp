@@ -143,7 +143,7 @@ void finish(const MicroBatch& micro, const Start& start, const EmbeddingPath& pa
     const PathIntegral& integral = integrals[static_cast<std::size_t>(pair)];
     task.store_integral(pair, 0, task.layers(), integral);
     if (!task.audited(pair) || !scores.defined()) continue;
-    const std::vector<PathIntegral> twice = integrate(path, {pair}, audit_plan(task.method(), integral.evaluations));
+    const std::vector<PathIntegral> twice = integrate(path, {pair}, audit_plan(task.task(), integral.evaluations));
     const at::Tensor finer = sweep_scores(micro, start, path.taps(), task, {pair, twice});
     for (std::int64_t l = 0; l < task.layers(); ++l) {
       const std::int64_t row = scores.size(1) == 1 ? 0 : l;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "attribution/model/detail/rows.h"
@@ -34,6 +35,18 @@ at::Tensor largest_of(const at::Tensor& scores, std::int64_t count, std::int64_t
     *out++ = score[places[static_cast<std::size_t>(i)]];
   }
   return row;
+}
+
+/// Places of the `count` largest |score|s, ascending.
+std::vector<std::size_t> largest_places(const std::vector<double>& scores, std::size_t count) {
+  std::vector<std::size_t> places(scores.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  std::stable_sort(places.begin(), places.end(), [&scores](std::size_t a, std::size_t b) {
+    return std::abs(scores[a]) > std::abs(scores[b]);
+  });
+  places.resize(std::min(count, places.size()));
+  std::sort(places.begin(), places.end());
+  return places;
 }
 
 }  // namespace
@@ -80,6 +93,26 @@ at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::in
   std::vector<at::Tensor> rows;
   for (const at::Tensor& pair : all.unbind(0)) rows.push_back(largest_of(pair, options.keep.count, first));
   return at::stack(rows);
+}
+
+at::Tensor kept_features_of(const std::vector<SparseScores>& pairs, const Keep& keep) {
+  std::vector<std::vector<std::size_t>> places;
+  std::size_t most = 0;
+  for (const SparseScores& pair : pairs) {
+    const bool all = keep.what == Keep::What::all;
+    places.push_back(largest_places(pair.values, all ? pair.values.size() : static_cast<std::size_t>(keep.count)));
+    most = std::max(most, places.back().size());
+  }
+  const at::Tensor rows =
+      at::full({std::ssize(pairs), 2 * static_cast<std::int64_t>(most)}, -1.0, at::TensorOptions(at::kDouble));
+  for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
+    double* out = rows.mutable_data_ptr<double>() + pair * 2 * most;
+    for (const std::size_t place : places[pair]) {
+      *out++ = static_cast<double>(pairs[pair].keys[place]);
+      *out++ = pairs[pair].values[place];
+    }
+  }
+  return rows;
 }
 
 }  // namespace tributary::detail

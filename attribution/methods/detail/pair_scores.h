@@ -6,6 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "attribution/methods/attribute.h"
 
 namespace tributary::detail {
@@ -20,5 +22,8 @@ void write_sampled(const SparseScores& scores, const Task& task, std::int64_t di
 
 /// UnitScores::kept of the same. Equal |score|s by place, NaN never.
 at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
+
+/// UnitScores::kept_features of features' scores by pair, one number a key. Of equal |score|s the first keys are kept.
+at::Tensor kept_features_of(const std::vector<SparseScores>& pairs, const Keep& keep);
 
 }  // namespace tributary::detail

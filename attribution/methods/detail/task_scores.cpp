@@ -114,6 +114,7 @@ void TaskScores::add_sparse(std::int64_t pair, std::size_t dictionary, SparseSco
     for (double& score : scores.values) score = std::abs(score);
   }
   store_sampled(first_ + pair, static_cast<std::int64_t>(dictionary), scores);
+  if (options().keep.what != Keep::What::sums) keep_features(first_ + pair, scores);
   sparse_[dictionary].add(measures_spread() ? with_spread(std::move(scores)) : std::move(scores));
 }
 
@@ -122,6 +123,13 @@ void TaskScores::store_sampled(std::int64_t pair, std::int64_t dictionary, const
   if (sampled.empty() || sampled.front().kind != NodeKind::features) return;
   if (!out_.sampled.defined()) out_.sampled = at::zeros({pairs_, std::ssize(sampled)}, at::kDouble);
   write_sampled(scores, task(), dictionary, method().positions == Positions::keep ? length_ : 1, out_.sampled[pair]);
+}
+
+void TaskScores::keep_features(std::int64_t pair, const SparseScores& scores) {
+  kept_features_.resize(static_cast<std::size_t>(pairs_));
+  SparseScores& kept = kept_features_[static_cast<std::size_t>(pair)];
+  kept.keys.insert(kept.keys.end(), scores.keys.begin(), scores.keys.end());
+  kept.values.insert(kept.values.end(), scores.values.begin(), scores.values.end());
 }
 
 void TaskScores::store(const Differences& differences) {
@@ -169,6 +177,7 @@ UnitScores TaskScores::finish(const at::Tensor& metric) {
   if (!out.evaluations.defined()) out.evaluations = at::zeros({pairs_, layers()}, at::kDouble);
   if (!sampled_.empty()) out.sampled = at::cat(sampled_);
   if (!kept_.empty()) out.kept = at::cat(kept_);
+  if (!kept_features_.empty()) out.kept_features = kept_features_of(kept_features_, options().keep);
   const at::Tensor faults = at::cat(sums_).cpu().isfinite().logical_not();
   if (faults.any().item<bool>()) out.faults = faults.to(at::kDouble);
   std::vector<SparseScores> lists;
@@ -215,6 +224,17 @@ void leave_first_interval(SweepPlan& plan) {
   if (plan.interval == IntervalGradient::right) plan.nodes.weight.front() -= interval;
 }
 
+/// A plan whose weights are those of conductance, where it is a sum of gradients: of embeddings, which move evenly.
+SweepPlan with_conductance_weights(SweepPlan plan, const Task& task, ConductanceForm form) {
+  if (task.method.score != ScoreKind::conductance || task.options.nodes.site != Site::embeddings) return plan;
+  if (form == ConductanceForm::captum) {
+    weigh_by_next_steps(plan);
+  } else if (task.method.baseline == Baseline::zero) {
+    leave_first_interval(plan);
+  }
+  return plan;
+}
+
 }  // namespace
 
 SweepPlan sweep_of(const Method& method, Quadrature rule, int steps) {
@@ -232,20 +252,14 @@ SweepPlan candidate_plan(const Method& method, RulePoints candidate) {
 SweepPlan plan_of(const Task& task, std::int64_t l) {
   const Method& method = task.method;
   if (method.quadrature != Quadrature::pilot) {
-    SweepPlan plan = sweep_of(method, *method.quadrature, method.steps);
-    if (method.score != ScoreKind::conductance || task.options.nodes.site != Site::embeddings) return plan;
-    if (method.form == ConductanceForm::captum) {
-      weigh_by_next_steps(plan);
-    } else if (method.baseline == Baseline::zero) {
-      leave_first_interval(plan);
-    }
-    return plan;
+    return with_conductance_weights(sweep_of(method, *method.quadrature, method.steps), task, method.form);
   }
   const auto place = static_cast<std::size_t>(moves_embeddings(task) ? 0 : task.options.layers.first + l);
   return candidate_plan(method, task.options.layer_rules.at(place));
 }
 
-SweepPlan audit_plan(const Method& method, int used) {
+SweepPlan audit_plan(const Task& task, int used) {
+  const Method& method = task.method;
   // Gauss-Legendre converges faster than any other rule. A rule that is off by c/n would be off by c/2n with twice the
   // points, and judged by that show half of its error: the others are judged by the trapezoid.
   const bool conductance = method.score == ScoreKind::conductance;
@@ -254,8 +268,8 @@ SweepPlan audit_plan(const Method& method, int used) {
   }
   Method standard = method;  // Captum's conductance is off by c/n whatever its rule
   standard.form = ConductanceForm::standard;
-  return candidate_plan(standard,
-                        {Quadrature::trapezoid, std::max({2 * used - 1, 2 * method.steps + 1, audit_points})});
+  const int points = std::max({2 * used - 1, 2 * method.steps + 1, audit_points});
+  return with_conductance_weights(candidate_plan(standard, {Quadrature::trapezoid, points}), task, standard.form);
 }
 
 AdaptiveOptions adaptive_options(const Task& task) {

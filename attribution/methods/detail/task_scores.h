@@ -74,6 +74,8 @@ class TaskScores {
 
  private:
   void store_sampled(std::int64_t pair, std::int64_t dictionary, const SparseScores& scores);
+  /// A dictionary's features after those of the ones before.
+  void keep_features(std::int64_t pair, const SparseScores& scores);
   void fill_layers(const at::Tensor& table, std::int64_t pair, std::int64_t l, std::int64_t count, double value) const;
 
   const Task& task_;
@@ -82,6 +84,7 @@ class TaskScores {
   std::vector<SparseTree> sparse_;  // by dictionary: their keys follow each other
   UnitScores out_;
   std::vector<at::Tensor> sampled_, kept_, sums_;  // a micro-batch each
+  std::vector<SparseScores> kept_features_;        // a pair each
 };
 
 /// A pilot candidate as a sweep. Conductance sums over intervals: there it stands for its number of points.
@@ -89,7 +92,7 @@ SweepPlan candidate_plan(const Method& method, RulePoints candidate);
 /// The fixed plan of layer l of the task (0 on embedding paths): the method's own, or the pilot's choice.
 SweepPlan plan_of(const Task& task, std::int64_t l);
 /// The finer sweep that an audit compares with: at least twice the points.
-SweepPlan audit_plan(const Method& method, int used);
+SweepPlan audit_plan(const Task& task, int used);
 AdaptiveOptions adaptive_options(const Task& task);
 /// Whether conductances of values are summed up along the path: those of embeddings are what input IG is.
 bool sums_conductance(const Task& task);

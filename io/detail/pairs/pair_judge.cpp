@@ -136,14 +136,19 @@ std::string PairJudge::equal_answers(const Ids& clean, const Ids& patch) const {
                        pieces(clean));
   }
   return fmt::format(
-      "both answers begin with the token {}: {} and {} (pairs.answer: first-token compares no other, and their "
+      "both answers begin with the token {0}: {1} and {2} (pairs.answer: {3} compares no other, and their "
       "difference is always 0); give answers that begin differently",
-      pieces({clean.front()}), pieces(clean), pieces(patch));
+      pieces({clean.front()}), pieces(clean), pieces(patch),
+      options_.answer == Answer::alone ? "alone" : "first-token");
 }
 
 /// The tokens of an answer after both prompts.
 std::string PairJudge::encode_answer(const TokenPair& pair, const std::string& answer, Ids& tokens) const {
   const PromptPair& text = pair.text;
+  if (options_.answer == Answer::alone) {
+    tokens = tokenizer_.encode(answer, SpecialTokens::omit);
+    return tokens.empty() ? fmt::format("the answer {} has no tokens; give it a text", in_quotes(answer)) : "";
+  }
   if (std::string reason = answer_after(text.clean_prefix, pair.clean, answer, tokens); !reason.empty()) return reason;
   if (!text.patch_prefix) return {};
   Ids others;

@@ -31,6 +31,7 @@ struct ReportRun {
   /// Scores of the nodes of all kinds, and how they lie.
   [[nodiscard]] const std::vector<float>& scores() const { return stored->scores(); }
   [[nodiscard]] const NodeLayout& layout() const { return stored->layout(); }
+  /// Of the model, as far as its nodes tell.
   [[nodiscard]] std::int64_t layers() const;
   [[nodiscard]] std::int64_t positions() const { return layout().positions(); }
   [[nodiscard]] std::int64_t nodes() const { return layout().nodes(); }
@@ -43,7 +44,7 @@ struct ReportRun {
   /// What neurons outside a circuit are set to: "mean", "mean of training prompts", "zero", "resample"; empty where no
   /// circuit was evaluated.
   [[nodiscard]] std::string ablation() const;
-  /// position -1 where positions are summed.
+  /// position -1 where positions are summed; layer: of features and errors their dictionary.
   [[nodiscard]] Node node(std::int64_t place) const { return layout().node(place); }
   [[nodiscard]] bool keeps_positions() const;
   /// Places in /pairs of the training (or held-out) pairs.
@@ -62,7 +63,8 @@ using Runs = std::vector<ReportRun>;
 /// How many of a run's first nodes tables speak of.
 inline constexpr std::size_t top_nodes = 100;
 
-/// A node that a group lists ("/top", "/steering", "/nodes/heads/agreement"), by its place in the list.
+/// A node that a group lists ("/top", "/steering", "/nodes/heads/agreement"), by its place in the list; layer: in
+/// /top the model's, of sampled features and errors their dictionary.
 Node listed_node(const ReportRun& run, const std::string& group, std::size_t i);
 
 /// Names that are there more than once get what sets them apart, where it does.

@@ -3,6 +3,8 @@
 #include "runner/report/detail/stored_nodes.h"
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 
 #include "runner/report/detail/results_access.h"
 
@@ -65,6 +67,18 @@ NodeTable listed_features(const ResultsFile& results) {
   return table;
 }
 
+bool is_of_dictionary(const Node& node) { return node.kind == NodeKind::features || node.kind == NodeKind::errors; }
+
+/// "resid_post 12 layer_12" → 12
+std::int64_t layer_in(const std::string& dictionary) {
+  std::int64_t layer = 0;
+  const std::size_t space = dictionary.find(' ');
+  if (space != std::string::npos) {
+    std::from_chars(dictionary.data() + space + 1, dictionary.data() + dictionary.size(), layer);
+  }
+  return layer;
+}
+
 }  // namespace
 
 std::string stored_group(NodeKind kind) {
@@ -90,6 +104,10 @@ StoredNodes::StoredNodes(const ResultsFile& results) : results_(results) {
   const bool kept = attribute<std::string>(results, "/attribution", "positions") == "keep";
   layout_ = NodeLayout(std::move(tables), positions, kept ? Positions::keep : Positions::sum);
   scores_ = all.front();
+  if (const auto* names = find_attribute<std::vector<std::string>>(results, "/nodes/features", "dictionaries")) {
+    dictionaries_ = *names;
+    for (const std::string& name : dictionaries_) dictionary_layers_.push_back(layer_in(name));
+  }
   if (all.size() == 1) return;
   for (const std::vector<float>* scores : all) joined_.insert(joined_.end(), scores->begin(), scores->end());
   scores_ = &joined_;
@@ -106,6 +124,16 @@ std::string StoredNodes::noun() const {
 std::string StoredNodes::noun_of_one() const {
   const std::string several = noun();
   return several.substr(0, several.size() - 1);
+}
+
+std::int64_t StoredNodes::layer_of(const Node& node) const {
+  if (!is_of_dictionary(node) || node.layer >= std::ssize(dictionary_layers_)) return node.layer;
+  return dictionary_layers_[static_cast<std::size_t>(node.layer)];
+}
+
+std::string StoredNodes::dictionary_of(const Node& node) const {
+  if (!is_of_dictionary(node) || node.layer >= std::ssize(dictionaries_)) return "";
+  return dictionaries_[static_cast<std::size_t>(node.layer)];
 }
 
 std::vector<float> StoredNodes::of_all(const std::string& name) const {

@@ -28,6 +28,13 @@ class StoredNodes {
   [[nodiscard]] std::string noun() const;
   [[nodiscard]] std::string noun_of_one() const;
 
+  /// The model's layer that a node lies in: of a feature or an error that of its dictionary.
+  [[nodiscard]] std::int64_t layer_of(const Node& node) const;
+  /// "resid_post 12 layer_12", what the dictionary of a feature or an error is called; empty: of other nodes.
+  [[nodiscard]] std::string dictionary_of(const Node& node) const;
+  /// By dictionary.
+  [[nodiscard]] const std::vector<std::int64_t>& dictionary_layers() const { return dictionary_layers_; }
+
   /// Scores of all nodes; what else is stored of each ("standard_error", "sign_share"), empty where it is not.
   [[nodiscard]] const std::vector<float>& scores() const { return *scores_; }
   [[nodiscard]] std::vector<float> of_all(const std::string& name) const;
@@ -40,6 +47,8 @@ class StoredNodes {
   const ResultsFile& results_;
   bool tokens_ = false;
   NodeLayout layout_;
+  std::vector<std::string> dictionaries_;
+  std::vector<std::int64_t> dictionary_layers_;
   std::vector<float> joined_;         // scores, where there are several kinds
   const std::vector<float>* scores_;  // those, or the one dataset's
 };

@@ -39,6 +39,7 @@ std::string group_of(NodeKind kind, const std::string& part) {
 }
 
 std::vector<std::int64_t> axes_shape(const NodeLayout& layout, std::size_t kind) {
+  if (layout.tables()[kind].is_list()) return {layout.nodes(kind)};
   std::vector<std::int64_t> shape = layout.shape(kind);
   const NodeKind of = layout.tables()[kind].kind;
   if (of == NodeKind::mlps || of == NodeKind::embeddings || of == NodeKind::errors) shape.erase(shape.begin() + 2);

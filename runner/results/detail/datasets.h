@@ -27,7 +27,8 @@ enum class Axes { usual, other };
 std::string group_of(NodeKind kind);
 /// What its comparison with exact patching is called: "/agreement", "/nodes/heads/agreement"; likewise its cases.
 std::string group_of(NodeKind kind, const std::string& part);
-/// Lengths of the axes that a kind's nodes have there: [layer, position, node], without those of which there is one.
+/// Lengths of the axes that a kind's nodes have there: [layer, position, node], without those of which there is one;
+/// of a list its length.
 std::vector<std::int64_t> axes_shape(const NodeLayout& layout, std::size_t kind);
 /// "neurons", "heads"
 Strings names_of(const NodeLayout& layout);

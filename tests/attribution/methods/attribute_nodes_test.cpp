@@ -262,6 +262,38 @@ TEST_P(NodeScores, OfConductanceFromZeroBeginAtTheFirstPointAboveIt) {
   }
 }
 
+TEST_P(NodeScores, OfConductanceFromZeroAreAuditedByIntervalsAboveTheFirst) {
+  for (const ConductanceForm form : {ConductanceForm::standard, ConductanceForm::captum}) {
+    const bool captum = form == ConductanceForm::captum;
+    MethodRequest request = request_of("conductance", captum ? Quadrature::midpoint : Quadrature::trapezoid, 3);
+    request.baseline = Baseline::zero;
+    request.form = form;
+    Task task = task_of(request, table);
+    task.options.audit.assign(static_cast<std::size_t>(pairs), 1);
+    const UnitScores found = unit_of(model, task, prompts);
+    // Of each pair [pair, pos, node], from gradients and values at points of the path.
+    const auto summed = [&](const std::vector<Truth>& points, std::int64_t l, bool left) {
+      at::Tensor integral = at::zeros_like(v(clean, l));
+      for (std::size_t j = 1; j < points.size(); ++j) {
+        const at::Tensor slope = left ? g(points[j - 1], l) : (g(points[j], l) + g(points[j - 1], l)) / 2;
+        integral += slope * (v(points[j], l) - v(points[j - 1], l));
+      }
+      return by_node(integral);
+    };
+    std::vector<Truth> own, fine;
+    for (int j = 0; j < 4; ++j) {
+      if (captum) own.push_back(run(x * ((j + 0.5) / 4)));
+      if (!captum && j > 0) own.push_back(run(x * (j / 3.0)));
+    }
+    for (int j = 1; j <= 32; ++j) fine.push_back(run(x * (j / 32.0)));
+    for (std::int64_t l = 0; l < table.layers; ++l) {
+      const at::Tensor finer = summed(fine, l, false);
+      const at::Tensor error = (summed(own, l, captum) - finer).abs().sum({1, 2}) / finer.abs().sum({1, 2});
+      EXPECT_LE(largest(found.audit.select(1, l) - error), 1e-9) << l;
+    }
+  }
+}
+
 TEST_P(NodeScores, OfAggregates) {
   MethodRequest request = request_of("atp");
   request.aggregate = Aggregate::mean_abs;

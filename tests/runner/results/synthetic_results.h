@@ -26,6 +26,7 @@ inline std::string group_of_neurons(const std::string& group) {
 inline std::int64_t synthetic_length(const std::string& group, const std::string& axis) {
   if (axis == "head" || axis == "dictionary") return 2;
   if (axis == "entry") return 4;
+  if (axis == "kept") return 6;
   if (axis == "layer" && group.starts_with("/nodes/embeddings")) return 1;
   static const std::map<std::string, std::int64_t> lengths = {{"/attribution/layer", 2},
                                                               {"/attribution/position", 3},
