@@ -81,7 +81,7 @@ def test_steering(name, which, how, binary, tmp_path, tiny_folder, tiny_model, t
         texts = [f"{k}:{d}/{i}" if position < 0 else f"{k}:{d}/{position}/{i}" for k, d, position, i in nodes]
         settings["steering"] = {"factors": FACTORS, "nodes": texts}
     (results,) = run_sweep(binary, tmp_path, settings, [{"attribution": {"method": "relp"}}])
-    names = ("kind", "layer", "position", "neuron")
+    names = ("kind", "dictionary", "position", "neuron")
     found = list(zip(*(results[f"/steering/{column}"].tolist() for column in names), strict=True))
     found = [(kind.decode() if isinstance(kind, bytes) else kind, *place) for kind, *place in found]
     if how == "list":

@@ -47,7 +47,7 @@ RUNS |= {
         "ig-inputs with rules": path("ig-inputs", "midpoint", 2, rules={"norm": True}),
     }.items()
 }
-RUNS["features, relp"]["agreement"] = {"sample": 12}
+RUNS["features, relp"] |= {"agreement": {"sample": 12}, "steering": {"factors": [0, 1]}}
 
 
 @pytest.fixture(scope="module")
