@@ -48,7 +48,7 @@ def with_features(folder: Path, items: list[dict], train: int = 8, **more: objec
 
 CASES: dict[str, tuple[dict, int, list[str], int]] = {  # dictionaries, pairs, overrides, ranks
     "half of the features": ({"width": 24576, "bias": 0}, 16, [], 1),
-    "half of the features, positions summed": ({"width": 24576, "bias": 0}, 16, ["attribution.positions=sum"], 1),
+    "half of the features, positions summed": ({"width": 24576, "bias": 0}, 16, ["positions=sum"], 1),
     "half of the features on two ranks": ({"width": 24576, "bias": 0}, 16, [], 2),
     "no feature": ({"width": 24576, "bias": -1e6}, 16, [], 1),
     "the largest features": ({"width": 24576, "bias": 0, "activation": "topk"}, 16, [], 1),

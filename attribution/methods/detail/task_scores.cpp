@@ -15,6 +15,8 @@
 #include <limits>
 #include <utility>
 
+#include "common/team.h"
+
 namespace tributary::detail {
 namespace {
 
@@ -107,12 +109,18 @@ void TaskScores::add(const at::Tensor& scores) {
   if (options().keep.what != Keep::What::sums) kept_.push_back(kept_of(s, options(), positions));
 }
 
-void TaskScores::add_sparse(std::int64_t /*pair*/, std::size_t dictionary, SparseScores scores) {
+void TaskScores::add_sparse(std::size_t dictionary, std::vector<SparseScores> pairs) {
   if (sparse_.size() <= dictionary) sparse_.resize(dictionary + 1);
-  if (method().aggregate == Aggregate::mean_abs) {
-    for (double& score : scores.values) score = std::abs(score);
-  }
-  sparse_[dictionary].add(measures_spread() ? with_spread(std::move(scores)) : std::move(scores));
+  share_loop(std::ssize(pairs), 1, [&](std::int64_t first, std::int64_t end) {
+    for (auto pair = static_cast<std::size_t>(first); pair < static_cast<std::size_t>(end); ++pair) {
+      SparseScores& scores = pairs[pair];
+      if (method().aggregate == Aggregate::mean_abs) {
+        for (double& score : scores.values) score = std::abs(score);
+      }
+      if (measures_spread()) scores = with_spread(std::move(scores));
+    }
+  });
+  sparse_[dictionary].add(std::move(pairs));
 }
 
 void TaskScores::store(const Differences& differences) {

@@ -22,7 +22,7 @@ constexpr std::int64_t width = 12;
 /// Two tiles of features, the second one of few.
 constexpr std::int64_t features = features_in_tile + 70;
 
-/// Random; `least`: of the encoder's biases, low ones make features sparse.
+/// Random; a low bias makes features sparse.
 Dictionary random_dictionary(FeatureGate gate, double bias, at::ScalarType type = at::kDouble) {
   at::manual_seed(3);
   Dictionary d;
@@ -78,7 +78,7 @@ class Dictionaries : public ::testing::TestWithParam<std::tuple<FeatureGate, dou
   Dictionary d = random_dictionary(std::get<0>(GetParam()), std::get<1>(GetParam()));
 };
 INSTANTIATE_TEST_SUITE_P(Gates, Dictionaries,
-                         ::testing::Combine(::testing::ValuesIn(gates), ::testing::Values(0.0, -8.0)));
+                         ::testing::Combine(::testing::ValuesIn(gates), ::testing::Values(0.0, -12.0)));
 
 /// More than a tile has.
 constexpr std::int64_t rows = rows_in_tile / 2 + 5;

@@ -4,10 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <random>
-#include <set>
 
 #include "common/errors.h"
 
@@ -60,14 +60,17 @@ TEST(SparseTree, IsTheRecursiveDefinitionForAnyNumberOfPairs) {
       SCOPED_TRACE(n);
       const std::vector<SparseScores> leaves = random_leaves(n, width);
       detail::SparseTree tree;
-      for (const SparseScores& leaf : leaves) tree.add(leaf);
+      for (std::size_t first = 0, count = 1; first < n; first += count, count = 2 * count % 7) {  // 1, 2, 4, 1, …
+        const auto begin = leaves.begin() + static_cast<std::ptrdiff_t>(first);
+        tree.add({begin, begin + static_cast<std::ptrdiff_t>(std::min(count, n - first))});
+      }
       const SparseScores sum = tree.take_sum();
       const Numbers wanted = node(leaves, 6, 0);
       ASSERT_EQ(sum.keys.size(), wanted.size());
       std::size_t i = 0;
       for (const auto& [key, numbers] : wanted) {
         EXPECT_EQ(sum.keys[i], key);
-        for (const double number : numbers) {
+        for (const double& number : numbers) {
           EXPECT_EQ(
               sum.values[i * static_cast<std::size_t>(width) + static_cast<std::size_t>(&number - numbers.data())],
               number);
@@ -82,8 +85,8 @@ TEST(SparseTree, IsTheRecursiveDefinitionForAnyNumberOfPairs) {
 
 TEST(SparseTree, KeysHaveAsManyNumbersInEveryPair) {
   detail::SparseTree tree;
-  tree.add({1, {3}, {0.5}});
-  EXPECT_THROW(tree.add({3, {3}, {0.5, 0.25, 1}}), ContractViolation);
+  tree.add({SparseScores{1, {3}, {0.5}}});
+  EXPECT_THROW(tree.add({SparseScores{3, {3}, {0.5, 0.25, 1}}}), ContractViolation);
 }
 
 }  // namespace
