@@ -5,6 +5,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "attribution/methods/detail/sparse_tree.h"
 #include "attribution/model/tensors.h"
@@ -41,14 +42,16 @@ FeatureSums sum_features(const Transformer& model, const std::vector<Dictionary>
     batching.pause();
     const std::int64_t count = std::min(piece, ids.size(0) - first);
     const FeatureValues values = feature_values(model, dictionaries, model.embed(ids.narrow(0, first, count)), nullptr);
+    std::vector<SparseScores> features;
     for (std::int64_t sequence = 0; sequence < count; ++sequence) {
-      tree.add(keyed(values, dictionaries, sequence));
+      features.push_back(keyed(values, dictionaries, sequence));
       for (const auto& [place, all] : values.written) {  // one pair after the other: the order of additions is ours
         at::Tensor& sum = found.written[place];
         const at::Tensor one = all[sequence].to(at::kDouble);
         sum = sum.defined() ? sum + one : one;
       }
     }
+    tree.add(std::move(features));
   }
   found.features = tree.take_sum();
   return found;

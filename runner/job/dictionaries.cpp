@@ -171,17 +171,19 @@ class Binder {
   /// f counts in units of its decoder's length (SAELens, rescale_acts_by_decoder_norm).
   static void fold_norms(Dictionary& d) {
     FeatureTarget& target = d.targets.front();
-    const at::Tensor norms = in_float64(target.decoder, [](const at::Tensor& rows, std::int64_t) {
-      return rows.square().sum(1, /*keepdim=*/true).sqrt();
-    }, at::empty({target.decoder.size(0), 1}, at::kDouble));  // [feature, 1]
+    const at::Tensor norms = in_float64(
+        target.decoder,
+        [](const at::Tensor& rows, std::int64_t) { return rows.square().sum(1, /*keepdim=*/true).sqrt(); },
+        at::empty({target.decoder.size(0), 1}, at::kDouble));  // [feature, 1]
     const at::Tensor of_features = norms.squeeze(1);
-    d.encoder = in_float64(d.encoder, [&](const at::Tensor& rows, std::int64_t) { return rows * of_features; },
-                           at::empty_like(d.encoder));
+    d.encoder = in_float64(
+        d.encoder, [&](const at::Tensor& rows, std::int64_t) { return rows * of_features; }, at::empty_like(d.encoder));
     if (d.encoder_bias.defined())
       d.encoder_bias = (d.encoder_bias.to(at::kDouble) * of_features).to(d.encoder_bias.scalar_type());
-    target.decoder = in_float64(target.decoder, [&](const at::Tensor& rows, std::int64_t first) {
-      return rows / norms.narrow(0, first, rows.size(0));
-    }, at::empty_like(target.decoder));
+    target.decoder = in_float64(
+        target.decoder,
+        [&](const at::Tensor& rows, std::int64_t first) { return rows / norms.narrow(0, first, rows.size(0)); },
+        at::empty_like(target.decoder));
   }
 
   /// Fills `out` with what body(rows, their first) makes of some rows of a matrix at a time, in float64.
@@ -244,9 +246,10 @@ void count_bytes(const FeatureFile& file, at::ScalarType type, DictionaryBytes& 
 void require_memory(const DictionaryBytes& bytes, std::uint64_t memory) {
   const std::uint64_t all = bytes.mapped + bytes.copied;
   if (memory == 0 || all <= memory) return;
-  throw UserError("memory", fmt::format("{} are not enough: the dictionaries of features take {}; raise memory, or give "
-                                        "features of fewer layers",
-                                        text_of_bytes(memory), text_of_bytes(all)));
+  throw UserError("memory",
+                  fmt::format("{} are not enough: the dictionaries of features take {}; raise memory, or give "
+                              "features of fewer layers",
+                              text_of_bytes(memory), text_of_bytes(all)));
 }
 
 /// The files' hashes, a line each.
@@ -321,8 +324,8 @@ void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Numbers
     throw UserError("model.device", "features are computed on the host alone yet; say cpu, or leave them out of nodes");
   }
   const Team team(threads);
-  const LoadedDictionaries& loaded = shelf.get(job.config.features, job.architecture(), job.exact->score_type(), numbers,
-                                             job.config.memory);
+  const LoadedDictionaries& loaded =
+      shelf.get(job.config.features, job.architecture(), job.exact->score_type(), numbers, job.config.memory);
   job.dictionaries = loaded.dictionaries;
   job.dictionary_names = loaded.names;
   job.dictionaries_hash = loaded.hash;

@@ -67,7 +67,8 @@ double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
   for (const Dictionary& dictionary : *run.dictionaries) {
     const double width = of_number(dictionary.encoder.size(0));
     const double entries = most_entries(run, dictionary);
-    const double tile = of_number(rows_in_tile) * std::min(of_number(dictionary.features()), of_number(features_in_tile));
+    const double tile =
+        of_number(rows_in_tile) * std::min(of_number(dictionary.features()), of_number(features_in_tile));
     // What is read, by prompt and side by side, padded; the same of a gradient; pre-activations.
     const double dense = real * (rows * width * (3 * inputs_of(run) + 2) + tile);
     // Of a row's entries first lists that grow, then one list with the features' differences.
@@ -92,7 +93,8 @@ double bytes_of_feature_values(const Job& run, std::int64_t rows) {
   const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
   double most = 0;
   for (const Dictionary& dictionary : *run.dictionaries) {
-    most = std::max(most, of_number(rows) * (real + 2 * (sizeof(std::int32_t) + real) + sizeof(std::int32_t) + number_bytes) *
+    most = std::max(most, of_number(rows) *
+                              (real + 2 * (sizeof(std::int32_t) + real) + sizeof(std::int32_t) + number_bytes) *
                               of_number(dictionary.features()));
   }
   return most + real * numbers_at_sites(run) * of_number(rows);

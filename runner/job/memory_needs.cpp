@@ -314,7 +314,9 @@ double MemoryNeeds::written() const {
     // The sums of all lanes, and what they are added up to, before there are tables.
     sums = std::max(sums, 3 * bytes_of_feature_sums(*run, longest_.live));
   }
-  return tables + std::max(sums, 2 * file);  // as HDF5 lays it out, and as the file's bytes; its datasets take the place of tables
+  return tables +
+         std::max(sums,
+                  2 * file);  // as HDF5 lays it out, and as the file's bytes; its datasets take the place of tables
 }
 
 }  // namespace tributary

@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "attribution/model/flops.h"
-#include "runner/job/feature_needs.h"
 #include "common/seeded.h"
+#include "runner/job/feature_needs.h"
 #include "runner/job/prompts.h"
 
 namespace tributary {
@@ -100,8 +100,8 @@ double feature_cost(const RunGroup& runs, std::int64_t live, const Chunk& unit) 
   const Job& job = *runs.front();
   double operations = 0;  // of a position
   for (const Job* run : runs) operations += feature_operations(*run);
-  const double part = static_cast<double>(live) / static_cast<double>(
-      job.pairs.train[static_cast<std::size_t>(unit.members.front())].length());
+  const double part = static_cast<double>(live) /
+                      static_cast<double>(job.pairs.train[static_cast<std::size_t>(unit.members.front())].length());
   return operations / flops_of_row(job.architecture()) * part * static_cast<double>(unit.members.size());
 }
 

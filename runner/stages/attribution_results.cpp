@@ -280,7 +280,8 @@ void share_out_features(const Execution& execution, const RunGroup& runs, StageR
   const std::vector<std::int64_t> of_runs = keys_of_runs(runs);
   if (of_runs.back() == 0) return;
   SparseSum all;
-  for (SparseSum& lane : result.sparse) all = added(std::move(all), std::exchange(lane, {}));  // lanes are token lengths
+  for (SparseSum& lane : result.sparse)
+    all = added(std::move(all), std::exchange(lane, {}));  // lanes are token lengths
   const auto pairs = static_cast<std::int64_t>(runs.front()->pairs.train.size());
   for (std::size_t run = 0; run < runs.size(); ++run) {
     AttributionOutcome& outcome = outcomes[run];

@@ -234,9 +234,7 @@ void add_exact_features(const MicroBatch& micro, TaskScores& task) {
         list.values.push_back(own.const_data_ptr<double>()[pair]);
       }
     }
-    for (std::int64_t pair = 0; pair < micro.pairs(); ++pair) {
-      task.add_sparse(pair, static_cast<std::size_t>(d), std::move(features[static_cast<std::size_t>(pair)]));
-    }
+    task.add_sparse(static_cast<std::size_t>(d), std::move(features));
     micro.pause();
   }
   task.expect_finite(sums);

@@ -81,9 +81,7 @@ class PairEntries {
         }
       }
     });
-    for (std::int64_t pair = 0; pair < pairs_; ++pair) {
-      task_.add_sparse(pair, d, std::move(scores[static_cast<std::size_t>(pair)]));
-    }
+    task_.add_sparse(d, std::move(scores));
   }
 
  private:

@@ -66,11 +66,11 @@ at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std:
 }
 
 void write_sampled(const SparseScores& scores, const Task& task, std::int64_t dictionary, std::int64_t positions,
-                   const at::Tensor& row) {
+                   double* row) {
   const TaskOptions& options = task.options;
   const std::int64_t first = first_keys(*options.dictionaries, positions)[static_cast<std::size_t>(dictionary)];
   const std::int64_t features = (*options.dictionaries)[static_cast<std::size_t>(dictionary)].features();
-  auto* out = row.mutable_data_ptr<double>();
+  double* out = row;
   for (const Node& node : options.sampled) {
     if (node.layer == dictionary) {
       const std::int64_t key = first + std::max<std::int64_t>(node.position, 0) * features + node.index;

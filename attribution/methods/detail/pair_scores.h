@@ -15,10 +15,10 @@ namespace tributary::detail {
 /// UnitScores::sampled of scores [pair, layer, last positions, neuron] float64 of nodes at `positions` positions.
 at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
 
-/// The same of features, from one pair's scores of one dictionary, a number a key; its other places [n] stay as they
-/// are. positions: of the prompts, or 1 with Positions::sum.
+/// The same of features, from one pair's scores of one dictionary, a number a key; the other places of its row [n] stay as
+/// they are. positions: of the prompts, or 1 with Positions::sum.
 void write_sampled(const SparseScores& scores, const Task& task, std::int64_t dictionary, std::int64_t positions,
-                   const at::Tensor& row);
+                   double* row);
 
 /// UnitScores::kept of the same. Equal |score|s by place, NaN never.
 at::Tensor kept_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/errors.h"
+#include "common/team.h"
 
 namespace tributary::detail {
 namespace {
@@ -64,16 +65,24 @@ SparseScores merged(const SparseScores& left, const SparseScores& right) {
 
 }  // namespace
 
-void SparseTree::add(SparseScores scores) {
-  for (auto& waiting : nodes_) {
-    if (!waiting) {
-      waiting = std::move(scores);
-      return;
+void SparseTree::add(std::vector<SparseScores> pairs) {
+  std::vector<SparseScores> next = std::move(pairs);
+  for (std::size_t level = 0; !next.empty(); ++level) {
+    if (nodes_.size() == level) nodes_.emplace_back();
+    std::optional<SparseScores>& waiting = nodes_[level];
+    if (waiting) next.insert(next.begin(), *std::exchange(waiting, std::nullopt));
+    if (next.size() % 2 != 0) {
+      waiting = std::move(next.back());
+      next.pop_back();
     }
-    scores = merged(*waiting, scores);
-    waiting.reset();
+    std::vector<SparseScores> sums(next.size() / 2);
+    share_loop(std::ssize(sums), 1, [&](std::int64_t first, std::int64_t end) {
+      for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(end); ++i) {
+        sums[i] = merged(std::exchange(next[2 * i], {}), std::exchange(next[2 * i + 1], {}));
+      }
+    });
+    next = std::move(sums);
   }
-  nodes_.emplace_back(std::move(scores));
 }
 
 SparseScores SparseTree::take_sum() {

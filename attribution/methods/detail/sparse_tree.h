@@ -15,8 +15,8 @@ namespace tributary::detail {
 
 class SparseTree {
  public:
-  /// The next pair's.
-  void add(SparseScores scores);
+  /// The next pairs'. The calling thread's team adds them up.
+  void add(std::vector<SparseScores> pairs);
   /// The sum of all, which the tree then has no more; without keys where there were none.
   [[nodiscard]] SparseScores take_sum();
 

@@ -15,6 +15,8 @@
 #include <limits>
 #include <utility>
 
+#include "common/team.h"
+
 namespace tributary::detail {
 namespace {
 
@@ -108,25 +110,34 @@ void TaskScores::add(const at::Tensor& scores) {
   if (options().keep.what != Keep::What::sums) kept_.push_back(kept_of(s, options(), positions));
 }
 
-void TaskScores::add_sparse(std::int64_t pair, std::size_t dictionary, SparseScores scores) {
+void TaskScores::add_sparse(std::size_t dictionary, std::vector<SparseScores> pairs) {
   if (sparse_.size() <= dictionary) sparse_.resize(dictionary + 1);
-  if (method().aggregate == Aggregate::mean_abs) {
-    for (double& score : scores.values) score = std::abs(score);
+  const bool samples = !options().sampled.empty() && options().sampled.front().kind == NodeKind::features;
+  const bool keeps = options().keep.what != Keep::What::sums;
+  if (samples && !out_.sampled.defined()) {
+    out_.sampled = at::zeros({pairs_, std::ssize(options().sampled)}, at::kDouble);
   }
-  store_sampled(first_ + pair, static_cast<std::int64_t>(dictionary), scores);
-  if (options().keep.what != Keep::What::sums) keep_features(first_ + pair, scores);
-  sparse_[dictionary].add(measures_spread() ? with_spread(std::move(scores)) : std::move(scores));
+  if (keeps) kept_features_.resize(static_cast<std::size_t>(pairs_));
+  share_loop(std::ssize(pairs), 1, [&](std::int64_t first, std::int64_t end) {
+    for (std::int64_t pair = first; pair < end; ++pair) {
+      SparseScores& scores = pairs[static_cast<std::size_t>(pair)];
+      if (method().aggregate == Aggregate::mean_abs) {
+        for (double& score : scores.values) score = std::abs(score);
+      }
+      if (samples) store_sampled(first_ + pair, static_cast<std::int64_t>(dictionary), scores);
+      if (keeps) keep_features(first_ + pair, scores);
+      if (measures_spread()) scores = with_spread(std::move(scores));
+    }
+  });
+  sparse_[dictionary].add(std::move(pairs));
 }
 
 void TaskScores::store_sampled(std::int64_t pair, std::int64_t dictionary, const SparseScores& scores) {
-  const std::vector<Node>& sampled = options().sampled;
-  if (sampled.empty() || sampled.front().kind != NodeKind::features) return;
-  if (!out_.sampled.defined()) out_.sampled = at::zeros({pairs_, std::ssize(sampled)}, at::kDouble);
-  write_sampled(scores, task(), dictionary, method().positions == Positions::keep ? length_ : 1, out_.sampled[pair]);
+  auto* const row = out_.sampled.mutable_data_ptr<double>() + pair * std::ssize(options().sampled);
+  write_sampled(scores, task(), dictionary, method().positions == Positions::keep ? length_ : 1, row);
 }
 
 void TaskScores::keep_features(std::int64_t pair, const SparseScores& scores) {
-  kept_features_.resize(static_cast<std::size_t>(pairs_));
   SparseScores& kept = kept_features_[static_cast<std::size_t>(pair)];
   kept.keys.insert(kept.keys.end(), scores.keys.begin(), scores.keys.end());
   kept.values.insert(kept.values.end(), scores.values.begin(), scores.values.end());

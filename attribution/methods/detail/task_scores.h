@@ -53,9 +53,9 @@ class TaskScores {
   /// Scores of the micro-batch's pairs [pair, layer, pos, node]; pos are the last positions of the prompts. All of
   /// them must be finite but for those of ScoreKind::exact, whose task knows which nodes it leaves out.
   void add(const at::Tensor& scores);
-  /// Scores of a dictionary's features beside those of the errors, keys ascending, a number each: of a pair of the
-  /// micro-batch, pairs in their order.
-  void add_sparse(std::int64_t pair, std::size_t dictionary, SparseScores scores);
+  /// Scores of a dictionary's features beside those of the errors: of the micro-batch's pairs, keys ascending, a number
+  /// each.
+  void add_sparse(std::size_t dictionary, std::vector<SparseScores> pairs);
   /// Σ of scores that must be finite [pair, layer], of the micro-batch's pairs: one that is not makes its sum so.
   void expect_finite(const at::Tensor& sums) { sums_.push_back(sums); }
   /// Sums of scores minus true end-point differences.
