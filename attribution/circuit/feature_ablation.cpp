@@ -92,20 +92,12 @@ void CircuitChanges::features(const SequencePosition& where, std::int64_t dictio
     set = view_of(ablated_.values_.features[static_cast<std::size_t>(dictionary)], of_pair + where.position);
   }
   AblatedFeatures::Listed listed = ablated_.listed(dictionary, where.position);
-  std::size_t now = 0, then = 0;
-  while (now < running.feature.size() || then < set.feature.size()) {
-    const bool has_now = now < running.feature.size();
-    const bool has_then = then < set.feature.size();
-    const std::int32_t feature = !has_then  ? running.feature[now]
-                                 : !has_now ? set.feature[then]
-                                            : std::min(running.feature[now], set.feature[then]);
-    const double from = has_now && running.feature[now] == feature ? running.value[now++] : 0;
-    const double to = has_then && set.feature[then] == feature ? set.value[then++] : 0;
+  for_both(running, set, [&](std::int32_t feature, double from, double to) {
     while (listed.first < listed.end && entries[static_cast<std::size_t>(listed.first)].index < feature) ++listed.first;
     const bool is_listed =
         listed.first < listed.end && entries[static_cast<std::size_t>(listed.first)].index == feature;
     if (to != from && !keeps(row.point, is_listed ? places[listed.first] : unlisted)) changes.add(feature, to - from);
-  }
+  });
 }
 
 ErrorChange CircuitChanges::error(const SequencePosition& where, std::int64_t dictionary) const {

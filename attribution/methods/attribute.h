@@ -19,6 +19,7 @@
 #include "attribution/methods/table.h"
 #include "attribution/model/prompts.h"
 #include "attribution/nodes/dictionary.h"
+#include "attribution/nodes/feature_edit.h"
 #include "attribution/nodes/node.h"
 
 namespace tributary {
@@ -31,7 +32,7 @@ struct Networks {
 };
 
 /// Means over a set of prompts, for Baseline::mean and ablation: of what is read at each site [layer, pos, width]; the
-/// embeddings' [1, pos, d_model] are always among them.
+/// embeddings' [1, pos, d_model] are always among them, and of features' runs what stands where features write.
 using MeanState = std::map<Site, at::Tensor>;
 
 /// Which scores of each single pair are kept besides their sum.
@@ -51,6 +52,7 @@ struct TaskOptions {
   NodeTable nodes;                                            //!< whose scores; of features their errors
   LayerRange layers;                                          //!< of that table
   MeanState mean;                                             //!< Baseline::mean
+  std::shared_ptr<const FeatureValues> feature_mean{};        //!< the same of features: of one sequence
   std::vector<Node> sampled;                                  //!< nodes whose scores are given pair by pair
   Keep keep;                                                  //!< what else is
   enum class Spread { skip, measure } spread = Spread::skip;  //!< whether squares and signs are summed as well

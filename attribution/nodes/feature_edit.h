@@ -48,6 +48,23 @@ struct FeatureView {
 /// A row of features that are not zero.
 FeatureView view_of(const FeatureDifferences& features, std::int64_t row);
 
+/// body(feature, value here, value there), ascending, of features that one of two rows has.
+template <typename Body>
+void for_both(FeatureView here, FeatureView there, const Body& body) {
+  std::size_t h = 0, t = 0;
+  while (h < here.feature.size() || t < there.feature.size()) {
+    const bool has_here = h < here.feature.size() && (t == there.feature.size() || here.feature[h] <= there.feature[t]);
+    const bool has_there =
+        t < there.feature.size() && (h == here.feature.size() || there.feature[t] <= here.feature[h]);
+    const std::int32_t feature = has_here ? here.feature[h] : there.feature[t];
+    const double of_here = has_here ? here.value[h] : 0;
+    const double of_there = has_there ? there.value[t] : 0;
+    h += has_here ? 1 : 0;
+    t += has_there ? 1 : 0;
+    body(feature, of_here, of_there);
+  }
+}
+
 /// Dictionary by dictionary the features of some sequences, and the errors where they write.
 struct FeatureValues {
   std::int64_t positions = 0;                //!< of each sequence

@@ -211,8 +211,6 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
   checks.refuse_if(!scored && !run.features.empty(), "features",
                    "features are not among the nodes; add them to nodes, or remove the key");
   if (!scored || run.method.name.empty()) return;
-  checks.refuse_if(run.method.baseline == Baseline::mean, "attribution.baseline",
-                   "is mean, which features do not have yet; take pair or zero");
   checks.refuse_if(
       run.method.score == ScoreKind::conductance, "attribution.method",
       "is conductance, for which every feature would have to be followed along the path; take ig-inputs or "

@@ -71,7 +71,7 @@ PairTable exact_effects(const Execution& execution, const Job& job, const std::v
   request.direction = own.direction;
   request.positions = own.positions;
   const Method method = resolve_method(request);
-  std::map<std::int64_t, MeanState> means;
+  BaselineMeans means;
   if (method.baseline == Baseline::mean) means = baseline_means(execution, job);
   const NodeKind kind = neurons.front().kind;
   const StagePlan plan = plan_exact(job, neurons);
@@ -88,7 +88,7 @@ PairTable exact_effects(const Execution& execution, const Job& job, const std::v
     const auto [first, count] = neurons_in(neurons, chunk.layers);
     task.options.sample.assign(neurons.begin() + first, neurons.begin() + first + count);
     const Prompts prompts = prompts_of(job, job.pairs.train, chunk.members);
-    if (const auto mean = means.find(prompts.clean.size(1)); mean != means.end()) task.options.mean = mean->second;
+    means.give(task.options, prompts.clean.size(1));
     // In float32 or better whatever the run computes in: bfloat16 patching is rounding noise (docs/methods.md).
     const Networks exact{job.exact.get(), job.exact.get()};
     const UnitOutcome unit = attribute(exact, {task}, prompts, UnitOptions{execution.batching()});

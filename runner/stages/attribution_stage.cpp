@@ -15,6 +15,7 @@
 #include "runner/cluster/stopping.h"
 #include "runner/job/prompts.h"
 #include "runner/stages/attribution_results.h"
+#include "runner/stages/feature_means.h"
 #include "runner/stages/not_finite.h"
 #include "runner/stages/numbers.h"
 
@@ -117,7 +118,30 @@ std::map<Site, std::vector<std::int64_t>> shapes_of(const Job& job, std::vector<
 
 }  // namespace
 
-std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, const Job& job) {
+namespace {
+
+/// Has the means of what stands where features write among those of sites; the other layers' of such a site are not
+/// read.
+void add_written(MeanState& means, const FeatureValues& features, std::int64_t layers) {
+  std::map<Site, at::Tensor> sites;
+  for (const auto& [place, mean] : features.written) {  // [1, pos, width]
+    const auto& [site, layer] = place;
+    if (means.contains(site)) continue;
+    at::Tensor& all = sites[site];
+    if (!all.defined()) all = at::zeros({layers, mean.size(1), mean.size(2)}, means.at(Site::embeddings).options());
+    all.select(0, layer).copy_(mean[0]);
+  }
+  means.merge(sites);
+}
+
+}  // namespace
+
+void BaselineMeans::give(TaskOptions& options, std::int64_t length) const {
+  if (const auto mean = values.find(length); mean != values.end()) options.mean = mean->second;
+  if (const auto mean = features.find(length); mean != features.end()) options.feature_mean = mean->second;
+}
+
+BaselineMeans baseline_means(const Execution& execution, const Job& job) {
   std::vector<TokenPair> prompts = job.pairs.train;
   if (!job.baseline_prompts.empty()) {
     prompts.clear();
@@ -128,7 +152,13 @@ std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, con
       prompts.push_back(prompt);
     }
   }
-  return run_means(execution, job, "baseline means", prompts);
+  BaselineMeans means{run_means(execution, job, "baseline means", prompts)};
+  if (!job.dictionaries) return means;
+  means.features = run_feature_means(execution, job, "baseline means of features", prompts);
+  for (const auto& [length, features] : means.features) {
+    add_written(means.values.at(length), *features, job.architecture().layers());
+  }
+  return means;
 }
 
 std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Job& job, const std::string& name,
@@ -167,7 +197,7 @@ Task PreparedRun::task(std::size_t kind, const Chunk& chunk) const {
   Task task{job->config.method, options[kind]};
   task.options.layers = task.options.nodes.within(chunk.layers);
   const std::int64_t length = job->pairs.train[static_cast<std::size_t>(chunk.members.front())].length();
-  if (const auto mean = means.find(length); mean != means.end()) task.options.mean = mean->second;
+  means.give(task.options, length);
   for (const std::int64_t member : chunk.members) {
     if (!audited.empty()) task.options.audit.push_back(audited[static_cast<std::size_t>(member)]);
     if (!measured.empty()) task.options.gap.push_back(measured[static_cast<std::size_t>(member)]);
@@ -183,7 +213,7 @@ std::vector<AttributionOutcome> run_attribution(const Execution& execution, cons
     outcomes[i].layout = group[i]->layout();
     outcomes[i].kinds.resize(outcomes[i].layout.kinds());
     outcomes[i].prepared = prepare(alone, *group[i], outcomes[i]);
-    outcomes[i].failure = faults_of(outcomes[i].prepared.means, "baseline means");
+    outcomes[i].failure = faults_of(outcomes[i].prepared.means.values, "baseline means");
   }
   const Job& first = *group.front();
   const StagePlan plan = plan_attribution(group);

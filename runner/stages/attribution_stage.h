@@ -21,13 +21,22 @@ struct PairTable {
   [[nodiscard]] bool empty() const { return rows.empty(); }
 };
 
+/// By token length: what attribution.baseline: mean sets values to.
+struct BaselineMeans {
+  std::map<std::int64_t, MeanState> values;
+  std::map<std::int64_t, std::shared_ptr<const FeatureValues>> features{};  //!< where they are nodes
+
+  /// Gives a task those of prompts of a length.
+  void give(TaskOptions& options, std::int64_t length) const;
+};
+
 /// One run on its way: what all its units share. Refers to the job.
 struct PreparedRun {
   const Job* job = nullptr;
-  std::vector<TaskOptions> options;         //!< of each kind of nodes
-  std::map<std::int64_t, MeanState> means;  //!< by token length
-  std::vector<char> audited;                //!< by training pair; empty: none
-  std::vector<char> measured;               //!< the same, of the linearisation gap
+  std::vector<TaskOptions> options;  //!< of each kind of nodes
+  BaselineMeans means;
+  std::vector<char> audited;   //!< by training pair; empty: none
+  std::vector<char> measured;  //!< the same, of the linearisation gap
 
   /// The run's task for one kind in a unit.
   [[nodiscard]] Task task(std::size_t kind, const Chunk& chunk) const;
@@ -35,16 +44,16 @@ struct PreparedRun {
 
 /// What the training pairs say of one kind of nodes; layers are those of its table. Tables are on rank 0 only.
 struct KindOutcome {
-  PairTable metric;                //!< [pair, 2], the same of every kind
-  PairTable residual;              //!< [pair, layer], or [pair, 1] on embedding paths
-  PairTable gap;                   //!< the same
-  PairTable evaluations;           //!< [pair, layer]
-  PairTable converged;             //!< [pair, layer]
-  PairTable audit;                 //!< [pair, layer]
-  PairTable faults;                //!< [pair, layer] not 0: some score is not finite; rows may be empty
-  PairTable inputs;                //!< [pair, position]
-  PairTable kept;           //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn; of features so always
-  PairTable kept_features;  //!< of errors, while a stage's results are shared out: keys and scores in turn
+  PairTable metric;       //!< [pair, 2], the same of every kind
+  PairTable residual;     //!< [pair, layer], or [pair, 1] on embedding paths
+  PairTable gap;          //!< the same
+  PairTable evaluations;  //!< [pair, layer]
+  PairTable converged;    //!< [pair, layer]
+  PairTable audit;        //!< [pair, layer]
+  PairTable faults;       //!< [pair, layer] not 0: some score is not finite; rows may be empty
+  PairTable inputs;       //!< [pair, position]
+  PairTable kept;  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn; of features so always
+  PairTable kept_features;         //!< of errors, while a stage's results are shared out: keys and scores in turn
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
   std::vector<double>
       pilot_ratio;  //!< [layer] the pilot pairs' largest error by what is allowed; above 1: no rule met it
@@ -74,6 +83,6 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
                                             const std::vector<TokenPair>& pairs);
 
 /// Means for Baseline::mean: over attribution.baseline_file, or the training pairs.
-std::map<std::int64_t, MeanState> baseline_means(const Execution& execution, const Job& job);
+BaselineMeans baseline_means(const Execution& execution, const Job& job);
 
 }  // namespace tributary

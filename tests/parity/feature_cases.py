@@ -30,6 +30,7 @@ def _path(method: str, rule: str, steps: int, **more: object) -> dict:
 CASES: dict[str, dict] = {
     "atp": {"method": "atp"},
     "atp, zero": {"method": "atp", "baseline": "zero"},
+    "atp, mean": {"method": "atp", "baseline": "mean"},
     "atp, denoise": {"method": "atp", "direction": "denoise"},
     "gradient-x-activation": {"method": "gradient-x-activation", "baseline": "zero"},
     "relp": {"method": "relp"},
@@ -42,9 +43,12 @@ CASES: dict[str, dict] = {
     "ig-inputs, rules": _path("ig-inputs", "gauss-legendre", 2, rules=ALL_RULES),
     "ig-acts": _path("ig-acts", "midpoint", 3),
     "ig-acts, right": _path("ig-acts", "right", 2),
+    "ig-acts, mean": _path("ig-acts", "midpoint", 3, baseline="mean"),
+    "ig-inputs, mean": _path("ig-inputs", "midpoint", 3, baseline="mean"),
     "ig-acts, denoise": _path("ig-acts", "trapezoid", 3, direction="denoise"),
     "ig-acts, rules": _path("ig-acts", "midpoint", 2, rules=ALL_RULES),
     "delta": {"method": "delta"},
+    "delta, mean": {"method": "delta", "baseline": "mean"},
     "delta, zero": {"method": "delta", "baseline": "zero"},
 }
 

@@ -17,7 +17,7 @@ from feature_files import write_cross_layer
 from product import Results, run_sweep
 from reference.dictionaries import Dictionary
 from reference.features import FeatureAttributor
-from reference.sites import SiteModel, site_metric, site_values
+from reference.sites import SiteModel, site_metric
 from test_feature_circuits import MADE
 
 PAIRS, SAMPLE, TOLERANCE = 3, 60, 2e-6
@@ -25,6 +25,7 @@ CASES: dict[str, dict] = {
     "atp": {"attribution": {"method": "atp"}},
     "denoise": {"attribution": {"method": "atp", "direction": "denoise"}},
     "zero": {"attribution": {"method": "ig-inputs", "quadrature": "midpoint", "steps": 2, "baseline": "zero"}},
+    "mean": {"attribution": {"method": "atp", "baseline": "mean"}},
     "sum": {"attribution": {"method": "relp"}, "positions": "sum"},
 }
 
@@ -37,19 +38,15 @@ class Patching:
         self.attributor = FeatureAttributor(model, pairs, dictionaries)
         self.way = -1 if case.get("direction", "clean") == "clean" else 1
         self.bases, self.differences, self.moved = [], [], []
-        for pair in pairs:
+        baseline = case.get("baseline", "pair")
+        for index, pair in enumerate(pairs):
             clean, other = (model.embed(torch.tensor([ids])) for ids in (pair.clean, pair.counterfactual))
-            of_clean, of_other = site_values(model, clean), site_values(model, other)
-            zero = case.get("baseline") == "zero"
             self.bases.append(clean if self.way < 0 else other)
-            self.differences.append(
-                [
-                    one.encode(of_clean[one.hook, one.layer])
-                    - (0 if zero else one.encode(of_other[one.hook, one.layer]))
-                    for one in dictionaries
-                ]
-            )
-            self.moved.append({site: of_clean[site] - (0 if zero else of_other[site]) for site in of_clean})
+            features = self.attributor.baseline_features(baseline, index)
+            own = self.attributor.encoded(pair.clean)
+            self.differences.append([(f - other)[None] for f, other in zip(own, features, strict=True)])
+            sites = {one.site for one in dictionaries}
+            self.moved.append({site: self.attributor.written(site, index, baseline)[0][None] for site in sites})
 
     def effect(self, pair: int, places: dict) -> float:
         """Of additions by site [1, pos, width]."""

@@ -149,7 +149,6 @@ def test_a_sweep_has_a_report(binary, items, tiny_folder, tmp_path):
 REFUSED: dict[str, tuple[dict, str]] = {
     "no dictionaries": ({"features": []}, "features"),
     "dictionaries without their kind": ({"nodes": ["neurons"]}, "features"),
-    "baseline mean": ({"attribution": {"method": "atp", "baseline": "mean"}}, "baseline"),
     "conductance": ({"attribution": {"method": "conductance", "quadrature": "left", "steps": 2}}, "conductance"),
     "exact patching": ({"attribution": {"method": "exact-patching", "sample": 5}}, "exact-patching"),
     "pilot": ({"attribution": {"method": "ig-acts", "quadrature": "pilot"}}, "pilot"),

@@ -15,25 +15,6 @@
 namespace tributary::detail {
 namespace {
 
-/// Clean − baseline of what is read at a place, stream dtype [pair, pos, width], or its two sides.
-struct Sides {
-  at::Tensor clean, baseline;  // baseline undefined: zero
-};
-
-Sides sides_at(const BaseRuns& runs, const Method& method, const SitePlace& place) {
-  TRIBUTARY_EXPECT(method.baseline != Baseline::mean, "features have no mean baseline: refused in the configuration");
-  const auto read = [&](std::int64_t group) {
-    return runs.values(place.first, group, place.second).to(runs.model().score_type());
-  };
-  return {read(clean_group), method.baseline == Baseline::pair ? read(counterfactual_group) : at::Tensor()};
-}
-
-FeatureDifferences differences_of(const BaseRuns& runs, const Method& method, const Dictionary& dictionary) {
-  const Sides sides = sides_at(runs, method, {dictionary.reads, dictionary.layer});
-  return feature_differences(dictionary, sides.clean.flatten(0, 1),
-                             sides.baseline.defined() ? sides.baseline.flatten(0, 1) : at::Tensor());
-}
-
 /// Numbers [pair, pos, …] where a node is patched, 0 elsewhere; pos are the prompts' last positions.
 at::Tensor where_patched(const at::Tensor& numbers, const Node& node, std::int64_t length) {
   if (node.position < 0) return numbers;
@@ -54,16 +35,14 @@ at::Tensor amounts_of(const FeatureDifferences& all, std::int64_t feature, std::
 }
 
 /// How the error of a place differs [pair, pos, width]: what is written there less what its features make of Δf.
-at::Tensor error_difference(const BaseRuns& runs, const Method& method, const std::vector<Dictionary>& dictionaries,
-                            const SitePlace& place) {
-  const Sides sides = sides_at(runs, method, place);
-  const at::Tensor moved = sides.baseline.defined() ? sides.clean - sides.baseline : sides.clean;
+at::Tensor error_difference(const BaseRuns& runs, const Task& task, const SitePlace& place) {
+  const at::Tensor moved = moved_at(runs, task, place.first, place.second);
   at::Tensor left = moved.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true).contiguous();
   const std::int64_t width = left.size(2);
-  for (const Dictionary& dictionary : dictionaries) {
+  for (const Dictionary& dictionary : *task.options.dictionaries) {
     for (const FeatureTarget& target : dictionary.targets) {
       if (SitePlace(target.site, target.layer) != place) continue;
-      const FeatureDifferences all = differences_of(runs, method, dictionary);
+      const FeatureDifferences all = encoded(runs, task, dictionary, nullptr).features;
       const std::int64_t positions = all.rows() / left.size(0);
       std::vector<double> explained(static_cast<std::size_t>(width));
       for (std::int64_t row = 0; row < left.size(0) * left.size(1); ++row) {
@@ -98,10 +77,10 @@ class FeaturePatching {
  public:
   FeaturePatching(const MicroBatch& micro, const TaskScores& task, std::int64_t dictionary)
       : micro_(micro),
+        task_(task.task()),
         method_(task.method()),
         runs_(micro.exact()),
-        dictionaries_(*task.options().dictionaries),
-        own_(dictionaries_[static_cast<std::size_t>(dictionary)]),
+        own_((*task.options().dictionaries)[static_cast<std::size_t>(dictionary)]),
         sign_(method_.direction == Direction::clean ? -1 : 1) {
     for (const FeatureTarget& target : own_.targets) places_.emplace(target.site, target.layer);
     const FeatureTarget& first = own_.targets.front();
@@ -126,7 +105,7 @@ class FeaturePatching {
   [[nodiscard]] std::vector<Step> steps_of(const std::vector<Node>& nodes) const {
     const FeatureTarget& target = own_.targets.front();
     const SitePlace own_place(target.site, target.layer);
-    const FeatureDifferences all = differences_of(runs_, method_, own_);
+    const FeatureDifferences all = encoded(runs_, task_, own_, micro_.flops()).features;
     at::Tensor error;
     std::vector<Step> steps;
     for (const Node& node : nodes) {
@@ -135,7 +114,7 @@ class FeaturePatching {
         const at::Tensor amounts = amounts_of(all, node.index, runs_.pairs(), runs_.model().score_options());
         step.amounts = where_patched(amounts, node, runs_.length());
       } else {
-        if (!error.defined()) error = error_difference(runs_, method_, dictionaries_, own_place);
+        if (!error.defined()) error = error_difference(runs_, task_, own_place);
         step.whole[own_place] = where_patched(error, node, runs_.length());
       }
       steps.push_back(std::move(step));
@@ -192,9 +171,9 @@ class FeaturePatching {
   }
 
   const MicroBatch& micro_;
+  const Task& task_;
   const Method& method_;
   const BaseRuns& runs_;
-  const std::vector<Dictionary>& dictionaries_;
   const Dictionary& own_;
   double sign_;
   std::set<SitePlace> places_;

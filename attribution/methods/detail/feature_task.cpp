@@ -12,6 +12,7 @@
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
 #include "attribution/model/tensors.h"
+#include "attribution/nodes/feature_edit.h"
 #include "attribution/nodes/noise.h"
 #include "common/errors.h"
 #include "common/seeded.h"
@@ -31,31 +32,6 @@ NodeTable table_of(Site site, const Architecture& a) {
 at::Tensor last_positions_of(const at::Tensor& t, std::int64_t positions) {
   if (t.size(1) >= positions) return t.narrow(1, t.size(1) - positions, positions);
   return at_all_positions(t, positions);
-}
-
-/// One dictionary on a micro-batch's pairs: rows are pair × pos, the last positions.
-struct Encoded {
-  std::int64_t positions = 0;
-  FeatureDifferences features;
-};
-
-/// What is read at a site on the clean prompts, or on the baseline [pair, pos, width]; undefined: zero.
-at::Tensor read_at(const MicroBatch& micro, const TaskScores& task, Site site, std::int64_t layer, std::int64_t group) {
-  if (group != clean_group && task.method().baseline == Baseline::zero) return {};
-  TRIBUTARY_EXPECT(group == clean_group || task.method().baseline == Baseline::pair,
-                   "features have no mean baseline: refused in the configuration");
-  return micro.working().values(site, group, layer).to(micro.working().model().score_type());
-}
-
-Encoded encoded(const MicroBatch& micro, const TaskScores& task, const Dictionary& dictionary) {
-  const at::Tensor clean = read_at(micro, task, dictionary.reads, dictionary.layer, clean_group);
-  const at::Tensor other = read_at(micro, task, dictionary.reads, dictionary.layer, counterfactual_group);
-  if (micro.flops() != nullptr) {
-    micro.flops()->count += 2.0 * static_cast<double>(clean.size(0) * clean.size(1) * dictionary.encoder.numel()) *
-                            (other.defined() ? 2 : 1);
-  }
-  return {clean.size(1),
-          feature_differences(dictionary, clean.flatten(0, 1), other.defined() ? other.flatten(0, 1) : other)};
 }
 
 /// Numbers of some pairs' entries under their keys, dictionary by dictionary.
@@ -162,35 +138,18 @@ at::Tensor explained_by(const Encoded& rows, const std::vector<double>& slopes, 
   return sums;
 }
 
-/// Clean − baseline of what stands at a site [pair, pos, width].
-at::Tensor moved_at(const MicroBatch& micro, const TaskScores& task, Site site, std::int64_t layer) {
-  const at::Tensor clean = read_at(micro, task, site, layer, clean_group);
-  const at::Tensor other = read_at(micro, task, site, layer, counterfactual_group);
-  return other.defined() ? clean - other : clean;
-}
-
-/// The dictionary whose error stands at each place that features write to: the first of those that do.
-std::map<std::pair<Site, std::int64_t>, std::int64_t> error_rows(const std::vector<Dictionary>& dictionaries) {
-  std::map<std::pair<Site, std::int64_t>, std::int64_t> rows;
-  for (std::size_t d = 0; d < dictionaries.size(); ++d) {
-    const FeatureTarget& own = dictionaries[d].targets.front();
-    rows.emplace(std::pair(own.site, own.layer), static_cast<std::int64_t>(d));
-  }
-  return rows;
-}
-
 /// |Δf|, and of the errors ‖Δwritten − W_dec Δf‖.
 void add_feature_magnitudes(const MicroBatch& micro, TaskScores& task) {
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
   const at::TensorOptions options = micro.working().model().score_options();
   PairEntries entries(task, micro.pairs(), micro.length());
-  const auto rows_of_errors = error_rows(dictionaries);
+  const auto rows_of_errors = error_places(dictionaries);
   std::map<std::int64_t, at::Tensor> rest;  // by dictionary: what is not explained [pair, pos, width]
   for (const auto& [place, d] : rows_of_errors) {
-    rest[d] = moved_at(micro, task, place.first, place.second).to(options).clone();
+    rest[d] = moved_at(micro.working(), task.task(), place.first, place.second).to(options).clone();
   }
   for (std::size_t d = 0; d < dictionaries.size(); ++d) {
-    const Encoded rows = encoded(micro, task, dictionaries[d]);
+    const Encoded rows = encoded(micro.working(), task.task(), dictionaries[d], micro.flops());
     std::vector<double> scores;
     for (const double difference : rows.features.difference) scores.push_back(std::abs(difference));
     entries.add(d, dictionaries[d], rows, scores);
@@ -215,7 +174,7 @@ void add_feature_noise(const MicroBatch& micro, TaskScores& task) {
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
   PairEntries entries(task, micro.pairs(), micro.length());
   for (std::size_t d = 0; d < dictionaries.size(); ++d) {
-    const Encoded rows = encoded(micro, task, dictionaries[d]);
+    const Encoded rows = encoded(micro.working(), task.task(), dictionaries[d], micro.flops());
     entries.add(d, dictionaries[d], rows, std::vector<double>(rows.features.feature.size(), 0));
   }
   const std::int64_t positions = task.method().positions == Positions::sum ? 1 : micro.length();
@@ -249,7 +208,7 @@ std::vector<SiteRange> ranges_of(const std::vector<Dictionary>& dictionaries) {
 at::Tensor feature_gaps(const MicroBatch& micro, const TaskScores& task, const GradientAt& gradient,
                         const std::vector<char>& measured) {
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
-  const auto rows = error_rows(dictionaries);
+  const auto rows = error_places(dictionaries);
   at::Tensor gaps = at::full({micro.pairs(), task.layers()}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   for (const SiteRange& range : ranges_of(dictionaries)) {
     TaskOptions options = task.options();
@@ -257,7 +216,7 @@ at::Tensor feature_gaps(const MicroBatch& micro, const TaskScores& task, const G
     options.layers = range.layers;
     const at::Tensor effects = micro.effects(task.method(), options, measured);  // [layer, pair]
     for (std::int64_t layer = range.layers.first; layer < range.layers.end; ++layer) {
-      const at::Tensor moved = moved_at(micro, task, range.site, layer);  // [pair, pos, width]
+      const at::Tensor moved = moved_at(micro.working(), task.task(), range.site, layer);  // [pair, pos, width]
       const at::Tensor g = last_positions_of(gradient(range.site, layer).to(moved.scalar_type()), moved.size(1));
       const at::Tensor sums = (moved * g).to(at::kDouble).sum({1, 2}).cpu();
       gaps.select(1, rows.at({range.site, layer})).copy_(sums - effects[layer - range.layers.first]);
@@ -266,7 +225,58 @@ at::Tensor feature_gaps(const MicroBatch& micro, const TaskScores& task, const G
   return gaps;
 }
 
+/// What is read at a site while a group of prompts runs [pair, pos, width].
+at::Tensor read_at(const BaseRuns& runs, Site site, std::int64_t layer, std::int64_t group) {
+  return runs.values(site, group, layer).to(runs.model().score_type());
+}
+
+/// Rows less those of one sequence, its last positions; rows of both are of features that are not zero.
+FeatureDifferences less_mean(const FeatureDifferences& rows, const FeatureDifferences& mean, std::int64_t positions) {
+  FeatureDifferences found;
+  found.first.push_back(0);
+  for (std::int64_t row = 0; row < rows.rows(); ++row) {
+    const FeatureView own = view_of(rows, row);
+    const FeatureView other = view_of(mean, mean.rows() - positions + row % positions);
+    for_both(own, other, [&](std::int32_t feature, double value, double baseline) {
+      found.feature.push_back(feature);
+      found.difference.push_back(value - baseline);
+    });
+    found.first.push_back(std::ssize(found.feature));
+  }
+  return found;
+}
+
 }  // namespace
+
+at::Tensor moved_at(const BaseRuns& runs, const Task& task, Site site, std::int64_t layer) {
+  const at::Tensor clean = read_at(runs, site, layer, clean_group);
+  switch (task.method.baseline) {
+    case Baseline::zero:
+      return clean;
+    case Baseline::pair:
+      return clean - read_at(runs, site, layer, counterfactual_group);
+    case Baseline::mean:
+      return clean - last_positions_of(task.options.mean.at(site).narrow(0, layer, 1), clean.size(1));
+  }
+  throw ContractViolation("a baseline outside the enumeration");
+}
+
+Encoded encoded(const BaseRuns& runs, const Task& task, const Dictionary& dictionary, Flops* flops) {
+  const at::Tensor clean = read_at(runs, dictionary.reads, dictionary.layer, clean_group);
+  const bool paired = task.method.baseline == Baseline::pair;
+  if (flops != nullptr) {
+    flops->count +=
+        2.0 * static_cast<double>(clean.size(0) * clean.size(1) * dictionary.encoder.numel()) * (paired ? 2 : 1);
+  }
+  at::Tensor other;
+  if (paired) other = read_at(runs, dictionary.reads, dictionary.layer, counterfactual_group).flatten(0, 1);
+  Encoded found{clean.size(1), feature_differences(dictionary, clean.flatten(0, 1), other)};
+  if (task.method.baseline == Baseline::mean) {
+    const auto d = static_cast<std::size_t>(&dictionary - task.options.dictionaries->data());
+    found.features = less_mean(found.features, task.options.feature_mean->features[d], found.positions);
+  }
+  return found;
+}
 
 }  // namespace detail
 
@@ -295,16 +305,16 @@ void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& g
   const at::ScalarType type = micro.working().model().score_type();
   PairEntries entries(task, micro.pairs(), micro.length());
   at::Tensor errors = at::zeros({micro.pairs(), task.layers(), micro.suffix()}, at::kDouble);
-  const auto error_row = error_rows(dictionaries);
+  const auto error_row = error_places(dictionaries);
   for (const auto& [place, d] : error_row) {
     const auto& [site, layer] = place;
-    const at::Tensor moved = moved_at(micro, task, site, layer);
+    const at::Tensor moved = moved_at(micro.working(), task.task(), site, layer);
     const at::Tensor g = last_positions_of(gradient(site, layer).to(type), moved.size(1));
     const at::Tensor all = node_sums(moved * g, {NodeKind::features, site, 1, 1, moved.size(2)}).squeeze(2);
     errors.select(1, d).narrow(1, micro.suffix() - all.size(1), all.size(1)).add_(all);
   }
   for (std::size_t d = 0; d < dictionaries.size(); ++d) {
-    const Encoded rows = encoded(micro, task, dictionaries[d]);
+    const Encoded rows = encoded(micro.working(), task.task(), dictionaries[d], micro.flops());
     std::vector<double> numbers;  // slopes, summed over targets; then scores
     for (const FeatureTarget& target : dictionaries[d].targets) {
       const at::Tensor g = last_positions_of(gradient(target.site, target.layer).to(type), rows.positions);

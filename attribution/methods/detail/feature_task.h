@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "attribution/methods/detail/task_scores.h"
+#include "attribution/nodes/dictionary.h"
 
 namespace tributary::detail {
 
@@ -18,6 +19,18 @@ inline bool scores_features(const Task& task) { return task.options.dictionaries
 /// dm/dv, or its mean along a path, of what stands at a site of a layer [pair, pos, width], stream dtype; pos are the
 /// last positions.
 using GradientAt = std::function<at::Tensor(Site site, std::int64_t layer)>;
+
+/// Clean − baseline of what stands at a site [pair, pos, width], stream dtype.
+at::Tensor moved_at(const BaseRuns& runs, const Task& task, Site site, std::int64_t layer);
+
+/// One dictionary on a micro-batch's pairs: rows are pair × pos, the last positions.
+struct Encoded {
+  std::int64_t positions = 0;
+  FeatureDifferences features;
+};
+
+/// How features of clean prompts differ from their baseline.
+Encoded encoded(const BaseRuns& runs, const Task& task, const Dictionary& dictionary, Flops* flops);
 
 /// Adds scores of the micro-batch's pairs: of a feature Δf_j Σ_targets ⟨W_dec[j], g⟩, of an error ⟨Δwritten, g⟩ less
 /// its features' scores (Marks et al. 2024: the gradient passes the dictionary straight through).

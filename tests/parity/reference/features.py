@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attribution methods for the features of dictionaries, and for what they leave unexplained.
 
-df = f(x) - f(x'), with a zero baseline f(x). g is the metric's derivative where a dictionary writes, by autograd,
-passed straight through the dictionary: score_j = df_j * sum over sites of <W_dec[j], g>. What is left of <dv, g>, v
-being what the model itself has there, is the error's. The mean derivative of ig-acts is that on the straight line of
-what one site has, at all positions jointly, everything below as it was.
+df = f(x) - f(x'), with a zero baseline f(x), with a mean one f(x) less the mean of f over the counterfactual prompts.
+g is the metric's derivative where a dictionary writes, by autograd, passed straight through the dictionary: score_j =
+df_j * sum over sites of <W_dec[j], g>. What is left of <dv, g>, v being what the model itself has there, is the
+error's. The mean derivative of ig-acts is that on the straight line of what one site has, at all positions jointly,
+everything below as it was.
 """
 
 from __future__ import annotations
@@ -79,12 +80,11 @@ class FeatureAttributor(Attributor):
     def features_of(self, method: Method, index: int) -> PairFeatures:
         """Scores of one pair."""
         _refuse_meaningless(method)
-        ends = [self.encoded(self.pairs[index].clean), self.encoded(self.pairs[index].counterfactual)]
-        zero = method.baseline == "zero"
-        between = [clean - (0 if zero else other) for clean, other in zip(*ends, strict=True)]
+        ends = [self.encoded(self.pairs[index].clean), self.baseline_features(method.baseline, index)]
+        between = [clean - other for clean, other in zip(*ends, strict=True)]
         reach = [self._reaches(one, len(df)) for one, df in zip(self.dictionaries, between, strict=True)]
         active = [(df.abs() > 1e-13) & there for df, there in zip(between, reach, strict=True)]
-        written = {site: self.written(site, index, zero)[0] for site in self.sites}
+        written = {site: self.written(site, index, method.baseline)[0] for site in self.sites}
         result = PairFeatures(self._ends(index), [], [], active)
         if method.method == "delta":
             result.scores = [df.abs() * there for df, there in zip(between, reach, strict=True)]
@@ -121,10 +121,21 @@ class FeatureAttributor(Attributor):
         """Activations [pos, feature] by dictionary on one prompt."""
         return [one.encode(self.values(ids)[one.hook, one.layer]) for one in self.dictionaries]
 
-    def written(self, site: Site, index: int, zero: bool) -> tuple[Tensor, Tensor]:
+    def baseline_features(self, baseline: str, index: int) -> list[Tensor]:
+        """Of the pair's counterfactual prompt, their mean over all of these, or zero, [pos, feature] by dictionary."""
+        if baseline == "mean":
+            every = [self.encoded(pair.counterfactual) for pair in self.pairs]
+            return [torch.stack(acts).mean(0) for acts in zip(*every, strict=True)]
+        own = self.encoded(self.pairs[index].counterfactual)
+        return own if baseline == "pair" else [torch.zeros_like(acts) for acts in own]
+
+    def written(self, site: Site, index: int, baseline: str) -> tuple[Tensor, Tensor]:
         """What lies between a path's ends at a site, and its start, [pos, width]."""
-        clean, other = (self.values(ids)[site] for ids in (self.pairs[index].clean, self.pairs[index].counterfactual))
-        base = torch.zeros_like(clean) if zero else other
+        clean, base = (self.values(ids)[site] for ids in (self.pairs[index].clean, self.pairs[index].counterfactual))
+        if baseline == "mean":
+            base = torch.stack([self.values(pair.counterfactual)[site] for pair in self.pairs]).mean(0)
+        elif baseline == "zero":
+            base = torch.zeros_like(clean)
         return clean - base, base
 
     def rebuilt(self, site: Site, acts: list[Tensor]) -> Tensor:
@@ -135,7 +146,7 @@ class FeatureAttributor(Attributor):
     def effect(self, site: Site, method: Method, index: int) -> float:
         """clean: m(x) - m(x; do v = v'); denoise: m(x'; do v = v(x)) - m(x')."""
         pair, target = self.pairs[index], self.targets[index]
-        _, base = self.written(site, index, method.baseline == "zero")
+        _, base = self.written(site, index, method.baseline)
         run_ids, other = (pair.clean, base)
         if method.direction == "denoise":
             run_ids, other = pair.counterfactual, self.values(pair.clean)[site]
@@ -144,7 +155,7 @@ class FeatureAttributor(Attributor):
         return ends[1] - ends[0] if method.direction == "denoise" else ends[0] - ends[1]
 
     def _residual(self, site: Site, method: Method, index: int, grads: dict[Site, Tensor]) -> float:
-        between, _ = self.written(site, index, method.baseline == "zero")
+        between, _ = self.written(site, index, method.baseline)
         return (between * grads[site]).sum().item() - self.effect(site, method, index)
 
     def _site_gradients(self, method: Method, index: int) -> dict[Site, Tensor]:
@@ -163,7 +174,7 @@ class FeatureAttributor(Attributor):
         alphas, weights = map(torch.from_numpy, points_and_weights(method.quadrature, method.steps))
         found = {}
         for site in self.sites:
-            between, base = self.written(site, index, method.baseline == "zero")
+            between, base = self.written(site, index, method.baseline)
             points = base + alphas[:, None, None] * between
             rows = embeds.expand(len(points), -1, -1)
             grads = site_gradients(self.model, rows, [site], target, method.rules, going_to(site, points))
