@@ -35,16 +35,16 @@ struct PreparedRun {
 
 /// What the training pairs say of one kind of nodes; layers are those of its table. Tables are on rank 0 only.
 struct KindOutcome {
-  PairTable metric;                //!< [pair, 2], the same of every kind
-  PairTable residual;              //!< [pair, layer], or [pair, 1] on embedding paths
-  PairTable gap;                   //!< the same
-  PairTable evaluations;           //!< [pair, layer]
-  PairTable converged;             //!< [pair, layer]
-  PairTable audit;                 //!< [pair, layer]
-  PairTable faults;                //!< [pair, layer] not 0: some score is not finite; rows may be empty
-  PairTable inputs;                //!< [pair, position]
-  PairTable kept;           //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn; of features so always
-  PairTable kept_features;  //!< of errors, while a stage's results are shared out: keys and scores in turn
+  PairTable metric;       //!< [pair, 2], the same of every kind
+  PairTable residual;     //!< [pair, layer], or [pair, 1] on embedding paths
+  PairTable gap;          //!< the same
+  PairTable evaluations;  //!< [pair, layer]
+  PairTable converged;    //!< [pair, layer]
+  PairTable audit;        //!< [pair, layer]
+  PairTable faults;       //!< [pair, layer] not 0: some score is not finite; rows may be empty
+  PairTable inputs;       //!< [pair, position]
+  PairTable kept;  //!< keep full: [pair, node]; K: [pair, 2 × K], nodes and scores in turn; of features so always
+  PairTable kept_features;         //!< of errors, while a stage's results are shared out: keys and scores in turn
   std::vector<std::string> pilot;  //!< [layer] the rule chosen ("simpson 3"), where quadrature is pilot
   std::vector<double>
       pilot_ratio;  //!< [layer] the pilot pairs' largest error by what is allowed; above 1: no rule met it

@@ -125,11 +125,14 @@ def test_heat_is_by_the_models_layer(made: Made) -> None:
         assert told == {run >= 2}
 
 
-def test_cases_name_dictionaries(made: Made) -> None:
+@pytest.mark.parametrize("table", ["cases", "exact", "steered"])
+def test_other_tables_name_dictionaries(made: Made, table: str) -> None:
+    """With the layers of these."""
     for run in range(4):
         results = made.results(run)
-        rows = of(made.document, "cases", run=run)
-        assert {"features", "errors"} <= set(column(rows, "kind"))
+        rows = of(made.document, table, run=run)
+        kinds = set(column(rows, "kind"))
+        assert kinds & {"features", "errors"} if table == "steered" else {"features", "errors"} <= kinds
         for row in rows:
             assert (row["dictionary"] is None) == (row["kind"] == "neurons")
             if row["kind"] != "neurons":
