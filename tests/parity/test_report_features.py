@@ -156,8 +156,9 @@ def test_the_page_names_features(shown: Opened, made: Made) -> None:
             assert tick == node + hook or (tick.endswith("…") and (node + hook).startswith(tick[:-1])), tick
             assert tick.startswith(node)
         axis = shown.page.locator("#values .xtitle").text_content()
-        assert ("norm of another node’s" in axis) == ("errors" in column(list(rows.values()), "kind"))
-        assert "value of" in axis and "feature" in axis
+        kinds = set(column(list(rows.values()), "kind"))
+        own = " or ".join(NAMES[kind] for kind in ("neurons", "features") if kind in kinds)
+        assert axis == (f"value of a {own}, norm of another node’s" if "errors" in kinds else f"value of the {own}")
     for title in shown.page.locator("main h2").all_inner_texts():
         section = shown.page.locator("main section", has=shown.page.locator("h2", has_text=title))
         assert section.locator("figure, table").count() > 0, title
