@@ -112,7 +112,8 @@ void settle_sizes(Job& job, const Settings& settings) {
         fmt::format("asks for {} {} where there are {}; lower it", config.sample, names_of(layout), nodes));
     config.sample = nodes;
   }
-  checks.refuse_if(config.keep.count > of_a_kind && is_counted(layout) && config.method.has_neurons(), "attribution.keep",
+  checks.refuse_if(config.keep.count > of_a_kind && is_counted(layout) && config.method.has_neurons(),
+                   "attribution.keep",
                    fmt::format("asks for {} scores of each pair where there are {}; lower it, or take full",
                                config.keep.count, of_a_kind));
   checks.refuse_if(

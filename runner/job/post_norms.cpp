@@ -32,8 +32,8 @@ std::string normed_parts(const Job& job) {
   const std::vector<BlockSpec>& blocks = job.architecture().blocks;
   const auto normed = [](const BlockSpec& block) { return block.attention_post_norm.kind != NormKind::none; };
   const bool attention = sites.contains(Site::z) && std::any_of(blocks.begin(), blocks.end(), normed);
-  const bool mlp = (sites.contains(Site::neurons) || sites.contains(Site::mlp_written)) &&
-                   has_post_norms(job.architecture());
+  const bool mlp =
+      (sites.contains(Site::neurons) || sites.contains(Site::mlp_written)) && has_post_norms(job.architecture());
   if (attention && mlp) return "attention and MLP";
   return attention ? "attention" : mlp ? "MLP" : "";
 }

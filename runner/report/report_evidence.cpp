@@ -116,10 +116,9 @@ Table exact_table(const Runs& runs) {
       const Node node = listed_node(run, group, i);
       const double inclusion = probable ? values<double>(*run.results, group + "/inclusion").at(i)
                                         : std::numeric_limits<double>::quiet_NaN();
-      const std::string dictionary = run.stored->dictionary_of(node);  // of which `layer` is the place there
       table.add({run.run, run.stored->layer_of(node), node.position, node.index,
                  values<std::string>(*run.results, group + "/stratum").at(i), inclusion, mean(group + "/exact", i),
-                 mean(group + "/score", i), dictionary.empty() ? Cell() : Cell(dictionary), name_of(kind)});
+                 mean(group + "/score", i), run.dictionary(node), name_of(kind)});
     }
   });
   return table;
@@ -164,10 +163,9 @@ Table cases_table(const Runs& runs) {
       });
       for (std::size_t i = 0; i < std::min(neurons_of_a_case, order.size()); ++i) {
         const Node node = run.node(run.layout().first(place_of_kind) + order[i]);
-        const std::string dictionary = run.stored->dictionary_of(node);
         table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, run.stored->layer_of(node), node.position,
-                   node.index, auroc.at(place(order[i])), means.at(place(order[i])),
-                   dictionary.empty() ? Cell() : Cell(dictionary), name_of(kind)});
+                   node.index, auroc.at(place(order[i])), means.at(place(order[i])), run.dictionary(node),
+                   name_of(kind)});
       }
     }
   });

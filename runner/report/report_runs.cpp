@@ -81,6 +81,11 @@ std::string ReportRun::ablation() const {
   return how + (how == "mean" && from_train ? " of training prompts" : "");
 }
 
+Cell ReportRun::dictionary(const Node& node) const {
+  const std::string name = stored->dictionary_of(node);
+  return name.empty() ? Cell() : Cell(name);
+}
+
 bool ReportRun::keeps_positions() const { return attribution("positions") == "keep"; }
 
 std::vector<std::size_t> ReportRun::pairs_of(const std::string& split) const {
@@ -125,6 +130,14 @@ Node listed_node(const ReportRun& run, const std::string& group, std::size_t i) 
     if (whole_group || (kinds != nullptr && values<std::string>(*kinds).at(i) == name_of(kind))) node.kind = kind;
   }
   return node;
+}
+
+Cell listed_dictionary(const ReportRun& run, const std::string& group, std::size_t i) {
+  const Dataset* const places = run.find(group + "/dictionary");
+  if (places == nullptr) return {};
+  Node node = listed_node(run, group, i);
+  node.layer = values<std::int64_t>(*places).at(i);
+  return run.dictionary(node);
 }
 
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more) {

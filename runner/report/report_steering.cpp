@@ -96,6 +96,7 @@ Table steered_table(const Runs& runs) {
                   {"layer", Type::integer, "1", "layer, from 0"},
                   {"position", Type::integer, "1", "position, from 0; −1: all positions"},
                   {"neuron", Type::integer, "1", "index in the layer"},
+                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
                   {"kind", Type::text, "", "of the node"},
               }};
   for (const ReportRun& run : runs) {
@@ -103,7 +104,8 @@ Table steered_table(const Runs& runs) {
     if (layers == nullptr) continue;
     for (std::size_t i = 0; i < static_cast<std::size_t>(layers->shape.at(0)); ++i) {
       const Node node = listed_node(run, "/steering", i);
-      table.add({run.run, node.layer, node.position, node.index, name_of(node.kind)});
+      table.add(
+          {run.run, node.layer, node.position, node.index, listed_dictionary(run, "/steering", i), name_of(node.kind)});
     }
   }
   return table;

@@ -25,8 +25,6 @@ Cell cell_of(const std::optional<T>& value) {
   return value ? Cell(*value) : Cell();
 }
 
-Cell dictionary_cell(const std::string& name) { return name.empty() ? Cell() : Cell(name); }
-
 }  // namespace
 
 Table top_table(const Runs& runs) {
@@ -68,12 +66,11 @@ Table top_table(const Runs& runs) {
       if (std::isnan(score)) break;
       const Node node = run.node(order[i]);
       table.add({run.run, static_cast<std::int64_t>(i) + 1, run.stored->layer_of(node), node.position,
-                 run.position_name(node.position),
-                 node.index, score, of_node(errors, order[i]), of_node(signs, order[i]), cell_of(first.mean_change(i)),
+                 run.position_name(node.position), node.index, score, of_node(errors, order[i]),
+                 of_node(signs, order[i]), cell_of(first.mean_change(i)),
                  cell_of(first.tokens("/top/promoted", i, all_tokens)),
                  cell_of(first.tokens("/top/suppressed", i, all_tokens)), cell_of(first.mean(i, 0)),
-                 cell_of(first.mean(i, 1)), std::abs(score) / all, dictionary_cell(run.stored->dictionary_of(node)),
-                 name_of(node.kind)});
+                 cell_of(first.mean(i, 1)), std::abs(score) / all, run.dictionary(node), name_of(node.kind)});
     }
   }
   return table;
@@ -100,13 +97,10 @@ Table values_table(const Runs& runs) {
     const std::vector<std::size_t> pairs = run.pairs_of("train");
     for (std::size_t rank = 0; rank < std::min(compared_nodes, first.ranks()); ++rank) {
       const Node node = listed_node(run, "/top", rank);
-      const Dataset* const dictionaries = run.find("/top/dictionary");
-      const std::int64_t dictionary = dictionaries == nullptr ? -1 : values<std::int64_t>(*dictionaries).at(rank);
-      const std::string name = run.stored->dictionary_of({dictionary, node.position, node.index, node.kind});
       for (std::size_t i = 0; i < std::min({compared_pairs, first.pairs(), pairs.size()}); ++i) {
         table.add({run.run, static_cast<std::int64_t>(rank) + 1, node.layer, node.position, node.index,
                    static_cast<std::int64_t>(pairs[i]), first.value(rank, i, 0), first.value(rank, i, 1),
-                   dictionary_cell(name), name_of(node.kind)});
+                   listed_dictionary(run, "/top", rank), name_of(node.kind)});
       }
     }
   }

@@ -150,8 +150,9 @@ class MoreOfNodes {
     if (spread())
       text += "  s.e.: standard error of the score over pairs; sign: share of the pairs whose own score has its sign\n";
     if (first_.there()) {
-      const char* const when = noun_ == "neuron" ? "when the value is positive, and lowers when it is negative"
-                                                 : "with its mean difference; of a neuron or a feature, with a positive value";
+      const char* const when = noun_ == "neuron"
+                                   ? "when the value is positive, and lowers when it is negative"
+                                   : "with its mean difference; of a neuron or a feature, with a positive value";
       text += fmt::format(
           "  mean |Δ|: how far apart the {}'s values on a pair's two prompts are; promotes: tokens whose logits its "
           "output raises\n  most by itself {}\n",
@@ -186,8 +187,9 @@ std::string dictionaries_of(const std::vector<Node>& shown, const detail::Stored
   }
   std::string text;
   for (const auto& [dictionary, name] : names) {
-    text += fmt::format("{}{} is {}", text.empty() ? "  dictionaries (the first number of features and errors): " : ", ",
-                        dictionary, name);
+    text +=
+        fmt::format("{}{} is {}", text.empty() ? "  dictionaries (the first number of features and errors): " : ", ",
+                    dictionary, name);
   }
   return text.empty() ? text : text + "\n";
 }

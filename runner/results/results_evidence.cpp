@@ -37,7 +37,7 @@ void add_nodes(ResultsFile& file, const std::string& group, const std::vector<No
   file.datasets.push_back(list(group + "/layer", std::move(layer)));
   file.datasets.push_back(list(group + "/position", std::move(position)));
   file.datasets.push_back(list(group + "/neuron", std::move(index)));
-  if (job.dictionaries && group == "/top") file.datasets.push_back(list("/top/dictionary", std::move(dictionary)));
+  if (job.dictionaries) file.datasets.push_back(list(group + "/dictionary", std::move(dictionary)));
 }
 
 Strings texts_of(const Job& job, const Rows& ids) {

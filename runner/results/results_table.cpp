@@ -172,8 +172,9 @@ void add_kind(ResultsFile& file, const Job& job, const AttributionOutcome& attri
   }
 }
 
-/// Input IG of the tokens, the same whatever the order of kinds and whichever stand beside the first of them here. Points
-/// may be a kind's own (adaptive, pilot), and the conductance of embeddings leaves others out than that of the rest.
+/// Input IG of the tokens, the same whatever the order of kinds and whichever stand beside the first of them here.
+/// Points may be a kind's own (adaptive, pilot), and the conductance of embeddings leaves others out than that of the
+/// rest.
 const PairTable& inputs_of(const AttributionOutcome& outcome) {
   for (const NodeKind kind : {NodeKind::neurons, NodeKind::heads, NodeKind::mlps, NodeKind::errors}) {
     const std::size_t place = outcome.layout.find(kind);

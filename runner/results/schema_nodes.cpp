@@ -232,7 +232,10 @@ std::vector<AxisRow> node_axis_rows() {
       {.group = "/nodes/features", .name = "entry", .meaning = "feature with a score"},
       {.group = "/nodes/features", .name = "kept", .meaning = "score of a single pair"},
       {.group = "/nodes/features/cases", .name = "case", .meaning = "case, in order of the labels"},
-      {.group = "/nodes/features/cases", .name = "entry", .meaning = "feature with a score", .as_in = "/nodes/features"},
+      {.group = "/nodes/features/cases",
+       .name = "entry",
+       .meaning = "feature with a score",
+       .as_in = "/nodes/features"},
   };
   for (const KindWords& words : kind_words()) {
     const std::string kind = name_of(words.kind);

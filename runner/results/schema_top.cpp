@@ -56,9 +56,10 @@ std::vector<DatasetRow> top_rows() {
       {.path = "/top/promoted_logit",
        .axes = {"rank", "place"},
        .units = "logits",
-       .long_name = "by how much, before the final norm's scale: for a unit of a neuron's or a feature's value, for the mean "
-                    "difference between "
-                    "the clean and the counterfactual prompts of another node's",
+       .long_name =
+           "by how much, before the final norm's scale: for a unit of a neuron's or a feature's value, for the mean "
+           "difference between "
+           "the clean and the counterfactual prompts of another node's",
        .when = when::neurons},
       {.path = "/top/suppressed",
        .axes = {"rank", "place"},

@@ -95,7 +95,9 @@ TEST_F(PairWaysOutTest, AnAnswerAloneIsTheFirstTokenOfItsOwnText) {
   const auto token_of = [&](const std::string& answer, TinyVocabulary::Template beginning) {
     PairOptions one = in_order(pair_line("The cat", "The cats", answer, " are"));
     one.answer = Answer::alone;
-    return prepare_pairs(one, Tokenizer::load(write("other.json", vocabulary_.json(beginning)))).train.at(0).clean_answer;
+    return prepare_pairs(one, Tokenizer::load(write("other.json", vocabulary_.json(beginning))))
+        .train.at(0)
+        .clean_answer;
   };
   EXPECT_EQ(token_of(" is hot", TinyVocabulary::Template::bos_first), vocabulary_.id("Ġis"));
   EXPECT_EQ(token_of("hot", TinyVocabulary::Template::none), vocabulary_.id("hot"));

@@ -81,6 +81,8 @@ def make_feature_sweep(binary: Path, model: Path, folder: Path, dictionaries: li
         "pairs": {"file": "pairs.jsonl", "train": 10, "test": 8, "unfit": "skip", "overlap": "allow"},
         "attribution": {"method": "relp", "keep": "full"},
         "features": dictionaries,
+        "agreement": {"sample": 20},
+        "steering": {"factors": [0, 2], "top": 6},
         "top": 200,
         "sweep": {
             "grid": {"nodes": [["features"], ["neurons", "features"]], "attribution.method": ["relp", "ig-acts"]}

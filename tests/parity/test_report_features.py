@@ -125,11 +125,14 @@ def test_heat_is_by_the_models_layer(made: Made) -> None:
         assert told == {run >= 2}
 
 
-def test_cases_name_dictionaries(made: Made) -> None:
+@pytest.mark.parametrize("table", ["cases", "exact", "steered"])
+def test_other_tables_name_dictionaries(made: Made, table: str) -> None:
+    """With the layers of these."""
     for run in range(4):
         results = made.results(run)
-        rows = of(made.document, "cases", run=run)
-        assert {"features", "errors"} <= set(column(rows, "kind"))
+        rows = of(made.document, table, run=run)
+        kinds = set(column(rows, "kind"))
+        assert kinds & {"features", "errors"} if table == "steered" else {"features", "errors"} <= kinds
         for row in rows:
             assert (row["dictionary"] is None) == (row["kind"] == "neurons")
             if row["kind"] != "neurons":
@@ -153,8 +156,9 @@ def test_the_page_names_features(shown: Opened, made: Made) -> None:
             assert tick == node + hook or (tick.endswith("…") and (node + hook).startswith(tick[:-1])), tick
             assert tick.startswith(node)
         axis = shown.page.locator("#values .xtitle").text_content()
-        assert ("norm of another node’s" in axis) == ("errors" in column(list(rows.values()), "kind"))
-        assert "value of" in axis and "feature" in axis
+        kinds = set(column(list(rows.values()), "kind"))
+        own = " or ".join(NAMES[kind] for kind in ("neurons", "features") if kind in kinds)
+        assert axis == (f"value of a {own}, norm of another node’s" if "errors" in kinds else f"value of the {own}")
     for title in shown.page.locator("main h2").all_inner_texts():
         section = shown.page.locator("main section", has=shown.page.locator("h2", has_text=title))
         assert section.locator("figure, table").count() > 0, title

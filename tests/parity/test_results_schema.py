@@ -40,8 +40,8 @@ RUNS["imported"] = {"attribution": {"method": "imported", "file": "scores.csv"},
 RUNS |= {
     f"features, {name}": {"attribution": attribution, "nodes": ["features"]}
     for name, attribution in {
-        "relp": {"method": "relp"},
-        "adaptive": {"method": "ig-acts", "quadrature": "adaptive"},
+        "relp": {"method": "relp", "keep": "full"},
+        "adaptive": {"method": "ig-acts", "quadrature": "adaptive", "keep": 3},
         "ig-inputs": path("ig-inputs", "midpoint", 2),
         "adaptive ig-inputs": {"method": "ig-inputs", "quadrature": "adaptive"},
         "ig-inputs with rules": path("ig-inputs", "midpoint", 2, rules={"norm": True}),

@@ -41,9 +41,8 @@ at::Tensor largest_of(const at::Tensor& scores, std::int64_t count, std::int64_t
 std::vector<std::size_t> largest_places(const std::vector<double>& scores, std::size_t count) {
   std::vector<std::size_t> places(scores.size());
   std::iota(places.begin(), places.end(), std::size_t{0});
-  std::stable_sort(places.begin(), places.end(), [&scores](std::size_t a, std::size_t b) {
-    return std::abs(scores[a]) > std::abs(scores[b]);
-  });
+  std::stable_sort(places.begin(), places.end(),
+                   [&scores](std::size_t a, std::size_t b) { return std::abs(scores[a]) > std::abs(scores[b]); });
   places.resize(std::min(count, places.size()));
   std::sort(places.begin(), places.end());
   return places;

@@ -46,6 +46,8 @@ struct ReportRun {
   [[nodiscard]] std::string ablation() const;
   /// position -1 where positions are summed; layer: of features and errors their dictionary.
   [[nodiscard]] Node node(std::int64_t place) const { return layout().node(place); }
+  /// What the dictionary of a feature or an error, node.layer, is called; missing: of other nodes.
+  [[nodiscard]] Cell dictionary(const Node& node) const;
   [[nodiscard]] bool keeps_positions() const;
   /// Places in /pairs of the training (or held-out) pairs.
   [[nodiscard]] std::vector<std::size_t> pairs_of(const std::string& split) const;
@@ -63,9 +65,11 @@ using Runs = std::vector<ReportRun>;
 /// How many of a run's first nodes tables speak of.
 inline constexpr std::size_t top_nodes = 100;
 
-/// A node that a group lists ("/top", "/steering", "/nodes/heads/agreement"), by its place in the list; layer: in
-/// /top the model's, of sampled features and errors their dictionary.
+/// A node that a group lists ("/top", "/steering", "/nodes/heads/agreement"), by its place in the list; layer: the
+/// model's, but of sampled features and errors their dictionary.
 Node listed_node(const ReportRun& run, const std::string& group, std::size_t i);
+/// The dictionary of a node that "/top" or "/steering" lists.
+Cell listed_dictionary(const ReportRun& run, const std::string& group, std::size_t i);
 
 /// Names that are there more than once get what sets them apart, where it does.
 void tell_apart(std::vector<std::string>& names, const std::vector<std::string>& more);
