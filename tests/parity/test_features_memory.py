@@ -47,12 +47,12 @@ def with_features(folder: Path, items: list[dict], train: int = 8, **more: objec
 
 
 CASES: dict[str, tuple[dict, int, list[str], int]] = {  # dictionaries, pairs, overrides, ranks
-    "half of the features": ({"width": 24576, "bias": 0}, 16, [], 1),
+    "half of the features": ({"width": 24576, "bias": 0}, 128, ["unit.pairs=128"], 1),
     "half of the features, positions summed": ({"width": 24576, "bias": 0}, 16, ["positions=sum"], 1),
     "half of the features on two ranks": ({"width": 24576, "bias": 0}, 16, [], 2),
     "no feature": ({"width": 24576, "bias": -1e6}, 16, [], 1),
     "the largest features": ({"width": 24576, "bias": 0, "activation": "topk"}, 16, [], 1),
-    "dictionaries that are converted": ({"width": 24576, "bias": 0, "dtype": torch.bfloat16}, 8, [], 1),
+    "dictionaries that are converted": ({"width": 49152, "bias": 0, "dtype": torch.bfloat16}, 8, [], 1),
     "small dictionaries": ({"width": 64, "bias": 0}, 8, [], 1),
 }
 
