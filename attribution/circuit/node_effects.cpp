@@ -93,7 +93,29 @@ struct SequenceValues {
   at::Tensor numbers, all;
 };
 
-/// f of listed features, and the errors of dictionaries, of which only the layers that some node lies in are encoded.
+/// What is read at a site of a layer [sequence, pos, width], stream dtype.
+at::Tensor read_of(const BaseRuns& runs, Site site, std::int64_t layer) {
+  return runs.values(site, 0, layer).to(runs.model().score_type());
+}
+
+/// What the features of all dictionaries, and their biases, do not explain of what stands where one of them writes
+/// [sequence, pos, width].
+at::Tensor error_at(const BaseRuns& runs, const std::vector<Dictionary>& dictionaries, const FeatureTarget& place) {
+  at::Tensor left = read_of(runs, place.site, place.layer).clone();
+  for (const Dictionary& dictionary : dictionaries) {
+    for (const FeatureTarget& target : dictionary.targets) {
+      if (target.site != place.site || target.layer != place.layer) continue;
+      if (target.bias.defined()) left.sub_(target.bias);
+      const at::Tensor x = read_of(runs, dictionary.reads, dictionary.layer);
+      const at::Tensor explained =
+          decode(target, feature_differences(dictionary, x.flatten(0, 1), {})).unflatten(0, {x.size(0), x.size(1)});
+      left.sub_(explained.narrow(1, explained.size(1) - left.size(1), left.size(1)));
+    }
+  }
+  return left;
+}
+
+/// f of listed features, and the errors of dictionaries; only dictionaries that a node asks for are encoded.
 void add_dictionary_values(const Transformer& model, const at::Tensor& embeddings, const ListedNodes& listed,
                            const SequenceValues& values, Flops* flops) {
   Sites sites;
@@ -103,29 +125,29 @@ void add_dictionary_values(const Transformer& model, const at::Tensor& embedding
     const Dictionary& dictionary = (*listed.dictionaries)[static_cast<std::size_t>(node.layer)];
     sites.insert({dictionary.reads, dictionary.targets.front().site});
     wanted.insert(node.layer);
+    if (node.kind != NodeKind::errors) continue;
+    for (const Dictionary& other : *listed.dictionaries) sites.insert(other.reads);  // some write there, too
   }
   if (wanted.empty()) return;
   const at::Tensor any = at::zeros({embeddings.size(0), 1, model.architecture().d_model}, model.score_options());
   const BaseRuns runs(model, {embeddings}, 0, {{}, any, {}}, sites, flops);
-  const auto read = [&](Site site, std::int64_t layer) {  // [sequence, pos, width]
-    return runs.values(site, 0, layer).to(model.score_type());
-  };
   for (const std::int64_t d : wanted) {
-    const auto lists = [&](NodeKind kind) {
-      return std::any_of(listed.nodes.begin(), listed.nodes.end(),
-                         [&](const Node& node) { return node.kind == kind && node.layer == d; });
-    };
+    const bool has_error = std::any_of(listed.nodes.begin(), listed.nodes.end(), [&](const Node& node) {
+      return node.kind == NodeKind::errors && node.layer == d;
+    });
     const Dictionary& dictionary = (*listed.dictionaries)[static_cast<std::size_t>(d)];
-    const FeatureTarget& target = dictionary.targets.front();
-    const at::Tensor x = read(dictionary.reads, dictionary.layer);
-    const at::Tensor f = encode(dictionary, x.flatten(0, 1));  // [sequence * pos, feature]
-    at::Tensor error;
-    if (lists(NodeKind::errors)) {
-      const at::Tensor explained = reconstruct(target, f, x.flatten(0, 1)).unflatten(0, {x.size(0), x.size(1)});
-      const at::Tensor written = read(target.site, target.layer);
-      error = written - explained.narrow(1, explained.size(1) - written.size(1), written.size(1));
+    std::vector<std::int64_t> features;
+    for (const Node& node : listed.nodes) {
+      if (node.kind == NodeKind::features && node.layer == d) features.push_back(node.index);
     }
-    const at::Tensor by_sequence = f.unflatten(0, {x.size(0), x.size(1)});
+    std::sort(features.begin(), features.end());
+    features.erase(std::unique(features.begin(), features.end()), features.end());
+    at::Tensor f, error;  // [sequence, pos, one of features], [sequence, pos, width]
+    if (!features.empty()) {
+      const at::Tensor x = read_of(runs, dictionary.reads, dictionary.layer);
+      f = encode_some(dictionary, x.flatten(0, 1), features).unflatten(0, {x.size(0), x.size(1)});
+    }
+    if (has_error) error = error_at(runs, *listed.dictionaries, dictionary.targets.front());
     std::int64_t next = 0;
     for (std::size_t i = 0; i < listed.nodes.size(); ++i) {
       const Node& node = listed.nodes[i];
@@ -133,8 +155,9 @@ void add_dictionary_values(const Transformer& model, const at::Tensor& embedding
       next += dims;
       const bool feature = node.kind == NodeKind::features;
       if (node.layer != d || (!feature && node.kind != NodeKind::errors)) continue;
-      const at::Tensor& all = feature ? by_sequence : error;
-      const at::Tensor here = feature ? all.narrow(2, node.index, 1) : all;  // [sequence, pos, dims]
+      const at::Tensor& all = feature ? f : error;
+      const auto place = std::lower_bound(features.begin(), features.end(), node.index) - features.begin();
+      const at::Tensor here = feature ? all.narrow(2, place, 1) : all;  // [sequence, pos, dims]
       const std::int64_t before = embeddings.size(1) - here.size(1);
       const at::Tensor number = values.numbers.select(1, static_cast<std::int64_t>(i));
       at::Tensor v = at::zeros({here.size(0), here.size(2)}, values.numbers.options());

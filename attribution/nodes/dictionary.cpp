@@ -297,19 +297,6 @@ at::Tensor encode_some(const Dictionary& dictionary, const at::Tensor& x, const 
   return some;
 }
 
-at::Tensor reconstruct(const FeatureTarget& target, const at::Tensor& f, const at::Tensor& x) {
-  FeatureDifferences sparse;
-  detail::with_type_of(f, [&](auto zero) {
-    using T = decltype(zero);
-    std::vector<RowEntries<T>> rows(static_cast<std::size_t>(f.size(0)));
-    for (std::int64_t row = 0; row < f.size(0); ++row) {
-      append<T>(rows[static_cast<std::size_t>(row)], 0, f.const_data_ptr<T>() + row * f.size(1), nullptr, f.size(1));
-    }
-    sparse = joined(std::move(rows));
-  });
-  return reconstruct(target, sparse, x);
-}
-
 FeatureDifferences feature_differences(const Dictionary& dictionary, const at::Tensor& x, const at::Tensor& baseline) {
   FeatureDifferences found;
   detail::with_type_of(x, [&](auto zero) { found = joined(differences_of<decltype(zero)>(dictionary, x, baseline)); });

@@ -71,11 +71,6 @@ FeatureDifferences feature_differences(const Dictionary& dictionary, const at::T
 /// Σ_j W_dec[j] of one target times the differences of a row [row, width of the site], in the decoder's dtype.
 at::Tensor decode(const FeatureTarget& target, const FeatureDifferences& features);
 
-/// What features f [row, feature] and biases make of what is read, x [row, width]: the written value without its error.
-at::Tensor reconstruct(const FeatureTarget& target, const at::Tensor& f, const at::Tensor& x);
-/// The same of f as differences against 0.
-at::Tensor reconstruct(const FeatureTarget& target, const FeatureDifferences& f, const at::Tensor& x);
-
 /// ⟨W_dec[j], gradient⟩ [entry] of one target, in the stream's dtype: how the metric changes with a unit of each
 /// feature through it. gradient [row, width].
 std::vector<double> feature_gradients(const FeatureTarget& target, const FeatureDifferences& features,

@@ -164,13 +164,6 @@ at::Tensor decode(const FeatureTarget& target, const FeatureDifferences& feature
   return out;
 }
 
-at::Tensor reconstruct(const FeatureTarget& target, const FeatureDifferences& f, const at::Tensor& x) {
-  at::Tensor written = decode(target, f);
-  if (target.bias.defined()) written = written + target.bias;
-  return target.skip.defined() ? written + product(detail::padded_copy(x, x.options()), x.size(0), target.skip)
-                               : written;
-}
-
 std::vector<double> feature_gradients(const FeatureTarget& target, const FeatureDifferences& features,
                                       const at::Tensor& gradient) {
   std::vector<double> products(features.feature.size(), 0);
