@@ -108,16 +108,16 @@ struct PairSet {
 
 /// Tokenises, checks and splits. A pair is fit when clean and counterfactual differ but have one token length, and
 /// ids(prompt + answer) is ids(prompt) plus exactly one token (with `first-token`: one or more, of which the first is
-/// taken; with `alone` no more than that the answer's text has tokens), for y after both prompts and y' after both prompts, the same token after either, and y is not y'. What a
-/// pair has is checked even where the run does not need it. With one `file`: pairs are grouped by their unordered
-/// prompt pair, groups shuffled by `seed` (mt19937_64 and our own Fisher–Yates, so that the split is the same
-/// everywhere), training pairs taken first, then test pairs from the groups left; without `train`, the last groups that
-/// make up `test` are held out and the others train. Both numbers are limits: under `skip`, where training would take
-/// all pairs that fit, the last groups are held out, in the proportion asked for. Under `skip` pairs are judged only
-/// until enough are found, under `refuse` all of them. Throws UserError: unfit pairs (each named with its reason) under
-/// `refuse`; overlap under `refuse`; no pair left that fits; no training pair at all; both or neither of `file` and
-/// `train_file`; a tokenizer that puts special tokens after the text; a doubled BOS (the prompt's text begins with the
-/// special token that the tokenizer adds anyway).
+/// taken; with `alone` no more than that the answer's text has tokens), for y after both prompts and y' after both
+/// prompts, the same token after either, and y is not y'. What a pair has is checked even where the run does not need
+/// it. With one `file`: pairs are grouped by their unordered prompt pair, groups shuffled by `seed` (mt19937_64 and our
+/// own Fisher–Yates, so that the split is the same everywhere), training pairs taken first, then test pairs from the
+/// groups left; without `train`, the last groups that make up `test` are held out and the others train. Both numbers
+/// are limits: under `skip`, where training would take all pairs that fit, the last groups are held out, in the
+/// proportion asked for. Under `skip` pairs are judged only until enough are found, under `refuse` all of them. Throws
+/// UserError: unfit pairs (each named with its reason) under `refuse`; overlap under `refuse`; no pair left that fits;
+/// no training pair at all; both or neither of `file` and `train_file`; a tokenizer that puts special tokens after the
+/// text; a doubled BOS (the prompt's text begins with the special token that the tokenizer adds anyway).
 PairSet prepare_pairs(const PairOptions& options, const Tokenizer& tokenizer);
 
 /// Some pairs of a set, with the hash and the counts that are theirs; the others are listed as skipped for this reason.

@@ -57,8 +57,9 @@ struct Batch {
 enum class LastBlock { read_positions, all_positions };
 
 /// What a forward pass keeps, and whom it calls. The hooks are called block after block from the first entry's on:
-/// resid_pre(block) after stream(block, attention), then z, neurons, mlp_written and mlp_out. Tensors are of the sequences that have entered, and what
-/// the hooks of values change in place is used; in a trimmed last block pos are the kept positions only.
+/// resid_pre(block) after stream(block, attention), then z, neurons, mlp_written and mlp_out. Tensors are of the
+/// sequences that have entered, and what the hooks of values change in place is used; in a trimmed last block pos are
+/// the kept positions only.
 struct ForwardOptions {
   enum class Tape { none, keep } tape = Tape::none;
   LastBlock last_block = LastBlock::read_positions;

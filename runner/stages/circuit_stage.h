@@ -25,7 +25,7 @@ struct CircuitOutcome {
   std::vector<Interval> faithfulness_interval, completeness_interval;  //!< [point] over unique held-out pairs
   std::vector<std::vector<double>> metric_circuit, metric_complement;  //!< [point][pair]
   std::vector<double> metric_full, metric_empty;                       //!< [pair]
-  std::int64_t nodes = 0;   //!< that compete
+  std::int64_t nodes = 0;                                              //!< that compete
   std::int64_t scored = 0;  //!< nodes with a score: what a larger circuit holds is made up, so its numbers are NaN
   bool measurable = true;   //!< |F(M) - F(empty)| is large enough for the ratios
   std::optional<AreaCurve> cpr, cmd;  //!< where they are asked for

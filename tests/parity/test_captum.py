@@ -153,4 +153,5 @@ def test_tiny_transformers(name, rule, binary, tmp_path, tiny_folder, tiny_model
     conductance = LayerConductance(lambda e: from_embeddings(passing(e)), passing)
     theirs = conductance.attribute(e, e_other, **settings)[0].sum(-1).detach().numpy()
     embeddings = ours[3]["/nodes/embeddings/scores"]
-    np.testing.assert_allclose(embeddings, theirs, rtol=0, atol=2e-7 * max(1, np.abs(theirs).max()))
+    tolerance = 2e-7 if rule == "gauss-legendre" else 2e-6  # Captum's points of the others are float32
+    np.testing.assert_allclose(embeddings, theirs, rtol=0, atol=tolerance * max(1, np.abs(theirs).max()))

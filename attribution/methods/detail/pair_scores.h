@@ -15,8 +15,8 @@ namespace tributary::detail {
 /// UnitScores::sampled of scores [pair, layer, last positions, neuron] float64 of nodes at `positions` positions.
 at::Tensor sampled_of(const at::Tensor& scores, const TaskOptions& options, std::int64_t positions);
 
-/// The same of features, from one pair's scores of one dictionary, a number a key; the other places of its row [n] stay as
-/// they are. positions: of the prompts, or 1 with Positions::sum.
+/// The same of features, from one pair's scores of one dictionary, a number a key; the other places of its row [n] stay
+/// as they are. positions: of the prompts, or 1 with Positions::sum.
 void write_sampled(const SparseScores& scores, const Task& task, std::int64_t dictionary, std::int64_t positions,
                    double* row);
 
