@@ -116,9 +116,9 @@ Table exact_table(const Runs& runs) {
       const Node node = listed_node(run, group, i);
       const double inclusion = probable ? values<double>(*run.results, group + "/inclusion").at(i)
                                         : std::numeric_limits<double>::quiet_NaN();
-      table.add({run.run, run.stored->layer_of(node), node.position, node.index,
+      table.add({run.run, node.layer, node.position, node.index,
                  values<std::string>(*run.results, group + "/stratum").at(i), inclusion, mean(group + "/exact", i),
-                 mean(group + "/score", i), run.dictionary(node), name_of(kind)});
+                 mean(group + "/score", i), listed_dictionary(run, group, i), name_of(kind)});
     }
   });
   return table;

@@ -17,6 +17,12 @@ namespace {
 
 constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 
+/// The model's layer that a node lies in.
+std::int64_t layer_of(const Job& job, const Node& node) {
+  const bool of_dictionary = node.kind == NodeKind::features || node.kind == NodeKind::errors;
+  return of_dictionary ? (*job.dictionaries)[static_cast<std::size_t>(node.layer)].layer : node.layer;
+}
+
 /// Where nodes are; of which kind, where they may be of another than neurons.
 void add_nodes(ResultsFile& file, const std::string& group, const std::vector<Node>& nodes, const Job& job) {
   std::vector<std::int64_t> dictionary, layer, position, index;
@@ -24,7 +30,7 @@ void add_nodes(ResultsFile& file, const std::string& group, const std::vector<No
   for (const Node& node : nodes) {
     const bool of_dictionary = node.kind == NodeKind::features || node.kind == NodeKind::errors;
     dictionary.push_back(of_dictionary ? node.layer : -1);
-    layer.push_back(of_dictionary ? (*job.dictionaries)[static_cast<std::size_t>(node.layer)].layer : node.layer);
+    layer.push_back(layer_of(job, node));
     position.push_back(node.position);
     index.push_back(node.index);
     kind.push_back(name_of(node.kind));
@@ -73,15 +79,18 @@ void add_top(ResultsFile& file, const Job& job, const TopOutcome& outcome) {
 }
 
 /// The comparison of one kind of nodes with exact patching.
-void add_agreement(ResultsFile& file, const AgreementOutcome& outcome) {
+void add_agreement(ResultsFile& file, const Job& job, const AgreementOutcome& outcome) {
   const NodeKind kind = outcome.design.shape.kind;
   const std::string group = group_of(kind, "agreement");
-  std::vector<std::int64_t> layer, position, index;
+  const bool of_dictionary = kind == NodeKind::features || kind == NodeKind::errors;
+  std::vector<std::int64_t> dictionary, layer, position, index;
   for (const SampledNeuron& one : outcome.sample) {
-    layer.push_back(one.neuron.layer);
+    dictionary.push_back(one.neuron.layer);
+    layer.push_back(layer_of(job, one.neuron));
     position.push_back(one.neuron.position);
     index.push_back(one.neuron.index);
   }
+  if (of_dictionary) file.datasets.push_back(list(group + "/dictionary", std::move(dictionary)));
   file.datasets.push_back(list(group + "/layer", std::move(layer)));
   file.datasets.push_back(list(group + "/position", std::move(position)));
   file.datasets.push_back(list(group + (kind == NodeKind::neurons ? "/neuron" : "/index"), std::move(index)));
@@ -260,7 +269,7 @@ void add_kept(ResultsFile& file, const Job& job, const NodeLayout& layout, std::
 
 void add_evidence(ResultsFile& file, const Job& job, const Outcome& outcome) {
   if (outcome.top) add_top(file, job, *outcome.top);
-  for (const AgreementOutcome& kind : outcome.agreement) add_agreement(file, kind);
+  for (const AgreementOutcome& kind : outcome.agreement) add_agreement(file, job, kind);
   if (outcome.steering) add_steering(file, job, *outcome.steering);
   ResultsFile cases;  // from the scores of single pairs, which the file takes next
   AttributionOutcome& attribution = *outcome.attribution;

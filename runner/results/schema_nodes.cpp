@@ -172,11 +172,15 @@ std::vector<DatasetRow> node_rows() {
       if (name == "/neuron") name = "/index";
       row.long_name = of_nodes(row.long_name);
       const bool of_dictionary = words.kind == NodeKind::features || words.kind == NodeKind::errors;
-      if (of_dictionary && name == "/layer") row.long_name = "place of the node's dictionary in their list";
+      if (of_dictionary && name == "/layer") row.long_name = "layer that the node's dictionary reads";
       if (name == "/scores") row.long_name = std::string(words.scores) + ", mean over training pairs";
       row.path = group_for(words, group_in(row.path)) + name;
       row.axes = axes_for(words, row.axes);
       row.when = when_for(words, row.when);
+      rows.push_back(row);
+      if (!of_dictionary || name != "/layer") continue;
+      row.path = row.path.substr(0, row.path.rfind('/')) + "/dictionary";
+      row.long_name = "place of the node's dictionary in their list";
       rows.push_back(std::move(row));
     }
   }

@@ -92,11 +92,11 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         says = ("' hot', ' warm', ' heat', '\\n', ' fire'", "' cold', ' ice', ' cool', ' the', '.'")
         rows.add(
             *("top", run, rank, *where, score, 0.1 * abs(score), 1 - 0.01 * rank, 3.0 / rank, *says),
-            *(2.5 / rank, -0.5 / rank, abs(score) / 20, "neurons"),
+            *(2.5 / rank, -0.5 / rank, abs(score) / 20, None, "neurons"),
         )
         for pair in range(24 if rank <= 10 else 0):
             value = noise.gauss(0, 1)
-            rows.add("values", run, rank, where[0], at, where[3], pair, value + 2 / rank, value, "neurons")
+            rows.add("values", run, rank, where[0], at, where[3], pair, value + 2 / rank, value, None, "neurons")
     for layer in range(30):
         for position in range(len(tokens)):
             bump = math.exp(-(((layer - 22) / 6) ** 2)) * (position + 1) / len(tokens)
@@ -115,7 +115,7 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         truth = noise.gauss(0, [0.3, 0.03, 0.1][i % 3])
         where = (noise.randrange(30), noise.randrange(len(tokens)), noise.randrange(1536))
         score = truth * (0.7 + 0.1 * (run % 5)) + noise.gauss(0, 0.03)
-        rows.add("exact", run, *where, stratum, inclusion, truth, score, "neurons")
+        rows.add("exact", run, *where, stratum, inclusion, truth, score, None, "neurons")
     for factor in range(-4, 5):
         metric = 3.5 * math.tanh(0.9 * factor) + noise.gauss(0, 0.1)
         clean = 0.5 / (1 + math.exp(-metric))
@@ -125,10 +125,10 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         for rank, token in enumerate([TEXTS[data][3], TEXTS[data][4], " the", "\n"][:: 1 if factor > 0 else -1], 1):
             rows.add("steering_tokens", run, factor, rank, token, 17 - 4 * rank, 0.5 / rank)
     for neuron in range(12):
-        rows.add("steered", run, 28 - neuron % 4, len(tokens) - 1, 17 + 101 * neuron, "neurons")
+        rows.add("steered", run, 28 - neuron % 4, len(tokens) - 1, 17 + 101 * neuron, None, "neurons")
     for rank in range(1, 7):
         for case in ("fire", "ice"):
-            rows.add("cases", run, case, rank, 20 + rank, 3, 40 * rank, 1 - 0.05 * rank, 0.3 / rank, "neurons")
+            rows.add("cases", run, case, rank, 20 + rank, 3, 40 * rank, 1 - 0.05 * rank, 0.3 / rank, None, "neurons")
     settings = f"schema: 1\nname: {TEXTS[data][0]}\nattribution: {{method: {method}}}\n# <b>not bold</b>\n"
     for key, value in {"version": "0.1.0", "host": "node 3", "seconds": "4.2", "configuration": settings}.items():
         rows.add("provenance", run, key, value)

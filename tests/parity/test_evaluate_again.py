@@ -123,8 +123,8 @@ def test_features_are_evaluated_again(sweep, tiny_model, tiny_pairs):
     assert sweep.hashes() == again
 
 
-def seconds(facts: dict[str, object], *names: str) -> float:
-    return sum(json.loads(str(facts[name])).get("attribution", 0) for name in names)
+def seconds(facts: dict[str, object], name: str) -> float:
+    return json.loads(str(facts[name])).get("attribution", 0)
 
 
 def test_time_of_earlier_starts_is_kept(sweep):
@@ -137,9 +137,8 @@ def test_time_of_earlier_starts_is_kept(sweep):
         sweep.settings["circuit"] = {"counts": counts}
         sweep.run()
         again = sweep.facts()
-        spent = seconds(before, "seconds", "seconds_earlier")
-        assert seconds(again, "seconds_earlier") == pytest.approx(spent, rel=0.5) and spent > 0
-        assert seconds(again, "seconds_earlier") > seconds(before, "seconds_earlier")
+        added = seconds(again, "seconds_earlier") - seconds(before, "seconds_earlier")
+        assert 0 < added <= seconds(before, "seconds") + 1e-6  # all but what follows once the time is noted
         assert "circuits" in json.loads(again["seconds"])
     words = [str(sweep.binary), "export", str(sweep.out), "--to", str(sweep.folder / "tables")]
     subprocess.run(words, check=True, capture_output=True)

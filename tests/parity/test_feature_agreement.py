@@ -74,7 +74,7 @@ class Patching:
 
 
 def sample_of(results: Results, kind: str) -> list[tuple[int, int, int]]:
-    columns = [results[f"/nodes/{kind}/agreement/{name}"] for name in ("layer", "position", "index")]
+    columns = [results[f"/nodes/{kind}/agreement/{name}"] for name in ("dictionary", "position", "index")]
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 

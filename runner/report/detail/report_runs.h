@@ -66,9 +66,9 @@ using Runs = std::vector<ReportRun>;
 inline constexpr std::size_t top_nodes = 100;
 
 /// A node that a group lists ("/top", "/steering", "/nodes/heads/agreement"), by its place in the list; layer: the
-/// model's, but of sampled features and errors their dictionary.
+/// model's.
 Node listed_node(const ReportRun& run, const std::string& group, std::size_t i);
-/// The dictionary of a node that "/top" or "/steering" lists.
+/// The dictionary of a node that a group lists.
 Cell listed_dictionary(const ReportRun& run, const std::string& group, std::size_t i);
 
 /// Names that are there more than once get what sets them apart, where it does.
