@@ -6,9 +6,7 @@
 
 #include <algorithm>
 #include <numeric>
-#include <set>
 
-#include "attribution/methods/base_runs.h"
 #include "attribution/model/detail/rows.h"
 #include "attribution/model/detail/staging.h"
 #include "attribution/model/products.h"
@@ -88,130 +86,6 @@ std::vector<std::int64_t> strongest(const double* effects, std::int64_t size, st
   return order;
 }
 
-/// Values of nodes in some sequences: as one number [sequence, node], and all of them [sequence, ListedNodes::dims()].
-struct SequenceValues {
-  at::Tensor numbers, all;
-};
-
-/// What is read at a site of a layer [sequence, pos, width], stream dtype.
-at::Tensor read_of(const BaseRuns& runs, Site site, std::int64_t layer) {
-  return runs.values(site, 0, layer).to(runs.model().score_type());
-}
-
-/// What the features of all dictionaries, and their biases, do not explain of what stands where one of them writes
-/// [sequence, pos, width].
-at::Tensor error_at(const BaseRuns& runs, const std::vector<Dictionary>& dictionaries, const FeatureTarget& place) {
-  at::Tensor left = read_of(runs, place.site, place.layer).clone();
-  for (const Dictionary& dictionary : dictionaries) {
-    for (const FeatureTarget& target : dictionary.targets) {
-      if (target.site != place.site || target.layer != place.layer) continue;
-      if (target.bias.defined()) left.sub_(target.bias);
-      const at::Tensor x = read_of(runs, dictionary.reads, dictionary.layer);
-      const at::Tensor explained =
-          decode(target, feature_differences(dictionary, x.flatten(0, 1), {})).unflatten(0, {x.size(0), x.size(1)});
-      left.sub_(explained.narrow(1, explained.size(1) - left.size(1), left.size(1)));
-    }
-  }
-  return left;
-}
-
-/// f of listed features, and the errors of dictionaries; only dictionaries that a node asks for are encoded.
-void add_dictionary_values(const Transformer& model, const at::Tensor& embeddings, const ListedNodes& listed,
-                           const SequenceValues& values, Flops* flops) {
-  Sites sites;
-  std::set<std::int64_t> wanted;  // dictionaries
-  for (const Node& node : listed.nodes) {
-    if (node.kind != NodeKind::features && node.kind != NodeKind::errors) continue;
-    const Dictionary& dictionary = (*listed.dictionaries)[static_cast<std::size_t>(node.layer)];
-    sites.insert({dictionary.reads, dictionary.targets.front().site});
-    wanted.insert(node.layer);
-    if (node.kind != NodeKind::errors) continue;
-    for (const Dictionary& other : *listed.dictionaries) sites.insert(other.reads);  // some write there, too
-  }
-  if (wanted.empty()) return;
-  const at::Tensor any = at::zeros({embeddings.size(0), 1, model.architecture().d_model}, model.score_options());
-  const BaseRuns runs(model, {embeddings}, 0, {{}, any, {}}, sites, flops);
-  for (const std::int64_t d : wanted) {
-    const bool has_error = std::any_of(listed.nodes.begin(), listed.nodes.end(), [&](const Node& node) {
-      return node.kind == NodeKind::errors && node.layer == d;
-    });
-    const Dictionary& dictionary = (*listed.dictionaries)[static_cast<std::size_t>(d)];
-    std::vector<std::int64_t> features;
-    for (const Node& node : listed.nodes) {
-      if (node.kind == NodeKind::features && node.layer == d) features.push_back(node.index);
-    }
-    std::sort(features.begin(), features.end());
-    features.erase(std::unique(features.begin(), features.end()), features.end());
-    at::Tensor f, error;  // [sequence, pos, one of features], [sequence, pos, width]
-    if (!features.empty()) {
-      const at::Tensor x = read_of(runs, dictionary.reads, dictionary.layer);
-      f = encode_some(dictionary, x.flatten(0, 1), features).unflatten(0, {x.size(0), x.size(1)});
-    }
-    if (has_error) error = error_at(runs, *listed.dictionaries, dictionary.targets.front());
-    std::int64_t next = 0;
-    for (std::size_t i = 0; i < listed.nodes.size(); ++i) {
-      const Node& node = listed.nodes[i];
-      const std::int64_t dims = listed.dims_of(node);
-      next += dims;
-      const bool feature = node.kind == NodeKind::features;
-      if (node.layer != d || (!feature && node.kind != NodeKind::errors)) continue;
-      const at::Tensor& all = feature ? f : error;
-      const auto place = std::lower_bound(features.begin(), features.end(), node.index) - features.begin();
-      const at::Tensor here = feature ? all.narrow(2, place, 1) : all;  // [sequence, pos, dims]
-      const std::int64_t before = embeddings.size(1) - here.size(1);
-      const at::Tensor number = values.numbers.select(1, static_cast<std::int64_t>(i));
-      at::Tensor v = at::zeros({here.size(0), here.size(2)}, values.numbers.options());
-      if (node.position < 0) v = detail::sum_over_positions(here.to(at::kDouble)).select(1, 0);
-      if (node.position >= before) v = here.select(1, node.position - before).to(at::kDouble);
-      if (dims > 0) values.all.narrow(1, next - dims, dims).copy_(v);
-      number.copy_(feature ? v.select(1, 0) : v.square().sum(-1).sqrt());
-    }
-  }
-}
-
-SequenceValues values_of(const Transformer& model, const at::Tensor& ids, const ListedNodes& listed, Flops* flops) {
-  const at::TensorOptions wide = model.options().dtype(at::kDouble);
-  const SequenceValues values{at::empty({ids.size(0), std::ssize(listed.nodes)}, wide),
-                              at::empty({ids.size(0), listed.dims()}, wide)};
-  const auto take = [&](const NodeTable& table, std::int64_t layer, const at::Tensor& read) {  // [sequence, pos, width]
-    std::int64_t next = 0;
-    for (std::size_t i = 0; i < listed.nodes.size(); ++i) {
-      const Node& node = listed.nodes[i];
-      const std::int64_t dims = listed.dims_of(node);
-      next += dims;
-      if (node.kind != table.kind || node.layer != layer) continue;
-      const at::Tensor number = values.numbers.select(1, static_cast<std::int64_t>(i));
-      const at::Tensor here = read.narrow(2, node.index * table.dims, table.dims);  // [sequence, pos, dims]
-      if (dims == 0) {
-        const bool everywhere = node.position < 0;
-        number.copy_(everywhere ? detail::sum_by_position(here) : here.select(1, node.position).select(1, 0));
-        continue;
-      }
-      const at::Tensor v = node.position < 0 ? detail::sum_over_positions(here.to(at::kDouble)).select(1, 0)
-                                             : here.select(1, node.position).to(at::kDouble);
-      values.all.narrow(1, next - dims, dims).copy_(v);
-      number.copy_(v.square().sum(-1).sqrt());
-    }
-  };
-  const at::Tensor embeddings = model.embed(ids);
-  ForwardOptions options;
-  options.flops = flops;
-  options.last_block = LastBlock::all_positions;
-  for (const NodeTable& table : listed.tables) {
-    if (table.kind == NodeKind::features || table.kind == NodeKind::errors) continue;
-    if (table.site == Site::embeddings) {
-      take(table, 0, embeddings);
-    } else {
-      hook_at(options, table.site) = [&take, table](std::int64_t layer, const at::Tensor& read) {
-        take(table, layer, read);
-      };
-    }
-  }
-  model.forward(whole_batch(embeddings), options);
-  add_dictionary_values(model, embeddings, listed, values, flops);
-  return {values.numbers.cpu(), values.all.cpu()};
-}
-
 }  // namespace
 
 const NodeTable& ListedNodes::table_of(const Node& node) const {
@@ -251,33 +125,6 @@ DirectEffects direct_effects(const Transformer& model, const ListedNodes& listed
     (sign > 0 ? found.promoted_logit : found.suppressed_logit) = at::gather(effects, 1, tokens);
     (sign > 0 ? found.promoted : found.suppressed) = tokens;
   }
-  return found;
-}
-
-NodeValues node_values(const Transformer& model, const Prompts& prompts, const ListedNodes& listed,
-                       const Batching& batching) {
-  const c10::InferenceMode inference;
-  const std::int64_t pairs = prompts.clean.size(0);
-  const std::int64_t most = batching.sequences(prompts.clean.size(1));
-  Flops flops;
-  NodeValues found;
-  at::Tensor moved;  // [pair, ListedNodes::dims()]
-  for (const at::Tensor* ids : {&prompts.clean, &prompts.counterfactual}) {
-    if (!ids->defined()) continue;
-    std::vector<at::Tensor> numbers, all;  // a call each
-    for (std::int64_t first = 0; first < pairs; first += most) {
-      batching.pause();
-      const SequenceValues values =
-          values_of(model, ids->narrow(0, first, std::min(most, pairs - first)), listed, &flops);
-      numbers.push_back(values.numbers);
-      all.push_back(values.all);
-    }
-    (ids == &prompts.clean ? found.clean : found.counterfactual) = at::cat(numbers);
-    moved = moved.defined() ? moved - at::cat(all) : at::cat(all);
-  }
-  found.moved = at::zeros({listed.dims()}, at::kDouble);
-  for (const at::Tensor& pair : moved.unbind(0)) found.moved.add_(pair);  // in order
-  found.flops = flops.count;
   return found;
 }
 

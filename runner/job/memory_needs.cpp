@@ -218,7 +218,7 @@ double MemoryNeeds::logits(std::int64_t batch_rows) const {
   const double rows = std::min(most_logits, std::max(1.0, as_double(batch_rows / longest_.length)));
   double features = 0;
   for (const Job* run : runs_) {
-    const std::int64_t all_rows = std::ssize(run->pairs.train) * longest_.length;
+    const std::int64_t all_rows = 2 * std::ssize(run->pairs.train) * longest_.length;  // of both prompts
     if (run->config.top > 0)
       features = std::max(features, bytes_of_feature_values(*run, std::min(batch_rows, all_rows)));
   }
