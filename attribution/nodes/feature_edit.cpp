@@ -6,6 +6,7 @@
 #include <atomic>
 #include <utility>
 
+#include "attribution/model/detail/cpu_kernels.h"
 #include "attribution/model/tensors.h"
 #include "common/errors.h"
 #include "common/team.h"
@@ -14,13 +15,13 @@ namespace tributary {
 namespace {
 
 template <typename T>
-void add_decoded_rows(const at::Tensor& decoder, FeatureView features, std::span<double> out) {
-  const T* const rows = decoder.const_data_ptr<T>();
-  for (std::size_t e = 0; e < features.feature.size(); ++e) {
-    const T* const row = rows + features.feature[e] * decoder.size(1);
-    const double value = features.value[e];
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] += value * static_cast<double>(row[i]);
-  }
+detail::AddRowsArguments<T> decoding(const at::Tensor& decoder, FeatureView features, std::span<double> out) {
+  return {std::ssize(features.feature),
+          std::ssize(out),
+          features.feature.data(),
+          features.value.data(),
+          {decoder.const_data_ptr<T>(), decoder.stride(0)},
+          out.data()};
 }
 
 template <typename T>
@@ -60,10 +61,11 @@ std::map<SitePlace, std::int64_t> error_places(const std::vector<Dictionary>& di
 }
 
 void add_decoded(const FeatureTarget& target, FeatureView features, std::span<double> out) {
+  const detail::CpuKernelTable& kernels = detail::cpu_kernels();
   if (target.decoder.scalar_type() == at::kFloat) {
-    add_decoded_rows<float>(target.decoder, features, out);
+    kernels.float32.add_rows(decoding<float>(target.decoder, features, out));
   } else {
-    add_decoded_rows<double>(target.decoder, features, out);
+    kernels.float64.add_rows(decoding<double>(target.decoder, features, out));
   }
 }
 
@@ -87,10 +89,21 @@ std::vector<std::int64_t> FeatureReader::read(const SitePlace& place, const at::
   for (const std::int64_t d : found->second) {
     const Dictionary& dictionary = dictionaries_[static_cast<std::size_t>(d)];
     running_[static_cast<std::size_t>(d)] = {sequences, rows.size(0) / sequences,
-                                             feature_differences(dictionary, rows, {})};
+                                             feature_differences(dictionary, rows, {}), dictionary.targets.size()};
     if (flops_ != nullptr) flops_->count += 2.0 * static_cast<double>(rows.numel() * dictionary.features());
   }
   return found->second;
+}
+
+std::vector<std::int64_t> FeatureReader::leave(const SitePlace& place) {
+  std::vector<std::int64_t> left;
+  for (const Writing& writing : writers_.at(place)) {
+    Running& running = running_[static_cast<std::size_t>(writing.dictionary)];
+    if (running.unwritten == 0 || --running.unwritten > 0) continue;  // a pass may begin after what they read
+    running.features = {};
+    left.push_back(writing.dictionary);
+  }
+  return left;
 }
 
 std::int64_t FeatureReader::row_of(std::int64_t d, std::int64_t sequence, std::int64_t at,
@@ -208,6 +221,7 @@ bool FeatureEdits::visit(const SitePlace& place, const at::Tensor& read) {
   const bool changed =
       type_ == at::kFloat ? write<float>(place, rows, read.size(1)) : write<double>(place, rows, read.size(1));
   if (changed && !rows.is_alias_of(read)) read.copy_(rows.view(read.sizes()));
+  for (const std::int64_t d : reader_.leave(place)) noted_[static_cast<std::size_t>(d)] = {};
   return changed;
 }
 

@@ -93,6 +93,8 @@ class FeatureReader {
   [[nodiscard]] const FeatureDifferences& features(std::int64_t d) const {
     return running_[static_cast<std::size_t>(d)].features;
   }
+  /// A place has been written: dictionaries that write nowhere else any more, whose features are let go.
+  std::vector<std::int64_t> leave(const SitePlace& place);
 
   struct Writing {
     std::int64_t dictionary = 0;
@@ -107,6 +109,7 @@ class FeatureReader {
   struct Running {
     std::int64_t sequences = 0, positions = 0;
     FeatureDifferences features;
+    std::size_t unwritten = 0;  // targets
   };
 
   const std::vector<Dictionary>& dictionaries_;

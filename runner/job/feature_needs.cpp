@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -13,17 +14,21 @@ namespace tributary {
 namespace {
 
 constexpr double number_bytes = sizeof(double), key_bytes = sizeof(std::int64_t);
+constexpr double active_bytes = sizeof(std::int32_t) + number_bytes;  // of a feature of a row, and its number
 
 double of_number(std::int64_t number) { return static_cast<double>(number); }
 
 double inputs_of(const Job& run) { return run.config.method.baseline == Baseline::zero || run.config.unpaired ? 1 : 2; }
 
-/// Features of one dictionary that are not zero on one of a position's inputs, at most.
-double most_entries(const Job& run, const Dictionary& dictionary) {
+/// Features of one dictionary that are not zero on one of some inputs, at most.
+double most_active(const Dictionary& dictionary, double inputs) {
   const double all = of_number(dictionary.features());
   const bool top_k = dictionary.activation == FeatureGate::top_k || dictionary.activation == FeatureGate::top_k_signed;
-  return top_k ? std::min(all, inputs_of(run) * of_number(dictionary.k)) : all;
+  return top_k ? std::min(all, inputs * of_number(dictionary.k)) : all;
 }
+
+/// Those of a position's inputs.
+double most_entries(const Job& run, const Dictionary& dictionary) { return most_active(dictionary, inputs_of(run)); }
 
 /// The same of the sum over all pairs.
 double most_summed(const Job& run, const Dictionary& dictionary, std::int64_t live) {
@@ -72,11 +77,10 @@ double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
     // What is read, by prompt and side by side, padded; the same of a gradient; pre-activations.
     const double dense = real * (rows * width * (3 * inputs_of(run) + 2) + tile);
     // Of a row's entries first lists that grow, then one list with the features' differences.
-    const double listed = sizeof(std::int32_t) + number_bytes;
-    const double growing = 2 * (sizeof(std::int32_t) + real) + listed;
+    const double growing = 2 * (sizeof(std::int32_t) + real) + active_bytes;
     // Then their slopes, of several targets two at a time, and the pairs' scores, with squares and signs at last.
     const double slopes = number_bytes * (dictionary.targets.size() > 1 ? 2 : 1);
-    const double scored = listed + slopes + key_bytes + number_bytes + sum_bytes(run);
+    const double scored = active_bytes + slopes + key_bytes + number_bytes + sum_bytes(run);
     const double summed = 2 * sum_bytes(run) * most_summed(run, dictionary, batch.live);  // two nodes of the tree
     most = std::max(most, dense + rows * entries * std::max(growing, scored) + summed);
   }
@@ -98,6 +102,60 @@ double bytes_of_feature_values(const Job& run, std::int64_t rows) {
                               of_number(dictionary.features()));
   }
   return most + real * numbers_at_sites(run) * of_number(rows);
+}
+
+double bytes_of_feature_pass(const Job& run, std::int64_t rows) {
+  if (!run.dictionaries) return 0;
+  const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
+  const double growing = 2 * (sizeof(std::int32_t) + real) + active_bytes;
+  const double changed = 2 * active_bytes;  // lists that grow
+  double kept = 0;                          // until they have been written to the last of several layers
+  std::map<std::int64_t, double> by_layer;  // of dictionaries that write at once
+  for (const Dictionary& dictionary : *run.dictionaries) {
+    const double active = most_active(dictionary, 1), ever = most_active(dictionary, 2);  // with what is set instead
+    const double tile =
+        real * of_number(rows_in_tile) * std::min(of_number(dictionary.features()), of_number(features_in_tile));
+    const double lists = of_number(rows) * (active_bytes * active + changed * ever);
+    by_layer[dictionary.layer] += std::max(tile + of_number(rows) * growing * active, lists);
+    if (dictionary.targets.size() > 1) kept += lists;
+  }
+  double most = 0;
+  for (const auto& [layer, bytes] : by_layer) most = std::max(most, bytes);
+  return kept + most + 2 * real * numbers_at_sites(run) / of_number(run.architecture().layers()) * of_number(rows);
+}
+
+double bytes_of_other_features(const Job& run, double rows) {
+  if (!run.dictionaries) return 0;
+  const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
+  double active = 0, growing = 0;
+  for (const Dictionary& dictionary : *run.dictionaries) {
+    const double one = most_active(dictionary, 1);
+    active += one;
+    growing = std::max(growing, 2 * (sizeof(std::int32_t) + real) * one);
+  }
+  const double sites = (2 * real + number_bytes) * numbers_at_sites(run);  // what is written, and errors
+  return rows * (active_bytes * active + growing + sites);
+}
+
+double bytes_of_mean_features(const Job& run, std::int64_t pairs, double length) {
+  if (!run.dictionaries) return 0;
+  double summed = 0;
+  for (const Dictionary& dictionary : *run.dictionaries) summed += most_active(dictionary, of_number(pairs));
+  const double sites = 2 * number_bytes * numbers_at_sites(run);
+  return length * ((key_bytes + number_bytes + active_bytes) * summed + sites);  // by key, and as rows
+}
+
+double bytes_of_feature_means(const Job& run, std::int64_t pairs, double length) {
+  if (!run.dictionaries) return 0;
+  // Values of pairs as they are and by key, in lists that grow; two nodes of their tree, and the unit's result.
+  const double keyed = key_bytes + number_bytes;
+  double active = 0, summed = 0;
+  for (const Dictionary& dictionary : *run.dictionaries) {
+    active += most_active(dictionary, 1);
+    summed += most_active(dictionary, of_number(pairs));
+  }
+  const double rows = of_number(pairs) * length;
+  return bytes_of_other_features(run, rows) + keyed * (2 * rows * active + 3 * length * summed);
 }
 
 double feature_operations(const Job& run) {

@@ -25,6 +25,14 @@ double bytes_of_feature_sums(const Job& run, std::int64_t live);
 double bytes_of_feature_task(const Job& run, const FeatureBatch& batch);
 /// What looking at the first nodes takes, where some of them are of dictionaries.
 double bytes_of_feature_values(const Job& run, std::int64_t rows);
+/// What a pass in which features are changed holds of them, in bytes: those of all rows of a call.
+double bytes_of_feature_pass(const Job& run, std::int64_t rows);
+/// Of the features of so many rows of other prompts, and errors there, that resample ablation sets, in bytes.
+double bytes_of_other_features(const Job& run, double rows);
+/// Of means of features, and errors, over pairs of one length, in bytes.
+double bytes_of_mean_features(const Job& run, std::int64_t pairs, double length);
+/// What a worker holds until it has sums over a unit's pairs for those means, in bytes.
+double bytes_of_feature_means(const Job& run, std::int64_t pairs, double length);
 /// Floating-point operations of encoding and of products with W_dec, of one position of a pair.
 double feature_operations(const Job& run);
 

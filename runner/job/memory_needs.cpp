@@ -202,15 +202,25 @@ double MemoryNeeds::circuits(const Job& run, std::int64_t batch_rows) const {
   const double pairs = as_double(plan_curve(run).most_pairs(workers_));
   const double length = as_double(longest_length(run.pairs.test));
   const double read = read_at_position(run);
-  const double sums = 3 * wide * read * length;  // of mean activations, on their way to the fold
+  double sums = 3 * wide * read * length;  // of mean activations, on their way to the fold
   double values = real_ * read * length;
-  if (run.config.circuit.ablation == Ablation::resample) values *= 2 * pairs;  // as layers, and stacked
+  switch (run.config.circuit.ablation) {
+    case Ablation::zero:
+      break;
+    case Ablation::mean:
+      sums += bytes_of_feature_means(run, plan_lengths(run, run.pairs.test).most_pairs(workers_), length);
+      break;
+    case Ablation::resample:
+      values = 2 * pairs * values + bytes_of_other_features(run, pairs * length);  // as layers, and stacked
+      break;
+  }
   // Of nodes, and of the numbers of those that have several.
   const double positions = as_double(run.node_positions());
   const double places = 2 * sizeof(std::int32_t) * (as_double(run.nodes()) + 2 * kept_at_position(run) * positions);
   const double streams = real_ * (layers_ + 2) * width_ * length * pairs;
   const double calls = row_.forward * std::max(as_double(batch_rows), pairs * length);  // clean streams take all pairs
-  return std::max(sums + row_.forward * as_double(batch_rows), values + places + streams + calls);
+  return std::max(sums + row_.forward * as_double(batch_rows),
+                  values + places + streams + calls + bytes_of_feature_pass(run, batch_rows));
 }
 
 /// Where the whole vocabulary is looked at: steering, the first nodes' neurons, what the model says.
@@ -271,7 +281,12 @@ double MemoryNeeds::rank() const {
     if (run->config.method.score == ScoreKind::imported) bytes += 2 * sizeof(float) * scores_of(*run);  // as given
     if (run->config.method.baseline == Baseline::mean) bytes += means_of(*run, run->pairs.train);
     if (!run->has_circuit()) continue;
-    const double means = run->config.circuit.ablation == Ablation::mean ? means_of(*run, run->pairs.test) : 0;
+    double means = 0;
+    if (run->config.circuit.ablation == Ablation::mean) {
+      means = means_of(*run, run->pairs.test);
+      for (const Bucket& bucket : buckets_of(run->pairs.test))
+        means += bytes_of_mean_features(*run, std::ssize(bucket.members), as_double(bucket.length));
+    }
     circuit = std::max(circuit, means + (2 * sizeof(std::int32_t) + wide) * as_double(run->nodes()));
   }
   return bytes + circuit;

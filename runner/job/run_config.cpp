@@ -221,6 +221,8 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
                    "is imported, and scores of features are not read yet; leave them out of nodes");
   checks.refuse_if(run.method.quadrature == Quadrature::pilot, "attribution.quadrature",
                    "is pilot, which features do not have; take adaptive or a fixed rule");
+  checks.refuse_if(run.audit > 0 && run.nodes.size() == 1, "attribution.audit",
+                   "is of other kinds of nodes than features; compare with a run of twice the attribution.steps");
 }
 
 void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& checks) {

@@ -41,9 +41,9 @@ def write_dictionaries(
     return items
 
 
-def with_features(folder: Path, items: list[dict], train: int = 8, **more: object) -> Path:
+def with_features(folder: Path, items: list[dict], train: int = 8, test: int = 0, **more: object) -> Path:
     """A sweep file: RelP of the dictionaries' features."""
-    return demo(folder, {"method": "relp"}, train, nodes=["features"], features=items, **more)
+    return demo(folder, {"method": "relp"}, train, test, nodes=["features"], features=items, **more)
 
 
 CASES: dict[str, tuple[dict, int, list[str], int]] = {  # dictionaries, pairs, overrides, ranks
@@ -55,6 +55,26 @@ CASES: dict[str, tuple[dict, int, list[str], int]] = {  # dictionaries, pairs, o
     "dictionaries that are converted": ({"width": 49152, "bias": 0, "dtype": torch.bfloat16}, 8, [], 1),
     "small dictionaries": ({"width": 64, "bias": 0}, 8, [], 1),
 }
+
+
+CIRCUITS = [  # ablation, features, held-out pairs
+    ("mean", {"width": 24576, "bias": 0}, 8),
+    ("zero", {"width": 24576, "bias": 0}, 8),
+    ("resample", {"width": 24576, "bias": 0}, 8),
+    ("resample", {"width": 24576, "bias": 0, "activation": "topk"}, 32),
+    ("mean", {"width": 64, "bias": 0}, 32),
+]
+
+
+@pytest.mark.parametrize(("ablation", "dictionaries", "test"), CIRCUITS)
+def test_circuits_keep_it_too(ablation, dictionaries, test, binary, tmp_path):
+    """With more pairs held out than scored, so that circuits take the most."""
+    items = write_dictionaries(tmp_path / "saes", **dictionaries)
+    circuit = {"counts": [100], "ablation": ablation}
+    sweep = with_features(tmp_path, items, 2, test, circuit=circuit, unit={"pairs": test})
+    plan = promised(binary, sweep)
+    (peak,) = peaks(binary, sweep, tmp_path / "out")
+    assert plan["first"] / 2 <= peak <= plan["first"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -151,6 +151,16 @@ struct ProductArguments {
   Rows<T> out;       //!< [rows, columns]
 };
 
+/// out += Σ factor · a row of the matrix, one after the other, each a fused multiply-add where a set has them.
+template <typename T>
+struct AddRowsArguments {
+  std::int64_t count = 0, width = 0;
+  const std::int32_t* row = nullptr;  //!< [count]
+  const double* factor = nullptr;     //!< [count]
+  Rows<const T> matrix;
+  double* out = nullptr;  //!< [width]
+};
+
 template <typename S, typename T>
 struct CpuKernels {
   void (*normalise)(const NormArguments<S, T>&);
@@ -161,6 +171,7 @@ struct CpuKernels {
   void (*attention)(const AttentionArguments<S, T>&);
   void (*attention_backward)(const AttentionArguments<S, T>&);
   void (*ablate)(const AblateArguments<T>&);
+  void (*add_rows)(const AddRowsArguments<T>&);
   void (*product)(const ProductArguments<T>&);  //!< nullptr where this set has none
   bool (*all_finite)(const T* numbers, std::int64_t count);
 };

@@ -13,8 +13,9 @@ namespace {
 
 template <typename S, typename T>
 constexpr CpuKernels<S, T> kernels_for() {
-  return {normalise<S, T>, normalise_backward<S, T>, gate<T>,   gate_backward<T>,   rotate<S, T>,
-          attention<S, T>, attention_backward<S, T>, ablate<T>, product_of<S, T>(), all_finite<T>};
+  return {normalise<S, T>, normalise_backward<S, T>, gate<T>,   gate_backward<T>, rotate<S, T>,
+          attention<S, T>, attention_backward<S, T>, ablate<T>, add_rows<T>,      product_of<S, T>(),
+          all_finite<T>};
 }
 
 }  // namespace

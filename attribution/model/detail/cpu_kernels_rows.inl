@@ -216,5 +216,16 @@ void ablate(const AblateArguments<T>& a) {
   }
 }
 
+template <typename T>
+void add_rows(const AddRowsArguments<T>& a) {
+  double* const out = a.out;
+  for (std::int64_t e = 0; e < a.count; ++e) {
+    const T* const row = a.matrix.from(a.row[e]).data;
+    const double factor = a.factor[e];
+#pragma omp simd
+    for (std::int64_t i = 0; i < a.width; ++i) out[i] += factor * static_cast<double>(wide(row[i]));
+  }
+}
+
 }  // namespace
 }  // namespace tributary::detail

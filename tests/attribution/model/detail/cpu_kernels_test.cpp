@@ -121,6 +121,13 @@ std::vector<at::Tensor> outputs(const CpuKernels<S, T>& kernels, at::ScalarType 
   attention.key_gradient = rows_of<T>(result(at::zeros({rows, head}, network)));
   attention.value_gradient = rows_of<T>(result(at::zeros({rows, head}, network)));
   kernels.attention_backward(attention);
+
+  const std::vector<std::int32_t> chosen = {1, 4, 4};
+  const std::vector<double> factors = {0.5, -2, 3};
+  const at::Tensor sum = result(at::ones({1, width}, at::kDouble));
+  kernels.add_rows({3, width, chosen.data(), factors.data(), read<T>(addend), rows_of<double>(sum).data});
+  const at::Tensor wide = addend.to(at::kDouble);
+  expect_close(sum, 1 + 0.5 * wide.slice(0, 1, 2) + wide.slice(0, 4, 5));
   return out;
 }
 
