@@ -228,8 +228,8 @@ std::map<Site, at::Tensor> sum_activations(const Transformer& model, const at::T
     forward.last_block = LastBlock::all_positions;
     for (auto& [site, sum] : sums) {
       if (site == Site::embeddings) continue;
-      hook_at(forward, site) = [&sum](std::int64_t layer, const at::Tensor& read) {
-        for (const at::Tensor& one : read.unbind(0)) sum[layer].add_(one.to(at::kDouble));
+      hook_at(forward, site) = [&all = sum](std::int64_t layer, const at::Tensor& read) {
+        for (const at::Tensor& one : read.unbind(0)) all[layer].add_(one.to(at::kDouble));
       };
     }
     model.forward(whole_batch(embeddings), forward);

@@ -88,7 +88,7 @@ at::Tensor BaseRuns::stream_values(Site site, std::int64_t group, std::int64_t l
   const BlockTape& tape = pass_.blocks[static_cast<std::size_t>(layer)];
   const BlockSpec& spec = model_->architecture().block(layer);
   TRIBUTARY_EXPECT(site != Site::resid_mid || spec.residual == Residual::sequential, "a parallel block has no middle");
-  const at::Tensor stream = past_attention(tape.mlp_stream, group, layer);
+  at::Tensor stream = past_attention(tape.mlp_stream, group, layer);
   if (site == Site::resid_mid) return stream;
   const at::Tensor mean_rstd = past_attention(tape.mlp_mean_rstd, group, layer);  // [pair, suffix, 2]
   return mlp_input(*model_, site, layer, stream, mean_rstd);

@@ -257,8 +257,8 @@ FeatureDifferences joined(std::vector<RowEntries<T>> rows) {
 
 at::Tensor encode(const Dictionary& dictionary, const at::Tensor& x) {
   const bool whole = !is_top_k(dictionary);  // every number is written
-  const at::Tensor f = whole ? at::empty({x.size(0), dictionary.features()}, x.options())
-                             : at::zeros({x.size(0), dictionary.features()}, x.options());
+  at::Tensor f = whole ? at::empty({x.size(0), dictionary.features()}, x.options())
+                       : at::zeros({x.size(0), dictionary.features()}, x.options());
   detail::with_type_of(x, [&](auto zero) {
     using T = decltype(zero);
     T* const all = f.mutable_data_ptr<T>();
@@ -284,7 +284,7 @@ at::Tensor encode(const Dictionary& dictionary, const at::Tensor& x) {
 }
 
 at::Tensor encode_some(const Dictionary& dictionary, const at::Tensor& x, const std::vector<std::int64_t>& features) {
-  const at::Tensor some = at::empty({x.size(0), std::ssize(features)}, x.options());
+  at::Tensor some = at::empty({x.size(0), std::ssize(features)}, x.options());
   at::Tensor all;  // of the tile that was encoded last, or where they compete of all features
   std::int64_t first = -1;
   for (std::int64_t i = 0; i < std::ssize(features); ++i) {

@@ -159,7 +159,7 @@ void add_decoded(const FeatureDifferences& features, const at::Tensor& decoder, 
 }  // namespace
 
 at::Tensor decode(const FeatureTarget& target, const FeatureDifferences& features) {
-  const at::Tensor out = at::zeros({features.rows(), target.decoder.size(1)}, target.decoder.options());
+  at::Tensor out = at::zeros({features.rows(), target.decoder.size(1)}, target.decoder.options());
   detail::with_type_of(out, [&](auto zero) { add_decoded<decltype(zero)>(features, target.decoder, out); });
   return out;
 }

@@ -34,7 +34,7 @@ struct Node {
   std::int64_t layer = 0, position = 0, index = 0;
   NodeKind kind = NodeKind::neurons;
 
-  friend auto operator<=>(const Node&, const Node&) = default;
+  friend auto operator<=>(const Node&, const Node&) = default;  // NOLINT(modernize-use-nullptr): no pointer is there
 };
 
 /// "heads:3/5/2", with positions summed "heads:3/2".

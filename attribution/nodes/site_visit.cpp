@@ -29,7 +29,7 @@ at::Tensor mlp_input(const Transformer& model, Site site, std::int64_t layer, co
                      const at::Tensor& mean_rstd) {
   const BlockSpec& spec = model.architecture().block(layer);
   if (spec.mlp_norm.kind == NormKind::none) return stream;
-  const at::Tensor normed = (stream - mean_rstd.narrow(2, 0, 1)) * mean_rstd.narrow(2, 1, 1);
+  at::Tensor normed = (stream - mean_rstd.narrow(2, 0, 1)) * mean_rstd.narrow(2, 1, 1);
   if (site == Site::mlp_in_normed) return normed;
   const LayerWeights& weights = model.weights().layers[static_cast<std::size_t>(layer)];
   const at::Tensor gained = normed * (weights.mlp_norm_weight.to(normed.scalar_type()) + spec.mlp_norm.gain_offset);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runner/commands/run_record.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <variant>
@@ -71,7 +72,7 @@ std::optional<RunRecord> read_record(const std::filesystem::path& file) {
     for (const auto& [name, value] : json.at("computing").get_ref<const RecordJson::object_t&>()) {
       const bool list = name == "hosts" || name == "devices";  // which become datasets
       if (name.empty() || (list && !value.is_array()))
-        throw UserError(file.string(), "is damaged ('" + name + "'); " + again);
+        throw UserError(file.string(), fmt::format("is damaged ('{}'); {}", name, again));
       record.computing[name] = attribute_of(value);
     }
     return record;

@@ -104,7 +104,7 @@ at::Tensor sweep_scores(const MicroBatch& micro, const Start& start, const Embed
   std::vector<std::int64_t> shape = integrals.sizes().vec();
   shape.back() = task.nodes().nodes;
   // Neurons have a number each: their scores take the place of their gradients.
-  const at::Tensor scores = task.nodes().dims == 1 ? integrals : at::zeros(shape, integrals.options());
+  at::Tensor scores = task.nodes().dims == 1 ? integrals : at::zeros(shape, integrals.options());
   for (std::int64_t l = 0; l < layers.count(); ++l) {
     const at::Tensor clean = swept.part(micro.working().values(site, clean_group, layers.first + l));
     const at::Tensor baseline = swept.part(start.values(micro, site, layers.first + l));

@@ -102,7 +102,7 @@ at::Tensor kept_features_of(const std::vector<SparseScores>& pairs, const Keep& 
     places.push_back(largest_places(pair.values, all ? pair.values.size() : static_cast<std::size_t>(keep.count)));
     most = std::max(most, places.back().size());
   }
-  const at::Tensor rows =
+  at::Tensor rows =
       at::full({std::ssize(pairs), 2 * static_cast<std::int64_t>(most)}, -1.0, at::TensorOptions(at::kDouble));
   for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
     double* out = rows.mutable_data_ptr<double>() + pair * 2 * most;
