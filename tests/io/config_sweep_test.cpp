@@ -173,10 +173,12 @@ TEST_F(ConfigTest, SweepExcludeMakesHolesAndIncludeAdds) {
 }
 
 TEST_F(ConfigTest, TheCommandLineWinsOverAnIncludedRun) {
-  const auto runs = read_all("name: x\nsweep: {include: [{pairs.seed: 5}, {pairs.seed: 6}]}", {"pairs.seed=7"});
-  ASSERT_EQ(runs.size(), 2U);
-  EXPECT_EQ(runs[0].at<std::int64_t>("pairs.seed"), 7);
-  EXPECT_EQ(runs[1].at<std::int64_t>("pairs.seed"), 7);
+  const std::string text =
+      "name: x\nsweep:\n  include: [{pairs.seed: 5}, {pairs.seed: 6}, {pairs.seed: 6, attribution.steps: 3}]\n";
+  const auto runs = read_all(text, {"pairs.seed=7"});
+  EXPECT_THAT(labels(runs), ElementsAre("default", "steps=3")) << "two have become the same, and none is of seed 5";
+  for (const auto& run : runs) EXPECT_EQ(run.at<std::int64_t>("pairs.seed"), 7);
+  EXPECT_THAT(labels(read_all("name: x\nsweep: {include: [{pairs.seed: 5}]}", {"pairs.seed=7"})), ElementsAre(""));
 }
 
 TEST_F(ConfigTest, SweepIncludeAloneIsAList) {

@@ -17,6 +17,13 @@ const Axis* find_axis(const std::vector<Axis>& among, const std::string& path) {
 /// Where a run keeps what the sweep of `source` sets.
 GivenValues& values_of(SweepRun& run, Source source) { return source == Source::file ? run.file : run.command_line; }
 
+bool same_values(const SweepPoint& a, const SweepPoint& b) {
+  return std::equal(a.values.begin(), a.values.end(), b.values.begin(), b.values.end(),
+                    [](const auto& one, const auto& other) {
+                      return one.first == other.first && one.second.value == other.second.value;
+                    });
+}
+
 }  // namespace
 
 Sweep::Sweep(const KeyTable& table, const SettingsLayer& file, const SettingsLayer& command_line) {
@@ -25,6 +32,17 @@ Sweep::Sweep(const KeyTable& table, const SettingsLayer& file, const SettingsLay
   exclude_ = command_line.sweep.exclude.empty() ? file.sweep.exclude : command_line.sweep.exclude;
   include_source_ = command_line.sweep.include.empty() ? Source::file : Source::command_line;
   include_ = (include_source_ == Source::file ? file : command_line).sweep.include;
+  if (include_source_ == Source::command_line) return;
+  // As of the axes: a key that the command line sets is not swept, and names no run.
+  const auto replaced = [&](const std::string& path) { return command_line.replaces(table, path); };
+  std::vector<SweepPoint> left;
+  for (SweepPoint& point : include_) {
+    const bool changes = std::erase_if(point.order, replaced) > 0;
+    std::erase_if(point.values, [&](const auto& value) { return replaced(value.first); });
+    const auto same = [&point](const SweepPoint& other) { return same_values(point, other); };
+    if (!changes || std::none_of(left.begin(), left.end(), same)) left.push_back(std::move(point));
+  }
+  include_ = std::move(left);
 }
 
 void Sweep::add_grid(const KeyTable& table, const SettingsLayer& file, const SettingsLayer& command_line) {
@@ -116,6 +134,7 @@ std::vector<SweepRun> Sweep::runs(SettingsProblems& problems) const {
     SweepRun run;
     values_of(run, include_source_) = point.values;
     run.label = names.of(point);
+    if (run.label.empty() && product() + include_.size() > 1) run.label = "default";
     runs.push_back(std::move(run));
   }
   if (runs.empty()) {
