@@ -64,6 +64,10 @@ class Task:
     make: Callable[[Row, str, Lengths | None], dict[str, str]]
 
 
+def shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
 def at(row: Row, *keys: str | int) -> object:
     """row[key][key]…, or a Problem that names the first key that is not there."""
     value: object = row
@@ -73,7 +77,9 @@ def at(row: Row, *keys: str | int) -> object:
         except (KeyError, IndexError, TypeError):
             name = "".join(f"[{k!r}]" if i else str(k) for i, k in enumerate(keys[: depth + 1]))
             there = ", ".join(map(str, value)) if isinstance(value, dict) else f"{value!r}"
-            raise Problem(f"no {name}, which this task is made of (there is: {there}); is --task right?") from None
+            raise Problem(
+                f"no {name}, which this task is made of (there is: {shortened(there)}); is --task right?"
+            ) from None
     return value
 
 
@@ -82,7 +88,7 @@ def text_at(row: Row, *keys: str | int) -> str:
     value = at(row, *keys)
     name = "".join(f"[{k!r}]" if i else str(k) for i, k in enumerate(keys))
     if not isinstance(value, str) or not value.strip():
-        raise Problem(f"{name} is {value!r}, and a text is needed; is the file as the Hub has it?")
+        raise Problem(f"{name} is {shortened(repr(value))}, and a text is needed; is the file as the Hub has it?")
     return value
 
 
@@ -98,13 +104,13 @@ def counterfactual_of(row: Row, name: str) -> Row:
 def chosen_label(row: Row, *where: str) -> str:
     """The label of the right choice; those of the symbol counterfactual are numbers."""
     labels, key = at(row, *where, "choices", "label"), at(row, *where, "answerKey")
-    if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < len(labels):  # type: ignore[arg-type]
+    if not isinstance(labels, list):
+        name = "".join(f"{w}." for w in where) + "choices.label"
+        raise Problem(f"{name} is {shortened(repr(labels))}, and a list is needed; is the file as the Hub has it?")
+    if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < len(labels):
         name = "".join(f"{w}." for w in where) + "answerKey"
-        raise Problem(
-            f"{name} is {key!r}, and there are {len(labels)} choices; "  # type: ignore[arg-type]
-            "it counts them from 0"
-        )
-    return str(labels[key]).strip()  # type: ignore[index]
+        raise Problem(f"{name} is {shortened(repr(key))}, and there are {len(labels)} choices; it counts them from 0")
+    return str(labels[key]).strip()
 
 
 def same_lengths(texts: list[str], lengths: Lengths | None, what: str) -> None:
@@ -204,6 +210,8 @@ def rows_of(file: Path) -> Iterator[tuple[int, object]]:
     if text.lstrip().startswith("["):
         try:
             yield from enumerate(json.loads(text), start=1)
+        except RecursionError:
+            raise Problem(f"{file}: not rows (brackets within brackets); is the download complete?") from None
         except json.JSONDecodeError as error:
             raise Problem(f"{file}:{error.lineno}: not JSON ({error.msg}); is the download complete?") from None
         return
@@ -211,6 +219,8 @@ def rows_of(file: Path) -> Iterator[tuple[int, object]]:
         if line.strip():
             try:
                 yield number, json.loads(line)
+            except RecursionError:
+                raise Problem(f"{file}:{number}: not a row (brackets within brackets); is it complete?") from None
             except json.JSONDecodeError as error:
                 raise Problem(f"{file}:{number}: not JSON ({error.msg}); is the download complete?") from None
 
@@ -342,8 +352,13 @@ def main(words: list[str] | None = None) -> int:
     if arguments.spaced:
         for pair in pairs:
             pair |= {key: " " + pair[key] for key in ("clean_answer", "patch_answer")}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text("".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs), encoding="utf-8")
+    text = "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
+    try:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        print(f"{arguments.out}: it cannot be written ({error.strerror}); --out names a file", file=sys.stderr)
+        return 2
     print(f"{arguments.out}: {len(pairs)} pairs{reasons}")
     return 0
 

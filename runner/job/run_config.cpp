@@ -241,6 +241,12 @@ void check_nodes(const RunConfig& run, const Settings& settings, KeyChecks& chec
       from_zero && has(NodeKind::embeddings) && evaluates_start(run.method), "attribution.quadrature",
       "evaluates the all-zero embedding (nodes have embeddings, and the baseline is zero), where the norms "
       "are undefined; take right, midpoint or gauss-legendre");
+  checks.refuse_if(
+      run.method.direction == Direction::denoise && run.method.path == PathKind::activations &&
+          has(NodeKind::embeddings),
+      "attribution.direction",
+      "is denoise, which has no meaning on the path of embeddings (the whole network moves); take clean, or "
+      "leave embeddings out of nodes");
 }
 
 std::optional<std::int64_t> gap_pairs(const Settings& settings) {

@@ -323,6 +323,10 @@ REFUSED = {
         {"nodes": ["embeddings"], "attribution": {"method": "conductance", "direction": "denoise"}},
         "denoise",
     ),
+    "denoise of embeddings among others": (
+        {"nodes": ["mlps", "embeddings"], "attribution": {"method": "ig-acts", "direction": "denoise"}},
+        "embeddings out of nodes",
+    ),
 }
 
 

@@ -217,6 +217,9 @@ def test_parquet(tmp_path):
         ("mcqa", changed(MCQA, 2, "answerKey"), ("answerKey is 2", "2 choices")),
         ("mcqa", changed(MCQA, -1, "symbol_counterfactual", "answerKey"), ("symbol_counterfactual.answerKey is -1",)),
         ("mcqa", changed(MCQA, None, "symbol_counterfactual"), ("symbol_counterfactual['choices']", "None")),
+        ("mcqa", changed(MCQA, None, "choices", "label"), ("choices.label is None", "a list")),
+        ("mcqa", changed(MCQA, "A", "choices", "label"), ("choices.label is 'A'", "a list")),
+        ("mcqa", changed(MCQA, 3, "symbol_counterfactual", "choices", "label"), ("choices.label is 3", "a list")),
         ("mcqa", IOI, ("symbol_counterfactual", "s2_io_flip")),
         ("arithmetic-addition", changed(SUM, ..., "operator"), ("operator", "--task")),
         ("arithmetic-addition", [1], ("not a row",)),
@@ -240,17 +243,26 @@ def test_bad_files(tmp_path):
     latin.write_bytes(b"[\xe9]")
     (tmp_path / "rows.csv").write_text("a,b\n")
     (tmp_path / "list.json").write_text("[{]")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "deep.jsonl").write_text('{"a": ' + "[" * 100_000)
     for file, words in (
         ("none.jsonl", ("no such file", "hf download")),
         ("rows.csv", (".parquet", "does not end")),
         ("cut.jsonl", ("cut.jsonl:2: not JSON",)),
         ("list.json", ("list.json:1: not JSON",)),
+        ("deep.json", ("brackets",)),
+        ("deep.jsonl", ("deep.jsonl:1: ", "brackets")),
         ("train.json", ("pointer", "hf download")),
         ("latin.json", ("cannot be read as text",)),
     ):
         said = refused(tmp_path / file, "ioi")
         assert said.startswith(str(tmp_path / file)) and all(word in said for word in words), said
     assert "it is empty" in refused(write(tmp_path / "empty.jsonl", []), "ioi")
+    rows = write(tmp_path / "rows.jsonl", [IOI])
+    done = run(rows, "--task", "ioi", "--out", tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith(f"{tmp_path}: it cannot be written"), done.stderr
+    long = refused(write(tmp_path / "long.jsonl", [changed(IOI, ["x"] * 1000, "prompt")]), "ioi")
+    assert len(long) < 500
     said = refused(write(tmp_path / "many.jsonl", [changed(IOI, "", "prompt")] * 30), "ioi")
     assert len(said.splitlines()) == 11 and "and 20 more" in said
     for more in (("--limit", 0), ("--spaced",), ("--counterfactual", "s9"), ("--tokenizer", tmp_path / "no.json")):
