@@ -30,7 +30,7 @@ def items(tiny_model, tiny_pairs, tmp_path_factory) -> list[dict]:
     made = []
     for hook, layer in SITES:
         one = random_dictionary(model, pairs, hook, layer, FEATURES)
-        made.append({"path": str(write_saelens(tmp_path_factory.mktemp("dictionary"), one))})
+        made.append({"path": str(write_saelens(tmp_path_factory.mktemp("saes") / "sae", one))})
     return made
 
 
@@ -197,7 +197,8 @@ def test_errors_alone(positions, binary, items, tiny_folder, tmp_path):
     settings["agreement"] = {"sample": 2}
     settings["circuit"] = {"counts": [0, 1], "ablation": "zero"}
     found = run_product(binary, tmp_path, imported(settings, tmp_path / "ranking.csv"))
-    assert found["/nodes/features/score"].size == 0
+    assert found["/nodes/features/score"].size == 0 and "/nodes/features/agreement/exact" not in found
+    assert found["/nodes/errors/agreement/exact"].shape[1] > 0
     assert found["/nodes/errors/scores"].ravel()[0] == 1 and found["/nodes/errors/scores"].sum() == 1
     assert found.attributes["/circuit"]["nodes"] == found["/nodes/errors/scores"].size
 
@@ -222,8 +223,7 @@ def test_same_bytes(relp, binary, items, tiny_folder, tmp_path):
         (found,) = run(binary, tmp_path / name.replace(" ", "-"), imported(settings, file), ranks, more)
         assert found == alone, name
     methods = [{"attribution.method": "relp"}, {"attribution.method": "imported", "attribution.file": str(file)}]
-    sweep = {key: value for key, value in settings.items() if key != "attribution"} | {"sweep": {"include": methods}}
-    beside = run(binary, tmp_path / "sweep", sweep, 2, [])
+    beside = run(binary, tmp_path / "sweep", settings | {"sweep": {"include": methods}}, 2, [])
     assert beside[1] == alone and beside[0] != alone
     assert (tmp_path / "sweep" / "out" / "report.html").is_file()
 
