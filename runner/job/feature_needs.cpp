@@ -74,7 +74,8 @@ double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
   const double rows = of_number(batch.pairs * batch.live);
   const bool imported = run.config.method.score == ScoreKind::imported;
   double most = 0;  // of one dictionary at a time
-  if (imported) most = sum_bytes(run) * (of_number(batch.pairs) + 2) * listed_entries(run);  // and two nodes of the tree
+  if (imported)
+    most = sum_bytes(run) * (of_number(batch.pairs) + 2) * listed_entries(run);  // and two nodes of the tree
   for (const Dictionary& dictionary : *run.dictionaries) {
     if (imported) break;  // nothing is encoded
     const double width = of_number(dictionary.encoder.size(0));

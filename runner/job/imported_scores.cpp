@@ -71,9 +71,10 @@ class Importer {
     require_model("n_layers", file_.layers, NodeKind::mlps);
     require_model("n_heads", file_.heads, NodeKind::heads);
     if (dictionaries_ != nullptr && !name_.ends_with(".csv")) {
-      refuse(name_, "has no features, which nodes ask for (those with a score are listed, which a table can do); write "
-                    "a .csv with the columns kind, layer, position, index, score and maybe dictionary, or leave features "
-                    "out of nodes");
+      refuse(name_,
+             "has no features, which nodes ask for (those with a score are listed, which a table can do); write "
+             "a .csv with the columns kind, layer, position, index, score and maybe dictionary, or leave features "
+             "out of nodes");
     } else if (file_.list) {
       take_list();
     } else {
@@ -256,9 +257,8 @@ class Importer {
     }
     const std::optional<std::int64_t> layer = layer_of(one, table);
     if (!layer) return std::nullopt;
-    const std::int64_t nodes = noun == NodeKind::features
-                                   ? (*dictionaries_)[static_cast<std::size_t>(*layer)].features()
-                                   : table.nodes;
+    const std::int64_t nodes =
+        noun == NodeKind::features ? (*dictionaries_)[static_cast<std::size_t>(*layer)].features() : table.nodes;
     const bool inside = (!kept || is_below(one, "position", one.position, layout_.positions())) &&
                         is_below(one, "index", one.index, nodes);
     if (!inside) return std::nullopt;
@@ -274,8 +274,8 @@ class Importer {
       return std::nullopt;
     }
     if (one.dictionary != -1) {
-      refuse(one.where, fmt::format("names dictionary {}, and {} are of none; leave that cell empty", one.dictionary,
-                                    one.kind));
+      refuse(one.where,
+             fmt::format("names dictionary {}, and {} are of none; leave that cell empty", one.dictionary, one.kind));
       return std::nullopt;
     }
     if (!is_below(one, "layer", one.layer, table.layers)) return std::nullopt;

@@ -22,10 +22,10 @@ struct ImportedScores {
   [[nodiscard]] bool empty() const { return scores.empty(); }
 };
 
-/// The scores of the nodes of `layout`; `dictionaries` are those of its features, and `file` is for messages. Nodes that
-/// a list leaves out have 0, but for features, which then have none. Throws UserError with all problems: kinds that are
-/// missing, unknown, or not the run's (unless their score is 0), other shapes, arrays where there are features, nodes
-/// that the model does not have or that are there twice, numbers that are not finite in float32.
+/// The scores of the nodes of `layout`; `dictionaries` are those of its features, and `file` is for messages. Nodes
+/// that a list leaves out have 0, but for features, which then have none. Throws UserError with all problems: kinds
+/// that are missing, unknown, or not the run's (unless their score is 0), other shapes, arrays where there are
+/// features, nodes that the model does not have or that are there twice, numbers that are not finite in float32.
 ImportedScores imported_scores(const ScoreFile& scores, const NodeLayout& layout, const std::filesystem::path& file,
                                const std::vector<Dictionary>* dictionaries = nullptr);
 

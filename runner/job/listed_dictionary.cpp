@@ -14,15 +14,17 @@ namespace {
 ListedDictionary named(const ListedScore& row, const std::vector<Dictionary>& dictionaries) {
   const std::int64_t count = std::ssize(dictionaries);
   if (row.dictionary < 0 || row.dictionary >= count) {
-    return {-1, fmt::format("there is no dictionary {} ({}, counted from 0 by the layer that they read); take scores of "
-                            "the dictionaries that `features` names",
-                            row.dictionary, count == 1 ? "1 is there" : fmt::format("{} are there", count))};
+    return {-1,
+            fmt::format("there is no dictionary {} ({}, counted from 0 by the layer that they read); take scores of "
+                        "the dictionaries that `features` names",
+                        row.dictionary, count == 1 ? "1 is there" : fmt::format("{} are there", count))};
   }
   const std::int64_t layer = dictionaries[static_cast<std::size_t>(row.dictionary)].layer;
   if (row.layer == -1 || row.layer == layer) return {row.dictionary, ""};
-  return {-1, fmt::format("dictionary {} reads layer {}, and the row says layer {}; correct one of the two, or leave the "
-                          "layer empty",
-                          row.dictionary, layer, row.layer)};
+  return {-1,
+          fmt::format("dictionary {} reads layer {}, and the row says layer {}; correct one of the two, or leave the "
+                      "layer empty",
+                      row.dictionary, layer, row.layer)};
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 # Copyright 2026 the tributary developers
 # SPDX-License-Identifier: Apache-2.0
-"""Method imported with features and errors: scores of a run, listed in a table, give that run's circuits, byte for byte;
-and tables that do not fit the dictionaries are refused with their line."""
+"""Method imported with features and errors: scores of a run, listed in a table, give that run's circuits, byte for byte.
+Tables that do not fit the dictionaries are refused with their line.
+"""
 
 from __future__ import annotations
 
 import csv
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,7 +172,9 @@ def test_what_is_listed_are_the_nodes(relp, binary, items, tiny_folder, tmp_path
     settings["circuit"] = {"counts": [0, 2, 3, 1000], "ablation": "mean"}
     settings["agreement"] = {"sample": 3}
     found = run_product(binary, tmp_path, imported(settings, file))
-    nodes = zip(*(found[f"/nodes/features/{name}"].tolist() for name in ("dictionary", "position", "feature")), strict=True)
+    nodes = zip(
+        *(found[f"/nodes/features/{name}"].tolist() for name in ("dictionary", "position", "feature")), strict=True
+    )
     assert list(nodes) == [(0, length - 1, 0), (1, 0, 3), (2, 1, 39)]
     assert found["/nodes/features/score"].tolist() == [1, -2, 0]
     errors = np.zeros((3, length), np.float32)
@@ -235,7 +239,7 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
     "no position": ("features,1,1,,4,1\n", ["r.csv:3:", "names no position"]),
     "a dictionary that is none": ("features,3,1,0,4,1\n", ["r.csv:3:", "no dictionary 3", "3 are there"]),
     "a layer without one": ("features,,2,0,4,1\n", ["r.csv:3:", "no dictionary reads layer 2", "they read 0, 1"]),
-    "a layer with two": ("features,,1,0,4,1\n", ["r.csv:3:", "2 dictionaries read layer 1 (1, 2)", "column dictionary"]),
+    "a layer with two": ("features,,1,0,4,1\n", ["r.csv:3:", "2 dictionaries read layer 1 (1, 2)", "in a column"]),
     "another layer": ("errors,2,0,0,0,1\n", ["r.csv:3:", "dictionary 2 reads layer 1", "says layer 0"]),
     "neither": ("features,,,0,4,1\n", ["r.csv:3:", "layer is ''"]),
     "a feature twice": ("features,1,,0,3,2\n", ["r.csv:3:", "features:1/0/3", "second time"]),
@@ -285,6 +289,9 @@ def test_a_file_that_was_changed(relp, bench, items):
     done = bench.run()
     assert done.returncode == 0, done.stderr
     before = hashes(bench.out / "results.h5")
+    command = [str(bench.binary), "plan", "sweep.yaml"]
+    planned = subprocess.run(command, cwd=bench.folder, check=False, capture_output=True, text=True)
+    assert planned.returncode == 0, planned.stderr
     rows[0][5] = "7"
     write_rows(rows, relp(["features"], "sum"), ["features"], bench.folder / "r.csv")
     done = bench.run()

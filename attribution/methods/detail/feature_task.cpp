@@ -181,21 +181,6 @@ void add_feature_noise(const MicroBatch& micro, TaskScores& task) {
   task.add(noise(task.nodes(), positions, task.options().seed).unsqueeze(0).expand({micro.pairs(), -1, -1, -1}));
 }
 
-/// The listed features, whatever they are on the prompts.
-void add_imported_features(const MicroBatch& micro, TaskScores& task) {
-  const bool kept = task.method().positions == Positions::keep;
-  const std::vector<std::int64_t> firsts = first_keys(*task.options().dictionaries, kept ? micro.length() : 1);
-  const auto& [width, keys, values] = *task.options().given_features;
-  for (std::size_t d = 0; d + 1 < firsts.size(); ++d) {
-    const auto first = std::lower_bound(keys.begin(), keys.end(), firsts[d]);
-    const auto end = std::lower_bound(first, keys.end(), firsts[d + 1]);
-    const auto first_value = values.begin() + (first - keys.begin());
-    const SparseScores own{width, {first, end}, {first_value, first_value + (end - first)}};
-    task.add_sparse(d, std::vector<SparseScores>(static_cast<std::size_t>(micro.pairs()), own));
-  }
-  task.add(task.options().given.unsqueeze(0).expand({micro.pairs(), -1, -1, -1}));
-}
-
 /// Layers of one site that follow each other.
 struct SiteRange {
   Site site;

@@ -82,8 +82,7 @@ TEST(ImportedScores, OfArraysStandInTheOrderOfNodes) {
 TEST(ImportedScores, OfAnArrayWithoutANameAreOfTheOneKind) {
   ScoreFile file;
   file.arrays[""] = array({2, 1});
-  EXPECT_EQ(imported_scores(file, layout({NodeKind::mlps}, Positions::sum), "file").scores,
-            (std::vector<float>{1, 2}));
+  EXPECT_EQ(imported_scores(file, layout({NodeKind::mlps}, Positions::sum), "file").scores, (std::vector<float>{1, 2}));
   EXPECT_THAT(refusal(file, layout({NodeKind::mlps, NodeKind::heads})), HasSubstr("several kinds (mlps, heads)"));
 }
 
@@ -230,7 +229,8 @@ TEST(ImportedScores, OfFeaturesAreOfDictionariesThatThereAre) {
     }
     return std::string("nothing was thrown");
   };
-  EXPECT_THAT(said({{"features", 0, 0, 10, 1, "file.csv:2"}}), AllOf(HasSubstr("file.csv:2"), HasSubstr("no index 10")));
+  EXPECT_THAT(said({{"features", 0, 0, 10, 1, "file.csv:2"}}),
+              AllOf(HasSubstr("file.csv:2"), HasSubstr("no index 10")));
   EXPECT_THAT(said({{"features", 0, 5, 0, 1, ""}}), HasSubstr("no position 5"));
   EXPECT_THAT(said({{"features", 0, -1, 0, 1, ""}}), HasSubstr("names no position"));
   EXPECT_THAT(said({{"errors", 0, 0, 1, 1, ""}}), HasSubstr("no index 1 of errors"));
@@ -238,14 +238,16 @@ TEST(ImportedScores, OfFeaturesAreOfDictionariesThatThereAre) {
   EXPECT_THAT(said({{"features", 1, 0, 0, 1, ""}}), HasSubstr("2 dictionaries read layer 1 (1, 2)"));
   EXPECT_THAT(said({{"errors", -1, 0, 0, 1, "", 3}}), HasSubstr("no dictionary 3 (3 are there"));
   EXPECT_THAT(said({{"errors", -1, 0, 0, 1, "", -2}}), HasSubstr("no dictionary -2"));
-  EXPECT_THAT(said({{"features", 0, 0, 0, 1, "", 1}}), HasSubstr("dictionary 1 reads layer 1, and the row says layer 0"));
+  EXPECT_THAT(said({{"features", 0, 0, 0, 1, "", 1}}),
+              HasSubstr("dictionary 1 reads layer 1, and the row says layer 0"));
   EXPECT_THAT(said({{"heads", 0, 0, 0, 1, "", 0}}), HasSubstr("heads are of none"));
   EXPECT_THAT(said({{"heads", -1, 0, 0, 1, ""}}), HasSubstr("no layer -1"));
   EXPECT_THAT(said({{"features", 0, 0, 0, 1e39, ""}}), HasSubstr("features:0/0/0"));
   EXPECT_THAT(said({{"features", 0, 0, 0, 1, ""}, {"features", -1, 0, 0, 1, "", 0}}), HasSubstr("second time"));
   EXPECT_THAT(said({{"errors", 0, 0, 0, 1, ""}, {"errors", -1, 0, 0, 1, "", 0}}), HasSubstr("second time"));
   EXPECT_THAT(said({{"heads", 0, 0, 0, 1, ""}}, "file.json"), HasSubstr("write a .csv"));
-  EXPECT_THAT(refusal(list({{"errors", 0, 0, 0, 1, ""}}), layout({NodeKind::heads})), HasSubstr("add features to nodes"));
+  EXPECT_THAT(refusal(list({{"errors", 0, 0, 0, 1, ""}}), layout({NodeKind::heads})),
+              HasSubstr("add features to nodes"));
 }
 
 }  // namespace
