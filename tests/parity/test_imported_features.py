@@ -1,6 +1,6 @@
 # Copyright 2026 the tributary developers
 # SPDX-License-Identifier: Apache-2.0
-"""Method imported with features and errors: scores of a run, listed in a table, give that run's circuits, byte for byte.
+"""Method imported with features and errors: scores of a run, listed in a table, give its circuits, byte for byte.
 Tables that do not fit the dictionaries are refused with their line.
 """
 
