@@ -41,6 +41,19 @@ double most_summed(const Job& run, const Dictionary& dictionary, std::int64_t li
 /// Features that attribution.file gives scores.
 double listed_entries(const Job& run) { return of_number(std::ssize(run.imported.features.keys)); }
 
+/// The most of one dictionary.
+double listed_at_most(const Job& run) {
+  const std::vector<std::int64_t>& keys = run.imported.features.keys;
+  std::int64_t most = 0;
+  auto first = keys.begin();
+  for (const std::int64_t end : first_keys(*run.dictionaries, run.node_positions())) {
+    const auto next = std::lower_bound(first, keys.end(), end);
+    most = std::max<std::int64_t>(most, next - first);
+    first = next;
+  }
+  return of_number(most);
+}
+
 double sum_bytes(const Job& run) { return key_bytes + number_bytes * of_number(sums_of(run.config)); }
 
 /// Numbers that stand at the sites which dictionaries read and write, at one position.
@@ -74,8 +87,8 @@ double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
   const double rows = of_number(batch.pairs * batch.live);
   const bool imported = run.config.method.score == ScoreKind::imported;
   double most = 0;  // of one dictionary at a time
-  if (imported)
-    most = sum_bytes(run) * (of_number(batch.pairs) + 2) * listed_entries(run);  // and two nodes of the tree
+  // The pairs' scores, and two nodes of the tree.
+  if (imported) most = sum_bytes(run) * (of_number(batch.pairs) + 2) * listed_at_most(run);
   for (const Dictionary& dictionary : *run.dictionaries) {
     if (imported) break;  // nothing is encoded
     const double width = of_number(dictionary.encoder.size(0));

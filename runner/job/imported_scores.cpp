@@ -315,7 +315,7 @@ ImportedScores imported_scores(const ScoreFile& scores, const NodeLayout& layout
 }
 
 std::string hash_of_scores(const ImportedScores& imported) {
-  const std::string scores = hash_of_numbers(imported.scores);
+  std::string scores = hash_of_numbers(imported.scores);
   const SparseScores& features = imported.features;
   if (features.keys.empty()) return scores;
   return hash_of(scores + hash_of_numbers(features.keys) + hash_of_numbers(features.values));
