@@ -126,6 +126,5 @@ def test_imported_features_keep_it_too(positions, binary, tmp_path):
     sweep = demo(tmp_path, attribution, 128, nodes=["features"], features=items, **unit)
     plan = promised(binary, sweep)
     (peak,) = peaks(binary, sweep, tmp_path / "out")
-    print(plan, computed, peak)
     assert plan["first"] / 2 <= peak <= plan["first"]
     assert many or plan["first"] < computed["first"]
