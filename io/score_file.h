@@ -23,12 +23,13 @@ struct ScoreArray {
 
 /// The score of one node.
 struct ListedScore {
-  std::string kind;  //!< "heads"; any text, as the file has it
-  std::int64_t layer = 0;
+  std::string kind;            //!< "heads"; any text, as the file has it
+  std::int64_t layer = 0;      //!< -1: the dictionary says it
   std::int64_t position = -1;  //!< -1: none, or all of them
   std::int64_t index = 0;
   double score = 0;
-  std::string where;  //!< "ranking.csv:7", "importances.json: a0.h1"
+  std::string where;             //!< "ranking.csv:7", "importances.json: a0.h1"
+  std::int64_t dictionary = -1;  //!< of features and errors; -1: none, or the layer says it
 };
 
 /// What a file holds: arrays, or a list of single nodes.

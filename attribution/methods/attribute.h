@@ -47,6 +47,14 @@ struct RulePoints {
   int points;
 };
 
+/// Sums of what few nodes have: an entry a key, ascending, with `width` numbers each: the value, and where the spread
+/// is measured square and sign.
+struct SparseScores {
+  std::int64_t width = 1;
+  std::vector<std::int64_t> keys;
+  std::vector<double> values;  //!< [key, width]
+};
+
 /// What one method of a unit is given: first what all of them read, then what only some kinds do.
 struct TaskOptions {
   NodeTable nodes;                                            //!< whose scores; of features their errors
@@ -68,6 +76,8 @@ struct TaskOptions {
   std::vector<Node> sample;  //!< ScoreKind::exact: the nodes to patch
   std::uint64_t seed = 0;    //!< ScoreKind::noise
   at::Tensor given;          //!< ScoreKind::imported: of every pair [layer of the table, pos or 1, node] float32
+  /// The same of features, those that have a score; not owned.
+  const SparseScores* given_features = nullptr;
 };
 
 /// One method to compute in a unit.
@@ -78,14 +88,6 @@ struct Task {
 
 struct UnitOptions {
   Batching batching;
-};
-
-/// Sums of what few nodes have: an entry a key, ascending, with `width` numbers each: the value, and where the spread
-/// is measured square and sign.
-struct SparseScores {
-  std::int64_t width = 1;
-  std::vector<std::int64_t> keys;
-  std::vector<double> values;  //!< [key, width]
 };
 
 /// Where the features of each dictionary begin in the keys of a list of them, and how many keys there are: the key of a

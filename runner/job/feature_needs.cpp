@@ -38,6 +38,22 @@ double most_summed(const Job& run, const Dictionary& dictionary, std::int64_t li
   return std::min(of_number(dictionary.features()), of_position * of_number(live));
 }
 
+/// Features that attribution.file gives scores.
+double listed_entries(const Job& run) { return of_number(std::ssize(run.imported.features.keys)); }
+
+/// The most of one dictionary.
+double listed_at_most(const Job& run) {
+  const std::vector<std::int64_t>& keys = run.imported.features.keys;
+  std::int64_t most = 0;
+  auto first = keys.begin();
+  for (const std::int64_t end : first_keys(*run.dictionaries, run.node_positions())) {
+    const auto next = std::lower_bound(first, keys.end(), end);
+    most = std::max<std::int64_t>(most, next - first);
+    first = next;
+  }
+  return of_number(most);
+}
+
 double sum_bytes(const Job& run) { return key_bytes + number_bytes * of_number(sums_of(run.config)); }
 
 /// Numbers that stand at the sites which dictionaries read and write, at one position.
@@ -57,6 +73,7 @@ double numbers_at_sites(const Job& run) {
 
 double feature_entries(const Job& run, std::int64_t live) {
   if (!run.dictionaries) return 0;
+  if (run.config.method.score == ScoreKind::imported) return listed_entries(run);
   double entries = 0;
   for (const Dictionary& dictionary : *run.dictionaries) entries += most_summed(run, dictionary, live);
   return entries;
@@ -68,8 +85,12 @@ double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
   if (!run.dictionaries) return 0;
   const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
   const double rows = of_number(batch.pairs * batch.live);
+  const bool imported = run.config.method.score == ScoreKind::imported;
   double most = 0;  // of one dictionary at a time
+  // The pairs' scores, and two nodes of the tree.
+  if (imported) most = sum_bytes(run) * (of_number(batch.pairs) + 2) * listed_at_most(run);
   for (const Dictionary& dictionary : *run.dictionaries) {
+    if (imported) break;  // nothing is encoded
     const double width = of_number(dictionary.encoder.size(0));
     const double entries = most_entries(run, dictionary);
     const double tile =
@@ -159,7 +180,7 @@ double bytes_of_feature_means(const Job& run, std::int64_t pairs, double length)
 }
 
 double feature_operations(const Job& run) {
-  if (!run.dictionaries) return 0;
+  if (!run.dictionaries || run.config.method.score == ScoreKind::imported) return 0;
   double operations = 0;
   for (const Dictionary& dictionary : *run.dictionaries) {
     operations += 2 * inputs_of(run) * of_number(dictionary.encoder.numel());

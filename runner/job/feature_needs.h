@@ -16,8 +16,8 @@ struct FeatureBatch {
   std::int64_t pairs = 1, live = 1, unit_pairs = 1;
 };
 
-/// The most features that a run's sums can hold, each at a position; `live`: positions of a pair at which prompts may
-/// differ.
+/// The most features that a run's sums can hold, each at a position; of imported ones those listed. `live`: positions
+/// of a pair at which prompts may differ.
 double feature_entries(const Job& run, std::int64_t live);
 /// Of their sums over pairs, in bytes.
 double bytes_of_feature_sums(const Job& run, std::int64_t live);

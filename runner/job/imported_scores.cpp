@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "common/errors.h"
 #include "common/hash.h"
 #include "common/text.h"
+#include "runner/job/listed_dictionary.h"
 
 namespace tributary {
 namespace {
@@ -43,27 +46,47 @@ KindShape shape_of_kind(const NodeLayout& layout, std::size_t kind) {
       return {{all[1]}, {"position"}, 0};
     case NodeKind::features:
     case NodeKind::errors:
-      break;  // refused in the configuration
+      break;  // in lists alone
   }
   throw ContractViolation("a kind of nodes outside the enumeration");
 }
 
+/// All that a list can name.
+std::vector<NodeKind> listed_kinds() {
+  std::vector<NodeKind> kinds = all_node_kinds();
+  kinds.push_back(NodeKind::errors);
+  return kinds;
+}
+
 class Importer {
  public:
-  Importer(const ScoreFile& file, const NodeLayout& layout, std::string name)
-      : file_(file), layout_(layout), name_(std::move(name)) {}
+  Importer(const ScoreFile& file, const NodeLayout& layout, std::string name,
+           const std::vector<Dictionary>* dictionaries)
+      : file_(file), layout_(layout), name_(std::move(name)), dictionaries_(dictionaries) {
+    if (dictionaries_ != nullptr) first_keys_ = first_keys(*dictionaries_, layout_.positions());
+  }
 
-  std::vector<float> scores() {
+  ImportedScores scores() {
     scores_.assign(static_cast<std::size_t>(layout_.nodes()), 0);
     require_model("n_layers", file_.layers, NodeKind::mlps);
     require_model("n_heads", file_.heads, NodeKind::heads);
-    if (file_.list) {
+    if (dictionaries_ != nullptr && !name_.ends_with(".csv")) {
+      refuse(name_,
+             "has no features, which nodes ask for (those with a score are listed, which a table can do); write "
+             "a .csv with the columns kind, layer, position, index, score and maybe dictionary, or leave features "
+             "out of nodes");
+    } else if (file_.list) {
       take_list();
     } else {
       take_arrays();
     }
     if (!problems_.empty()) throw UserError(problems_);
-    return std::move(scores_);
+    ImportedScores imported{std::move(scores_), {}};
+    for (const auto& [key, score] : features_) {
+      imported.features.keys.push_back(key);
+      imported.features.values.push_back(score);
+    }
+    return imported;
   }
 
  private:
@@ -83,20 +106,21 @@ class Importer {
 
   [[nodiscard]] std::string kinds_here() const {
     std::vector<std::string> names;
-    for (const NodeTable& table : layout_.tables()) names.push_back(name_of(table.kind));
+    for (const NodeTable& table : layout_.tables()) {
+      if (table.kind != NodeKind::errors) names.push_back(name_of(table.kind));  // they come with features
+    }
     return join(names);
   }
 
-  void put(std::int64_t place, double score, const std::string& where, const std::string& node) {
+  /// A score as it is stored; 0 where it is refused.
+  float number_of(double score, const std::string& where, const std::string& node) {
     const auto number = static_cast<float>(score);
-    if (std::isfinite(number)) {
-      scores_[static_cast<std::size_t>(place)] = number;
-      return;
-    }
+    if (std::isfinite(number)) return number;
     refuse(where,
            fmt::format("the score of {} is {} (nothing can be ranked by a number that is not finite in float32); "
                        "give every node a finite score, 0 where there is none",
                        node, score));
+    return 0;
   }
 
   void take_arrays() {
@@ -141,7 +165,9 @@ class Importer {
     for (std::int64_t i = 0; i < layout_.nodes(kind); ++i) {
       const double score = array.values[static_cast<std::size_t>(i)];
       const bool finite = std::isfinite(static_cast<float>(score));
-      if (finite || bad == 0) put(first + i, score, name_, text_of(layout_.node(first + i)));
+      if (finite || bad == 0) {
+        scores_[static_cast<std::size_t>(first + i)] = number_of(score, name_, text_of(layout_.node(first + i)));
+      }
       if (!finite) ++bad;
     }
     if (bad > 1) refuse(name_, fmt::format("so are the scores of {} more {}", bad - 1, noun));
@@ -164,33 +190,56 @@ class Importer {
     std::vector<char> seen(scores_.size(), 0);
     if (file_.list->empty()) refuse(name_, "lists no node; give at least one its score");
     for (const ListedScore& one : *file_.list) {
-      const std::optional<std::int64_t> place = place_of(one);
-      if (!place) continue;
-      char& before = seen[static_cast<std::size_t>(*place)];
-      const std::string node = text_of(layout_.node(*place));
-      if (before != 0) refuse(one.where, fmt::format("gives {} a score a second time; remove one of the two", node));
-      before = 1;
-      put(*place, one.score, one.where, node);
+      const std::optional<Node> node = node_of(one);
+      if (!node) continue;
+      const float score = number_of(one.score, one.where, text_of(*node));
+      bool again = false;
+      if (node->kind == NodeKind::features) {
+        again = !features_.emplace(key_of(*node), score + 0.0F).second;  // no −0
+      } else {
+        const auto place = static_cast<std::size_t>(place_of(*node));
+        again = std::exchange(seen[place], 1) != 0;
+        scores_[place] = score;
+      }
+      if (again) {
+        refuse(one.where, fmt::format("gives {} a score a second time; remove one of the two", text_of(*node)));
+      }
     }
   }
 
-  /// Where in the list of nodes; nothing where there is no such node.
-  std::optional<std::int64_t> place_of(const ListedScore& one) {
+  /// Where in the list of nodes.
+  [[nodiscard]] std::int64_t place_of(const Node& node) const {
+    const std::size_t kind = layout_.find(node.kind);
+    const std::int64_t row = node.layer * layout_.positions() + std::max<std::int64_t>(node.position, 0);
+    return layout_.first(kind) + row * layout_.tables()[kind].nodes + node.index;
+  }
+
+  /// The same of a feature.
+  [[nodiscard]] std::int64_t key_of(const Node& node) const {
+    const auto dictionary = static_cast<std::size_t>(node.layer);
+    const std::int64_t features = (*dictionaries_)[dictionary].features();
+    return first_keys_[dictionary] + std::max<std::int64_t>(node.position, 0) * features + node.index;
+  }
+
+  /// Nothing where there is no such node.
+  std::optional<Node> node_of(const ListedScore& one) {
+    const std::vector<NodeKind> kinds = listed_kinds();
     std::vector<std::string> known;
-    for (const NodeKind kind : all_node_kinds()) known.push_back(name_of(kind));
+    for (const NodeKind kind : kinds) known.push_back(name_of(kind));
     const auto named = std::find(known.begin(), known.end(), one.kind);
     if (named == known.end()) {
       refuse(one.where, fmt::format("there is no kind of nodes '{}'{}; known ones: {}",
                                     printable(one.kind, LineEnds::escape), did_you_mean(one.kind, known), join(known)));
       return std::nullopt;
     }
-    const std::size_t kind = layout_.find(all_node_kinds()[static_cast<std::size_t>(named - known.begin())]);
+    const NodeKind noun = kinds[static_cast<std::size_t>(named - known.begin())];
+    const std::size_t kind = layout_.find(noun);
     if (kind == layout_.kinds()) {
       if (one.score != 0) {
         refuse(one.where,
                fmt::format("scores one of the {}, and nodes are {}; add {} to nodes (circuit.nodes says which "
                            "of them compete), or leave it out",
-                           one.kind, kinds_here(), one.kind));
+                           one.kind, kinds_here(), noun == NodeKind::errors ? "features" : one.kind));
       }
       return std::nullopt;
     }
@@ -206,18 +255,39 @@ class Importer {
       refuse(one.where, "names no position, and positions are kept; give one, or take positions: sum");
       return std::nullopt;
     }
-    const std::int64_t position = kept ? one.position : 0;
-    const bool inside = is_below(one, "layer", one.layer, table.layers) &&
-                        is_below(one, "position", position, layout_.positions()) &&
-                        is_below(one, "index", one.index, table.nodes);
+    const std::optional<std::int64_t> layer = layer_of(one, table);
+    if (!layer) return std::nullopt;
+    const std::int64_t nodes =
+        noun == NodeKind::features ? (*dictionaries_)[static_cast<std::size_t>(*layer)].features() : table.nodes;
+    const bool inside = (!kept || is_below(one, "position", one.position, layout_.positions())) &&
+                        is_below(one, "index", one.index, nodes);
     if (!inside) return std::nullopt;
-    return layout_.first(kind) + (one.layer * layout_.positions() + position) * table.nodes + one.index;
+    return Node{*layer, one.position, one.index, noun};
+  }
+
+  /// Of features and errors their dictionary; nothing where there is none such.
+  std::optional<std::int64_t> layer_of(const ListedScore& one, const NodeTable& table) {
+    if (table.kind == NodeKind::features || table.kind == NodeKind::errors) {
+      const ListedDictionary found = dictionary_of(one, *dictionaries_);
+      if (found.problem.empty()) return found.place;
+      refuse(one.where, found.problem);
+      return std::nullopt;
+    }
+    if (one.dictionary != -1) {
+      refuse(one.where,
+             fmt::format("names dictionary {}, and {} are of none; leave that cell empty", one.dictionary, one.kind));
+      return std::nullopt;
+    }
+    if (!is_below(one, "layer", one.layer, table.layers)) return std::nullopt;
+    return one.layer;
   }
 
   bool is_below(const ListedScore& one, const char* what, std::int64_t number, std::int64_t count) {
     if (number >= 0 && number < count) return true;
-    refuse(one.where, fmt::format("there is no {} {} of {} ({} there, counted from 0); take the scores of this model{}",
-                                  what, number, one.kind, count == 1 ? "1 is" : fmt::format("{} are", count),
+    const bool of_dictionary = dictionaries_ != nullptr && (one.kind == "features" || one.kind == "errors");
+    refuse(one.where, fmt::format("there is no {} {} of {} ({} there, counted from 0); take the scores of {}{}", what,
+                                  number, one.kind, count == 1 ? "1 is" : fmt::format("{} are", count),
+                                  of_dictionary ? "these dictionaries" : "this model",
                                   std::string_view(what) == "position" ? " and these prompts" : ""));
     return false;
   }
@@ -225,19 +295,30 @@ class Importer {
   const ScoreFile& file_;
   const NodeLayout& layout_;
   std::string name_;
+  const std::vector<Dictionary>* dictionaries_;
+  std::vector<std::int64_t> first_keys_;
   std::vector<float> scores_;
+  std::map<std::int64_t, float> features_;  // by key
   std::vector<Problem> problems_;
 };
 
-}  // namespace
-
-std::vector<float> imported_scores(const ScoreFile& scores, const NodeLayout& layout,
-                                   const std::filesystem::path& file) {
-  return Importer(scores, layout, file.string()).scores();
+template <typename Number>
+std::string hash_of_numbers(const std::vector<Number>& numbers) {
+  return hash_of({reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(Number)});
 }
 
-std::string hash_of_scores(const std::vector<float>& scores) {
-  return hash_of({reinterpret_cast<const char*>(scores.data()), scores.size() * sizeof(float)});
+}  // namespace
+
+ImportedScores imported_scores(const ScoreFile& scores, const NodeLayout& layout, const std::filesystem::path& file,
+                               const std::vector<Dictionary>* dictionaries) {
+  return Importer(scores, layout, file.string(), dictionaries).scores();
+}
+
+std::string hash_of_scores(const ImportedScores& imported) {
+  std::string scores = hash_of_numbers(imported.scores);
+  const SparseScores& features = imported.features;
+  if (features.keys.empty()) return scores;
+  return hash_of(scores + hash_of_numbers(features.keys) + hash_of_numbers(features.values));
 }
 
 }  // namespace tributary

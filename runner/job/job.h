@@ -16,6 +16,7 @@
 #include "io/checkpoint.h"
 #include "io/pairs.h"
 #include "io/tokenizer.h"
+#include "runner/job/imported_scores.h"
 #include "runner/job/model_measures.h"
 #include "runner/job/run_config.h"
 
@@ -49,7 +50,7 @@ struct Job {
   std::string dictionaries_hash{};
   DictionaryBytes dictionary_bytes{};
   std::vector<std::string> dictionary_names{};  //!< "resid_post 12 layer_12": what results call them
-  std::vector<float> imported;  //!< method imported: the scores of attribution.file, in the order of layout()
+  ImportedScores imported;  //!< method imported: the scores of attribution.file, in the order of layout()
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length
   std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same
   std::shared_ptr<ModelMeasures> measures;                  //!< of those networks

@@ -219,7 +219,8 @@ void settle_job(Job& job, const Settings& settings) {
   }
   settle_sizes(job, settings);
   if (job.config.method.score == ScoreKind::imported) {
-    job.imported = imported_scores(read_score_file(job.config.scores_file), job.layout(), job.config.scores_file);
+    job.imported = imported_scores(read_score_file(job.config.scores_file), job.layout(), job.config.scores_file,
+                                   job.dictionaries.get());
   }
   check_steering(job, settings);
   settle_rules(job);

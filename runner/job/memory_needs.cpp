@@ -278,7 +278,9 @@ double MemoryNeeds::rank() const {
   double circuit = 0;
   for (const Job* run : runs_) {
     bytes += sizeof(float) * scores_of(*run) + listed_bytes * feature_entries(*run, longest_.live);
-    if (run->config.method.score == ScoreKind::imported) bytes += 2 * sizeof(float) * scores_of(*run);  // as given
+    if (run->config.method.score == ScoreKind::imported) {  // as given
+      bytes += 2 * sizeof(float) * scores_of(*run) + bytes_of_feature_sums(*run, longest_.live);
+    }
     if (run->config.method.baseline == Baseline::mean) bytes += means_of(*run, run->pairs.train);
     if (!run->has_circuit()) continue;
     double means = 0;

@@ -217,8 +217,6 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
       "ig-acts, or leave features out of nodes");
   checks.refuse_if(run.method.score == ScoreKind::exact, "attribution.method",
                    "is exact-patching, which features do not have yet; leave them out of nodes");
-  checks.refuse_if(run.method.score == ScoreKind::imported, "attribution.method",
-                   "is imported, and scores of features are not read yet; leave them out of nodes");
   checks.refuse_if(run.method.quadrature == Quadrature::pilot, "attribution.quadrature",
                    "is pilot, which features do not have; take adaptive or a fixed rule");
   checks.refuse_if(run.audit > 0 && run.nodes.size() == 1, "attribution.audit",

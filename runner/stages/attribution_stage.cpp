@@ -75,7 +75,7 @@ std::vector<char> seeded_marks(const Job& job, std::int64_t count) {
 /// What attribution.file says of one kind of nodes [layer, pos or 1, node].
 at::Tensor imported_of(const Job& job, const NodeLayout& layout, std::size_t kind) {
   at::Tensor scores = at::empty(layout.shape(kind), at::kFloat);
-  std::copy_n(job.imported.begin() + layout.first(kind), layout.nodes(kind), scores.mutable_data_ptr<float>());
+  std::copy_n(job.imported.scores.begin() + layout.first(kind), layout.nodes(kind), scores.mutable_data_ptr<float>());
   return scores;
 }
 
@@ -89,7 +89,10 @@ PreparedRun prepare(const Execution& execution, const Job& job, AttributionOutco
     options.seed = job.config.seed;
     options.keep = job.config.keep;
     options.spread = job.config.spread;
-    if (job.config.method.score == ScoreKind::imported) options.given = imported_of(job, layout, kind);
+    if (job.config.method.score == ScoreKind::imported) {
+      options.given = imported_of(job, layout, kind);
+      options.given_features = &job.imported.features;
+    }
     if (job.config.method.score == ScoreKind::exact) {
       options.sample =
           sample_nodes(options.nodes, layout.positions(), job.sample_of(layout, kind), job.config.seed, layout.kept());

@@ -121,6 +121,24 @@ TEST_F(ScoreFiles, Tables) {
   EXPECT_THAT(scores.list->back().where, testing::EndsWith("a.csv:4"));
 }
 
+TEST_F(ScoreFiles, TablesOfDictionaries) {
+  const ScoreFile scores = read("a.csv",
+                                "kind,dictionary,layer,position,index,score\n"
+                                "features,2,,3,7,1\nfeatures,,4,,7,1\nheads,-1,4,,7,1\nerrors,0,4,,0,1\n");
+  std::vector<std::int64_t> dictionaries, layers;
+  for (const ListedScore& one : *scores.list) {
+    dictionaries.push_back(one.dictionary);
+    layers.push_back(one.layer);
+  }
+  EXPECT_THAT(dictionaries, ElementsAre(2, -1, -1, 0));
+  EXPECT_THAT(layers, ElementsAre(-1, 4, 4, 4));
+  const std::string header = "kind,dictionary,layer,position,index,score\n";
+  EXPECT_THAT(refusal("a.csv", header + "features,,,3,7,1\n"), HasSubstr("layer is ''"));
+  EXPECT_THAT(refusal("a.csv", header + "features,x,1,3,7,1\n"), HasSubstr("dictionary is 'x'"));
+  EXPECT_THAT(refusal("a.csv", header + "features,1,3,7,1\n"), HasSubstr("5 cells where there are 6"));
+  EXPECT_THAT(refusal("a.csv", "kind,dictionary,dictionary,layer,position,index,score\n"), HasSubstr("columns"));
+}
+
 TEST_F(ScoreFiles, TablesWithMistakes) {
   const std::string header = "kind,layer,position,index,score\n";
   for (const char* const first :

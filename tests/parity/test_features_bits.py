@@ -152,8 +152,13 @@ REFUSED: dict[str, tuple[dict, str]] = {
     "conductance": ({"attribution": {"method": "conductance", "quadrature": "left", "steps": 2}}, "conductance"),
     "exact patching": ({"attribution": {"method": "exact-patching", "sample": 5}}, "exact-patching"),
     "pilot": ({"attribution": {"method": "ig-acts", "quadrature": "pilot"}}, "pilot"),
-    "audits": ({"attribution": {"method": "ig-acts", "quadrature": "right", "steps": 2, "audit": 1}}, "audit"),
-    "imported scores": ({"attribution": {"method": "imported", "file": "scores.csv"}}, "imported"),
+    "audits of features alone": (
+        {
+            "nodes": ["features"],
+            "attribution": {"method": "ig-acts", "quadrature": "right", "steps": 2, "audit": 1},
+        },
+        "audit",
+    ),
     "a layer that is none": ({"features": [{"layer": 7}]}, "7"),
     "a hook that is none": ({"features": [{"hook": "resid"}]}, "resid"),
     "another width": ({"features": [{"hook": "mlp_out", "config": {"d_in": 31}}]}, "d_in"),

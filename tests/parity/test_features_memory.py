@@ -110,3 +110,21 @@ def test_too_little_memory_is_refused(memory, dtype, command, binary, tmp_path):
     assert re.search(rf"memory: {memory} MiB are not enough", done.stderr), done.stderr
     assert ("the dictionaries of features take" in done.stderr) == (memory * MIB < LAYERS * 2 * 8192 * D_MODEL * 4)
     assert not list((tmp_path / "out").rglob("results.h5"))
+
+
+@pytest.mark.parametrize("positions", [0, 5])
+def test_imported_features_keep_it_too(positions, binary, tmp_path):
+    """Those that a table lists are counted, a few or as many as there can be."""
+    items = write_dictionaries(tmp_path / "saes", 24576, 0)
+    few = [(d, 0, feature) for d in range(LAYERS) for feature in range(10)]
+    many = [(d, p, feature) for d in range(LAYERS) for p in range(positions) for feature in range(24576)]
+    rows = "".join(f"features,{d},{p},{feature},{feature}.5\n" for d, p, feature in many or few)
+    (tmp_path / "ranking.csv").write_text("kind,layer,position,index,score\n" + rows)
+    attribution = {"method": "imported", "file": str(tmp_path / "ranking.csv")}
+    unit = {"unit": {"pairs": 128}}
+    computed = promised(binary, with_features(tmp_path, items, 128, **unit))
+    sweep = demo(tmp_path, attribution, 128, nodes=["features"], features=items, **unit)
+    plan = promised(binary, sweep)
+    (peak,) = peaks(binary, sweep, tmp_path / "out")
+    assert plan["first"] / 2 <= peak <= plan["first"]
+    assert many or plan["first"] < computed["first"]

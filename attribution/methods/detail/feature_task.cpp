@@ -345,6 +345,7 @@ void run_feature_task(const MicroBatch& micro, TaskScores& task) {
   const Method& method = task.method();
   if (method.score == ScoreKind::magnitude) return add_feature_magnitudes(micro, task);
   if (method.score == ScoreKind::noise) return add_feature_noise(micro, task);
+  if (method.score == ScoreKind::imported) return add_imported_features(micro, task);
   if (method.score == ScoreKind::exact) return add_exact_features(micro, task);
   const std::vector<Dictionary>& dictionaries = *task.options().dictionaries;
   if (method.path == PathKind::none) {

@@ -36,8 +36,12 @@ Encoded encoded(const BaseRuns& runs, const Task& task, const Dictionary& dictio
 /// its features' scores (Marks et al. 2024: the gradient passes the dictionary straight through).
 void add_features(const MicroBatch& micro, TaskScores& task, const GradientAt& gradient);
 
-/// One-point methods, |Δf| and noise; IG-activations, along the line of what stands at each site that is written to.
+/// One-point methods, |Δf|, noise and given scores; IG-activations, along the line of what stands at each site that is
+/// written to.
 void run_feature_task(const MicroBatch& micro, TaskScores& task);
+
+/// Given scores of the listed features, whatever those are on the prompts, and of the errors: of every pair the same.
+void add_imported_features(const MicroBatch& micro, TaskScores& task);
 
 /// Exact effects of the sampled features and errors: m(x) − m(x; do f_j = f'_j), or from the other side when denoising,
 /// with the difference added wherever the feature writes and everything behind it as it then runs.

@@ -19,7 +19,8 @@
 namespace tributary::detail::scores {
 namespace {
 
-constexpr std::array<std::string_view, 5> columns = {"kind", "layer", "position", "index", "score"};
+constexpr std::array<std::string_view, 6> columns = {"kind", "layer", "position", "index", "score", "dictionary"};
+constexpr std::size_t needed_columns = 5;  // the last one may be missing
 
 /// The cells of a line, without the quotes around a cell: none of ours holds a comma or a quote.
 std::vector<std::string_view> cells_of(std::string_view line) {
@@ -36,20 +37,20 @@ std::vector<std::string_view> cells_of(std::string_view line) {
 
 std::string shown(std::string_view cell) { return "'" + printable(cell, LineEnds::escape) + "'"; }
 
-/// Which cell of a line each of `columns` is. Throws UserError.
-std::array<std::size_t, columns.size()> places_of(std::string_view header, const std::string& where) {
+/// Which cell of a line each of `columns` is, of as many as there are. Throws UserError.
+std::vector<std::size_t> places_of(std::string_view header, const std::string& where) {
   const std::vector<std::string_view> names = cells_of(header);
-  std::array<std::size_t, columns.size()> places{};
-  bool fits = names.size() == columns.size();
+  std::vector<std::size_t> places;
+  bool fits = true;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const auto found = std::find(names.begin(), names.end(), columns[i]);
-    fits = fits && found != names.end();
-    places[i] = static_cast<std::size_t>(found - names.begin());
+    fits = fits && (found != names.end() || i >= needed_columns);
+    if (found != names.end()) places.push_back(static_cast<std::size_t>(found - names.begin()));
   }
-  if (fits) return places;
+  if (fits && names.size() == places.size()) return places;
   throw UserError(where, "the first line is " + shown(header.substr(0, 200)) +
-                             " (it names the columns, which are kind, layer, position, index and score, in any order); "
-                             "write that line, and these columns alone");
+                             " (it names the columns, which are kind, layer, position, index and score, and of "
+                             "features maybe dictionary, in any order); write that line, and these columns alone");
 }
 
 /// One line at a time, without its end.
@@ -90,9 +91,9 @@ std::vector<ListedScore> read_score_list(std::string_view text, const std::strin
     if (line.empty()) continue;
     const std::string where = fmt::format("{}:{}", file, lines.number());
     const std::vector<std::string_view> cells = cells_of(line);
-    if (cells.size() != columns.size()) {
+    if (cells.size() != places.size()) {
       problems.add(where, fmt::format("has {} cells where there are {} columns; give each column its cell",
-                                      cells.size(), columns.size()));
+                                      cells.size(), places.size()));
       continue;
     }
     const auto cell = [&](std::size_t column) { return cells[places[column]]; };
@@ -105,7 +106,9 @@ std::vector<ListedScore> read_score_list(std::string_view text, const std::strin
       }
       return number.value_or(0);
     };
-    ListedScore score{std::string(cell(0)), whole(1, {}), whole(2, -1), whole(3, {}), 0, where};
+    const std::int64_t dictionary = places.size() > needed_columns ? whole(5, -1) : -1;
+    const std::optional<std::int64_t> no_layer = dictionary < 0 ? std::nullopt : std::optional<std::int64_t>(-1);
+    ListedScore score{std::string(cell(0)), whole(1, no_layer), whole(2, -1), whole(3, {}), 0, where, dictionary};
     const auto number = number_in<double>(cell(4));
     if (!number || !std::isfinite(*number)) {
       problems.add(where,

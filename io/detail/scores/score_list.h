@@ -1,7 +1,8 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
 //
-// Scores of single nodes as a table: CSV with the columns kind, layer, position, index and score.
+// Scores of single nodes as a table: CSV with the columns kind, layer, position, index and score, and
+// maybe dictionary.
 #pragma once
 
 #include <string>

@@ -7,6 +7,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ATen/ATen.h>
+
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numeric>
@@ -63,7 +66,7 @@ TEST(ImportedScores, OfArraysStandInTheOrderOfNodes) {
   file.arrays["mlps"] = array({2, 5}, 300);
   file.arrays["embeddings"] = array({5}, 400);
   const NodeLayout nodes = layout({NodeKind::mlps, NodeKind::embeddings, NodeKind::neurons, NodeKind::heads});
-  const std::vector<float> scores = imported_scores(file, nodes, "file");
+  const std::vector<float> scores = imported_scores(file, nodes, "file").scores;
   ASSERT_EQ(std::ssize(scores), nodes.nodes());
   for (std::int64_t place = 0; place < nodes.nodes(); ++place) {
     const Node node = nodes.node(place);
@@ -79,7 +82,7 @@ TEST(ImportedScores, OfArraysStandInTheOrderOfNodes) {
 TEST(ImportedScores, OfAnArrayWithoutANameAreOfTheOneKind) {
   ScoreFile file;
   file.arrays[""] = array({2, 1});
-  EXPECT_EQ(imported_scores(file, layout({NodeKind::mlps}, Positions::sum), "file"), (std::vector<float>{1, 2}));
+  EXPECT_EQ(imported_scores(file, layout({NodeKind::mlps}, Positions::sum), "file").scores, (std::vector<float>{1, 2}));
   EXPECT_THAT(refusal(file, layout({NodeKind::mlps, NodeKind::heads})), HasSubstr("several kinds (mlps, heads)"));
 }
 
@@ -122,8 +125,8 @@ TEST(ImportedScores, AreFinite) {
 
 TEST(ImportedScores, OfAListAreZeroWhereItHasNone) {
   const NodeLayout nodes = layout({NodeKind::heads, NodeKind::embeddings});
-  const std::vector<float> scores = imported_scores(
-      list({{"embeddings", 0, 4, 0, -2, ""}, {"heads", 1, 2, 1, 3, ""}, {"mlps", 0, 0, 0, 0, ""}}), nodes, "file");
+  const ScoreFile file = list({{"embeddings", 0, 4, 0, -2, ""}, {"heads", 1, 2, 1, 3, ""}, {"mlps", 0, 0, 0, 0, ""}});
+  const std::vector<float> scores = imported_scores(file, nodes, "file").scores;
   std::vector<float> expected(35, 0);
   expected[(1 * 5 + 2) * 3 + 1] = 3;
   expected[34] = -2;
@@ -154,7 +157,7 @@ TEST(ImportedScores, AreOfThisModel) {
   file.layers = 2;
   file.heads = 3;
   const NodeLayout nodes = layout({NodeKind::heads, NodeKind::mlps}, Positions::sum);
-  EXPECT_EQ(imported_scores(file, nodes, "file").front(), 1);
+  EXPECT_EQ(imported_scores(file, nodes, "file").scores.front(), 1);
   file.heads = 4;
   EXPECT_THAT(refusal(file, nodes), HasSubstr("n_heads 4 where this model has 3"));
   file.layers = 3;
@@ -162,9 +165,89 @@ TEST(ImportedScores, AreOfThisModel) {
 }
 
 TEST(ImportedScores, AreToldApartByTheirNumbers) {
-  EXPECT_EQ(hash_of_scores({1, 2}), hash_of_scores({1, 2}));
-  EXPECT_NE(hash_of_scores({1, 2}), hash_of_scores({2, 1}));
-  EXPECT_NE(hash_of_scores({0, 0}), hash_of_scores({0}));
+  const auto hash = [](std::vector<float> scores, SparseScores features = {}) {
+    return hash_of_scores({std::move(scores), std::move(features)});
+  };
+  EXPECT_EQ(hash({1, 2}), hash({1, 2}));
+  EXPECT_NE(hash({1, 2}), hash({2, 1}));
+  EXPECT_NE(hash({0, 0}), hash({0}));
+  const SparseScores features{1, {3, 4}, {1, 2}};
+  EXPECT_EQ(hash({1}, features), hash({1}, features));
+  EXPECT_NE(hash({1}, features), hash({2}, features));
+  EXPECT_NE(hash({1}, features), hash({1}));
+  EXPECT_NE(hash({1}, features), hash({1}, {1, {3, 5}, {1, 2}}));
+  EXPECT_NE(hash({1}, features), hash({1}, {1, {3, 4}, {1, 3}}));
+}
+
+/// Of 10, 20 and 30 features, which read layers 0, 1 and 1.
+std::vector<Dictionary> three_dictionaries() {
+  std::vector<Dictionary> dictionaries(3);
+  for (std::size_t d = 0; d < 3; ++d) {
+    dictionaries[d].layer = d == 0 ? 0 : 1;
+    dictionaries[d].encoder = at::empty({24, 10 * (static_cast<std::int64_t>(d) + 1)});
+  }
+  return dictionaries;
+}
+
+NodeLayout layout_of_features(Positions positions = Positions::keep) {
+  std::vector<NodeTable> tables{{NodeKind::features, Site::resid_post, 3, 0, 1},
+                                {NodeKind::errors, Site::resid_post, 3, 1, 24},
+                                {NodeKind::heads, Site::z, 2, 3, 8}};
+  return {std::move(tables), positions == Positions::keep ? 5 : 1, positions};
+}
+
+TEST(ImportedScores, OfFeaturesAreThoseListed) {
+  const std::vector<Dictionary> dictionaries = three_dictionaries();
+  const ScoreFile file = list({{"features", -1, 3, 29, 5, "", 2},
+                               {"features", 1, 0, 2, -0.0, "", 1},
+                               {"errors", 0, 4, 0, 2, ""},
+                               {"features", 0, 1, 7, 1e-3, ""},
+                               {"heads", 1, 2, 1, 3, ""}});
+  const ImportedScores found = imported_scores(file, layout_of_features(), "file.csv", &dictionaries);
+  const std::vector<std::int64_t> keys{10 + 7, 5 * 10 + 2, 5 * (10 + 20) + 3 * 30 + 29};
+  EXPECT_EQ(found.features.keys, keys);
+  EXPECT_EQ(found.features.values, (std::vector<double>{static_cast<double>(1e-3F), 0, 5}));
+  EXPECT_FALSE(std::signbit(found.features.values[1]));
+  std::vector<float> expected(3 * 5 + 2 * 5 * 3, 0);
+  expected[4] = 2;
+  expected[15 + (1 * 5 + 2) * 3 + 1] = 3;
+  EXPECT_EQ(found.scores, expected);
+  const ImportedScores summed =
+      imported_scores(list({{"features", -1, -1, 29, 5, "", 2}, {"errors", -1, -1, 0, 1, "", 1}}),
+                      layout_of_features(Positions::sum), "file.csv", &dictionaries);
+  EXPECT_EQ(summed.features.keys, (std::vector<std::int64_t>{10 + 20 + 29}));
+  EXPECT_EQ(summed.scores, (std::vector<float>{0, 1, 0, 0, 0, 0, 0, 0, 0}));
+}
+
+TEST(ImportedScores, OfFeaturesAreOfDictionariesThatThereAre) {
+  const std::vector<Dictionary> dictionaries = three_dictionaries();
+  const auto said = [&](const std::vector<ListedScore>& rows, const std::string& name = "file.csv") {
+    try {
+      (void)imported_scores(list(rows), layout_of_features(), name, &dictionaries);
+    } catch (const UserError& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing was thrown");
+  };
+  EXPECT_THAT(said({{"features", 0, 0, 10, 1, "file.csv:2"}}),
+              AllOf(HasSubstr("file.csv:2"), HasSubstr("no index 10")));
+  EXPECT_THAT(said({{"features", 0, 5, 0, 1, ""}}), HasSubstr("no position 5"));
+  EXPECT_THAT(said({{"features", 0, -1, 0, 1, ""}}), HasSubstr("names no position"));
+  EXPECT_THAT(said({{"errors", 0, 0, 1, 1, ""}}), HasSubstr("no index 1 of errors"));
+  EXPECT_THAT(said({{"features", 2, 0, 0, 1, ""}}), HasSubstr("no dictionary reads layer 2"));
+  EXPECT_THAT(said({{"features", 1, 0, 0, 1, ""}}), HasSubstr("2 dictionaries read layer 1 (1, 2)"));
+  EXPECT_THAT(said({{"errors", -1, 0, 0, 1, "", 3}}), HasSubstr("no dictionary 3 (3 are there"));
+  EXPECT_THAT(said({{"errors", -1, 0, 0, 1, "", -2}}), HasSubstr("no dictionary -2"));
+  EXPECT_THAT(said({{"features", 0, 0, 0, 1, "", 1}}),
+              HasSubstr("dictionary 1 reads layer 1, and the row says layer 0"));
+  EXPECT_THAT(said({{"heads", 0, 0, 0, 1, "", 0}}), HasSubstr("heads are of none"));
+  EXPECT_THAT(said({{"heads", -1, 0, 0, 1, ""}}), HasSubstr("no layer -1"));
+  EXPECT_THAT(said({{"features", 0, 0, 0, 1e39, ""}}), HasSubstr("features:0/0/0"));
+  EXPECT_THAT(said({{"features", 0, 0, 0, 1, ""}, {"features", -1, 0, 0, 1, "", 0}}), HasSubstr("second time"));
+  EXPECT_THAT(said({{"errors", 0, 0, 0, 1, ""}, {"errors", -1, 0, 0, 1, "", 0}}), HasSubstr("second time"));
+  EXPECT_THAT(said({{"heads", 0, 0, 0, 1, ""}}, "file.json"), HasSubstr("write a .csv"));
+  EXPECT_THAT(refusal(list({{"errors", 0, 0, 0, 1, ""}}), layout({NodeKind::heads})),
+              HasSubstr("add features to nodes"));
 }
 
 }  // namespace
