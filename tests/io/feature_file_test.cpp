@@ -173,7 +173,8 @@ TEST_F(FeatureFileTest, RefusesTensorsThatDoNotFit) {
   EXPECT_THAT(with({{"b_dec_out", {3}}}), HasSubstr("'b_dec_out' is not known for what this dictionary is said to be"));
   EXPECT_THAT(with({{"threshold", {4}}}), HasSubstr("'threshold' is not known"));
   EXPECT_THAT(with({{"W_skip", {3, 3}}}), HasSubstr("'W_skip' is not known for the architecture 'standard'"));
-  EXPECT_THAT(refusal_of_saelens(R"({"architecture": "jumprelu"})"), HasSubstr("lacks threshold"));
+  EXPECT_THAT(refusal_of_saelens(R"({"architecture": "jumprelu"})"),
+              HasSubstr("lacks threshold (it holds W_dec, W_enc, b_dec, b_enc)"));
   EXPECT_THAT(refusal_of_saelens(R"({"architecture": "jumprelu"})", sae_and({{"threshold", {3}}})),
               HasSubstr("'threshold' has shape [3], not [d_sae] = [4]"));
   EXPECT_THAT(refusal_of_saelens(R"({"architecture": "skip_transcoder"})"), HasSubstr("lacks W_skip"));

@@ -47,7 +47,8 @@ class TensorFile {
 
  private:
   std::string name_;
-  std::map<std::string, StoredTensor> tensors_;
+  std::map<std::string, StoredTensor> tensors_;  //!< those not taken yet
+  std::vector<std::string> names_;               //!< of all that there were
   std::set<std::string> integers_;
   std::map<std::string, std::string> metadata_;
 };
