@@ -61,6 +61,7 @@ bool wants_circuits(const Settings& settings) {
 std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settings) {
   std::vector<std::string> notes;
   if (!job.dtype_note.empty()) notes.push_back(job.dtype_note);
+  notes.insert(notes.end(), job.dictionary_notes.begin(), job.dictionary_notes.end());
   const bool unsolved = std::any_of(job.pairs.skipped.begin(), job.pairs.skipped.end(),
                                     [](const SkippedPair& pair) { return pair.reason == unsolved_pair; });
   const auto few = [&](const char* key, const std::optional<std::int64_t>& wanted, std::size_t found) {

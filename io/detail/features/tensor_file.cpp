@@ -12,11 +12,8 @@
 #include "io/detail/checkpoint/safetensors.h"
 
 namespace tributary::detail::features {
-namespace {
 
 std::string shape_text(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
-}  // namespace
 
 TensorFile::TensorFile(const std::filesystem::path& path, std::vector<MappedFile>& mappings) : name_(path.string()) {
   const MappedFile& file = mappings.emplace_back(path);

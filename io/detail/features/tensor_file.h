@@ -19,6 +19,9 @@ namespace tributary::detail::features {
 
 using Shape = std::vector<std::int64_t>;
 
+/// "[d_in, d_sae]" in numbers.
+std::string shape_text(const Shape& shape);
+
 class TensorFile {
  public:
   /// The mapping goes to `mappings`. Throws UserError as read_safetensors does.
