@@ -140,9 +140,10 @@ class Binder {
   [[nodiscard]] std::int64_t layer_of(const FeatureLayer& stored) const {
     const std::optional<std::int64_t> layer = file_.layers.size() == 1 && source_.layer ? source_.layer : stored.layer;
     if (file_.layers.size() > 1 && source_.layer) {
-      refuse(fmt::format("holds {} layers, and all of them are used; leave layer: {} out, or give the path of that "
-                         "layer's file alone",
-                         file_.layers.size(), *source_.layer));
+      refuse(
+          fmt::format("holds {} layers, and all of them are used; leave layer: {} out, or give the path of that "
+                      "layer's file alone",
+                      file_.layers.size(), *source_.layer));
     }
     if (!layer) refuse("does not say which layer it reads; give layer: N");
     if (*layer >= a_.layers())
