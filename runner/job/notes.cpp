@@ -79,7 +79,7 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
     notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));
   }
   if (std::string note = note_on_lengths(job.pairs, job.config.pairs); !note.empty()) notes.push_back(std::move(note));
-  for (std::string& note : notes_on_texts(job.pairs)) notes.push_back(std::move(note));
+  for (std::string& note : notes_on_texts(job.pairs, job.tokenizer)) notes.push_back(std::move(note));
   const Method& method = job.config.method;
   const std::string normed = normed_parts(job);
   if (!normed.empty() && method.baseline == Baseline::zero && !method.rules.has(Rule::norm)) {
