@@ -17,8 +17,8 @@ namespace tributary {
 /// Sentences for people, each about a whole set, with a number and an example: answers that follow a word without a
 /// space, or a space with one more; pairs that occur again on their side; pairs on one side that share prompts so much
 /// that intervals over pairs are too narrow. Empty: nothing is odd.
-/// words: answers lack no space where one in front of them would be a token by itself (" 1" in some tokenizers), so that
-/// the pair could not be used with it.
+/// words: answers lack no space where one in front of them would be a token by itself (" 1" in some tokenizers), so
+/// that the pair could not be used with it.
 std::vector<std::string> notes_on_texts(const PairSet& pairs, const std::optional<Tokenizer>& words = {});
 
 /// Where pairs are skipped for their token length alone, and pairs.length does not say which one is wanted: how many

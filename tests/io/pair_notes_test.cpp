@@ -112,7 +112,8 @@ TEST(PairNotes, SaysHowManyPairsLackASpaceAndShowsOne) {
 class PairNotesOfTokens : public TemporaryFolder {};
 
 TEST_F(PairNotesOfTokens, NoSpaceIsMissingWhereItWouldBeATokenByItself) {
-  const Tokenizer words = Tokenizer::load(write("tokenizer.json", TinyVocabulary().json(TinyVocabulary::Template::none)));
+  const Tokenizer words =
+      Tokenizer::load(write("tokenizer.json", TinyVocabulary().json(TinyVocabulary::Template::none)));
   const PairSet letters = set_of({pair_of(1, "The cat", "The cats", "is", "are")});
   EXPECT_THAT(notes_on_texts(letters, words), ElementsAre(HasSubstr("is a space missing?")));
   // " is" is a word, " 2" a space and a digit.

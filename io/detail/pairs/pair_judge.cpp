@@ -181,7 +181,8 @@ std::string PairJudge::answer_after(std::string_view prompt, const Ids& ids, con
 std::string PairJudge::blank_start(const std::string& answer, const Ids& tokens) const {
   if (tokens.size() == 1 || !is_blank(tokenizer_.text_of(tokens.front()))) return {};
   return fmt::format(
-      "the answer {} begins with a space that is a token by itself: {} (it alone would be compared); write both answers "
+      "the answer {} begins with a space that is a token by itself: {} (it alone would be compared); write both "
+      "answers "
       "without the space in front",
       in_quotes(answer), pieces(tokens));
 }
