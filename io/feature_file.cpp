@@ -93,6 +93,7 @@ FeatureFile read_single(const fs::path& path) {
   stated.activation = activation_of(words, features);
   FeatureLayer layer = detail::features::read_weights(file, stated, features);
   layer.layer = place.layer;
+  features.leaves_b_dec_open = words.text("apply_b_dec_to_input", "").empty();
   features.apply_b_dec_to_input = words.flag("apply_b_dec_to_input");
   if (features.apply_b_dec_to_input && (features.kind == FeatureKind::transcoder || features.d_in != features.d_out)) {
     words.refuse("apply_b_dec_to_input", "b_dec of a transcoder belongs to what it writes");
@@ -127,6 +128,8 @@ FeatureFile open_file(const fs::path& file) {
 }
 
 }  // namespace
+
+std::string known_hooks() { return detail::features::reading_names(); }
 
 FeatureFile open_features(const fs::path& where) {
   const fs::path path = where.has_filename() ? where : where.parent_path();  // "sae/" is "sae"

@@ -62,6 +62,7 @@ struct FeatureFile {
   /// writes, in front of the norm that some models have there. Empty for an sae.
   std::string writes{};
   bool apply_b_dec_to_input = false;  //!< the encoder reads x - b_dec
+  bool leaves_b_dec_open = false;     //!< one file of weights without that word: false is only what is assumed
   /// Pre-activations are multiplied by the norms of W_dec's rows before the activation, and divided by them after it.
   bool rescale_by_decoder_norm = false;
   std::vector<FeatureLayer> layers{};  //!< ascending; of one dictionary there is one
@@ -86,5 +87,8 @@ struct FeatureFile {
 /// damaged safetensors file, an architecture or activation that is not known, activations that are normalised, tensors
 /// missing, unknown or of another shape.
 FeatureFile open_features(const std::filesystem::path& where);
+
+/// The names of places that FeatureFile::hook is known for: "hook_resid_pre, hook_resid_mid, …".
+std::string known_hooks();
 
 }  // namespace tributary

@@ -56,11 +56,28 @@ std::optional<std::string> found_spacing(const PromptPair& pair, Spacing wanted)
   return std::nullopt;
 }
 
-void note_spacing(const PairSet& set, std::vector<std::string>& notes) {
+/// Whether " " + answer begins with a token that is more than the space.
+bool takes_a_space(const Tokenizer& words, const std::string& prompt, const std::string& answer) {
+  const std::vector<std::int64_t> before = words.encode(prompt, SpecialTokens::omit);
+  const std::vector<std::int64_t> after = words.encode(prompt + " " + answer, SpecialTokens::omit);
+  return after.size() <= before.size() || !detail::pairs::is_blank(words.text_of(after[before.size()]));
+}
+
+bool take_a_space(const Tokenizer& words, const PromptPair& pair) {
+  for (const auto& prompt : {std::optional(pair.clean_prefix), pair.patch_prefix}) {
+    for (const auto& answer : {std::optional(pair.clean_answer), pair.patch_answer}) {
+      if (prompt && answer && !takes_a_space(words, *prompt, *answer)) return false;
+    }
+  }
+  return true;
+}
+
+void note_spacing(const PairSet& set, const std::optional<Tokenizer>& words, std::vector<std::string>& notes) {
   Odd missing, doubled;
   for (const auto* side : {&set.train, &set.test}) {
     for (const TokenPair& pair : *side) {
-      if (const auto shown = found_spacing(pair.text, Spacing::missing)) missing.add(*shown);
+      const auto shown_missing = found_spacing(pair.text, Spacing::missing);
+      if (shown_missing && (!words || take_a_space(*words, pair.text))) missing.add(*shown_missing);
       if (const auto shown = found_spacing(pair.text, Spacing::doubled)) doubled.add(*shown);
     }
   }
@@ -112,9 +129,9 @@ void note_shared(const std::vector<TokenPair>& pairs, const char* which, std::ve
 
 }  // namespace
 
-std::vector<std::string> notes_on_texts(const PairSet& pairs) {
+std::vector<std::string> notes_on_texts(const PairSet& pairs, const std::optional<Tokenizer>& words) {
   std::vector<std::string> notes;
-  note_spacing(pairs, notes);
+  note_spacing(pairs, words, notes);
   note_repeated(pairs.train, "training", notes);
   note_repeated(pairs.test, "held-out", notes);
   note_shared(pairs.train, "training", notes);

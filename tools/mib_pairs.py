@@ -17,7 +17,8 @@ addition, …  mib-bench/arithmetic_subtraction                                 
 MIB's metric is the logit of the clean answer's first token minus that of the patch answer's first token, at the last
 position of the prompt: `metric: logit-difference` with `pairs: {answer: first-token}`. Answers of mcqa are written
 without a space, as MIB's code compares them, with `answer: alone` whatever the tokenizer makes of "Answer:A"; --spaced
-writes " A" instead of "A".
+writes " A" instead of "A". Where a tokenizer makes two tokens of " 1" no such pair can be used: --tokenizer leaves them
+out.
 
 Rows that MIB's code leaves out are left out here. What depends on no model: arithmetic with another operator or
 without its random counterfactual. With --tokenizer, what depends on one: names (indirect object, subject and random_c)
@@ -293,8 +294,8 @@ def convert(
     return pairs, left_out, problems
 
 
-def lengths_by(file: Path) -> Lengths:
-    """Token lengths of texts by themselves, without what stands before a prompt."""
+def lengths_by(file: Path, before: str = "") -> Lengths:
+    """Token lengths of texts by themselves, with this in front of each, without what stands before a prompt."""
     try:
         from tokenizers import Tokenizer
     except ImportError:
@@ -305,7 +306,7 @@ def lengths_by(file: Path) -> Lengths:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # the package has no class of its own for a bad file
         raise Problem(f"{file}: not a tokenizer.json ({error})") from None
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    return lambda text: len(tokenizer.encode(before + text, add_special_tokens=False).ids)
 
 
 def parsed(words: list[str] | None) -> argparse.Namespace:
@@ -335,7 +336,7 @@ def parsed(words: list[str] | None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     arguments = parsed(words)
     try:
-        lengths = lengths_by(arguments.tokenizer) if arguments.tokenizer else None
+        lengths = lengths_by(arguments.tokenizer, " " if arguments.spaced else "") if arguments.tokenizer else None
         files = files_of(arguments.paths, arguments.split, arguments.task)
         pairs, left_out, problems = convert(files, arguments.task, arguments.counterfactual, arguments.limit, lengths)
     except Problem as problem:

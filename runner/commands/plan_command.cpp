@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <set>
 
@@ -16,10 +17,16 @@
 namespace tributary {
 namespace {
 
-constexpr const char* columns = "{:>5}  {:<22}  {:>5}  {:>4}  {:>7}  {:>9}  {:>5}  {:<4}  {}\n";
+constexpr const char* columns = "{:>5}  {:<22}  {:>5}  {:>4}  {:>7}  {:>{}}  {:>5}  {:<4}  {}\n";
 
-std::string header() {
-  return fmt::format(columns, "run", "method", "train", "test", "skipped", "nodes", "units", "done", "folder");
+/// Of the column of nodes: "230415 + features" stands in it where some run has them.
+std::size_t width_of_nodes(const std::vector<Settings>& runs) {
+  const auto has_features = [](const Settings& run) { return run.has("features"); };
+  return std::any_of(runs.begin(), runs.end(), has_features) ? 19 : 9;
+}
+
+std::string header(std::size_t width) {
+  return fmt::format(columns, "run", "method", "train", "test", "skipped", "nodes", width, "units", "done", "folder");
 }
 
 std::string text_of(FoundResults::What results) {
@@ -39,8 +46,8 @@ std::string text_of(FoundResults::What results) {
 }
 
 /// One run for people, a line of the table.
-std::string line_of(const PlannedRun& run) {
-  return fmt::format(columns, run.number, run.method, run.train, run.test, run.skipped, run.nodes, run.units,
+std::string line_of(const PlannedRun& run, std::size_t width) {
+  return fmt::format(columns, run.number, run.method, run.train, run.test, run.skipped, run.nodes, width, run.units,
                      text_of(run.results), run.folder.string());
 }
 
@@ -85,16 +92,21 @@ void plan_command(const RunArguments& arguments) {
   Estimate all;
   PlannedPass largest;
   std::set<std::string> notes;
-  std::cout << settings.size() << (settings.size() == 1 ? " run\n\n" : " runs\n\n") << header();
+  std::vector<std::string> dictionaries;  // of features, each once
+  const std::size_t width = width_of_nodes(settings);
+  std::cout << settings.size() << (settings.size() == 1 ? " run\n\n" : " runs\n\n") << header(width);
   for (const std::vector<const Settings*>& candidates : grouped(settings)) {
     const PlannedGroup group = planner.plan(candidates);
-    for (const PlannedRun& run : group.runs) std::cout << line_of(run);
+    for (const PlannedRun& run : group.runs) std::cout << line_of(run, width);
     for (const PlannedPass& pass : group.passes) {
       std::cout << line_of(pass);
       all.add(pass.estimate);
       const std::string too_little = too_little_memory(pass.memory);
       if (!too_little.empty()) notes.insert("a rank " + too_little);
       if (pass.memory.expected_peak >= largest.memory.expected_peak) largest = pass;
+    }
+    for (const std::string& line : group.dictionaries) {
+      if (std::find(dictionaries.begin(), dictionaries.end(), line) == dictionaries.end()) dictionaries.push_back(line);
     }
     notes.insert(group.notes.begin(), group.notes.end());
     if (group.runs.size() > 1) {
@@ -104,6 +116,8 @@ void plan_command(const RunArguments& arguments) {
     }
   }
   std::cout << '\n';
+  for (const std::string& line : dictionaries) std::cout << line << '\n';
+  if (!dictionaries.empty()) std::cout << '\n';
   for (const std::string& note : notes) std::cout << "note: " << note << "\n\n";
   show_estimate(arguments, planner.machines(), all, largest, settings.size());
 }

@@ -13,6 +13,7 @@
 #include "io/results.h"
 #include "runner/commands/found_results.h"
 #include "runner/commands/sweep_runs.h"
+#include "runner/job/dictionary_lines.h"
 #include "runner/job/identity.h"
 #include "runner/job/notes.h"
 #include "runner/job/plan.h"
@@ -48,6 +49,12 @@ std::vector<RunGroup> passes_of(const std::vector<Job>& jobs) {
     group->push_back(&job);
   }
   return groups;
+}
+
+void add_new(const std::vector<std::string>& lines, std::vector<std::string>& to) {
+  for (const std::string& line : lines) {
+    if (std::find(to.begin(), to.end(), line) == to.end()) to.push_back(line);
+  }
 }
 
 }  // namespace
@@ -108,7 +115,7 @@ PlannedRun SweepPlanner::planned(const Settings& settings, Job& job) const {
   run.train = job.pairs.train.size();
   run.test = job.pairs.test.size();
   run.skipped = job.pairs.skipped.size();
-  run.nodes = job.nodes();
+  run.nodes = std::to_string(job.nodes()) + (job.dictionaries ? " + features" : "");
   run.units = plan_attribution({&job}).units.size() + (job.has_circuit() ? plan_curve(job).units.size() : 0);
   run.folder = folder_of(arguments_, settings);
   run.results = results_there(run.folder, settings, job);
@@ -151,9 +158,8 @@ PlannedGroup SweepPlanner::plan(const std::vector<const Settings*>& candidates) 
     if (const ModelPlace& place = jobs.back().config.model; !place.commit.empty()) {
       notes.insert(notes.begin(), "the model is " + text_of(place));
     }
-    for (const std::string& note : notes) {
-      if (std::find(group.notes.begin(), group.notes.end(), note) == group.notes.end()) group.notes.push_back(note);
-    }
+    add_new(dictionary_lines(jobs.back()), group.dictionaries);
+    add_new(notes, group.notes);
   }
   for (const RunGroup& pass : passes_of(jobs)) group.passes.push_back(planned(pass));
   return group;

@@ -25,7 +25,7 @@ struct PlannedRun {
   std::size_t number = 0;  //!< in the sweep, from 0
   std::string method;
   std::size_t train = 0, test = 0, skipped = 0;  //!< pairs
-  std::int64_t nodes = 0;
+  std::string nodes;  //!< that are scored; how many features are, is known when they are computed
   std::size_t units = 0;
   FoundResults::What results = FoundResults::What::none;  //!< that its folder holds already
   std::filesystem::path folder;
@@ -45,7 +45,8 @@ struct PlannedPass {
 struct PlannedGroup {
   std::vector<PlannedRun> runs;
   std::vector<PlannedPass> passes;
-  std::vector<std::string> notes;  //!< what the user should know of them, each once
+  std::vector<std::string> dictionaries;  //!< of features: lines, each once
+  std::vector<std::string> notes;         //!< what the user should know of them, each once
 };
 
 /// The machines that a plan is for.

@@ -14,6 +14,7 @@
 #include "common/errors.h"
 #include "runner/commands/sweep_problems.h"
 #include "runner/commands/sweep_runs.h"
+#include "runner/job/dictionary_lines.h"
 #include "runner/job/job_checks.h"
 #include "runner/job/memory_plan.h"
 #include "runner/job/notes.h"
@@ -84,6 +85,7 @@ void check_run(const Settings& settings, SketchShelf& shelf, SweepProblems& prob
     }
     lines.add(text_of_model(job));
     lines.add(text_of_pairs(job));
+    for (const std::string& line : dictionary_lines(job)) lines.add(line);
     for (const std::string& note : notes_on(job, settings)) lines.add("note: " + note);
     if (config.memory != 0 && config.device != "cpu") {
       lines.add("note: whether memory: " + settings.at<std::string>("memory") +

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -15,7 +14,9 @@
 #include "common/errors.h"
 #include "common/hash.h"
 #include "common/team.h"
+#include "common/text.h"
 #include "io/feature_file.h"
+#include "runner/job/dictionary_hooks.h"
 #include "runner/job/model.h"
 #include "runner/machine/memory_limits.h"
 
@@ -28,14 +29,6 @@ struct Bound {
   std::string name;
 };
 
-const std::map<std::string, Site>& sites_by_hook() {
-  static const std::map<std::string, Site> sites = {
-      {"resid_pre", Site::resid_pre}, {"resid_mid", Site::resid_mid},        {"resid_post", Site::resid_post},
-      {"mlp_out", Site::mlp_out},     {"mlp_written", Site::mlp_written},    {"z", Site::z},
-      {"mlp_in", Site::mlp_in},       {"mlp_in_normed", Site::mlp_in_normed}};
-  return sites;
-}
-
 std::int64_t width_of(Site site, const Architecture& a) { return site == Site::z ? a.query_width() : a.d_model; }
 
 /// What a layer's features are bound with.
@@ -46,17 +39,21 @@ class Binder {
       : file_(file), source_(source), a_(architecture), type_(type), reads_(numbers == DictionaryShelf::Numbers::read) {
     hook_ = source.hook.empty() ? file.hook : source.hook;
     if (hook_.empty()) {
-      const std::string said = file.hook_written.empty()
-                                   ? "does not say where it reads"
-                                   : "reads at '" + file.hook_written + "', which is no place known here";
-      refuse(said + "; give hook: resid_pre, resid_mid, resid_post, mlp_out, z, mlp_in or mlp_in_normed");
+      if (!file.hook_written.empty()) {
+        refuse("reads at '" + printable(file.hook_written, LineEnds::escape) +
+               "', and a dictionary of that place cannot be used here; those that read at one of " + known_hooks() +
+               " can");
+      }
+      refuse(
+          "does not say where it reads; give hook: resid_pre, resid_mid, resid_post, mlp_out, z, mlp_in or "
+          "mlp_in_normed");
     }
   }
 
   [[nodiscard]] Bound bind(const FeatureLayer& stored) const {
     Dictionary d;
     d.layer = layer_of(stored);
-    d.reads = sites_by_hook().at(hook_);
+    d.reads = hook(hook_).site;
     const Site writes = site_written();
     require_place(d.reads, d.layer);
     require_width("d_in", file_.d_in, d.reads);
@@ -94,7 +91,38 @@ class Binder {
     return {std::move(d), name_of(stored)};
   }
 
+  /// Adds where the list and the file disagree about the place, and what the file leaves open that changes features.
+  void add_notes(const FeatureLayer& stored, std::vector<std::string>& notes) const {
+    const std::string where = file_.where.string();
+    std::vector<std::string> said, given;
+    if (!source_.hook.empty() && !file_.hook_written.empty() && source_.hook != file_.hook) {
+      said.push_back("'" + printable(file_.hook_written, LineEnds::escape) + "'");
+      given.push_back("hook: " + source_.hook);
+    }
+    if (stored.layer && *stored.layer != layer_of(stored)) {
+      said.push_back(fmt::format("layer {}", *stored.layer));
+      given.push_back(fmt::format("layer: {}", layer_of(stored)));
+    }
+    if (!said.empty()) {
+      notes.push_back(fmt::format("{} says that it reads at {}, and features says {}: the latter is used", where,
+                                  join(said), join(given)));
+    }
+    const bool is_sae = file_.kind == FeatureKind::unstated && site_written() == hook(hook_).site;
+    if (is_sae && file_.leaves_b_dec_open && !is_zero(stored.b_dec)) {
+      notes.push_back(where +
+                      ": its b_dec is not subtracted from the input; SAELens does that, unless a cfg.json says "
+                      "otherwise. Write apply_b_dec_to_input: true or false into the file's metadata, or put it beside "
+                      "its cfg.json as sae_weights.safetensors");
+    }
+  }
+
  private:
+  static bool is_zero(const StoredTensor& stored) {
+    std::size_t bytes = c10::elementSize(scalar_type(stored.type));
+    for (const std::int64_t extent : stored.shape) bytes *= static_cast<std::size_t>(extent);
+    return std::all_of(stored.data, stored.data + bytes, [](std::byte byte) { return byte == std::byte{0}; });
+  }
+
   [[noreturn]] void refuse(const std::string& text) const { throw UserError(file_.where.string(), text); }
 
   [[nodiscard]] std::string name_of(const FeatureLayer& stored) const {
@@ -103,6 +131,12 @@ class Binder {
 
   [[nodiscard]] std::int64_t layer_of(const FeatureLayer& stored) const {
     const std::optional<std::int64_t> layer = file_.layers.size() == 1 && source_.layer ? source_.layer : stored.layer;
+    if (file_.layers.size() > 1 && source_.layer) {
+      refuse(
+          fmt::format("holds {} layers, and all of them are used; leave layer: {} out, or give the path of that "
+                      "layer's file alone",
+                      file_.layers.size(), *source_.layer));
+    }
     if (!layer) refuse("does not say which layer it reads; give layer: N");
     if (*layer >= a_.layers())
       refuse(fmt::format("reads at layer {}, and the model has {} (from 0)", *layer, a_.layers()));
@@ -110,8 +144,19 @@ class Binder {
   }
 
   [[nodiscard]] Site site_written() const {
-    if (!file_.writes.empty()) return sites_by_hook().at(file_.writes);
-    return hook_ == "mlp_in" || hook_ == "mlp_in_normed" ? Site::mlp_out : sites_by_hook().at(hook_);
+    const Hook& reads = hook(hook_);
+    if (file_.writes.empty() && reads.is_written) return reads.site;
+    if (file_.kind == FeatureKind::sae) {
+      refuse("is an autoencoder that reads at " + hook_ +
+             ", and what stands there cannot be written back alone; autoencoders can be of resid_pre, resid_mid, "
+             "resid_post, mlp_out and z");
+    }
+    const std::string writes = file_.writes.empty() ? "mlp_out" : file_.writes;
+    if (!reads.is_before_mlp) {
+      refuse("reads at " + hook_ + ", which is not before " + writes +
+             ", where it writes; give hook: resid_pre, z, resid_mid, mlp_in or mlp_in_normed");
+    }
+    return hook(writes).site;
   }
 
   [[nodiscard]] FeatureGate gate() const {
@@ -263,6 +308,15 @@ std::string hashes_of(const std::vector<FeatureFile>& files) {
   return all;
 }
 
+/// With layer: all every file may say the same.
+void shorten(std::vector<std::string>& notes) {
+  constexpr std::size_t most = 4;
+  if (notes.size() <= most) return;
+  const std::size_t more = notes.size() - most;
+  notes.resize(most);
+  notes.push_back(fmt::format("{} more such notes on dictionaries of features", more));
+}
+
 LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, const Architecture& architecture,
                                      at::ScalarType type, DictionaryShelf::Numbers numbers, std::uint64_t memory) {
   std::vector<FeatureSource> places;
@@ -281,11 +335,15 @@ LoadedDictionaries load_dictionaries(const std::vector<FeatureSource>& sources, 
   if (reads) hashes = hashes_of(files);
   for (std::size_t i = 0; i < files.size(); ++i) {
     const Binder binder(files[i], places[i], architecture, type, numbers);
-    for (const FeatureLayer& layer : files[i].layers) all.push_back(binder.bind(layer));
+    for (const FeatureLayer& layer : files[i].layers) {
+      all.push_back(binder.bind(layer));
+      binder.add_notes(layer, loaded.notes);
+    }
     const bool copied = scalar_type(files[i].layers.front().W_enc.type) != type || files[i].rescale_by_decoder_norm ||
                         files[i].kind == FeatureKind::cross_layer;
     if (copied) files[i].release_pages();
   }
+  shorten(loaded.notes);
   std::stable_sort(all.begin(), all.end(),
                    [](const Bound& a, const Bound& b) { return a.dictionary.layer < b.dictionary.layer; });
   const std::uint64_t now = resident_file_bytes();
@@ -328,6 +386,7 @@ void add_dictionaries(Job& job, DictionaryShelf& shelf, DictionaryShelf::Numbers
       shelf.get(job.config.features, job.architecture(), job.exact->score_type(), numbers, job.config.memory);
   job.dictionaries = loaded.dictionaries;
   job.dictionary_names = loaded.names;
+  job.dictionary_notes = loaded.notes;
   job.dictionaries_hash = loaded.hash;
   job.dictionary_bytes = loaded.bytes;
 }

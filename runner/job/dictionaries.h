@@ -20,6 +20,7 @@ namespace tributary {
 struct LoadedDictionaries {
   std::shared_ptr<const std::vector<Dictionary>> dictionaries;
   std::vector<std::string> names;  //!< "resid_post 12 layer_12"
+  std::vector<std::string> notes;  //!< where they are not used as their files say, or as who saved them may mean
   std::string hash;                //!< of what they hold
   DictionaryBytes bytes;
 };

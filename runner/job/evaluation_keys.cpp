@@ -94,7 +94,10 @@ std::vector<Key> evaluation_keys() {
        .effect = Effect::evaluation},
       {.path = "steering.nodes",
        .kind = Kind::texts,
-       .meaning = "or these, of any kind: kind:layer/position/index, or kind:layer/index for all positions",
+       .meaning =
+           "or these, of any kind: kind:layer/position/index, or kind:layer/index for all positions; of features and "
+           "errors the first number is that of their dictionary (`plan` names them), an MLP, an embedding and an "
+           "error have index 0",
        .effect = Effect::evaluation},
   };
 }

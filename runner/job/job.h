@@ -50,6 +50,7 @@ struct Job {
   std::string dictionaries_hash{};
   DictionaryBytes dictionary_bytes{};
   std::vector<std::string> dictionary_names{};  //!< "resid_post 12 layer_12": what results call them
+  std::vector<std::string> dictionary_notes{};  //!< what the user should know of them
   ImportedScores imported;  //!< method imported: the scores of attribution.file, in the order of layout()
   std::vector<std::vector<std::int64_t>> baseline_prompts;  //!< attribution.baseline_file: token ids, one length
   std::shared_ptr<const Transformer> working, exact;        //!< exact: float32 beside a bfloat16 network, else the same

@@ -67,6 +67,17 @@ void require_ablation_means(const Job& job, const Settings& settings) {
                   in_ranges(lengths)));
 }
 
+/// Of a kind with one node at each place, what is to be written where another index is given.
+std::string only_index(const Node& node) {
+  const std::string kind = name_of(node.kind);
+  std::string text = fmt::format("{} have index 0", kind);
+  if (node.position < 0) {
+    text += fmt::format("; write {0}:{1}/{2}/0 for position {2}, or {0}:{1}/0 for all positions", kind, node.layer,
+                        node.index);
+  }
+  return text;
+}
+
 /// Whether it is known how many nodes there are: of features it is when they have scores.
 bool is_counted(const NodeLayout& layout) {
   const std::vector<NodeTable>& tables = layout.tables();
@@ -153,7 +164,7 @@ void check_steering(const Job& job, const Settings& settings) {
         const Dictionary& dictionary = (*job.dictionaries)[static_cast<std::size_t>(node.layer)];
         const std::int64_t nodes = node.kind == NodeKind::features ? dictionary.features() : 1;
         require(node.kind == NodeKind::features ? "feature" : "error", node.index, nodes,
-                fmt::format("dictionary {} has {}", node.layer, nodes));
+                nodes > 1 ? fmt::format("dictionary {} has {}", node.layer, nodes) : only_index(node));
       }
       require("position", node.position, positions,
               fmt::format("held-out prompts have as few as {} tokens", positions));
@@ -165,7 +176,7 @@ void check_steering(const Job& job, const Settings& settings) {
     require("layer", node.layer, table.layers,
             layered ? fmt::format("the model has {}", table.layers) : "embeddings have layer 0");
     require(kind.substr(0, kind.size() - 1).c_str(), node.index, table.nodes,
-            table.nodes > 1 ? fmt::format("the model has {}", table.nodes) : fmt::format("{} have index 0", kind));
+            table.nodes > 1 ? fmt::format("the model has {}", table.nodes) : only_index(node));
     require("position", node.position, positions, fmt::format("held-out prompts have as few as {} tokens", positions));
   }
   checks.finish();

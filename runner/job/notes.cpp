@@ -61,6 +61,7 @@ bool wants_circuits(const Settings& settings) {
 std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settings) {
   std::vector<std::string> notes;
   if (!job.dtype_note.empty()) notes.push_back(job.dtype_note);
+  notes.insert(notes.end(), job.dictionary_notes.begin(), job.dictionary_notes.end());
   const bool unsolved = std::any_of(job.pairs.skipped.begin(), job.pairs.skipped.end(),
                                     [](const SkippedPair& pair) { return pair.reason == unsolved_pair; });
   const auto few = [&](const char* key, const std::optional<std::int64_t>& wanted, std::size_t found) {
@@ -78,7 +79,7 @@ std::vector<std::string> notes_on_numbers(const Job& job, const Settings& settin
     notes.push_back(fmt::format("top asks for {} nodes, and {} have a score", job.config.top, scored));
   }
   if (std::string note = note_on_lengths(job.pairs, job.config.pairs); !note.empty()) notes.push_back(std::move(note));
-  for (std::string& note : notes_on_texts(job.pairs)) notes.push_back(std::move(note));
+  for (std::string& note : notes_on_texts(job.pairs, job.tokenizer)) notes.push_back(std::move(note));
   const Method& method = job.config.method;
   const std::string normed = normed_parts(job);
   if (!normed.empty() && method.baseline == Baseline::zero && !method.rules.has(Rule::norm)) {

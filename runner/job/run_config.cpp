@@ -209,7 +209,11 @@ void check_features(const RunConfig& run, bool scored, KeyChecks& checks) {
   checks.refuse_if(scored && run.features.empty(), "nodes",
                    "features need their dictionaries; give features: [{path: …, hook: …, layer: …}]");
   checks.refuse_if(!scored && !run.features.empty(), "features",
-                   "features are not among the nodes; add them to nodes, or remove the key");
+                   "features are not among the nodes; add them to nodes, remove the key, or on the command line say "
+                   "features=[]. A sweep over nodes gives both together: zip: {nodes: [[heads], [features]], features: "
+                   "[null, [{path: …}]]}");
+  checks.refuse_if(scored && run.device == "cuda", "model.device",
+                   "is cuda, and features are computed on the host alone yet; say cpu, or leave them out of nodes");
   if (!scored || run.method.name.empty()) return;
   checks.refuse_if(
       run.method.score == ScoreKind::conductance, "attribution.method",

@@ -116,7 +116,7 @@ std::vector<DatasetRow> feature_rows() {
                       .when = kept};
   };
   return {
-      whole_number("dictionary", "place of the feature's dictionary in their list"),
+      whole_number("dictionary", "number of the feature's dictionary"),
       whole_number("layer", "layer that the dictionary reads"),
       whole_number("position", "position of the feature, −1: at all of them"),
       whole_number("feature", "its index in the dictionary"),
@@ -181,7 +181,7 @@ std::vector<DatasetRow> node_rows() {
       rows.push_back(row);
       if (!of_dictionary || name != "/layer") continue;
       row.path = row.path.substr(0, row.path.rfind('/')) + "/dictionary";
-      row.long_name = "place of the node's dictionary in their list";
+      row.long_name = "number of the node's dictionary";
       rows.push_back(std::move(row));
     }
   }

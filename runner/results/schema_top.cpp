@@ -17,7 +17,7 @@ std::vector<DatasetRow> top_rows() {
        .axes = {"rank"},
        .type = ValueType::int64,
        .units = "1",
-       .long_name = "place of the dictionary of a feature or an error in their list, −1 of other nodes",
+       .long_name = "number of the dictionary of a feature or an error, −1 of other nodes",
        .when = "`nodes` have features",
        .need = Need::optional},
       {.path = "/top/layer",

@@ -29,7 +29,7 @@ TEST_F(FeatureFileTest, ReadsTheNewestSaeLens) {
   EXPECT_EQ(sae.hook, "resid_post");
   EXPECT_EQ(sae.hook_written, "blocks.12.hook_resid_post");
   EXPECT_EQ(sae.writes, "");
-  EXPECT_FALSE(sae.apply_b_dec_to_input);
+  EXPECT_FALSE(sae.apply_b_dec_to_input || sae.leaves_b_dec_open);
   EXPECT_FALSE(sae.rescale_by_decoder_norm);
   ASSERT_EQ(sae.layers.size(), 1u);
   EXPECT_EQ(sae.layers[0].layer, 12);
@@ -163,7 +163,11 @@ TEST_F(FeatureFileTest, RefusesTensorsThatDoNotFit) {
   const auto with = [&](const Shapes& more) { return refusal_of_saelens(config, sae_and(more)); };
   EXPECT_THAT(refusal_of_saelens(config, {{"w_enc", {3, 4}}, {"b_dec", {3}}}),
               AllOf(HasSubstr("lacks W_enc, b_enc, W_dec"), HasSubstr("it holds b_dec, w_enc")));
-  EXPECT_THAT(with({{"W_enc", {4, 3}}}), HasSubstr("'W_enc' has shape [4, 3], not [d_in, d_sae] = [4, 4]"));
+  const std::string wanted = ", and must be [d_in, d_sae] with d_sae = 4, the length of b_enc";
+  EXPECT_THAT(with({{"W_enc", {4, 3}}}), HasSubstr("'W_enc' has shape [4, 3]" + wanted + ": it looks transposed;"));
+  EXPECT_THAT(refusal_of_saelens(R"({"d_in": 3, "d_sae": 4})", sae_and({{"W_enc", {4, 3}}})),
+              HasSubstr(": it looks transposed;"));
+  EXPECT_THAT(with({{"W_enc", {3, 5}}}), HasSubstr("'W_enc' has shape [3, 5]" + wanted + ";"));
   EXPECT_THAT(with({{"W_dec", {3, 4}}}),
               HasSubstr("'W_dec' has shape [3, 4] (it is transposed), not [d_sae, d_out] = [4, 3]"));
   EXPECT_THAT(with({{"W_enc", {12}}}), HasSubstr("'W_enc' is no matrix"));
@@ -173,7 +177,8 @@ TEST_F(FeatureFileTest, RefusesTensorsThatDoNotFit) {
   EXPECT_THAT(with({{"b_dec_out", {3}}}), HasSubstr("'b_dec_out' is not known for what this dictionary is said to be"));
   EXPECT_THAT(with({{"threshold", {4}}}), HasSubstr("'threshold' is not known"));
   EXPECT_THAT(with({{"W_skip", {3, 3}}}), HasSubstr("'W_skip' is not known for the architecture 'standard'"));
-  EXPECT_THAT(refusal_of_saelens(R"({"architecture": "jumprelu"})"), HasSubstr("lacks threshold"));
+  EXPECT_THAT(refusal_of_saelens(R"({"architecture": "jumprelu"})"),
+              HasSubstr("lacks threshold (it holds W_dec, W_enc, b_dec, b_enc)"));
   EXPECT_THAT(refusal_of_saelens(R"({"architecture": "jumprelu"})", sae_and({{"threshold", {3}}})),
               HasSubstr("'threshold' has shape [3], not [d_sae] = [4]"));
   EXPECT_THAT(refusal_of_saelens(R"({"architecture": "skip_transcoder"})"), HasSubstr("lacks W_skip"));
@@ -207,6 +212,7 @@ TEST_F(FeatureFileTest, ReadsSingleFiles) {
   EXPECT_EQ(relu.layers[0].layer, std::nullopt);
   EXPECT_EQ(relu.hook + relu.writes, "");
   EXPECT_FALSE(relu.apply_b_dec_to_input);
+  EXPECT_TRUE(relu.leaves_b_dec_open);
 
   const FeatureFile jump = open_features(write("b.safetensors", tensors_file({{"W_enc", {4, 3}},
                                                                               {"b_enc", {4}},
@@ -227,6 +233,7 @@ TEST_F(FeatureFileTest, ReadsSingleFiles) {
   EXPECT_EQ(top.hook, "resid_pre");
   EXPECT_EQ(top.layers[0].layer, 2);
   EXPECT_TRUE(top.apply_b_dec_to_input);
+  EXPECT_FALSE(top.leaves_b_dec_open);
 }
 
 TEST_F(FeatureFileTest, RefusesSingleFilesThatCannotBeTold) {

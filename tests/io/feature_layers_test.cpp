@@ -91,7 +91,8 @@ TEST_F(FeatureLayersTest, RefusesFoldersThatAreNotWhole) {
   write_transcoders("activation: jump_relu\n", jump);
   EXPECT_THAT(refusal(folder_), HasSubstr("lacks threshold"));
   write_transcoders("", sae_shapes());
-  EXPECT_THAT(refusal(folder_), HasSubstr("'W_enc' has shape [3, 4]"));
+  EXPECT_THAT(refusal(folder_), HasSubstr("'W_enc' has shape [3, 4], and must be [d_sae, d_in] with d_sae = 4, "
+                                          "the length of b_enc: it looks transposed;"));
   std::filesystem::remove(folder_ / "layer_0.safetensors");
   EXPECT_THAT(refusal(folder_), HasSubstr("layer_0.safetensors is missing"));
   write_transcoders();

@@ -80,6 +80,17 @@ TEST_F(PairWaysOutTest, TheFirstTokenOfAnAnswerStandsForIt) {
   EXPECT_EQ(prepared(whole).hash, hash);
 }
 
+TEST_F(PairWaysOutTest, ASpaceThatIsATokenByItselfIsNoAnswer) {
+  PairOptions options = in_order(pair_line("The cat", "The cats", " is", " 2"));
+  for (const Answer answer : {Answer::whole, Answer::first_token, Answer::alone}) {
+    options.answer = answer;
+    EXPECT_THAT(refusal_of(options),
+                AllOf(HasSubstr("the answer ' 2' begins with a space that is a token by itself: "
+                                "' '|'2'"),
+                      HasSubstr("write both answers without the space"), Not(HasSubstr("first-token"))));
+  }
+}
+
 TEST_F(PairWaysOutTest, AnAnswerAloneIsTheFirstTokenOfItsOwnText) {
   // " ca" and "t" are the word " cat": behind the prompt there is no such answer, alone it is the token "t".
   PairOptions options = in_order(pair_line("The ca", "The do", "t", "s"));

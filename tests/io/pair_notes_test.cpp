@@ -12,6 +12,8 @@
 #include <gtest/gtest.h>
 
 #include "io/detail/pairs/spacing.h"
+#include "tests/io/temporary_folder.h"
+#include "tests/io/tiny_tokenizer.h"
 
 namespace tributary {
 namespace {
@@ -105,6 +107,19 @@ TEST(PairNotes, SaysHowManyPairsLackASpaceAndShowsOne) {
   // The second answer and the second prompt count as the first ones do.
   EXPECT_THAT(notes_on_texts(set_of({pair_of(1, "(", "Japan", " a", "b")})),
               ElementsAre(HasSubstr("'Japan' + 'b' reads 'Japanb'")));
+}
+
+class PairNotesOfTokens : public TemporaryFolder {};
+
+TEST_F(PairNotesOfTokens, NoSpaceIsMissingWhereItWouldBeATokenByItself) {
+  const Tokenizer words =
+      Tokenizer::load(write("tokenizer.json", TinyVocabulary().json(TinyVocabulary::Template::none)));
+  const PairSet letters = set_of({pair_of(1, "The cat", "The cats", "is", "are")});
+  EXPECT_THAT(notes_on_texts(letters, words), ElementsAre(HasSubstr("is a space missing?")));
+  // " is" is a word, " 2" a space and a digit.
+  const PairSet numbers = set_of({pair_of(1, "The cat", "The cats", "is", "2")});
+  EXPECT_THAT(notes_on_texts(numbers, words), IsEmpty());
+  EXPECT_THAT(notes_on_texts(numbers), ElementsAre(HasSubstr("is a space missing?")));
 }
 
 TEST(PairNotes, CountsPairsThatRepeatOnTheirSide) {

@@ -161,6 +161,26 @@ REFUSED: dict[str, tuple[dict, str]] = {
     ),
     "a layer that is none": ({"features": [{"layer": 7}]}, "7"),
     "a hook that is none": ({"features": [{"hook": "resid"}]}, "resid"),
+    "an autoencoder of what the MLP reads": (
+        {"features": [{"hook": "mlp_in"}]},
+        "is an autoencoder that reads at mlp_in",
+    ),
+    "a transcoder that reads behind where it writes": (
+        {
+            "features": [
+                {
+                    "hook": "resid_post",
+                    "config": {
+                        "architecture": "transcoder",
+                        "hook_name": "blocks.1.mlp.hook_in",
+                        "hook_name_out": "blocks.1.hook_mlp_out",
+                        "d_out": 32,
+                    },
+                }
+            ]
+        },
+        "reads at resid_post, which is not before mlp_out",
+    ),
     "another width": ({"features": [{"hook": "mlp_out", "config": {"d_in": 31}}]}, "d_in"),
     "activations that are normalised": (
         {"features": [{"config": {"normalize_activations": "layer_norm"}}]},

@@ -139,6 +139,17 @@ def test_mcqa(tmp_path):
     assert "left out: 1, two answers that are the same" in refused(file, "mcqa", "--counterfactual", "noun")
 
 
+def test_spaced_labels_of_other_lengths(tmp_path, tokenizer):
+    """Where " B" is a token and " 2" is two, pairs with spaces are left out, and those without are not."""
+    words = json.loads(tokenizer.read_text())
+    words["model"]["vocab"][" B"] = len(words["model"]["vocab"])
+    tokenizer.write_text(json.dumps(words))
+    file = write(tmp_path / "rows.jsonl", [MCQA])
+    left_out = refused(file, "mcqa", "--spaced", "--tokenizer", tokenizer)
+    assert "left out: 1, labels of different token lengths" in left_out
+    assert len(made(file, "mcqa", "--tokenizer", tokenizer)[0]) == 1
+
+
 def test_arithmetic(tmp_path):
     """Other operators and rows without a counterfactual are left out."""
     none = [changed(SUM, None, "random_counterfactual"), changed(SUM, None, "random_counterfactual", "prompt")]

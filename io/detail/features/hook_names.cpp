@@ -55,6 +55,13 @@ HookPlace place_of(std::string_view name, std::span<const HookRow> rows) {
 }  // namespace
 
 HookPlace reading_place(const std::string& name) { return place_of(name, reading); }
+
+std::string reading_names() {
+  std::string names;
+  for (const HookRow& row : reading) names += (names.empty() ? "" : ", ") + std::string(row.name);
+  return names;
+}
+
 HookPlace writing_place(const std::string& name) { return place_of(name, writing); }
 
 }  // namespace tributary::detail::features

@@ -18,6 +18,9 @@ struct HookPlace {
 /// Of what is read. "blocks.12.hook_resid_post" is resid_post of layer 12, "mlp.hook_in" is mlp_in of no layer.
 HookPlace reading_place(const std::string& name);
 
+/// The names that reading_place knows: "hook_resid_pre, …".
+std::string reading_names();
+
 /// Of what a transcoder writes: mlp_out or mlp_written.
 HookPlace writing_place(const std::string& name);
 

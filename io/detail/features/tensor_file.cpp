@@ -12,16 +12,14 @@
 #include "io/detail/checkpoint/safetensors.h"
 
 namespace tributary::detail::features {
-namespace {
 
 std::string shape_text(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
-}  // namespace
 
 TensorFile::TensorFile(const std::filesystem::path& path, std::vector<MappedFile>& mappings) : name_(path.string()) {
   const MappedFile& file = mappings.emplace_back(path);
   checkpoint::SafetensorsContent content = checkpoint::read_safetensors(file.bytes(), name_);
   tensors_ = std::move(content.tensors);
+  for (const auto& [tensor, stored] : tensors_) names_.push_back(tensor);
   integers_ = std::move(content.skipped);
   metadata_ = std::move(content.metadata);
 }
@@ -32,8 +30,7 @@ void TensorFile::require(const std::vector<std::string>& tensors) const {
     if (!has(tensor)) missing.push_back(tensor);
   }
   if (missing.empty()) return;
-  std::vector<std::string> held;
-  for (const auto& [tensor, stored] : tensors_) held.push_back(tensor);
+  std::vector<std::string> held = names_;
   if (held.size() > 12) {
     held.resize(12);
     held.emplace_back("…");

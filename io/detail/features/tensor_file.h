@@ -19,6 +19,9 @@ namespace tributary::detail::features {
 
 using Shape = std::vector<std::int64_t>;
 
+/// "[d_in, d_sae]" in numbers.
+std::string shape_text(const Shape& shape);
+
 class TensorFile {
  public:
   /// The mapping goes to `mappings`. Throws UserError as read_safetensors does.
@@ -47,7 +50,8 @@ class TensorFile {
 
  private:
   std::string name_;
-  std::map<std::string, StoredTensor> tensors_;
+  std::map<std::string, StoredTensor> tensors_;  //!< those not taken yet
+  std::vector<std::string> names_;               //!< of all that there were
   std::set<std::string> integers_;
   std::map<std::string, std::string> metadata_;
 };

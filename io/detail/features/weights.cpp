@@ -23,14 +23,26 @@ void require_size(const TensorFile& file, const char* name, const std::optional<
 EncoderLayout encoder_layout(const TensorFile& file, const Stated& stated, std::int64_t d_sae) {
   const Shape& shape = file.shape("W_enc");
   if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0) file.refuse("W_enc", "is no matrix");
-  if (stated.encoder) return *stated.encoder;
-  const bool by_features = shape[1] == d_sae;
-  if (by_features && shape[0] == d_sae) {
+  const bool columns = shape[1] == d_sae, rows = shape[0] == d_sae;  // are features
+  if (stated.encoder) {
+    const bool inputs_first = *stated.encoder == EncoderLayout::inputs_by_features;
+    if (!(inputs_first ? columns : rows)) {
+      file.refuse("W_enc", fmt::format("has shape {}, and must be {} with d_sae = {}, the length of b_enc{}",
+                                       shape_text(shape), inputs_first ? "[d_in, d_sae]" : "[d_sae, d_in]", d_sae,
+                                       columns || rows ? ": it looks transposed" : ""));
+    }
+    return *stated.encoder;
+  }
+  if (!columns && !rows) {
+    file.refuse("W_enc", fmt::format("has shape {}, and one of the two must be d_sae = {}, the length of b_enc",
+                                     shape_text(shape), d_sae));
+  }
+  if (columns && rows) {
     file.refuse("W_enc",
                 "is square (whether its rows are inputs, as in SAELens, or features, as in circuit-tracer, cannot be "
                 "told); give the folder with its cfg.json or config.yaml");
   }
-  return by_features ? EncoderLayout::inputs_by_features : EncoderLayout::features_by_inputs;
+  return columns ? EncoderLayout::inputs_by_features : EncoderLayout::features_by_inputs;
 }
 
 /// The thresholds under the names of SAELens, of its training state, and of circuit-tracer.

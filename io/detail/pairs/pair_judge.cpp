@@ -147,7 +147,8 @@ std::string PairJudge::encode_answer(const TokenPair& pair, const std::string& a
   const PromptPair& text = pair.text;
   if (options_.answer == Answer::alone) {
     tokens = tokenizer_.encode(answer, SpecialTokens::omit);
-    return tokens.empty() ? fmt::format("the answer {} has no tokens; give it a text", in_quotes(answer)) : "";
+    if (tokens.empty()) return fmt::format("the answer {} has no tokens; give it a text", in_quotes(answer));
+    return blank_start(answer, tokens);
   }
   if (std::string reason = answer_after(text.clean_prefix, pair.clean, answer, tokens); !reason.empty()) return reason;
   if (!text.patch_prefix) return {};
@@ -167,12 +168,23 @@ std::string PairJudge::answer_after(std::string_view prompt, const Ids& ids, con
   const Ids joined = tokenizer_.encode(std::string(prompt) + answer, SpecialTokens::add);
   if (!begins_with(joined, ids) || joined.size() == ids.size()) return merge_reason(prompt, answer);
   tokens.assign(joined.begin() + static_cast<std::ptrdiff_t>(ids.size()), joined.end());
-  if (tokens.size() == 1 || options_.answer == Answer::first_token) return {};
+  if (tokens.size() == 1) return {};
+  if (std::string reason = blank_start(answer, tokens); !reason.empty()) return reason;
+  if (options_.answer == Answer::first_token) return {};
   return fmt::format(
       "the answer {} is {} tokens after {} (one is needed): {}; {}choose a shorter answer, or compare the first token "
       "of "
       "each answer (pairs.answer: first-token)",
       in_quotes(answer), tokens.size(), in_quotes(prompt), pieces(tokens), with_space(prompt, ids, answer));
+}
+
+std::string PairJudge::blank_start(const std::string& answer, const Ids& tokens) const {
+  if (tokens.size() == 1 || !is_blank(tokenizer_.text_of(tokens.front()))) return {};
+  return fmt::format(
+      "the answer {} begins with a space that is a token by itself: {} (it alone would be compared); write both "
+      "answers "
+      "without the space in front",
+      in_quotes(answer), pieces(tokens));
 }
 
 std::string PairJudge::with_space(std::string_view prompt, const Ids& ids, const std::string& answer) const {

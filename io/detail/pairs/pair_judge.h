@@ -38,6 +38,8 @@ class PairJudge {
   [[nodiscard]] std::string encode_answer(const TokenPair& pair, const std::string& answer, Ids& tokens) const;
   [[nodiscard]] std::string answer_after(std::string_view prompt, const Ids& ids, const std::string& answer,
                                          Ids& tokens) const;
+  /// Refuses several tokens of which the first is a space alone (" 1", where digits are tokens of their own).
+  [[nodiscard]] std::string blank_start(const std::string& answer, const Ids& tokens) const;
   /// Says that the answer is one token with a space in front, where it is: most tokens are words with theirs.
   [[nodiscard]] std::string with_space(std::string_view prompt, const Ids& ids, const std::string& answer) const;
   [[nodiscard]] std::string equal_answers(const Ids& clean, const Ids& patch) const;

@@ -79,4 +79,6 @@ Spacing spacing_between(std::string_view prompt, std::string_view answer) {
   return is_ascii_digit(first) && ends_in_a_number(before) ? Spacing::plausible : Spacing::missing;
 }
 
+bool is_blank(std::string_view text) { return !text.empty() && text.find_first_not_of(' ') == std::string_view::npos; }
+
 }  // namespace tributary::detail::pairs

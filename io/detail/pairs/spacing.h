@@ -16,4 +16,7 @@ enum class Spacing { plausible, missing, doubled };
 /// on with a number ('17' + '32'). doubled: a space follows white space. Both texts are valid UTF-8.
 Spacing spacing_between(std::string_view prompt, std::string_view answer);
 
+/// Spaces, and nothing else.
+bool is_blank(std::string_view text);
+
 }  // namespace tributary::detail::pairs
