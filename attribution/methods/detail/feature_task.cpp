@@ -249,7 +249,7 @@ FeatureDifferences less_mean(const FeatureDifferences& rows, const FeatureDiffer
 }  // namespace
 
 at::Tensor moved_at(const BaseRuns& runs, const Task& task, Site site, std::int64_t layer) {
-  const at::Tensor clean = read_at(runs, site, layer, clean_group);
+  at::Tensor clean = read_at(runs, site, layer, clean_group);
   switch (task.method.baseline) {
     case Baseline::zero:
       return clean;
