@@ -58,7 +58,7 @@ std::vector<std::string> axes_for(const KindWords& words, std::vector<std::strin
 
 std::string when_for(const KindWords& words, const std::string& when) {
   if (words.kind == NodeKind::features) return when + ", and some feature has a score";
-  const std::string kind = "`nodes` have " + name_of(words.kind == NodeKind::errors ? NodeKind::features : words.kind);
+  std::string kind = "`nodes` have " + name_of(words.kind == NodeKind::errors ? NodeKind::features : words.kind);
   if (when == when::scored_neurons || when == always) return kind;
   return (when == when::cases_of_neurons ? when::cases : when) + ", and " + kind;
 }
