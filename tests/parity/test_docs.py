@@ -41,11 +41,22 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def commands(page: Path) -> list[str]:
-    """Shell commands, a line each, without comments."""
-    text = "".join(blocks(page, "sh")).replace("\\\n", " ")
+def commands(text: str) -> list[str]:
+    """Shell commands of a block, a line each, without comments."""
+    text = text.replace("\\\n", " ")
     lines = (re.sub(r"\s+#.*$", "", line).strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def steps(page: Path) -> list[tuple[str, str]]:
+    """The page's commands ("sh") and programs ("python"), in its order."""
+    found = []
+    for language, text in re.findall(r"^```(sh|python)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
+        if language == "sh":
+            found += [(language, command) for command in commands(text) if run_here(command)]
+        elif "import " in text:
+            found.append((language, text))
+    return found
 
 
 def as_run_here(command: str) -> str:
@@ -77,26 +88,23 @@ def workplace(binary, tmp_path_factory) -> Path:
 def test_commands(workplace):
     """One after the other, page by page: later ones use what earlier ones wrote."""
     environment = mpi_environment(workplace / "session")
-    todo = [(page.name, command) for page in PAGES for command in commands(page) if run_here(command)]
-    assert len(todo) > 10
-    for page, command in todo:
+    todo = [(page.name, *step) for page in PAGES for step in steps(page)]
+    assert sum(language == "sh" for _, language, _ in todo) > 10
+    assert sum(language == "python" for _, language, _ in todo) >= 3
+    for page, language, text in todo:
+        program = language == "python"
+        words = [str(ROOT / ".venv" / "bin" / "python"), "-c", text] if program else ["bash", "-c", as_run_here(text)]
         done = subprocess.run(
-            ["bash", "-c", as_run_here(command)],
+            words,
             cwd=workplace,
-            env=environment,
+            env=os.environ if program else environment,
             capture_output=True,
             text=True,
             check=False,
             timeout=300,
         )
-        assert done.returncode == 0, f"{page}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    programs = [(page.name, program) for page in PAGES for program in blocks(page, "python") if "import " in program]
-    assert len(programs) >= 3
-    for page, program in programs:
-        words = [str(ROOT / ".venv" / "bin" / "python"), "-c", program]
-        done = subprocess.run(words, cwd=workplace, env=os.environ, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{page}:\n{program}\n{done.stderr}"
-        assert done.stdout.strip(), f"{page}: prints nothing"
+        assert done.returncode == 0, f"{page}: {text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        assert not program or done.stdout.strip(), f"{page}: prints nothing"
     schema = next(json.loads(block) for block in blocks(ROOT / "docs" / "tables.md", "json"))
     validate = fastjsonschema.compile(schema)
     document = json.loads((workplace / "results" / "tables" / "tables.json").read_text())
