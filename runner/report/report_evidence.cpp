@@ -1,5 +1,7 @@
 // Copyright 2026 the tributary developers
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -23,7 +25,7 @@ void for_each_kind(const Runs& runs, const std::string& part, const std::string&
   for (const ReportRun& run : runs) {
     for (const NodeTable& table : run.layout().tables()) {
       const std::string group = stored_group(table.kind, part);
-      if (run.find(group + "/" + dataset) != nullptr) body(run, table.kind, group);
+      if (run.find(fmt::format("{}/{}", group, dataset)) != nullptr) body(run, table.kind, group);
     }
   }
 }

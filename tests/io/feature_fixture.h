@@ -4,6 +4,8 @@
 // Dictionaries of features written byte by byte.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -32,14 +34,15 @@ inline std::string tensors_file(const Shapes& shapes, const std::string& before 
       extents += (extents.empty() ? "" : ",") + std::to_string(extent);
     }
     for (std::int64_t i = 0; i < count; ++i) {
-      const float number = from + static_cast<float>(data.size() / 4);
+      const std::size_t before = data.size() / 4;
+      const float number = from + static_cast<float>(before);
       char bytes[4];
       std::memcpy(bytes, &number, 4);
       data.append(bytes, 4);
     }
     header += (header.size() > 1 && header.back() != ',' ? "," : "");
-    header += "\"" + name + "\":{\"dtype\":\"F32\",\"shape\":[" + extents + "],\"data_offsets\":[" +
-              std::to_string(begin) + "," + std::to_string(data.size()) + "]}";
+    header +=
+        fmt::format(R"("{}":{{"dtype":"F32","shape":[{}],"data_offsets":[{},{}]}})", name, extents, begin, data.size());
   }
   return safetensors(header + "}", data);
 }
