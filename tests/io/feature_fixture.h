@@ -34,8 +34,8 @@ inline std::string tensors_file(const Shapes& shapes, const std::string& before 
       extents += (extents.empty() ? "" : ",") + std::to_string(extent);
     }
     for (std::int64_t i = 0; i < count; ++i) {
-      const std::size_t before = data.size() / 4;
-      const float number = from + static_cast<float>(before);
+      const std::size_t place = data.size() / 4;
+      const float number = from + static_cast<float>(place);
       char bytes[4];
       std::memcpy(bytes, &number, 4);
       data.append(bytes, 4);
