@@ -34,7 +34,10 @@ std::string difference_between(const StoredRun& stored, const Job& job) {
   if (stored.imported_hash != imported) others.emplace_back("the scores of attribution.file");
   if (others.empty() && stored.scores_identity == job.identities.scores)
     others.emplace_back("the held-out pairs, or the version of this program");
-  if (others.empty()) others.emplace_back("the version of this program, or the kind of device");
+  if (others.empty()) {
+    const std::string features = job.dictionaries ? "what the dictionaries of features hold, " : "";
+    others.push_back(features + "the version of this program, or the kind of device");
+  }
   if (others.size() == 1) return others.front();
   const std::string last = others.back();
   others.pop_back();

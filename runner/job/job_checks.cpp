@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "attribution/nodes/feature_edit.h"
 #include "common/errors.h"
 #include "common/text.h"
 #include "runner/job/averaged_prompts.h"
@@ -165,6 +166,11 @@ void check_steering(const Job& job, const Settings& settings) {
         const std::int64_t nodes = node.kind == NodeKind::features ? dictionary.features() : 1;
         require(node.kind == NodeKind::features ? "feature" : "error", node.index, nodes,
                 nodes > 1 ? fmt::format("dictionary {} has {}", node.layer, nodes) : only_index(node));
+        const FeatureTarget& own = dictionary.targets.front();
+        const std::int64_t owner = error_places(*job.dictionaries).at({own.site, own.layer});
+        checks.refuse_if(node.kind == NodeKind::errors && owner != node.layer, "steering.nodes",
+                         fmt::format("the error where dictionary {} writes is that of dictionary {}; write errors:{}",
+                                     node.layer, owner, owner));
       }
       require("position", node.position, positions,
               fmt::format("held-out prompts have as few as {} tokens", positions));

@@ -3,6 +3,7 @@
 #include "runner/job/run_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -144,9 +145,15 @@ std::vector<Node> listed_nodes(const Settings& settings, const std::string& key,
   return nodes;
 }
 
+constexpr double most_steering = 1e6;
+
 SteeringConfig steering_config(const Settings& settings, KeyChecks& checks) {
   SteeringConfig steering;
   steering.factors = settings.get<std::vector<double>>("steering.factors").value_or(std::vector<double>());
+  const bool sensible = std::all_of(steering.factors.begin(), steering.factors.end(),
+                                    [](double factor) { return std::abs(factor) <= most_steering; });
+  checks.refuse_if(!sensible, "steering.factors",
+                   "has a factor beyond 1e6, at which float32 has no room left; activations are multiplied by them");
   steering.top = settings.at<std::int64_t>("steering.top");
   steering.nodes = listed_nodes(settings, "steering.neurons",
                                 "neuron; write layer/position/neuron, or layer/neuron for all positions", checks);

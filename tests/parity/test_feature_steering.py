@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -116,3 +118,10 @@ def test_nodes_that_are_not_there(binary, tmp_path, tiny_folder, tiny_model, tin
         with pytest.raises(AssertionError, match="steering.nodes") as refused:
             run_sweep(binary, tmp_path, asked, [{"attribution": {"method": "relp"}}])
         assert problem in str(refused.value)
+    twice = [dict(items[0], path=str(shutil.copytree(items[0]["path"], tmp_path / "twice"))), items[0]]
+    shared = settings | {"features": twice, "steering": {"factors": [0], "nodes": ["errors:1/0"]}}
+    with pytest.raises(AssertionError, match=r"that of dictionary 0; write errors:0"):
+        run_sweep(binary, tmp_path, shared, [{"attribution": {"method": "relp"}}])
+    beyond = settings | {"steering": {"factors": [0, 1e300], "nodes": ["features:0/1"]}}
+    with pytest.raises(AssertionError, match=r"steering.factors: has a factor beyond 1e6"):
+        run_sweep(binary, tmp_path, beyond, [{"attribution": {"method": "relp"}}])
