@@ -99,7 +99,7 @@ Table exact_table(const Runs& runs) {
                   {"inclusion", Type::number, "1", "how probable that was"},
                   {"exact", Type::number, "logits", "exact patching: what the score approximates"},
                   {"score", Type::number, "logits", "attribution"},
-                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
+                  {"dictionary", Type::text, "", "of a feature or an error: its number: where it reads, layer, name"},
                   {"kind", Type::text, "", "of the node"},
               }};
   for_each_kind(runs, "agreement", "exact", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
@@ -140,7 +140,7 @@ Table cases_table(const Runs& runs) {
           {"auroc", Type::number, "fraction",
            "how probable it is that its score of a pair of the case is larger than of another pair"},
           {"score", Type::number, "logits", "its mean score over the pairs of the case"},
-          {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
+          {"dictionary", Type::text, "", "of a feature or an error: its number: where it reads, layer, name"},
           {"kind", Type::text, "", "of the node"},
       }};
   for_each_kind(runs, "cases", "auroc", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
