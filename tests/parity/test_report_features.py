@@ -159,7 +159,7 @@ def test_other_tables_name_dictionaries(made: Made, table: str) -> None:
 
 
 def test_the_page_names_features(shown: Opened, made: Made) -> None:
-    """Tables with a dictionary behind the index, rows of the values with where it reads, and no empty section."""
+    """Tables with a dictionary behind the index, rows of the values with its number, and no empty section."""
     for run in range(4):
         shown.page.select_option("#run", str(run))
         draw_all(shown)
@@ -169,14 +169,16 @@ def test_the_page_names_features(shown: Opened, made: Made) -> None:
         ticks = shown.page.evaluate("() => document.getElementById('values').layout.yaxis.ticktext")
         for tick, row in zip(ticks, rows.values(), strict=True):
             index = "" if row["kind"] == "errors" else f"/{row['neuron']}"
-            hook = f" {row['dictionary'].split()[0]}" if row["dictionary"] else ""
-            node = f"{NAMES[row['kind']]} {row['layer']}/{row['position']}{index}"
-            assert tick == node + hook or (tick.endswith("…") and (node + hook).startswith(tick[:-1])), tick
-            assert tick.startswith(node)
+            first = dictionary_of(made.results(run), row) if row["dictionary"] else row["layer"]
+            assert tick == f"{NAMES[row['kind']]} {first}/{row['position']}{index}"
+        for words, row in zip(chart(shown, "values")[0]["hover"], of(made.document, "values", run=run), strict=True):
+            whole = f" of dictionary {row['dictionary']}" if row["dictionary"] else f"neuron {row['neuron']}"
+            assert words.split("<br>")[0].endswith(f"{whole}</b>"), words
         axis = shown.page.locator("#values .xtitle").text_content()
         kinds = set(column(list(rows.values()), "kind"))
         own = " or ".join(NAMES[kind] for kind in ("neurons", "features") if kind in kinds)
-        assert axis == (f"value of a {own}, norm of another node’s" if "errors" in kinds else f"value of the {own}")
+        value = f"value of a {own}, norm of another node’s" if "errors" in kinds else f"value of the {own}"
+        assert axis == f"{value} ÷ the row’s largest"
     for title in shown.page.locator("main h2").all_inner_texts():
         section = shown.page.locator("main section", has=shown.page.locator("h2", has_text=title))
         assert section.locator("figure, table").count() > 0, title

@@ -89,12 +89,18 @@ def test_charts_are_downloaded_as_svg(page: Opened, name: str, tmp_path: Path) -
 def test_values_are_those_of_the_document(page: Opened, sweep: dict) -> None:
     draw_all(page)
     rows = of(sweep, "values", run=0)
+    largest: dict[int, float] = {}  # each row of the chart has its own scale
+    for row in rows:
+        largest[row["rank"]] = max(largest.get(row["rank"], 0), abs(row["clean"]), abs(row["counterfactual"]))
+    assert len(largest) == 10 and max(largest.values()) > 2 * min(largest.values())
     for trace, name in zip(chart(page, "values"), ("clean", "counterfactual"), strict=True):
-        assert (trace["name"], trace["x"]) == (name, [row[name] for row in rows])
+        assert (trace["name"], trace["x"]) == (name, [row[name] / largest[row["rank"]] for row in rows])
         prompts = {row["pair"]: row for row in of(sweep, "pairs", data=0)}
         prefix = {"clean": "clean_prefix", "counterfactual": "patch_prefix"}[name]
         for words, row in zip(trace["hover"], rows, strict=True):
             assert prompts[row["pair"]][prefix].replace(" ", "·") in words
+            value = words.split("<br>value ")[1].split(" ")[0].split("<")[0].replace("−", "-").replace(",", "")
+            assert float(value) == pytest.approx(row[name], rel=1e-3)
 
 
 def test_pages_of_a_sweep_share_one_chart_script(
