@@ -165,13 +165,19 @@ function methodsFigure(data, width) {
   return { data: [trace], layout, height: names.length * cell + (narrow ? 50 : 120) };
 }
 
+// Each has its look, whichever of them a chart has and which comes first.
+const STRATA = ["top", "random", "top and random"];
+
 function scatterFigure(points, width) {
+  const groups = Map.groupBy(points, (point) => point.stratum ?? "");
+  const order = unique([...STRATA, ...groups.keys()]);
   const ends = points.flatMap((point) => [point.exact, point.score]).filter(present);
   const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   const [from, to] = [low - 0.06 * (high - low), high + 0.06 * (high - low)];
-  const traces = [...Map.groupBy(points, (point) => point.stratum ?? "")].map(([stratum, part], i) => ({
+  const styles = [...groups.keys()].map((stratum) => numberedLook(order.indexOf(stratum)));
+  const traces = [...groups].map(([stratum, part], i) => ({
     type: "scatter", mode: "markers", name: plain(stratum), x: pick(part, "exact"), y: pick(part, "score"),
-    marker: { color: numberedLook(i).color, symbol: numberedLook(i).symbol, size: 6, opacity: 0.8 },
+    marker: { color: styles[i].color, symbol: styles[i].symbol, size: 6, opacity: 0.8 },
     hoverinfo: "text", hovertext: part.map((point) => hover(place(point), ["sampled", point.stratum],
       ["probability", point.inclusion],
       ["exact", point.exact, "logits"], ["score", point.score, "logits"])) }));
