@@ -186,12 +186,23 @@ const runTable = (table, size) => (run) => titledTable(table, columnsOf(table), 
 const DETAIL = [
   runTable("top", "wide"), runChart("values", "values", valuesFigure), runChart("heat", "heat", heatFigure),
   scatters, runChart("layers", "layers", layersFigure), inputText, runChart("steering", "steering", steeringFigure),
-  runTable("steering_tokens"), runTable("steered"), runTable("cases"),
+  runTable("steering_tokens"), runTable("steered"), casesTable,
 ];
 
 function runFacts(run) {
   const facts = columnsOf("runs", ["run", "data", "measurable"]).map((column) => [column, run[column.name]])
     .filter(([, value]) => present(value) && value !== "" && value !== ".");
+// Of one or two pairs some score of thousands is always the largest or smallest: their AUROC of 1 or 0 finds nothing.
+function casesTable(run) {
+  const [enough, few] = [[], []];
+  for (const row of ofRun("cases", run)) (Math.min(row.pairs ?? 3, row.other_pairs ?? 3) < 3 ? few : enough).push(row);
+  const named = unique(few.map((row) => `${row.case} (${row.pairs} of ${row.pairs + row.other_pairs} pairs)`));
+  const left = named.length > 0 && `Left out: cases of fewer than 3 pairs, or with fewer than 3 beside them: ${named.join(", ")}.`;
+  return titledTable("cases", columnsOf("cases"), enough, "", left) ||
+    (left && element("div", { class: "block", id: "table-cases" }, element("h3", {}, text("cases").title),
+      element("p", {}, left)));
+}
+
   return element("dl", { class: "facts" }, ...facts.map(([column, value]) => element("div", {},
     element("dt", { title: column.meaning || null }, column.title),
     element("dd", { title: value }, `${cellText(value, column)} ${column.unit === "logits" ? column.unit : ""}`))));

@@ -128,7 +128,8 @@ def _add_run(rows: Rows, run: int, data: int, method: str, counts: list[int], ex
         rows.add("steered", run, 28 - neuron % 4, len(tokens) - 1, 17 + 101 * neuron, None, "neurons")
     for rank in range(1, 7):
         for case in ("fire", "ice"):
-            rows.add("cases", run, case, rank, 20 + rank, 3, 40 * rank, 1 - 0.05 * rank, 0.3 / rank, None, "neurons")
+            where = (20 + rank, 3, 40 * rank)
+            rows.add("cases", run, case, 12, 12, rank, *where, 1 - 0.05 * rank, 0.3 / rank, None, "neurons")
     settings = f"schema: 1\nname: {TEXTS[data][0]}\nattribution: {{method: {method}}}\n# <b>not bold</b>\n"
     for key, value in {"version": "0.1.0", "host": "node 3", "seconds": "4.2", "configuration": settings}.items():
         rows.add("provenance", run, key, value)

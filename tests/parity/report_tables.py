@@ -228,6 +228,8 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "rank": ("integer", "1"),
             "layer": ("integer", "1"),
             "position": ("integer", "1"),
+            "pairs": ("integer", "1"),
+            "other_pairs": ("integer", "1"),
             "neuron": ("integer", "1"),
             "auroc": ("number", "fraction"),
             "score": ("number", "logits"),

@@ -213,7 +213,11 @@ def test_a_stratum_looks_the_same_everywhere(running: object, tmp_path: Path) ->
         draw_all(shown)
         read = "id => document.getElementById(id).data.map(one => [one.name, [one.marker.color, one.marker.symbol]])"
         heads, mlps = (dict(shown.page.evaluate(read, f"scatter-{kind}")) for kind in ("heads", "mlps"))
-        assert set(heads) == {"random", "top", "top and random"} and set(mlps) == {"top and random", "random", "another"}
+        assert set(heads) == {"random", "top", "top and random"} and set(mlps) == {
+            "top and random",
+            "random",
+            "another",
+        }
         assert all(mlps[name] == heads[name] for name in ("random", "top and random"))
         assert len({str(look) for look in (heads | mlps).values()}) == 4
         shown.check()
