@@ -92,7 +92,8 @@ std::string statistic_text(const ResultsFile& results, const std::string& group,
     return all == nullptr ? std::nan("") : values<double>(*all).at(static_cast<std::size_t>(found - names.begin()));
   };
   const std::string interval = interval_text(of("_low"), of("_high"));
-  return title + " " + decimals(of(""), shown_decimals) + (interval.empty() ? "" : " (" + interval + ")");
+  const std::string value = std::isnan(of("")) ? "–" : decimals(of(""), shown_decimals);
+  return title + " " + value + (interval.empty() ? "" : " (" + interval + ")");
 }
 
 }  // namespace

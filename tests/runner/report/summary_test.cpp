@@ -143,6 +143,8 @@ TEST(Summary, TellsAgreementOfEachKindAndSteering) {
                       "Spearman 0.800\n"),
             HasSubstr("\nagreement    with exact patching of 7 sampled heads: Pearson -0.500 (0.800 to 0.950), "),
             HasSubstr("\nsteering     of 2 nodes: mean m -1.500 with factor -1.5, mean m 3.500 with factor 2\n")));
+  give(file, "/agreement/value", {4}, std::vector<double>(4, std::nan("")));  // of a single node
+  EXPECT_THAT(summary_of(file), HasSubstr("sampled neurons: Pearson – (0.800"));
   std::erase_if(file.datasets, [](const Dataset& dataset) {
     return dataset.path.find("/agreement/") != std::string::npos || dataset.path.starts_with("/steering/");
   });
