@@ -232,9 +232,7 @@ function valuesFigure(run, width) {
   const largest = new Map([...byRank].map(([rank, ofNode]) => [rank,
     Math.max(...ofNode.flatMap(({ clean, counterfactual }) => [clean, counterfactual]).map(Math.abs)) || 1]));
   const numbers = records.filter(isNumber);
-  const own = kindsOf(numbers).map((kind) => NODE_NAMES[kind]).join(" or ");
-  const value = numbers.length === records.length ? `value of the ${own}` :
-    numbers.length > 0 ? `value of a ${own}, norm of another node’s` : "norm of the node’s value";
+  const value = numbers.length === records.length ? "value" : numbers.length > 0 ? "value or norm" : "norm";
   const prompts = new Map(ofData("pairs", run.data).map((pair) => [pair.pair, pair]));
   const part = (record, key) => (present(record[key]) ? record[key] / largest.get(record.rank) : null);
   const kind = (key, prompt, name, shift, marker) => ({
@@ -249,7 +247,7 @@ function valuesFigure(run, width) {
     kind("counterfactual", "patch_prefix", "counterfactual", 0.16, { symbol: "circle-open", color: colour("negative") }),
   ].filter((trace) => trace.x.some(present));
   const legend = legendBelow(pick(traces, "name"), width);
-  const layout = { ...legend.layout, xaxis: axis(`${value} ÷ the row’s largest`), yaxis: methodAxis(names, width) };
+  const layout = { ...legend.layout, xaxis: axis(`${value} ÷ largest of the row`), yaxis: methodAxis(names, width) };
   return { data: traces, layout, height: names.length * 30 + 70 + legend.height };
 }
 

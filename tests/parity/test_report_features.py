@@ -176,9 +176,7 @@ def test_the_page_names_features(shown: Opened, made: Made) -> None:
             assert words.split("<br>")[0].endswith(f"{whole}</b>"), words
         axis = shown.page.locator("#values .xtitle").text_content()
         kinds = set(column(list(rows.values()), "kind"))
-        own = " or ".join(NAMES[kind] for kind in ("neurons", "features") if kind in kinds)
-        value = f"value of a {own}, norm of another node’s" if "errors" in kinds else f"value of the {own}"
-        assert axis == f"{value} ÷ the row’s largest"
+        assert axis == ("value or norm" if "errors" in kinds else "value") + " ÷ largest of the row"
     for title in shown.page.locator("main h2").all_inner_texts():
         section = shown.page.locator("main section", has=shown.page.locator("h2", has_text=title))
         assert section.locator("figure, table").count() > 0, title

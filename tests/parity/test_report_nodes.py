@@ -211,7 +211,7 @@ def test_what_no_node_has_is_no_column(running: object, tmp_path: Path, kind: st
         heads = one.page.locator("#table-top thead button").all_inner_texts()
         layer = ["layer"] if kind == "mlps" else []
         assert heads[: 4 + len(layer)] == ["rank", "kind", *layer, "position", "position name"]
-        assert one.page.locator("#values .xtitle").text_content() == "norm of the node’s value ÷ the row’s largest"
+        assert one.page.locator("#values .xtitle").text_content() == "norm ÷ largest of the row"
         one.check()
 
 
