@@ -24,7 +24,8 @@ void for_each_kind(const Runs& runs, const std::string& part, const std::string&
   for (const ReportRun& run : runs) {
     for (const NodeTable& table : run.layout().tables()) {
       const std::string group = stored_group(table.kind, part);
-      if (run.find(group + "/" + dataset) != nullptr) body(run, table.kind, group);
+      std::string path = group;
+      if (run.find(path.append("/").append(dataset)) != nullptr) body(run, table.kind, group);
     }
   }
 }

@@ -20,7 +20,6 @@
 namespace tributary {
 
 using detail::attribute;
-using detail::values;
 
 namespace {
 
