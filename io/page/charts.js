@@ -165,13 +165,19 @@ function methodsFigure(data, width) {
   return { data: [trace], layout, height: names.length * cell + (narrow ? 50 : 120) };
 }
 
+// Each has its look, whichever of them a chart has and which comes first.
+const STRATA = ["top", "random", "top and random"];
+
 function scatterFigure(points, width) {
+  const groups = Map.groupBy(points, (point) => point.stratum ?? "");
+  const order = unique([...STRATA, ...groups.keys()]);
   const ends = points.flatMap((point) => [point.exact, point.score]).filter(present);
   const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   const [from, to] = [low - 0.06 * (high - low), high + 0.06 * (high - low)];
-  const traces = [...Map.groupBy(points, (point) => point.stratum ?? "")].map(([stratum, part], i) => ({
+  const styles = [...groups.keys()].map((stratum) => numberedLook(order.indexOf(stratum)));
+  const traces = [...groups].map(([stratum, part], i) => ({
     type: "scatter", mode: "markers", name: plain(stratum), x: pick(part, "exact"), y: pick(part, "score"),
-    marker: { color: numberedLook(i).color, symbol: numberedLook(i).symbol, size: 6, opacity: 0.8 },
+    marker: { color: styles[i].color, symbol: styles[i].symbol, size: 6, opacity: 0.8 },
     hoverinfo: "text", hovertext: part.map((point) => hover(place(point), ["sampled", point.stratum],
       ["probability", point.inclusion],
       ["exact", point.exact, "logits"], ["score", point.score, "logits"])) }));
@@ -209,33 +215,39 @@ function heatFigure(run, width) {
   return { data: [trace], layout, height: 440 };
 }
 
-// "3 / 2 / 401", and where a page speaks of nodes "head 3/2/5", "MLP 3/2", "embedding 2", "feature 3/2/401 resid_post".
+// "3 / 2 / 401", and where a page speaks of nodes "head 3/2/5", "MLP 3/2", "embedding 2". Features and errors have the
+// number of their dictionary in place of the layer, "feature 0/2/401", as where nodes to be steered are named.
 function shortPlace(node) {
   const position = node.position === -1 ? "all" : node.position;
-  const numbers = [isInLayer(node) ? node.layer : null, position, hasIndex(node) ? node.neuron : null].filter(present);
-  const hook = node.dictionary ? ` ${node.dictionary.split(" ")[0]}` : "";
-  return onlyNeurons ? numbers.join(" / ") : `${NODE_NAMES[kindOf(node)]} ${numbers.join("/")}${hook}`;
+  const first = node.dictionary ? node.dictionary.split(":")[0] : node.layer;
+  const numbers = [isInLayer(node) ? first : null, position, hasIndex(node) ? node.neuron : null].filter(present);
+  return onlyNeurons ? numbers.join(" / ") : `${NODE_NAMES[kindOf(node)]} ${numbers.join("/")}`;
 }
 
+// Values of nodes differ by orders of magnitude: each row has the scale of its own largest value.
 function valuesFigure(run, width) {
   const records = ofRun("values", run);
-  const names = unique(pick(records, "rank")).map((rank) => shortPlace(records.find((record) => record.rank === rank)));
+  const byRank = Map.groupBy(records, ({ rank }) => rank);
+  const names = [...byRank.values()].map(([first]) => shortPlace(first));
+  const largest = new Map([...byRank].map(([rank, ofNode]) => [rank,
+    Math.max(...ofNode.flatMap(({ clean, counterfactual }) => [clean, counterfactual]).map(Math.abs)) || 1]));
   const numbers = records.filter(isNumber);
-  const own = kindsOf(numbers).map((kind) => NODE_NAMES[kind]).join(" or ");
-  const value = numbers.length === records.length ? `value of the ${own}` :
-    numbers.length > 0 ? `value of a ${own}, norm of another node’s` : "norm of the node’s value";
+  const value = numbers.length === records.length ? "value" : numbers.length > 0 ? "value or norm" : "norm";
   const prompts = new Map(ofData("pairs", run.data).map((pair) => [pair.pair, pair]));
+  const part = (record, key) => (present(record[key]) ? record[key] / largest.get(record.rank) : null);
   const kind = (key, prompt, name, shift, marker) => ({
-    type: "scatter", mode: "markers", name, x: pick(records, key), y: records.map(({ rank }) => rank - 1 + shift),
+    type: "scatter", mode: "markers", name, x: records.map((record) => part(record, key)),
+    y: records.map(({ rank }) => rank - 1 + shift),
     marker: { size: 7, opacity: 0.75, ...marker }, hoverinfo: "text",
-    hovertext: records.map((record) => hover(names[record.rank - 1], ["of", record.dictionary], ["value", record[key]],
-      ["pair", String(record.pair)], ["", shorten(visible(prompts.get(record.pair)?.[prompt] ?? ""), 90)])) });
+    hovertext: records.map((record) => hover(place(record), ["value", record[key]],
+      ["the row’s largest |value|", largest.get(record.rank)], ["pair", String(record.pair)],
+      ["", shorten(visible(prompts.get(record.pair)?.[prompt] ?? ""), 90)])) });
   const traces = [
     kind("clean", "clean_prefix", "clean", -0.16, { symbol: "circle", color: colour("positive") }),
     kind("counterfactual", "patch_prefix", "counterfactual", 0.16, { symbol: "circle-open", color: colour("negative") }),
   ].filter((trace) => trace.x.some(present));
   const legend = legendBelow(pick(traces, "name"), width);
-  const layout = { ...legend.layout, xaxis: axis(value), yaxis: methodAxis(names, width) };
+  const layout = { ...legend.layout, xaxis: axis(`${value} ÷ largest of the row`), yaxis: methodAxis(names, width) };
   return { data: traces, layout, height: names.length * 30 + 70 + legend.height };
 }
 

@@ -82,7 +82,7 @@ function place(node) {
   const name = NODE_NAMES[kindOf(node)];
   const what = hasIndex(node) ? present(neuron) && `${name} ${neuron}` : name;
   return [isInLayer(node) && `layer ${layer}`, position === -1 ? "all positions" : `position ${position}`,
-    what && node.dictionary ? `${what} of ${node.dictionary}` : what].filter(Boolean).join(", ");
+    what && node.dictionary ? `${what} of dictionary ${node.dictionary}` : what].filter(Boolean).join(", ");
 }
 
 const interval = (low, high, word) => (present(low) && present(high) ? `${number(low)}${word}${number(high)}` : null);

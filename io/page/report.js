@@ -88,7 +88,7 @@ function runColumns() {
   const beyond = (run) => hasCurve(run) ? // the largest circuit did not reach it
     `> ${Math.max(...ofRun("curve", run).map(({ count }) => count)).toLocaleString("en-US")}` : null;
   const reached = named("faithful_at", "complete_at").map((column) => ({ ...column, absent: beyond }));
-  return [{ ...known.get("method"), get: label }, ...reached, ...named("evaluations", "seconds", "cpr", "cmd"),
+  return [{ ...known.get("method"), get: label }, ...reached, ...named("embeddings_rank"), ...named("evaluations", "seconds", "cpr", "cmd"),
     ...agreement];
 }
 
@@ -99,18 +99,28 @@ function nodeCounts(one) {
   return ends.length > 0 && `${ends.map((count) => count.toLocaleString("en-US")).join(" to ")} nodes`;
 }
 
+// Circuits may be made of some kinds only.
+function circuitNodes(data) {
+  const among = unique(ofData("runs", data).filter((run) => present(run.circuit_nodes)).map((run) =>
+    `${run.circuit_nodes.toLocaleString("en-US")} nodes: ${run.circuit_kinds}`));
+  return !onlyNeurons && among.length > 0 && `circuits choose among ${among.join(", or ")}`;
+}
+
 const share = (part, which) => present(part) && `${number(100 * part)} % of ${which}`;
 
 function dataSection({ data, name, ...one }) {
   const size = (key, unit) => present(one[key]) && `${one[key].toLocaleString("en-US")} ${unit}`;
-  const sizes = [size("train", "training pairs"), size("test", "held-out pairs"), nodeCounts({ data, ...one })];
+  const sizes = [size("train", "training pairs"), size("test", "held-out pairs"), nodeCounts({ data, ...one }),
+    circuitNodes(data)];
   const right = [share(one.accuracy, "training"), share(one.test_accuracy, "held-out")].filter(Boolean);
   const ablations = new Set(ofData("runs", data).map((run) => run.ablation).filter(Boolean));
   const ablation = ablations.size > 0 && `ablation: ${[...ablations].join(", ")}`;
   const facts = [one.model, one.metric, ...sizes, ablation,
     right.length && `the model ${one.metric === "logit-difference" ? "prefers the right one of the two answers" : "says the right answer"} on ${right.join(" and ")} pairs`];
-  const compared = runsWith("agreement", data).length ? text("runs_agreement").caption : "";
-  const table = titledTable("runs", runColumns(), ofData("runs", data), "", compared);
+  const hangs = ofData("runs", data).some((run) => present(run.embeddings_rank)) && text("runs_embeddings").caption;
+  const compared = runsWith("agreement", data).length && text("runs_agreement").caption;
+  const more = [hangs, compared].filter(Boolean).join(" ");
+  const table = titledTable("runs", runColumns(), ofData("runs", data), "", more);
   if (!table) return null;
   const circuits = runsWith("curve", data);
   const measures = circuits.some(hasCurve) ? ["faithfulness", "completeness"] : [];
@@ -182,11 +192,22 @@ const runChart = (name, table, make) => (run) =>
 const scatters = (run) => apart(ofRun("exact", run)).map(({ kind, id, title }) => chartFigure("scatter",
   (width) => scatterFigure(ofRun("exact", run).filter((point) => kindOf(point) === kind), width),
   { id: `scatter${id}`, after: title }));
+// Of one or two pairs some score of thousands is always the largest or smallest: their AUROC of 1 or 0 finds nothing.
+function casesTable(run) {
+  const [enough, few] = [[], []];
+  for (const row of ofRun("cases", run)) (Math.min(row.pairs ?? 3, row.other_pairs ?? 3) < 3 ? few : enough).push(row);
+  const named = unique(few.map((row) => `${row.case} (${row.pairs} of ${row.pairs + row.other_pairs} pairs)`));
+  const left = named.length > 0 && `Left out: cases of fewer than 3 pairs, or with fewer than 3 beside them: ${named.join(", ")}.`;
+  return titledTable("cases", columnsOf("cases"), enough, "", left) ||
+    (left && element("div", { class: "block", id: "table-cases" }, element("h3", {}, text("cases").title),
+      element("p", {}, left)));
+}
+
 const runTable = (table, size) => (run) => titledTable(table, columnsOf(table), ofRun(table, run), size);
 const DETAIL = [
   runTable("top", "wide"), runChart("values", "values", valuesFigure), runChart("heat", "heat", heatFigure),
   scatters, runChart("layers", "layers", layersFigure), inputText, runChart("steering", "steering", steeringFigure),
-  runTable("steering_tokens"), runTable("steered"), runTable("cases"),
+  runTable("steering_tokens"), runTable("steered"), casesTable,
 ];
 
 function runFacts(run) {

@@ -7,7 +7,8 @@ const NAMES = {
   faithful_at: "nodes for faithfulness ≥ 0.8", complete_at: "nodes for completeness ≤ 0.2", cpr: "CPR", cmd: "CMD",
   evaluations: "gradient evaluations", residual: "mean |residual|", gap: "linearisation gap", auroc: "AUROC",
   top_share: "share of the first 100", dtype: "number format", train: "training pairs", test: "held-out pairs",
-  skipped: "skipped pairs", overlapping: "overlapping pairs",
+  circuit_nodes: "nodes that circuits choose among", circuit_kinds: "kinds in circuits",
+  embeddings_rank: "rank of the embeddings", skipped: "skipped pairs", overlapping: "overlapping pairs",
 };
 const columnName = (name) => NAMES[name] ?? name.replaceAll("_", " ");
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "attribution/circuit/ranking.h"
@@ -101,7 +102,7 @@ Table exact_table(const Runs& runs) {
                   {"inclusion", Type::number, "1", "how probable that was"},
                   {"exact", Type::number, "logits", "exact patching: what the score approximates"},
                   {"score", Type::number, "logits", "attribution"},
-                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
+                  {"dictionary", Type::text, "", "of a feature or an error: its number: where it reads, layer, name"},
                   {"kind", Type::text, "", "of the node"},
               }};
   for_each_kind(runs, "agreement", "exact", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
@@ -135,6 +136,8 @@ Table cases_table(const Runs& runs) {
       .columns = {
           {"run", Type::integer, "1", "run"},
           {"case", Type::text, "", "label of the pairs"},
+          {"pairs", Type::integer, "1", "training pairs of the case"},
+          {"other_pairs", Type::integer, "1", "training pairs of the other cases"},
           {"rank", Type::integer, "1", "place by |AUROC − ½|, from 1"},
           {"layer", Type::integer, "1", "layer, from 0"},
           {"position", Type::integer, "1", "position, from 0; −1: all positions"},
@@ -142,13 +145,15 @@ Table cases_table(const Runs& runs) {
           {"auroc", Type::number, "fraction",
            "how probable it is that its score of a pair of the case is larger than of another pair"},
           {"score", Type::number, "logits", "its mean score over the pairs of the case"},
-          {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
+          {"dictionary", Type::text, "", "of a feature or an error: its number: where it reads, layer, name"},
           {"kind", Type::text, "", "of the node"},
       }};
   for_each_kind(runs, "cases", "auroc", [&](const ReportRun& run, NodeKind kind, const std::string& group) {
     const std::vector<float>& auroc = values<float>(*run.results, group + "/auroc");
     const std::vector<float>& means = values<float>(*run.results, group + "/mean");
     const std::vector<std::string>& labels = values<std::string>(*run.results, "/cases/label");
+    const std::vector<std::int64_t>& pairs = values<std::int64_t>(*run.results, "/cases/pairs");
+    const std::int64_t all_pairs = std::accumulate(pairs.begin(), pairs.end(), std::int64_t{0});
     const std::size_t place_of_kind = run.layout().find(kind);
     const auto nodes = static_cast<std::size_t>(run.layout().nodes(place_of_kind));
     std::vector<float> largest(nodes, std::nanf(""));  // mean |score| over the pairs of some case
@@ -165,9 +170,9 @@ Table cases_table(const Runs& runs) {
       });
       for (std::size_t i = 0; i < std::min(neurons_of_a_case, order.size()); ++i) {
         const Node node = run.node(run.layout().first(place_of_kind) + order[i]);
-        table.add({run.run, labels[label], static_cast<std::int64_t>(i) + 1, run.stored->layer_of(node), node.position,
-                   node.index, auroc.at(place(order[i])), means.at(place(order[i])), run.dictionary(node),
-                   name_of(kind)});
+        table.add({run.run, labels[label], pairs.at(label), all_pairs - pairs.at(label),
+                   static_cast<std::int64_t>(i) + 1, run.stored->layer_of(node), node.position, node.index,
+                   auroc.at(place(order[i])), means.at(place(order[i])), run.dictionary(node), name_of(kind)});
       }
     }
   });

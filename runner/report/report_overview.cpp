@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "common/text.h"
+#include "runner/report/detail/circuit_nodes.h"
 #include "runner/report/detail/mean_magnitude.h"
 #include "runner/report/detail/report_runs.h"
 
@@ -104,6 +105,11 @@ Table runs_table(const Runs& runs) {
           {"rules", Type::text, "", "replacement rules, with how often each acted in one backward pass"},
           {"ablation", Type::text, "", "what nodes outside a circuit are set to"},
           {"nodes", Type::integer, "1", "layers × positions × neurons, and so on for each kind"},
+          {"circuit_nodes", Type::integer, "1", "how many of them circuits choose among"},
+          {"circuit_kinds", Type::text, "", "the kinds of these"},
+          {"embeddings_rank", Type::integer, "1",
+           "place of the embeddings in the circuits' ranking, from 1, where they are one node: circuits of fewer nodes "
+           "get nothing of the prompt"},
           {"evaluations", Type::integer, "1",
            "backward passes of the training pairs: one that serves all layers counts once"},
           {"seconds", Type::number, "s",
@@ -129,6 +135,7 @@ Table runs_table(const Runs& runs) {
       }};
   for (const ReportRun& run : runs) {
     const Cost cost = cost_of(run);
+    const std::optional<CircuitNodes> circuits = circuit_nodes(*run.results, *run.stored);
     const bool curve = run.find("/circuit/count") != nullptr;
     const MeanMagnitude gap = mean_magnitude(run.stored->find("linearisation_gap"));
     const auto of_circuits = [&](const std::string& name) {
@@ -143,6 +150,9 @@ Table runs_table(const Runs& runs) {
                join(fired_rules(*run.results)),
                run.ablation(),
                run.nodes(),
+               circuits ? Cell(circuits->nodes) : Cell(),
+               circuits ? Cell(join(circuits->kinds)) : Cell(),
+               circuits && circuits->embeddings ? Cell(*circuits->embeddings) : Cell(),
                passes_of(run),
                cost.part(),
                cost.own,

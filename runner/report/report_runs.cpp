@@ -83,7 +83,7 @@ std::string ReportRun::ablation() const {
 
 Cell ReportRun::dictionary(const Node& node) const {
   const std::string name = stored->dictionary_of(node);
-  return name.empty() ? Cell() : Cell(name);
+  return name.empty() ? Cell() : Cell(std::to_string(node.layer) + ": " + name);
 }
 
 bool ReportRun::keeps_positions() const { return attribution("positions") == "keep"; }

@@ -96,7 +96,7 @@ Table steered_table(const Runs& runs) {
                   {"layer", Type::integer, "1", "layer, from 0"},
                   {"position", Type::integer, "1", "position, from 0; −1: all positions"},
                   {"neuron", Type::integer, "1", "index in the layer"},
-                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
+                  {"dictionary", Type::text, "", "of a feature or an error: its number: where it reads, layer, name"},
                   {"kind", Type::text, "", "of the node"},
               }};
   for (const ReportRun& run : runs) {

@@ -46,7 +46,7 @@ Table top_table(const Runs& runs) {
                   {"clean_value", Type::number, "1", "value of the node, mean over the clean training prompts"},
                   {"counterfactual_value", Type::number, "1", "value of the node, mean over the counterfactual ones"},
                   {"share", Type::number, "fraction", "of all |score|"},
-                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
+                  {"dictionary", Type::text, "", "of a feature or an error: its number: where it reads, layer, name"},
                   {"kind", Type::text, "", "of the node: neurons, heads, mlps, embeddings, features, errors"},
               }};
   for (const ReportRun& run : runs) {
@@ -88,7 +88,7 @@ Table values_table(const Runs& runs) {
                   {"pair", Type::integer, "1", "place in /pairs of results.h5"},
                   {"clean", Type::number, "1", "value of the node on the clean prompt"},
                   {"counterfactual", Type::number, "1", "the same on the counterfactual one"},
-                  {"dictionary", Type::text, "", "of a feature or an error: where it reads, layer, name"},
+                  {"dictionary", Type::text, "", "of a feature or an error: its number: where it reads, layer, name"},
                   {"kind", Type::text, "", "of the node"},
               }};
   for (const ReportRun& run : runs) {

@@ -10,7 +10,8 @@
 
 namespace tributary {
 
-/// How well the model does the task, method, pairs, residual, top neurons, and k → faithfulness / completeness.
+/// How well the model does the task, method, pairs, residual, top nodes, k → faithfulness / completeness, agreement
+/// with exact patching and steering.
 std::string summary_of(const ResultsFile& results);
 
 }  // namespace tributary

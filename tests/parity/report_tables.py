@@ -17,6 +17,9 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "rules": ("text", ""),
             "ablation": ("text", ""),
             "nodes": ("integer", "1"),
+            "circuit_nodes": ("integer", "1"),
+            "circuit_kinds": ("text", ""),
+            "embeddings_rank": ("integer", "1"),
             "evaluations": ("integer", "1"),
             "seconds": ("number", "s"),
             "own_seconds": ("number", "s"),
@@ -225,6 +228,8 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         {
             "run": ("integer", "1"),
             "case": ("text", ""),
+            "pairs": ("integer", "1"),
+            "other_pairs": ("integer", "1"),
             "rank": ("integer", "1"),
             "layer": ("integer", "1"),
             "position": ("integer", "1"),

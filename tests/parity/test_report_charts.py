@@ -200,3 +200,24 @@ def test_a_method_looks_the_same_everywhere(page: Opened) -> None:
     for marker in dots:
         assert marker["color"] == [look[1] for look in looks[0]]
         assert marker["symbol"] == [look[3] for look in looks[0]]
+
+
+def test_a_stratum_looks_the_same_everywhere(running: object, tmp_path: Path) -> None:
+    """In charts of different kinds, whichever stratum comes first there and whether or not it has them all."""
+    document = report_document.run_document()
+    columns = {one["name"]: {c["name"]: c for c in one["columns"]} for one in document["tables"]}
+    strata = ["random", "top", "top and random"] * 10 + ["top and random", "random", "another"] * 10
+    columns["exact"]["stratum"]["values"] = strata
+    columns["exact"]["kind"]["values"] = ["heads"] * 30 + ["mlps"] * 30
+    with opened(running, written(document, tmp_path)) as shown:
+        draw_all(shown)
+        read = "id => document.getElementById(id).data.map(one => [one.name, [one.marker.color, one.marker.symbol]])"
+        heads, mlps = (dict(shown.page.evaluate(read, f"scatter-{kind}")) for kind in ("heads", "mlps"))
+        assert set(heads) == {"random", "top", "top and random"} and set(mlps) == {
+            "top and random",
+            "random",
+            "another",
+        }
+        assert all(mlps[name] == heads[name] for name in ("random", "top and random"))
+        assert len({str(look) for look in (heads | mlps).values()}) == 4
+        shown.check()

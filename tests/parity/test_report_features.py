@@ -62,12 +62,19 @@ def dictionaries_of(results: Results) -> list[str]:
     return [str(name) for name in results.attributes["/nodes/features"]["dictionaries"]]
 
 
+def dictionary_of(results: Results, row: dict) -> int:
+    """Its number, which stands before its name: what steering.nodes is to be given."""
+    number, name = row["dictionary"].split(": ", 1)
+    assert name == dictionaries_of(results)[int(number)]
+    assert name.split()[1] == str(row["layer"])
+    return int(number)
+
+
 def score_of(results: Results, row: dict) -> float:
     """What results.h5 has of a row's node."""
     if row["kind"] == "neurons":
         return results["/attribution/scores"][row["layer"], row["position"], row["neuron"]]
-    place = dictionaries_of(results).index(row["dictionary"])
-    assert row["dictionary"].split()[1] == str(row["layer"])
+    place = dictionary_of(results, row)
     if row["kind"] == "errors":
         return results["/nodes/errors/scores"][place, row["position"]]
     group = "/nodes/features/"
@@ -91,8 +98,7 @@ def test_first_nodes_have_layer_and_dictionary(made: Made) -> None:
             if row["kind"] == "neurons":
                 assert results["/top/dictionary"][row["rank"] - 1] == -1
             else:
-                named = dictionaries_of(results)[results["/top/dictionary"][row["rank"] - 1]]
-                assert named == row["dictionary"]
+                assert results["/top/dictionary"][row["rank"] - 1] == dictionary_of(results, row)
             assert results["/top/layer"][row["rank"] - 1] == row["layer"]
             assert row["promotes"] and row["suppresses"] and row["clean_value"] is not None
         first = {row["rank"]: (row["kind"], row["layer"], row["dictionary"]) for row in rows}
@@ -125,6 +131,19 @@ def test_heat_is_by_the_models_layer(made: Made) -> None:
         assert told == {run >= 2}
 
 
+def test_sampled_and_steered_nodes_have_their_own_dictionary(made: Made) -> None:
+    """The number of the row is that which results.h5 has of it."""
+    for run in range(4):
+        results = made.results(run)
+        stored = [int(place) for place in results["/steering/dictionary"] if place >= 0]
+        rows = [row for row in of(made.document, "steered", run=run) if row["kind"] != "neurons"]
+        assert [dictionary_of(results, row) for row in rows] == stored and stored
+        for kind in ("features", "errors"):
+            rows = of(made.document, "exact", run=run, kind=kind)
+            stored = results[f"/nodes/{kind}/agreement/dictionary"].tolist()
+            assert [dictionary_of(results, row) for row in rows] == stored and stored
+
+
 @pytest.mark.parametrize("table", ["cases", "exact", "steered"])
 def test_other_tables_name_dictionaries(made: Made, table: str) -> None:
     """With the layers of these."""
@@ -136,12 +155,11 @@ def test_other_tables_name_dictionaries(made: Made, table: str) -> None:
         for row in rows:
             assert (row["dictionary"] is None) == (row["kind"] == "neurons")
             if row["kind"] != "neurons":
-                assert row["dictionary"] in dictionaries_of(results)
-                assert row["dictionary"].split()[1] == str(row["layer"])
+                dictionary_of(results, row)
 
 
 def test_the_page_names_features(shown: Opened, made: Made) -> None:
-    """Tables with a dictionary behind the index, rows of the values with where it reads, and no empty section."""
+    """Tables with a dictionary behind the index, rows of the values with its number, and no empty section."""
     for run in range(4):
         shown.page.select_option("#run", str(run))
         draw_all(shown)
@@ -151,14 +169,14 @@ def test_the_page_names_features(shown: Opened, made: Made) -> None:
         ticks = shown.page.evaluate("() => document.getElementById('values').layout.yaxis.ticktext")
         for tick, row in zip(ticks, rows.values(), strict=True):
             index = "" if row["kind"] == "errors" else f"/{row['neuron']}"
-            hook = f" {row['dictionary'].split()[0]}" if row["dictionary"] else ""
-            node = f"{NAMES[row['kind']]} {row['layer']}/{row['position']}{index}"
-            assert tick == node + hook or (tick.endswith("…") and (node + hook).startswith(tick[:-1])), tick
-            assert tick.startswith(node)
+            first = dictionary_of(made.results(run), row) if row["dictionary"] else row["layer"]
+            assert tick == f"{NAMES[row['kind']]} {first}/{row['position']}{index}"
+        for words, row in zip(chart(shown, "values")[0]["hover"], of(made.document, "values", run=run), strict=True):
+            whole = f" of dictionary {row['dictionary']}" if row["dictionary"] else f"neuron {row['neuron']}"
+            assert words.split("<br>")[0].endswith(f"{whole}</b>"), words
         axis = shown.page.locator("#values .xtitle").text_content()
         kinds = set(column(list(rows.values()), "kind"))
-        own = " or ".join(NAMES[kind] for kind in ("neurons", "features") if kind in kinds)
-        assert axis == (f"value of a {own}, norm of another node’s" if "errors" in kinds else f"value of the {own}")
+        assert axis == ("value or norm" if "errors" in kinds else "value") + " ÷ largest of the row"
     for title in shown.page.locator("main h2").all_inner_texts():
         section = shown.page.locator("main section", has=shown.page.locator("h2", has_text=title))
         assert section.locator("figure, table").count() > 0, title

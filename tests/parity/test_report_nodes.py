@@ -5,6 +5,7 @@ node is, and kinds are not mixed where their numbers cannot be."""
 
 from __future__ import annotations
 
+import copy
 import csv
 import re
 import subprocess
@@ -175,6 +176,28 @@ def test_pages_of_single_runs_open(running: object, made: Made) -> None:
             one.check()
 
 
+def test_circuits_of_some_kinds_say_so(running: object, made: Made, tmp_path: Path) -> None:
+    """Beside the number of all nodes; the rank of embeddings that are one node is a column of the runs, explained."""
+    runs = of(made.document, "runs")
+    assert {run["circuit_kinds"] for run in runs} == {"neurons, heads, mlps, embeddings", "heads"}
+    assert all(run["circuit_nodes"] == run["nodes"] and run["embeddings_rank"] is None for run in runs)
+    document = copy.deepcopy(made.document)
+    columns = {c["name"]: c for one in document["tables"] if one["name"] == "runs" for c in one["columns"]}
+    columns["circuit_nodes"]["values"] = [1500, 1500, 48, 48]
+    columns["circuit_kinds"]["values"] = ["heads, embeddings", "heads, embeddings", "heads", "heads"]
+    columns["embeddings_rank"]["values"] = [44, 7, None, None]
+    with opened(running, written(document, tmp_path)) as one:
+        facts = one.page.locator("#nodes-0 > p").inner_text()
+        assert "circuits choose among 1,500 nodes: heads, embeddings, or 48 nodes: heads" in facts
+        ranks = [row["rank of the embeddings"] for row in shown_rows(one, "runs")]
+        assert ranks == ["44", "7", "–", "–"]
+        assert "F(C) = F(∅)" in one.page.locator("#table-runs > p").inner_text()
+        one.check()
+    with opened(running, made.folder / "report.html") as one:
+        assert "F(C) = F(∅)" not in one.page.locator("#table-runs > p").inner_text()
+        assert "rank of the embeddings" not in shown_rows(one, "runs")[0]
+
+
 @pytest.mark.parametrize("kind", ["mlps", "embeddings"])
 def test_what_no_node_has_is_no_column(running: object, tmp_path: Path, kind: str) -> None:
     """A run of MLPs alone has no indices, one of embeddings no layers either."""
@@ -188,7 +211,7 @@ def test_what_no_node_has_is_no_column(running: object, tmp_path: Path, kind: st
         heads = one.page.locator("#table-top thead button").all_inner_texts()
         layer = ["layer"] if kind == "mlps" else []
         assert heads[: 4 + len(layer)] == ["rank", "kind", *layer, "position", "position name"]
-        assert one.page.locator("#values .xtitle").text_content() == "norm of the node’s value"
+        assert one.page.locator("#values .xtitle").text_content() == "norm ÷ largest of the row"
         one.check()
 
 

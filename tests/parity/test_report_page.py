@@ -89,12 +89,18 @@ def test_charts_are_downloaded_as_svg(page: Opened, name: str, tmp_path: Path) -
 def test_values_are_those_of_the_document(page: Opened, sweep: dict) -> None:
     draw_all(page)
     rows = of(sweep, "values", run=0)
+    largest: dict[int, float] = {}  # each row of the chart has its own scale
+    for row in rows:
+        largest[row["rank"]] = max(largest.get(row["rank"], 0), abs(row["clean"]), abs(row["counterfactual"]))
+    assert len(largest) == 10 and max(largest.values()) > 2 * min(largest.values())
     for trace, name in zip(chart(page, "values"), ("clean", "counterfactual"), strict=True):
-        assert (trace["name"], trace["x"]) == (name, [row[name] for row in rows])
+        assert (trace["name"], trace["x"]) == (name, [row[name] / largest[row["rank"]] for row in rows])
         prompts = {row["pair"]: row for row in of(sweep, "pairs", data=0)}
         prefix = {"clean": "clean_prefix", "counterfactual": "patch_prefix"}[name]
         for words, row in zip(trace["hover"], rows, strict=True):
             assert prompts[row["pair"]][prefix].replace(" ", "·") in words
+            value = words.split("<br>value ")[1].split(" ")[0].split("<")[0].replace("−", "-").replace(",", "")
+            assert float(value) == pytest.approx(row[name], rel=1e-3)
 
 
 def test_pages_of_a_sweep_share_one_chart_script(
@@ -351,4 +357,33 @@ def test_fifty_runs_open(running: object, tmp_path: Path) -> None:
         draw_all(shown)
         assert len(chart(shown, "completeness-1")) == 25
         assert shown.page.locator("#faithfulness-0 .legend .scrollbar").count() == 1
+        shown.check()
+
+
+def test_cases_of_few_pairs_are_named_and_left_out(running: object, tmp_path: Path) -> None:
+    """With one pair a score that is the largest by chance has AUROC 1. Nothing is left out of the document."""
+    document = report_document.run_document()
+    columns = {c["name"]: c for one in document["tables"] if one["name"] == "cases" for c in one["columns"]}
+    labels = columns["case"]["values"]
+    few = "left out: cases of fewer than 3 pairs"
+    for fire, ice, gone in [(3, 3, []), (2, 22, ["fire", "ice"]), (1, 1, ["fire", "ice"])]:
+        columns["pairs"]["values"] = [fire if label == "fire" else ice for label in labels]
+        columns["other_pairs"]["values"] = [ice if label == "fire" else fire for label in labels]
+        check_cases(running, document, tmp_path, few, gone)
+    columns["pairs"]["values"] = [1 if label == "fire" else 20 for label in labels]
+    columns["other_pairs"]["values"] = [23 if label == "fire" else 4 for label in labels]  # a third case has 3
+    check_cases(running, document, tmp_path, few, ["fire"])
+
+
+def check_cases(running: object, document: dict, folder: Path, few: str, gone: list[str]) -> None:
+    with opened(running, written(document, folder)) as shown:
+        rows = of(document, "cases")
+        labels = shown.page.locator("#table-cases tbody th").all_inner_texts()
+        assert labels == [row["case"] for row in rows if row["case"] not in gone]
+        said = shown.page.locator("#table-cases > p").inner_text()
+        assert (few in said.lower()) == bool(gone)
+        sizes = {
+            row["case"]: f"{row['case']} ({row['pairs']} of {row['pairs'] + row['other_pairs']} pairs)" for row in rows
+        }
+        assert [case for case, text in sizes.items() if text in said] == gone
         shown.check()

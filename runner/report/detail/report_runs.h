@@ -46,7 +46,8 @@ struct ReportRun {
   [[nodiscard]] std::string ablation() const;
   /// position -1 where positions are summed; layer: of features and errors their dictionary.
   [[nodiscard]] Node node(std::int64_t place) const { return layout().node(place); }
-  /// What the dictionary of a feature or an error, node.layer, is called; missing: of other nodes.
+  /// "2: resid_post 12 layer_12": the number and name of the dictionary of a feature or an error, node.layer; missing:
+  /// of other nodes.
   [[nodiscard]] Cell dictionary(const Node& node) const;
   [[nodiscard]] bool keeps_positions() const;
   /// Places in /pairs of the training (or held-out) pairs.
