@@ -38,7 +38,7 @@ at::Tensor mlp_input(const Transformer& model, Site site, std::int64_t layer, co
 
 void visit_sites(const Transformer& model, const std::set<SitePlace>& places, const VisitSite& visit,
                  ForwardOptions& options) {
-  for (const Site site : {Site::z, Site::mlp_out}) {
+  for (const Site site : {Site::z, Site::mlp_written, Site::mlp_out}) {
     ForwardOptions::Values& hook = hook_at(options, site);
     hook = [&places, visit, site, before = hook](std::int64_t layer, const at::Tensor& read) {
       if (before) before(layer, read);

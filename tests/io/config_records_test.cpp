@@ -67,8 +67,8 @@ TEST_F(ConfigTest, RecordsRefuseWhatAFieldCannotHold) {
   EXPECT_THAT(problems("name: x\nfeatures: [{path: ~/sae}]\n"), ElementsAre(HasSubstr("'~' is not expanded")));
 }
 
-TEST_F(ConfigTest, RecordsAreAListThatIsNotEmpty) {
-  for (const std::string wrong : {"[]", "{path: a}", "a", "null", "3"}) {
+TEST_F(ConfigTest, RecordsAreAList) {
+  for (const std::string wrong : {"{path: a}", "a", "null", "3"}) {
     EXPECT_THAT(problems("name: x\nfeatures: " + wrong + "\n"),
                 ElementsAre(HasSubstr("2:11: features must be a list of mappings with path, hook, layer, note, not ")))
         << wrong;
@@ -76,6 +76,8 @@ TEST_F(ConfigTest, RecordsAreAListThatIsNotEmpty) {
 }
 
 TEST_F(ConfigTest, RecordsComeFromTheCommandLineToo) {
+  EXPECT_EQ(features_of(read_one("features: [{path: a}]\n", {"features=[]"})), Records());
+  EXPECT_EQ(features_of(read_one("features: []\n")), Records());
   const Settings settings = read_one("features: [{path: a}, {path: b}]\n", {"features=[{path: x, layer: 3}]"});
   EXPECT_EQ(features_of(settings),
             (Records{{{"path", (std::filesystem::current_path() / "x").string()}, {"layer", std::int64_t{3}}}}));

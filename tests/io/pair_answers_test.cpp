@@ -82,12 +82,14 @@ TEST_F(PairWaysOutTest, TheFirstTokenOfAnAnswerStandsForIt) {
 
 TEST_F(PairWaysOutTest, ASpaceThatIsATokenByItselfIsNoAnswer) {
   PairOptions options = in_order(pair_line("The cat", "The cats", " is", " 2"));
-  for (const Answer answer : {Answer::whole, Answer::first_token, Answer::alone}) {
+  EXPECT_THAT(refusal_of(options),
+              AllOf(HasSubstr("the answer ' 2' is 2 tokens after 'The cat' (one is needed): ' '|'2'"),
+                    HasSubstr("write both without the space in front"), Not(HasSubstr("first-token"))));
+  for (const Answer answer : {Answer::first_token, Answer::alone}) {
     options.answer = answer;
-    EXPECT_THAT(refusal_of(options),
-                AllOf(HasSubstr("the answer ' 2' begins with a space that is a token by itself: "
-                                "' '|'2'"),
-                      HasSubstr("write both answers without the space"), Not(HasSubstr("first-token"))));
+    EXPECT_THAT(refusal_of(options), AllOf(HasSubstr("the answer ' 2' begins with a space that is a token by itself: "
+                                                     "' '|'2'"),
+                                           HasSubstr("write both answers without the space in front")));
   }
 }
 

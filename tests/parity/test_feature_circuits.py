@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 from feature_cases import FEATURES, MODELS, Stored, behind_the_mlp, dictionaries_of
-from feature_files import random_dictionary, write_cross_layer
+from feature_files import random_dictionary, weights_of, write_cross_layer
 from product import Results, run_sweep
 from reference.dictionaries import Dictionary
 from reference.feature_circuits import FeatureEvaluator
 from reference.sites import SiteModel, site_values
+from safetensors.torch import save_file
 
 TRAIN, TEST, TOLERANCE = 2, 4, 2e-6
 COUNTS = [0, 1, 5, 40, 200]
@@ -207,3 +208,34 @@ def test_beside_heads(positions, order, binary, tmp_path, lab, tiny_folder):
         found = results[f"/circuit/metric_{side}"]
         np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max(), err_msg=side)
     assert {True, False} == set(np.unique(of_heads < 20)) == set(np.unique(of_features < 20))
+
+
+def test_transcoders_that_write_in_front_of_the_outputs_norm(binary, tmp_path, tiny_folder, tiny_model, tiny_pairs):
+    """Where no norm stands there, circuit-tracer's mlp.hook_out is the same place as hook_mlp_out."""
+    model, pairs = SiteModel(tiny_model("llama").model), tiny_pairs("llama", TRAIN + TEST)
+    file = str(tiny_folder("llama") / "pairs.jsonl")
+    found = []
+    for out in ("hook_mlp_out", "mlp.hook_out"):
+        folder = tmp_path / out / "transcoders"
+        folder.mkdir(parents=True)
+        says = f"model_kind: transcoder_set\nfeature_input_hook: mlp.hook_in\nfeature_output_hook: {out}\n"
+        (folder / "config.yaml").write_text(says)
+        for layer in range(len(model.blocks)):
+            weights = weights_of(random_dictionary(model, pairs, "mlp_in", layer, FEATURES, 3, kind="transcoder"))
+            save_file(weights | {"W_enc": weights["W_enc"].T.contiguous()}, folder / f"layer_{layer}.safetensors")
+        settings = {
+            "model": {"path": str(tiny_folder("llama")), "dtype": "float64"},
+            "pairs": {"train_file": file, "test_file": file, "train": TRAIN, "test": TEST, "overlap": "allow"},
+            "attribution": {"method": "relp"},
+            "nodes": ["features"],
+            "features": [{"path": str(folder)}],
+            "agreement": {"sample": 20},
+            "steering": {"factors": [0, 2], "top": 5},
+        }
+        runs = [{"circuit": {"ablation": ablation, "counts": COUNTS}} for ablation in ("mean", "resample", "zero")]
+        found.append(run_sweep(binary, folder.parent, settings, runs))
+    names = ("/nodes/features/score", "/circuit/metric_circuit", "/nodes/features/agreement/exact", "/steering/metric")
+    for one, other in zip(*found, strict=True):
+        assert np.ptp(one["/circuit/faithfulness"]) > 1e-3 and np.abs(one["/nodes/features/agreement/exact"]).max() > 0
+        for name in names:
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-9, atol=1e-12, err_msg=name)

@@ -91,8 +91,8 @@ def test_many_disagreements_are_shortened(bench, made):
     """One for every layer would hide the rest."""
     for layer in range(3):
         write_saelens(relative(bench, f"sae_{layer}"), made("resid_post", layer))
-    items = [{"path": f"saes/sae_{layer}", "hook": "resid_pre"} for layer in range(3)]
-    bench.settings["features"] = [*items, *items]
+    hooks = ("resid_pre", "mlp_out")
+    bench.settings["features"] = [{"path": f"saes/sae_{i}", "hook": hook} for hook in hooks for i in range(3)]
     done = said(bench, "validate")
     assert done.stdout.count("the latter is used") == 4 and "note: 2 more such notes" in done.stdout
 

@@ -177,10 +177,9 @@ class ValueReader {
 
   std::optional<Value> records(const Key& key, const YamlNode& node) {
     const Subject subject{key.path, node.place};
-    if (node.type != YamlNode::Type::list || node.items.empty()) {
-      const std::string found = node.type == YamlNode::Type::list ? "an empty list" : what_is(node);
-      return complain(subject, "must be " + allowed(key) + ", not " + found + "; write [{" + key.fields[0].path +
-                                   ": …}], or remove the key");
+    if (node.type != YamlNode::Type::list) {
+      return complain(subject, "must be " + allowed(key) + ", not " + what_is(node) + "; write [{" +
+                                   key.fields[0].path + ": …}], or remove the key");
     }
     const std::size_t before = complaints_.size();
     Records all;

@@ -169,13 +169,15 @@ std::string PairJudge::answer_after(std::string_view prompt, const Ids& ids, con
   if (!begins_with(joined, ids) || joined.size() == ids.size()) return merge_reason(prompt, answer);
   tokens.assign(joined.begin() + static_cast<std::ptrdiff_t>(ids.size()), joined.end());
   if (tokens.size() == 1) return {};
-  if (std::string reason = blank_start(answer, tokens); !reason.empty()) return reason;
-  if (options_.answer == Answer::first_token) return {};
-  return fmt::format(
-      "the answer {} is {} tokens after {} (one is needed): {}; {}choose a shorter answer, or compare the first token "
-      "of "
-      "each answer (pairs.answer: first-token)",
-      in_quotes(answer), tokens.size(), in_quotes(prompt), pieces(tokens), with_space(prompt, ids, answer));
+  if (options_.answer == Answer::first_token) return blank_start(answer, tokens);
+  const std::string blank = blank_start(answer, tokens);
+  return fmt::format("the answer {} is {} tokens after {} (one is needed): {}; {}", in_quotes(answer), tokens.size(),
+                     in_quotes(prompt), pieces(tokens),
+                     with_space(prompt, ids, answer) +
+                         (blank.empty() ? "choose a shorter answer, or compare the first token of each answer "
+                                          "(pairs.answer: first-token)"
+                                        : "choose a shorter answer, or write both without the space in front (as first "
+                                          "token it would be compared alone)"));
 }
 
 std::string PairJudge::blank_start(const std::string& answer, const Ids& tokens) const {
