@@ -152,13 +152,15 @@ REFUSED: dict[str, tuple[dict, str]] = {
     "conductance": ({"attribution": {"method": "conductance", "quadrature": "left", "steps": 2}}, "conductance"),
     "exact patching": ({"attribution": {"method": "exact-patching", "sample": 5}}, "exact-patching"),
     "pilot": ({"attribution": {"method": "ig-acts", "quadrature": "pilot"}}, "pilot"),
-    "audits of features alone": (
-        {
-            "nodes": ["features"],
-            "attribution": {"method": "ig-acts", "quadrature": "right", "steps": 2, "audit": 1},
-        },
+    "audits": (
+        {"nodes": ["features"], "attribution": {"method": "ig-acts", "quadrature": "right", "steps": 2, "audit": 1}},
         "audit",
     ),
+    "a hook of the file that is none": (
+        {"features": [{"config": {"metadata": {"hook_name": "attn.hook_q"}}}]},
+        "hook_q",
+    ),
+    "cards": ({"model": {"path": "m", "device": "cuda"}}, "model.device"),
     "a layer that is none": ({"features": [{"layer": 7}]}, "7"),
     "a hook that is none": ({"features": [{"hook": "resid"}]}, "resid"),
     "an autoencoder of what the MLP reads": (
