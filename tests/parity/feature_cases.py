@@ -103,6 +103,16 @@ def behind_the_mlp(model: SiteModel, pairs: list[Pair]) -> list[Stored]:
     ]
 
 
+def before_the_outputs_norm(model: SiteModel, pairs: list[Pair]) -> list[Stored]:
+    """Transcoders that write what the MLP's last matrix does, and one whose output a norm has passed."""
+    sites = [("mlp_in", 0, "mlp_written"), ("resid_mid", 1, "mlp_written"), ("mlp_in", 2, "mlp_out")]
+    made = {"kind": "transcoder", "activation": "jumprelu"}
+    return [
+        Stored(random_dictionary(model, pairs, hook, layer, FEATURES, 9, writes=writes, **made))
+        for hook, layer, writes in sites
+    ]
+
+
 def cases_of(name: str) -> dict[str, dict]:
     """The cases of a model, without rules that have no place in it."""
     if name not in UNGATED:

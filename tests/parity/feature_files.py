@@ -28,6 +28,7 @@ HOOKS = {
     "mlp_out": "hook_mlp_out",
     "z": "attn.hook_z",
     "mlp_in": "mlp.hook_in",
+    "mlp_written": "mlp.hook_out",
     "mlp_in_normed": "ln2.hook_normalized",
 }
 
@@ -46,7 +47,7 @@ def random_dictionary(
     values = site_values(model, model.embed(torch.tensor(prompts)))
     x = values[hook, layer].flatten(0, 1)  # [token, d_in]
     kind = settings.get("kind", "sae")
-    d_in, d_out = x.shape[-1], values["mlp_out" if kind != "sae" else hook, layer].shape[-1]
+    d_in, d_out = x.shape[-1], values[settings.get("writes", "mlp_out") if kind != "sae" else hook, layer].shape[-1]
     outputs = (len(model.blocks) - layer, d_out) if kind == "cross_layer" else (d_out,)
     one = Dictionary(
         hook,
@@ -116,7 +117,7 @@ def saelens_config(one: Dictionary, dtype: torch.dtype, version: int = 6) -> dic
     }
     names: dict = {"model_name": "tiny", "hook_name": _hook_name(one.hook, one.layer), "hook_head_index": None}
     if one.kind != "sae":
-        names |= {"hook_name_out": _hook_name("mlp_out", one.layer), "hook_layer_out": one.layer}
+        names |= {"hook_name_out": _hook_name(one.writes, one.layer), "hook_layer_out": one.layer}
         config["d_out"] = one.W_dec.shape[-1]
     if version >= 6:
         if one.activation == "topk":
@@ -148,7 +149,7 @@ def write_plain(file: Path, one: Dictionary, dtype: torch.dtype = torch.float64)
         says["k"] = str(one.k)
     if one.kind != "sae":
         says["hook_name"] = _hook_name(one.hook, one.layer)
-        says["hook_name_out"] = _hook_name("mlp_out", one.layer)
+        says["hook_name_out"] = _hook_name(one.writes, one.layer)
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(weights_of(one, dtype), file, metadata=says)
     return file

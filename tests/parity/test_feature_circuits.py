@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from feature_cases import FEATURES, MODELS, Stored, behind_the_mlp, dictionaries_of
+from feature_cases import FEATURES, MODELS, Stored, before_the_outputs_norm, behind_the_mlp, dictionaries_of
 from feature_files import random_dictionary, weights_of, write_cross_layer
 from product import Results, run_sweep
 from reference.dictionaries import Dictionary
@@ -47,6 +47,7 @@ def cross_layer(model: SiteModel, pairs: list) -> list[Stored]:
 MADE: dict[str, Callable[..., list[Stored]]] = {
     "every site": dictionaries_of,
     "behind the MLP": behind_the_mlp,
+    "before the output's norm": before_the_outputs_norm,
     "cross-layer": cross_layer,
 }
 
@@ -116,6 +117,7 @@ def places_of(scores: np.ndarray) -> np.ndarray:
 
 CASES = [(name, "every site", label) for name in MODELS for label in CIRCUITS]
 CASES += [("llama", which, label) for which in ("behind the MLP", "cross-layer") for label in CIRCUITS]
+CASES += [("gemma3_text", "before the output's norm", label) for label in CIRCUITS]
 
 
 @pytest.mark.parametrize(("name", "which", "label"), CASES)

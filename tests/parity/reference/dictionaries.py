@@ -29,6 +29,7 @@ class Dictionary:
     W_dec: Tensor  # [d_sae, d_out]; cross_layer: [d_sae, layers from its own on, d_out]
     b_dec: Tensor  # [d_out], of what is written at the layer
     kind: str = "sae"  # sae | transcoder | cross_layer
+    writes: str = "mlp_out"  # a transcoder: mlp_out | mlp_written
     activation: str = "relu"
     k: int = 0
     threshold: Tensor | None = None  # [d_sae], of jumprelu
@@ -39,7 +40,7 @@ class Dictionary:
     @property
     def site(self) -> Site:
         """Where they write; a cross-layer transcoder also behind it."""
-        return (self.hook if self.kind == "sae" else "mlp_out", self.layer)
+        return (self.hook if self.kind == "sae" else self.writes, self.layer)
 
     def norms(self) -> Tensor:
         """[d_sae], what `rescale` speaks of."""

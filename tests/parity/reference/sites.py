@@ -8,6 +8,7 @@
 | z | what enters the attention's output matrix |
 | mlp_in | what the MLP reads: behind the norm and its gain |
 | mlp_in_normed | behind the norm's division, before its gain; only read |
+| mlp_written | what the MLP's last matrix writes: in front of a norm of the output |
 | mlp_out | what the MLP adds to the stream: behind a norm of the output and the residual multiplier |
 
 Nothing is ever set, only added to: adding zero leaves every bit of the model as it is, and a zero that is added is a
@@ -27,7 +28,7 @@ from .metrics import Target
 from .nodes import NodeModel
 from .rules import is_rms_norm, replacement_rules
 
-SITES = ("resid_pre", "resid_mid", "resid_post", "z", "mlp_in", "mlp_in_normed", "mlp_out")
+SITES = ("resid_pre", "resid_mid", "resid_post", "z", "mlp_in", "mlp_in_normed", "mlp_written", "mlp_out")
 NORMS_BEFORE_MLP = ("pre_feedforward_layernorm", "ln_2", "post_attention_layernorm")
 Site = tuple[str, int]  # the name and the layer
 # add(site, value) with value [batch, pos, width] gives what is added to it, or nothing.
@@ -90,6 +91,9 @@ class SiteModel(NodeModel):
         def before_norm(norm: nn.Module, inputs: tuple[Tensor]) -> None:
             reach("mlp_in_normed", layer, divided(norm, inputs[0]))
 
+        def behind_matrix(_: nn.Module, __: tuple, output: Tensor) -> Tensor:
+            return output + reach("mlp_written", layer, output)
+
         def behind_mlp(_: nn.Module, __: tuple, output: Tensor) -> Tensor:
             return output + reach("mlp_out", layer, output * self.mlp_multiplier) / self.mlp_multiplier
 
@@ -104,6 +108,7 @@ class SiteModel(NodeModel):
             self.attention_outputs[layer].register_forward_pre_hook(before("z")),
             attention.register_forward_hook(behind_attention),
             mlp.register_forward_pre_hook(before("mlp_in")),
+            self.seconds[layer].register_forward_hook(behind_matrix),  # first, where it is the same module
             self.mlp_outputs[layer].register_forward_hook(behind_mlp),
             block.register_forward_hook(behind_block),
         ]
