@@ -72,7 +72,7 @@ def last_layer(edges: EdgeAttributor) -> int:
     [(name, method) for name in MODELS for method in METHODS]
     + [("llama", method) for method in MORE_METHODS]
     + [(name, METHODS[0]) for name in MORE],
-    ids=str,
+    ids=lambda one: one if isinstance(one, str) else f"{one.method} {one.baseline} {' '.join(sorted(one.rules))}",
 )
 def test_a_score_is_what_flows_out(name, method, made):
     """To the metric and to all neurons, for neurons, heads and embeddings; some of the neurons leave a rest."""
@@ -283,6 +283,14 @@ def test_embeddings_as_sources(name, made):
     assert sum(source[0] == EMBEDDING for source, _ in circuits.universe()) > LENGTH
     m = metric_with(edges.model, ids, target).item()
     assert metrics_of(circuits, circuits.universe()) == pytest.approx(m, rel=0, abs=1e-12)
+    others = edges.model.embed(torch.tensor([edges.pairs[0].counterfactual]))
+    values = edges.values(ids)["neurons"].clone()
+    for neuron in circuits.chosen:
+        values[neuron] = ablation_values(edges)[neuron]
+    frozen = FrozenModel(edges.model.model, ids)
+    with torch.no_grad():
+        emptied = target(frozen.run(embeds=others, do=lambda layer, _: values[layer][None]).logits).item()
+    assert metrics_of(circuits, []) == pytest.approx(emptied, rel=0, abs=1e-12)
     half = random.Random(3).sample(circuits.universe(), len(circuits.universe()) // 2)
     without = [(source, to) for source, to in half if source[0] != EMBEDDING]
     assert abs(metrics_of(circuits, half) - metrics_of(circuits, without)) > 1e-6

@@ -230,7 +230,7 @@ class EdgeCircuits:
 
         def as_seen(layer: int, a: Tensor) -> Tensor:
             computed.append(a)
-            return neurons[:, layer]
+            return neurons[:, layer].contiguous()  # which GPT-2 asks for
 
         metrics = self.target(self.frozen.run(embeds=embeds, do=as_seen).logits)
         return [
