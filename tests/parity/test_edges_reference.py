@@ -19,7 +19,7 @@ from reference.rules import ACTIVATION_SHARE, ALL_RULES, _activation_name
 from torch import Tensor
 
 MODELS = ["llama", "gpt2", "gemma3_text", "qwen3"]
-MORE = ["gemma2", "olmo2", "granite", "gpt_neox"]
+MORE = ["gemma2", "olmo2", "phi3", "granite", "gpt_neox"]
 UNGATED = ("gpt2", "gpt_neox")
 LENGTH = 4  # tokens of a prompt: the pairs differ at the second
 FROZEN = frozenset({"norm", "attention"})
@@ -177,6 +177,16 @@ def test_derivatives_are_those_of_forwards(name, rules, made):
             expected = (found["neurons"] * step[0]).sum() + (found["embeddings"] * step[1]).sum()
             assert slope == pytest.approx(expected.item(), rel=1e-6, abs=1e-8)
         assert found["neurons"].abs().max() > 1e-3
+
+
+def test_parallel_blocks_have_fewer_edges(made):
+    """There the attention of a block reads what its MLP reads: the next layer's neurons are reached at the same
+    position alone, those of the layer behind it at later ones too."""
+    edges = made("gpt_neox")
+    cut = cut_run(edges.model, embeds_of(edges), edges.targets[0])
+    next_one, further = (derivatives(cut, cut.value((layer, 2, 4)))["neurons"][0] for layer in (1, 2))
+    assert next_one[:2].abs().max() == 0
+    assert min(next_one[2].abs().max(), further[0].abs().max(), further[2].abs().max()) > 0
 
 
 @pytest.mark.parametrize("name", MODELS)

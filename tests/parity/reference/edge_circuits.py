@@ -31,7 +31,8 @@ from .rules import _attribute, is_rms_norm
 from .tapped import SECOND_MATRICES, Intervention, Run
 
 REST = ("clean", "ablated")
-FIRST_MATRICES = ("gate_proj", "up_proj", "c_fc", "dense_h_to_4h")
+FUSED = "gate_up_proj"  # the gate's rows, then those of up
+FIRST_MATRICES = ("gate_proj", "up_proj", FUSED, "c_fc", "dense_h_to_4h")
 ACTIVATIONS = ("act_fn", "activation_fn", "act")
 EMBEDDING = -1  # the layer of an embedding, and its index
 Edge = tuple[Neuron, To]
@@ -113,7 +114,7 @@ class PreActivations:
         self.logits_scaling = getattr(config, "logits_scaling", 1.0)
 
     def firsts(self, layer: int) -> list[nn.Module]:
-        """The gate's and the up matrix, or the only one."""
+        """The gate's and the up matrix, or the only one there is."""
         return [getattr(self.mlps[layer], name) for name in FIRST_MATRICES if hasattr(self.mlps[layer], name)]
 
     @contextmanager
@@ -136,7 +137,8 @@ class PreActivations:
             logits = found[self.model.model.get_output_embeddings()][0, -1]
             return [logits[token] for token in target.ids]
         layer, pos, index = to
-        return [found[first][0, pos, index] for first in self.firsts(layer)]
+        parts = 2 if hasattr(self.mlps[layer], FUSED) else 1
+        return [part[index] for first in self.firsts(layer) for part in found[first][0, pos].chunk(parts)]
 
     def value(self, z: list[Tensor], to: To, target: Target) -> Tensor:
         """v_t or m of its z."""
