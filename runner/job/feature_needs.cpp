@@ -18,6 +18,19 @@ constexpr double active_bytes = sizeof(std::int32_t) + number_bytes;  // of a fe
 
 double of_number(std::int64_t number) { return static_cast<double>(number); }
 
+/// Of a number of the stream's dtype.
+double real_bytes(const Job& run) {
+  return of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
+}
+
+/// Of a feature of a row in a list that grows.
+double growing_bytes(const Job& run) { return 2 * (sizeof(std::int32_t) + real_bytes(run)); }
+
+/// Of the pre-activations that are held at once.
+double tile_bytes(const Job& run, const Dictionary& dictionary) {
+  return real_bytes(run) * of_number(rows_in_tile) * of_number(std::min(dictionary.features(), features_in_tile));
+}
+
 double inputs_of(const Job& run) { return run.config.method.baseline == Baseline::zero || run.config.unpaired ? 1 : 2; }
 
 /// Features of one dictionary that are not zero on one of some inputs, at most.
@@ -83,7 +96,7 @@ double bytes_of_feature_sums(const Job& run, std::int64_t live) { return sum_byt
 
 double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
   if (!run.dictionaries) return 0;
-  const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
+  const double real = real_bytes(run);
   const double rows = of_number(batch.pairs * batch.live);
   const bool imported = run.config.method.score == ScoreKind::imported;
   double most = 0;  // of one dictionary at a time
@@ -93,12 +106,10 @@ double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
     if (imported) break;  // nothing is encoded
     const double width = of_number(dictionary.encoder.size(0));
     const double entries = most_entries(run, dictionary);
-    const double tile =
-        of_number(rows_in_tile) * std::min(of_number(dictionary.features()), of_number(features_in_tile));
     // What is read, by prompt and side by side, padded; the same of a gradient; pre-activations.
-    const double dense = real * (rows * width * (3 * inputs_of(run) + 2) + tile);
+    const double dense = real * rows * width * (3 * inputs_of(run) + 2) + tile_bytes(run, dictionary);
     // Of a row's entries first lists that grow, then one list with the features' differences.
-    const double growing = 2 * (sizeof(std::int32_t) + real) + active_bytes;
+    const double growing = growing_bytes(run) + active_bytes;
     // Then their slopes, of several targets two at a time, and the pairs' scores, with squares and signs at last.
     const double slopes = number_bytes * (dictionary.targets.size() > 1 ? 2 : 1);
     const double scored = active_bytes + slopes + key_bytes + number_bytes + sum_bytes(run);
@@ -115,29 +126,26 @@ double bytes_of_feature_task(const Job& run, const FeatureBatch& batch) {
 
 double bytes_of_feature_values(const Job& run, std::int64_t rows) {
   if (!run.dictionaries) return 0;
-  const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
+  const double real = real_bytes(run);
   double most = 0;
   for (const Dictionary& dictionary : *run.dictionaries) {
-    most = std::max(most, of_number(rows) *
-                              (real + 2 * (sizeof(std::int32_t) + real) + sizeof(std::int32_t) + number_bytes) *
-                              of_number(dictionary.features()));
+    const double feature = real + growing_bytes(run) + active_bytes;
+    most = std::max(most, of_number(rows) * feature * of_number(dictionary.features()));
   }
   return most + real * numbers_at_sites(run) * of_number(rows);
 }
 
 double bytes_of_feature_pass(const Job& run, std::int64_t rows) {
   if (!run.dictionaries) return 0;
-  const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
-  const double growing = 2 * (sizeof(std::int32_t) + real) + active_bytes;
+  const double real = real_bytes(run);
+  const double growing = growing_bytes(run) + active_bytes;
   const double changed = 2 * active_bytes;  // lists that grow
   double kept = 0;                          // until they have been written to the last of several layers
   std::map<std::int64_t, double> by_layer;  // of dictionaries that write at once
   for (const Dictionary& dictionary : *run.dictionaries) {
     const double active = most_active(dictionary, 1), ever = most_active(dictionary, 2);  // with what is set instead
-    const double tile =
-        real * of_number(rows_in_tile) * std::min(of_number(dictionary.features()), of_number(features_in_tile));
     const double lists = of_number(rows) * (active_bytes * active + changed * ever);
-    by_layer[dictionary.layer] += std::max(tile + of_number(rows) * growing * active, lists);
+    by_layer[dictionary.layer] += std::max(tile_bytes(run, dictionary) + of_number(rows) * growing * active, lists);
     if (dictionary.targets.size() > 1) kept += lists;
   }
   double most = 0;
@@ -147,12 +155,12 @@ double bytes_of_feature_pass(const Job& run, std::int64_t rows) {
 
 double bytes_of_other_features(const Job& run, double rows) {
   if (!run.dictionaries) return 0;
-  const double real = of_number(static_cast<std::int64_t>(c10::elementSize(run.exact->score_type())));
+  const double real = real_bytes(run);
   double active = 0, growing = 0;
   for (const Dictionary& dictionary : *run.dictionaries) {
     const double one = most_active(dictionary, 1);
     active += one;
-    growing = std::max(growing, 2 * (sizeof(std::int32_t) + real) * one);
+    growing = std::max(growing, growing_bytes(run) * one);
   }
   const double sites = (2 * real + number_bytes) * numbers_at_sites(run);  // what is written, and errors
   return rows * (active_bytes * active + growing + sites);
