@@ -34,7 +34,7 @@ struct AblatedKind {
 };
 
 /// Whether a kind's values are all of a table's, and not those that dictionaries find.
-bool is_dense(const NodeTable& table) { return table.kind != NodeKind::features && table.kind != NodeKind::errors; }
+bool is_dense(const NodeTable& table) { return !of_dictionaries(table.kind); }
 
 /// The dtype of what is read at a site.
 at::TensorOptions options_at(const Transformer& model, Site site) {

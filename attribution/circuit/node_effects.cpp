@@ -59,8 +59,7 @@ at::Tensor effects_of(const Transformer& model, const ListedNodes& listed, const
   for (const Node& node : listed.nodes) {
     const std::int64_t dims = listed.dims_of(node);
     const at::Tensor v = values.narrow(0, next, dims);
-    const bool of_dictionary = node.kind == NodeKind::features || node.kind == NodeKind::errors;
-    directions.push_back(of_dictionary
+    directions.push_back(of_dictionaries(node.kind)
                              ? written_by(model, (*listed.dictionaries)[static_cast<std::size_t>(node.layer)], node, v)
                              : written_by(model, listed.table_of(node), node, v));
     next += dims;

@@ -21,15 +21,11 @@ struct SequenceValues {
   at::Tensor numbers, all;
 };
 
-/// What is read at a site of a layer [sequence, pos, width], stream dtype.
-at::Tensor read_of(const BaseRuns& runs, Site site, std::int64_t layer) {
-  return runs.values(site, 0, layer).to(runs.model().score_type());
-}
-
-/// What is read at a site of a layer [sequence, one of positions, width]; of the last layer only what a run computes.
+/// What is read at a site of a layer [sequence, one of positions, width], stream dtype; of the last layer only what a
+/// run computes.
 at::Tensor read_at(const BaseRuns& runs, Site site, std::int64_t layer, const std::vector<std::int64_t>& positions,
                    std::int64_t length) {
-  const at::Tensor read = read_of(runs, site, layer);  // [sequence, pos, width]
+  const at::Tensor read = runs.values(site, 0, layer).to(runs.model().score_type());  // [sequence, pos, width]
   const std::int64_t before = length - read.size(1);
   std::vector<std::int64_t> places;
   for (const std::int64_t position : positions) {
@@ -112,7 +108,7 @@ void add_dictionary_values(const Transformer& model, const at::Tensor& embedding
   std::set<std::pair<std::int64_t, NodeKind>> wanted;  // dictionaries
   std::map<std::int64_t, std::set<std::int64_t>> features;
   for (const Node& node : listed.nodes) {
-    if (node.kind != NodeKind::features && node.kind != NodeKind::errors) continue;
+    if (!of_dictionaries(node.kind)) continue;
     const Dictionary& dictionary = (*listed.dictionaries)[static_cast<std::size_t>(node.layer)];
     sites.insert({dictionary.reads, dictionary.targets.front().site});
     wanted.insert({node.layer, node.kind});
@@ -166,17 +162,19 @@ SequenceValues values_of(const Transformer& model, const at::Tensor& ids, const 
   ForwardOptions options;
   options.flops = flops;
   options.last_block = LastBlock::all_positions;
+  bool reads = false;
   for (const NodeTable& table : listed.tables) {
-    if (table.kind == NodeKind::features || table.kind == NodeKind::errors) continue;
+    if (of_dictionaries(table.kind)) continue;
     if (table.site == Site::embeddings) {
       take(table, 0, embeddings);
     } else {
+      reads = true;
       hook_at(options, table.site) = [&take, table](std::int64_t layer, const at::Tensor& read) {
         take(table, layer, read);
       };
     }
   }
-  model.forward(whole_batch(embeddings), options);
+  if (reads) model.forward(whole_batch(embeddings), options);
   add_dictionary_values(model, embeddings, listed, values, flops);
   return {values.numbers.cpu(), values.all.cpu()};
 }

@@ -38,7 +38,7 @@ void multiply(const at::Tensor& read, const NodeTable& table, const std::vector<
   }
 }
 
-bool is_of_dictionary(const Node& node) { return node.kind == NodeKind::features || node.kind == NodeKind::errors; }
+bool is_of_dictionary(const Node& node) { return of_dictionaries(node.kind); }
 
 /// Multiplies features and errors among the nodes, in each sequence by its factor.
 class Multiplied : public FeatureChanges {

@@ -24,6 +24,9 @@ enum class NodeKind {
   errors,    // what a dictionary's features do not explain; they come with features
 };
 
+/// Whether the nodes belong to dictionaries, in place of layers.
+constexpr bool of_dictionaries(NodeKind kind) { return kind == NodeKind::features || kind == NodeKind::errors; }
+
 /// All of them that can be asked for, and what each is called where people read and write it: "neurons", …
 const std::vector<NodeKind>& all_node_kinds();
 std::string name_of(NodeKind kind);

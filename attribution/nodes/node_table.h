@@ -53,9 +53,7 @@ struct NodeTable {
   /// Whether its nodes are a list, and not all those of a shape.
   [[nodiscard]] bool is_list() const { return kind == NodeKind::features; }
   /// Whether its layers are others than the model's, and come with the model's first.
-  [[nodiscard]] bool has_own_layers() const {
-    return site == Site::embeddings || kind == NodeKind::features || kind == NodeKind::errors;
-  }
+  [[nodiscard]] bool has_own_layers() const { return site == Site::embeddings || of_dictionaries(kind); }
   /// The layers that it has of a range of the model's.
   [[nodiscard]] LayerRange within(const LayerRange& range) const {
     if (!has_own_layers()) return range;

@@ -267,7 +267,7 @@ class Importer {
 
   /// Of features and errors their dictionary; nothing where there is none such.
   std::optional<std::int64_t> layer_of(const ListedScore& one, const NodeTable& table) {
-    if (table.kind == NodeKind::features || table.kind == NodeKind::errors) {
+    if (of_dictionaries(table.kind)) {
       const ListedDictionary found = dictionary_of(one, *dictionaries_);
       if (found.problem.empty()) return found.place;
       refuse(one.where, found.problem);

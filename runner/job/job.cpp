@@ -6,6 +6,10 @@
 
 namespace tributary {
 
+std::int64_t Job::layer_of(const Node& node) const {
+  return of_dictionaries(node.kind) ? (*dictionaries)[static_cast<std::size_t>(node.layer)].layer : node.layer;
+}
+
 NodeLayout Job::layout() const {
   std::vector<NodeTable> tables;
   if (!config.method.has_neurons()) {

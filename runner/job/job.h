@@ -73,6 +73,8 @@ struct Job {
   [[nodiscard]] std::int64_t gap_pairs() const;
   /// The nodes that are scored; of a method that scores tokens the tokens, as the one table.
   [[nodiscard]] NodeLayout layout() const;
+  /// The model's layer that a node lies in: of features and errors the one that their dictionary reads.
+  [[nodiscard]] std::int64_t layer_of(const Node& node) const;
   [[nodiscard]] std::int64_t nodes() const { return layout().nodes(); }
   /// Those that circuits are made of.
   [[nodiscard]] NodeLayout circuit_layout() const { return layout().only(config.circuit.nodes); }

@@ -158,7 +158,7 @@ void check_steering(const Job& job, const Settings& settings) {
                      fmt::format("there is no {} {} ({}, counted from 0)", what, number, why));
   };
   for (const Node& node : job.config.steering.nodes) {
-    if (node.kind == NodeKind::features || node.kind == NodeKind::errors) {
+    if (of_dictionaries(node.kind)) {
       const std::int64_t count = job.dictionaries ? std::ssize(*job.dictionaries) : 0;
       require("dictionary", node.layer, count, fmt::format("`features` names {}", count));
       if (node.layer < count) {

@@ -217,16 +217,12 @@ StagePlan plan_exact(const Job& job, const std::vector<Node>& neurons) {
   const std::int64_t size = job.config.unit_pairs != 0 ? job.config.unit_pairs : automatic_pairs(pairs, enough_units);
   const std::int64_t layers = job.architecture().layers();
   const NodeKind kind = neurons.empty() ? NodeKind::neurons : neurons.front().kind;
-  const bool of_dictionaries = kind == NodeKind::features || kind == NodeKind::errors;
-  const auto layer_of = [&](const Node& node) {
-    return of_dictionaries ? (*job.dictionaries)[static_cast<std::size_t>(node.layer)].layer : node.layer;
-  };
   StagePlan plan;
   // The layers of dictionaries are their own, and come together.
-  for (const LayerRange& range : ranges_of(layers, of_dictionaries ? layers : (layers + 3) / 4)) {
+  for (const LayerRange& range : ranges_of(layers, of_dictionaries(kind) ? layers : (layers + 3) / 4)) {
     double blocks = 0;  // forward passes through one block, a pair
     for (const Node& neuron : neurons) {
-      const std::int64_t layer = layer_of(neuron);
+      const std::int64_t layer = job.layer_of(neuron);
       if (layer >= range.first && layer < range.end) blocks += static_cast<double>(layers - layer);
     }
     if (blocks == 0) continue;

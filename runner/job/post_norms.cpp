@@ -16,7 +16,7 @@ std::set<Site> written_sites(const Job& job) {
   if (!job.config.method.has_neurons()) return sites;  // tokens
   const NodeLayout layout = job.layout();
   for (const NodeTable& table : layout.tables()) {
-    if (table.kind != NodeKind::features && table.kind != NodeKind::errors) sites.insert(table.site);
+    if (!of_dictionaries(table.kind)) sites.insert(table.site);
   }
   if (!job.dictionaries) return sites;
   for (const Dictionary& dictionary : *job.dictionaries) {

@@ -57,8 +57,7 @@ std::string data_key(const ReportRun& run) {
 std::int64_t ReportRun::layers() const {
   std::int64_t most = 0;
   for (const NodeTable& table : layout().tables()) {
-    const bool of_dictionaries = table.kind == NodeKind::features || table.kind == NodeKind::errors;
-    if (!of_dictionaries) most = std::max(most, table.layers);
+    if (!of_dictionaries(table.kind)) most = std::max(most, table.layers);
   }
   for (const std::int64_t layer : stored->dictionary_layers()) most = std::max(most, layer + 1);
   return most;

@@ -17,20 +17,13 @@ namespace {
 
 constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 
-/// The model's layer that a node lies in.
-std::int64_t layer_of(const Job& job, const Node& node) {
-  const bool of_dictionary = node.kind == NodeKind::features || node.kind == NodeKind::errors;
-  return of_dictionary ? (*job.dictionaries)[static_cast<std::size_t>(node.layer)].layer : node.layer;
-}
-
 /// Where nodes are; of which kind, where they may be of another than neurons.
 void add_nodes(ResultsFile& file, const std::string& group, const std::vector<Node>& nodes, const Job& job) {
   std::vector<std::int64_t> dictionary, layer, position, index;
   Strings kind;
   for (const Node& node : nodes) {
-    const bool of_dictionary = node.kind == NodeKind::features || node.kind == NodeKind::errors;
-    dictionary.push_back(of_dictionary ? node.layer : -1);
-    layer.push_back(layer_of(job, node));
+    dictionary.push_back(of_dictionaries(node.kind) ? node.layer : -1);
+    layer.push_back(job.layer_of(node));
     position.push_back(node.position);
     index.push_back(node.index);
     kind.push_back(name_of(node.kind));
@@ -82,15 +75,14 @@ void add_top(ResultsFile& file, const Job& job, const TopOutcome& outcome) {
 void add_agreement(ResultsFile& file, const Job& job, const AgreementOutcome& outcome) {
   const NodeKind kind = outcome.design.shape.kind;
   const std::string group = group_of(kind, "agreement");
-  const bool of_dictionary = kind == NodeKind::features || kind == NodeKind::errors;
   std::vector<std::int64_t> dictionary, layer, position, index;
   for (const SampledNeuron& one : outcome.sample) {
     dictionary.push_back(one.neuron.layer);
-    layer.push_back(layer_of(job, one.neuron));
+    layer.push_back(job.layer_of(one.neuron));
     position.push_back(one.neuron.position);
     index.push_back(one.neuron.index);
   }
-  if (of_dictionary) file.datasets.push_back(list(group + "/dictionary", std::move(dictionary)));
+  if (of_dictionaries(kind)) file.datasets.push_back(list(group + "/dictionary", std::move(dictionary)));
   file.datasets.push_back(list(group + "/layer", std::move(layer)));
   file.datasets.push_back(list(group + "/position", std::move(position)));
   file.datasets.push_back(list(group + (kind == NodeKind::neurons ? "/neuron" : "/index"), std::move(index)));

@@ -172,7 +172,7 @@ std::vector<DatasetRow> node_rows() {
       if (!has(words, group_in(row.path), name)) continue;
       if (name == "/neuron") name = "/index";
       row.long_name = of_nodes(row.long_name);
-      const bool of_dictionary = words.kind == NodeKind::features || words.kind == NodeKind::errors;
+      const bool of_dictionary = of_dictionaries(words.kind);
       if (of_dictionary && name == "/layer") row.long_name = "layer that the node's dictionary reads";
       if (name == "/scores") row.long_name = std::string(words.scores) + ", mean over training pairs";
       row.path = group_for(words, group_in(row.path)) + name;

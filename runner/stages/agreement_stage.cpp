@@ -31,9 +31,6 @@ std::int64_t first_difference(const Job& job) {
   return first == job.node_positions() ? 0 : first;
 }
 
-/// Whether nodes are those of dictionaries; a task of the errors gives features as well.
-bool of_dictionaries(NodeKind kind) { return kind == NodeKind::features || kind == NodeKind::errors; }
-
 /// Places of the neurons of a range of layers in an ascending list: first and count.
 std::pair<std::int64_t, std::int64_t> neurons_in(const std::vector<Node>& neurons, const LayerRange& layers) {
   // The layers of dictionaries are their own, and come with the model's first.
@@ -77,7 +74,7 @@ PairTable exact_effects(const Execution& execution, const Job& job, const std::v
   const StagePlan plan = plan_exact(job, neurons);
   const StageResult result = run_plan(execution, "exact patching", plan, [&](const Chunk& chunk) {
     Task task{method, {}};
-    if (of_dictionaries(kind)) {
+    if (of_dictionaries(kind)) {  // a task of the errors gives features as well
       task.options.dictionaries = job.dictionaries;
       task.options.nodes = errors_table(job);
     } else {

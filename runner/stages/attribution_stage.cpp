@@ -169,7 +169,7 @@ std::map<std::int64_t, MeanState> run_means(const Execution& execution, const Jo
   const StagePlan plan = plan_lengths(job, pairs);
   std::vector<NodeTable> tables = job.layout().tables();
   std::erase_if(tables, [](const NodeTable& table) {  // those of features are sparse (feature_means.h)
-    return table.kind == NodeKind::features || table.kind == NodeKind::errors;
+    return of_dictionaries(table.kind);
   });
   StageResult result = run_plan(execution, name, plan, [&](const Chunk& chunk) {
     const Prompts prompts = prompts_of(job, pairs, chunk.members);

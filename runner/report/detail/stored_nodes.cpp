@@ -67,8 +67,6 @@ NodeTable listed_features(const ResultsFile& results) {
   return table;
 }
 
-bool is_of_dictionary(const Node& node) { return node.kind == NodeKind::features || node.kind == NodeKind::errors; }
-
 /// "resid_post 12 layer_12" → 12
 std::int64_t layer_in(const std::string& dictionary) {
   std::int64_t layer = 0;
@@ -127,12 +125,12 @@ std::string StoredNodes::noun_of_one() const {
 }
 
 std::int64_t StoredNodes::layer_of(const Node& node) const {
-  if (!is_of_dictionary(node) || node.layer >= std::ssize(dictionary_layers_)) return node.layer;
+  if (!of_dictionaries(node.kind) || node.layer >= std::ssize(dictionary_layers_)) return node.layer;
   return dictionary_layers_[static_cast<std::size_t>(node.layer)];
 }
 
 std::string StoredNodes::dictionary_of(const Node& node) const {
-  if (!is_of_dictionary(node) || node.layer >= std::ssize(dictionaries_)) return "";
+  if (!of_dictionaries(node.kind) || node.layer >= std::ssize(dictionaries_)) return "";
   return dictionaries_[static_cast<std::size_t>(node.layer)];
 }
 
