@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from feature_files import random_dictionary, write_plain, write_saelens
+from feature_files import random_dictionary, write_cross_layer, write_plain, write_saelens
 from node_cases import UNGATED, reference_method
 from product import Results
 from reference.attribution import Method
@@ -68,6 +68,14 @@ class Stored:
             path = write_plain(folder / "weights.safetensors", one, self.dtype)
             return {"path": str(path), "hook": one.hook, "layer": one.layer}
         return {"path": str(write_saelens(folder, one, self.dtype, int(self.form.split()[1])))}
+
+
+def items_of(stored: list[Stored], folder: Path) -> list[dict]:
+    """All files, as items of the sweep's key."""
+    every = [one.dictionary for one in stored]
+    if every[0].kind == "cross_layer":
+        return [{"path": str(write_cross_layer(folder / "clt", every)), "hook": every[0].hook}]
+    return [one.write(folder / str(i)) for i, one in enumerate(stored)]
 
 
 def dictionaries_of(model: SiteModel, pairs: list[Pair], seed: int = 0) -> list[Stored]:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from feature_cases import method_of
-from feature_files import write_cross_layer
+from feature_cases import items_of, method_of
+from node_cases import settings_of
 from product import Results, run_sweep
 from reference.dictionaries import Dictionary
 from reference.features import FeatureAttributor
@@ -88,18 +88,10 @@ def compared(binary, tiny_folder, tiny_model, tiny_pairs, tmp_path_factory) -> C
             model, pairs = SiteModel(tiny_model(name).model), tiny_pairs(name, PAIRS)
             stored, folder = MADE[which](model, pairs), tmp_path_factory.mktemp(f"dictionaries-{name}")
             every = [one.dictionary for one in stored]
-            if which == "cross-layer":
-                items = [{"path": str(write_cross_layer(folder / "clt", every)), "hook": "mlp_in"}]
-            else:
-                items = [one.write(folder / str(i)) for i, one in enumerate(stored)]
-            file = str(tiny_folder(name) / "pairs.jsonl")
-            settings = {
-                "model": {"path": str(tiny_folder(name)), "dtype": "float64"},
-                "pairs": {"train_file": file, "test_file": file, "train": PAIRS, "test": 0, "overlap": "allow"},
-                "metric": "logit-difference",
+            settings = settings_of(tiny_folder(name), PAIRS) | {
                 "attribution": {"method": "atp"},
                 "nodes": ["features"],
-                "features": items,
+                "features": items_of(stored, folder),
                 "agreement": {"sample": SAMPLE},
             }
             found = run_sweep(binary, tmp_path_factory.mktemp(name), settings, list(CASES.values()))

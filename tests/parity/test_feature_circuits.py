@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from feature_cases import FEATURES, MODELS, Stored, before_the_outputs_norm, behind_the_mlp, dictionaries_of
-from feature_files import random_dictionary, weights_of, write_cross_layer
+from feature_cases import FEATURES, MODELS, Stored, before_the_outputs_norm, behind_the_mlp, dictionaries_of, items_of
+from feature_files import random_dictionary, weights_of
+from node_cases import settings_of
 from product import Results, run_sweep
 from reference.dictionaries import Dictionary
 from reference.feature_circuits import FeatureEvaluator
@@ -72,18 +73,10 @@ def lab(binary, tiny_folder, tiny_model, tiny_pairs, tmp_path_factory) -> Callab
             model, pairs = SiteModel(tiny_model(name).model), tiny_pairs(name, TRAIN + TEST)
             stored, folder = MADE[which](model, pairs), tmp_path_factory.mktemp(f"dictionaries-{name}")
             every = [one.dictionary for one in stored]
-            if which == "cross-layer":
-                items = [{"path": str(write_cross_layer(folder / "clt", every)), "hook": "mlp_in"}]
-            else:
-                items = [one.write(folder / str(i)) for i, one in enumerate(stored)]
-            file = str(tiny_folder(name) / "pairs.jsonl")
-            settings = {
-                "model": {"path": str(tiny_folder(name)), "dtype": "float64"},
-                "pairs": {"train_file": file, "test_file": file, "train": TRAIN, "test": TEST, "overlap": "allow"},
-                "metric": "logit-difference",
+            settings = settings_of(tiny_folder(name), TRAIN, TEST) | {
                 "attribution": {"method": "relp"},
                 "nodes": ["features"],
-                "features": items,
+                "features": items_of(stored, folder),
                 "circuit": {"counts": COUNTS},
             }
             found = run_sweep(binary, tmp_path_factory.mktemp(name), settings, list(CIRCUITS.values()))
@@ -168,16 +161,11 @@ def test_everything_is_the_model(name, which, lab):
 def test_beside_heads(positions, order, binary, tmp_path, lab, tiny_folder):
     """One ranking of heads, features and errors, in the order of `nodes`; both are set on the way up."""
     here = lab("qwen3", "behind the MLP")
-    items = [Stored(one).write(tmp_path / str(i)) for i, one in enumerate(here.dictionaries)]
-    file = str(tiny_folder("qwen3") / "pairs.jsonl")
-    settings = {
-        "model": {"path": str(tiny_folder("qwen3")), "dtype": "float64"},
-        "pairs": {"train_file": file, "test_file": file, "train": TRAIN, "test": TEST, "overlap": "allow"},
-        "metric": "logit-difference",
+    settings = settings_of(tiny_folder("qwen3"), TRAIN, TEST) | {
         "attribution": {"method": "relp"},
         "positions": positions,
         "nodes": order,
-        "features": items,
+        "features": items_of([Stored(one) for one in here.dictionaries], tmp_path),
         "circuit": {"ablation": "resample"},
     }
     counts = [0, 3, 20, 100]

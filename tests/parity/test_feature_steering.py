@@ -9,8 +9,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from feature_cases import FEATURES
-from feature_files import write_cross_layer
+from feature_cases import FEATURES, items_of
+from node_cases import settings_of
 from product import run_sweep
 from reference.dictionaries import Dictionary
 from reference.metrics import target_of
@@ -59,19 +59,11 @@ def test_steering(name, which, how, binary, tmp_path, tiny_folder, tiny_model, t
     model, pairs = SiteModel(tiny_model(name).model), tiny_pairs(name, PAIRS)
     stored = MADE[which](model, pairs)
     every = sorted((one.dictionary for one in stored), key=lambda one: one.layer)
-    if which == "cross-layer":
-        items = [{"path": str(write_cross_layer(tmp_path / "clt", every)), "hook": "mlp_in"}]
-    else:
-        items = [one.write(tmp_path / str(i)) for i, one in enumerate(stored)]
-    file = str(tiny_folder(name) / "pairs.jsonl")
-    settings = {
-        "model": {"path": str(tiny_folder(name)), "dtype": "float64"},
-        "pairs": {"train_file": file, "test_file": file, "train": PAIRS, "test": PAIRS, "overlap": "allow"},
-        "metric": "logit-difference",
+    settings = settings_of(tiny_folder(name), PAIRS, PAIRS) | {
         "attribution": {"method": "relp"},
         "positions": "sum" if how.endswith("sum") else "keep",
         "nodes": ["features"],
-        "features": items,
+        "features": items_of(stored, tmp_path),
         "steering": {"factors": FACTORS, "top": 12},
     }
     if how == "list":

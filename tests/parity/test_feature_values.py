@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from feature_files import write_cross_layer
+from feature_cases import items_of
+from node_cases import settings_of
 from product import run_product
 from reference.features import FeatureAttributor
 from reference.sites import SiteModel
@@ -25,21 +26,13 @@ def test_values_and_tokens(name, which, positions, binary, tmp_path, tiny_folder
     model, pairs = SiteModel(tiny_model(name).model), tiny_pairs(name, PAIRS)
     stored = MADE[which](model, pairs)
     every = sorted((one.dictionary for one in stored), key=lambda one: one.layer)
-    if which == "cross-layer":
-        items = [{"path": str(write_cross_layer(tmp_path / "clt", every)), "hook": "mlp_in"}]
-    else:
-        items = [one.write(tmp_path / str(i)) for i, one in enumerate(stored)]
-    file = str(tiny_folder(name) / "pairs.jsonl")
-    settings = {
+    settings = settings_of(tiny_folder(name), PAIRS) | {
         "schema": 1,
         "name": "values",
-        "model": {"path": str(tiny_folder(name)), "dtype": "float64"},
-        "pairs": {"train_file": file, "test_file": file, "train": PAIRS, "test": 0, "overlap": "allow"},
-        "metric": "logit-difference",
         "attribution": {"method": "relp"},
         "positions": positions,
         "nodes": ["features"],
-        "features": items,
+        "features": items_of(stored, tmp_path),
         "top": TOP,
     }
     results = run_product(binary, tmp_path, settings)
